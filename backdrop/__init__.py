@@ -1,0 +1,1 @@
+"""Backdrop's SDK."""

@@ -1,0 +1,340 @@
+import datetime
+
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class HorizontalAlignment(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    HORIZONTAL_ALIGNMENT_UNSPECIFIED: _ClassVar[HorizontalAlignment]
+    HORIZONTAL_ALIGNMENT_LEFT: _ClassVar[HorizontalAlignment]
+    HORIZONTAL_ALIGNMENT_CENTER: _ClassVar[HorizontalAlignment]
+    HORIZONTAL_ALIGNMENT_RIGHT: _ClassVar[HorizontalAlignment]
+
+class VerticalAlignment(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    VERTICAL_ALIGNMENT_UNSPECIFIED: _ClassVar[VerticalAlignment]
+    VERTICAL_ALIGNMENT_TOP: _ClassVar[VerticalAlignment]
+    VERTICAL_ALIGNMENT_CENTER: _ClassVar[VerticalAlignment]
+    VERTICAL_ALIGNMENT_BOTTOM: _ClassVar[VerticalAlignment]
+
+class Scheduler(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SCHEDULER_UNSPECIFIED: _ClassVar[Scheduler]
+    SCHEDULER_DDIM: _ClassVar[Scheduler]
+    SCHEDULER_EULER: _ClassVar[Scheduler]
+    SCHEDULER_DPMPP_2M: _ClassVar[Scheduler]
+    SCHEDULER_DDPM: _ClassVar[Scheduler]
+
+class OutputFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    OUTPUT_FORMAT_UNSPECIFIED: _ClassVar[OutputFormat]
+    OUTPUT_FORMAT_PNG: _ClassVar[OutputFormat]
+    OUTPUT_FORMAT_JPEG: _ClassVar[OutputFormat]
+    OUTPUT_FORMAT_WEBP: _ClassVar[OutputFormat]
+
+class Stage(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    STAGE_UNSPECIFIED: _ClassVar[Stage]
+    STAGE_ENCODE: _ClassVar[Stage]
+    STAGE_PREPARE: _ClassVar[Stage]
+    STAGE_DENOISE: _ClassVar[Stage]
+    STAGE_DECODE: _ClassVar[Stage]
+    STAGE_SCORE: _ClassVar[Stage]
+    STAGE_SELECT: _ClassVar[Stage]
+
+class CompositingMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    COMPOSITING_MODE_UNSPECIFIED: _ClassVar[CompositingMode]
+    COMPOSITING_MODE_HARD: _ClassVar[CompositingMode]
+    COMPOSITING_MODE_SOFT: _ClassVar[CompositingMode]
+
+class MaskSource(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MASK_SOURCE_UNSPECIFIED: _ClassVar[MaskSource]
+    MASK_SOURCE_REQUEST: _ClassVar[MaskSource]
+    MASK_SOURCE_ALPHA: _ClassVar[MaskSource]
+    MASK_SOURCE_SEGMENTER: _ClassVar[MaskSource]
+HORIZONTAL_ALIGNMENT_UNSPECIFIED: HorizontalAlignment
+HORIZONTAL_ALIGNMENT_LEFT: HorizontalAlignment
+HORIZONTAL_ALIGNMENT_CENTER: HorizontalAlignment
+HORIZONTAL_ALIGNMENT_RIGHT: HorizontalAlignment
+VERTICAL_ALIGNMENT_UNSPECIFIED: VerticalAlignment
+VERTICAL_ALIGNMENT_TOP: VerticalAlignment
+VERTICAL_ALIGNMENT_CENTER: VerticalAlignment
+VERTICAL_ALIGNMENT_BOTTOM: VerticalAlignment
+SCHEDULER_UNSPECIFIED: Scheduler
+SCHEDULER_DDIM: Scheduler
+SCHEDULER_EULER: Scheduler
+SCHEDULER_DPMPP_2M: Scheduler
+SCHEDULER_DDPM: Scheduler
+OUTPUT_FORMAT_UNSPECIFIED: OutputFormat
+OUTPUT_FORMAT_PNG: OutputFormat
+OUTPUT_FORMAT_JPEG: OutputFormat
+OUTPUT_FORMAT_WEBP: OutputFormat
+STAGE_UNSPECIFIED: Stage
+STAGE_ENCODE: Stage
+STAGE_PREPARE: Stage
+STAGE_DENOISE: Stage
+STAGE_DECODE: Stage
+STAGE_SCORE: Stage
+STAGE_SELECT: Stage
+COMPOSITING_MODE_UNSPECIFIED: CompositingMode
+COMPOSITING_MODE_HARD: CompositingMode
+COMPOSITING_MODE_SOFT: CompositingMode
+MASK_SOURCE_UNSPECIFIED: MaskSource
+MASK_SOURCE_REQUEST: MaskSource
+MASK_SOURCE_ALPHA: MaskSource
+MASK_SOURCE_SEGMENTER: MaskSource
+
+class GenerateRequest(_message.Message):
+    __slots__ = ("product", "mask", "prompt", "negative_prompt", "output_size", "placement", "variants", "top_k", "seed", "steps", "scheduler", "guidance_scale", "output_format", "idempotency_key", "preview_every", "pipeline")
+    PRODUCT_FIELD_NUMBER: _ClassVar[int]
+    MASK_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_FIELD_NUMBER: _ClassVar[int]
+    NEGATIVE_PROMPT_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PLACEMENT_FIELD_NUMBER: _ClassVar[int]
+    VARIANTS_FIELD_NUMBER: _ClassVar[int]
+    TOP_K_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    SCHEDULER_FIELD_NUMBER: _ClassVar[int]
+    GUIDANCE_SCALE_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FORMAT_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    PREVIEW_EVERY_FIELD_NUMBER: _ClassVar[int]
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    product: bytes
+    mask: bytes
+    prompt: str
+    negative_prompt: str
+    output_size: Size
+    placement: Placement
+    variants: int
+    top_k: int
+    seed: int
+    steps: int
+    scheduler: Scheduler
+    guidance_scale: float
+    output_format: OutputFormat
+    idempotency_key: str
+    preview_every: int
+    pipeline: str
+    def __init__(self, product: _Optional[bytes] = ..., mask: _Optional[bytes] = ..., prompt: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., output_size: _Optional[_Union[Size, _Mapping]] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., variants: _Optional[int] = ..., top_k: _Optional[int] = ..., seed: _Optional[int] = ..., steps: _Optional[int] = ..., scheduler: _Optional[_Union[Scheduler, str]] = ..., guidance_scale: _Optional[float] = ..., output_format: _Optional[_Union[OutputFormat, str]] = ..., idempotency_key: _Optional[str] = ..., preview_every: _Optional[int] = ..., pipeline: _Optional[str] = ...) -> None: ...
+
+class Size(_message.Message):
+    __slots__ = ("width", "height")
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    width: int
+    height: int
+    def __init__(self, width: _Optional[int] = ..., height: _Optional[int] = ...) -> None: ...
+
+class Placement(_message.Message):
+    __slots__ = ("fit", "box")
+    FIT_FIELD_NUMBER: _ClassVar[int]
+    BOX_FIELD_NUMBER: _ClassVar[int]
+    fit: Fit
+    box: Box
+    def __init__(self, fit: _Optional[_Union[Fit, _Mapping]] = ..., box: _Optional[_Union[Box, _Mapping]] = ...) -> None: ...
+
+class Fit(_message.Message):
+    __slots__ = ("padding", "horizontal", "vertical")
+    PADDING_FIELD_NUMBER: _ClassVar[int]
+    HORIZONTAL_FIELD_NUMBER: _ClassVar[int]
+    VERTICAL_FIELD_NUMBER: _ClassVar[int]
+    padding: float
+    horizontal: HorizontalAlignment
+    vertical: VerticalAlignment
+    def __init__(self, padding: _Optional[float] = ..., horizontal: _Optional[_Union[HorizontalAlignment, str]] = ..., vertical: _Optional[_Union[VerticalAlignment, str]] = ...) -> None: ...
+
+class Box(_message.Message):
+    __slots__ = ("x", "y", "width", "height")
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    x: int
+    y: int
+    width: int
+    height: int
+    def __init__(self, x: _Optional[int] = ..., y: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ...) -> None: ...
+
+class GenerateResponse(_message.Message):
+    __slots__ = ("accepted", "stage", "step", "variant", "result")
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    accepted: Accepted
+    stage: StageStarted
+    step: StepProgress
+    variant: VariantFinished
+    result: GenerateResult
+    def __init__(self, accepted: _Optional[_Union[Accepted, _Mapping]] = ..., stage: _Optional[_Union[StageStarted, _Mapping]] = ..., step: _Optional[_Union[StepProgress, _Mapping]] = ..., variant: _Optional[_Union[VariantFinished, _Mapping]] = ..., result: _Optional[_Union[GenerateResult, _Mapping]] = ...) -> None: ...
+
+class Accepted(_message.Message):
+    __slots__ = ("request_id", "queue_position", "row_steps")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_POSITION_FIELD_NUMBER: _ClassVar[int]
+    ROW_STEPS_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    queue_position: int
+    row_steps: int
+    def __init__(self, request_id: _Optional[str] = ..., queue_position: _Optional[int] = ..., row_steps: _Optional[int] = ...) -> None: ...
+
+class StageStarted(_message.Message):
+    __slots__ = ("stage",)
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    stage: Stage
+    def __init__(self, stage: _Optional[_Union[Stage, str]] = ...) -> None: ...
+
+class StepProgress(_message.Message):
+    __slots__ = ("variant", "step", "steps", "preview")
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    PREVIEW_FIELD_NUMBER: _ClassVar[int]
+    variant: int
+    step: int
+    steps: int
+    preview: bytes
+    def __init__(self, variant: _Optional[int] = ..., step: _Optional[int] = ..., steps: _Optional[int] = ..., preview: _Optional[bytes] = ...) -> None: ...
+
+class VariantFinished(_message.Message):
+    __slots__ = ("variant", "seed", "scores")
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    SCORES_FIELD_NUMBER: _ClassVar[int]
+    variant: int
+    seed: int
+    scores: Scores
+    def __init__(self, variant: _Optional[int] = ..., seed: _Optional[int] = ..., scores: _Optional[_Union[Scores, _Mapping]] = ...) -> None: ...
+
+class GenerateResult(_message.Message):
+    __slots__ = ("pictures", "model_fingerprints", "timings", "cache", "pipeline", "settings", "replayed", "request_id")
+    class ModelFingerprintsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    PICTURES_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FINGERPRINTS_FIELD_NUMBER: _ClassVar[int]
+    TIMINGS_FIELD_NUMBER: _ClassVar[int]
+    CACHE_FIELD_NUMBER: _ClassVar[int]
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    pictures: _containers.RepeatedCompositeFieldContainer[Picture]
+    model_fingerprints: _containers.ScalarMap[str, str]
+    timings: _containers.RepeatedCompositeFieldContainer[StageTiming]
+    cache: CacheReport
+    pipeline: str
+    settings: EffectiveSettings
+    replayed: bool
+    request_id: str
+    def __init__(self, pictures: _Optional[_Iterable[_Union[Picture, _Mapping]]] = ..., model_fingerprints: _Optional[_Mapping[str, str]] = ..., timings: _Optional[_Iterable[_Union[StageTiming, _Mapping]]] = ..., cache: _Optional[_Union[CacheReport, _Mapping]] = ..., pipeline: _Optional[str] = ..., settings: _Optional[_Union[EffectiveSettings, _Mapping]] = ..., replayed: bool = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class EffectiveSettings(_message.Message):
+    __slots__ = ("output_size", "scene_size", "variants", "top_k", "seed", "steps", "scheduler", "guidance_scale", "output_format")
+    OUTPUT_SIZE_FIELD_NUMBER: _ClassVar[int]
+    SCENE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    VARIANTS_FIELD_NUMBER: _ClassVar[int]
+    TOP_K_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    SCHEDULER_FIELD_NUMBER: _ClassVar[int]
+    GUIDANCE_SCALE_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FORMAT_FIELD_NUMBER: _ClassVar[int]
+    output_size: Size
+    scene_size: Size
+    variants: int
+    top_k: int
+    seed: int
+    steps: int
+    scheduler: Scheduler
+    guidance_scale: float
+    output_format: OutputFormat
+    def __init__(self, output_size: _Optional[_Union[Size, _Mapping]] = ..., scene_size: _Optional[_Union[Size, _Mapping]] = ..., variants: _Optional[int] = ..., top_k: _Optional[int] = ..., seed: _Optional[int] = ..., steps: _Optional[int] = ..., scheduler: _Optional[_Union[Scheduler, str]] = ..., guidance_scale: _Optional[float] = ..., output_format: _Optional[_Union[OutputFormat, str]] = ...) -> None: ...
+
+class Picture(_message.Message):
+    __slots__ = ("data", "media_type", "width", "height", "variant", "seed", "scores", "receipt")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    SCORES_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    media_type: str
+    width: int
+    height: int
+    variant: int
+    seed: int
+    scores: Scores
+    receipt: PreservationReceipt
+    def __init__(self, data: _Optional[bytes] = ..., media_type: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., variant: _Optional[int] = ..., seed: _Optional[int] = ..., scores: _Optional[_Union[Scores, _Mapping]] = ..., receipt: _Optional[_Union[PreservationReceipt, _Mapping]] = ...) -> None: ...
+
+class Scores(_message.Message):
+    __slots__ = ("total", "heads")
+    class HeadsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    HEADS_FIELD_NUMBER: _ClassVar[int]
+    total: float
+    heads: _containers.ScalarMap[str, float]
+    def __init__(self, total: _Optional[float] = ..., heads: _Optional[_Mapping[str, float]] = ...) -> None: ...
+
+class PreservationReceipt(_message.Message):
+    __slots__ = ("max_difference", "compared_pixels", "mask_digest", "compositing", "mask_source", "product_box", "unscaled")
+    MAX_DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    COMPARED_PIXELS_FIELD_NUMBER: _ClassVar[int]
+    MASK_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    COMPOSITING_FIELD_NUMBER: _ClassVar[int]
+    MASK_SOURCE_FIELD_NUMBER: _ClassVar[int]
+    PRODUCT_BOX_FIELD_NUMBER: _ClassVar[int]
+    UNSCALED_FIELD_NUMBER: _ClassVar[int]
+    max_difference: int
+    compared_pixels: int
+    mask_digest: str
+    compositing: CompositingMode
+    mask_source: MaskSource
+    product_box: Box
+    unscaled: bool
+    def __init__(self, max_difference: _Optional[int] = ..., compared_pixels: _Optional[int] = ..., mask_digest: _Optional[str] = ..., compositing: _Optional[_Union[CompositingMode, str]] = ..., mask_source: _Optional[_Union[MaskSource, str]] = ..., product_box: _Optional[_Union[Box, _Mapping]] = ..., unscaled: bool = ...) -> None: ...
+
+class StageTiming(_message.Message):
+    __slots__ = ("stage", "duration")
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    DURATION_FIELD_NUMBER: _ClassVar[int]
+    stage: Stage
+    duration: _duration_pb2.Duration
+    def __init__(self, stage: _Optional[_Union[Stage, str]] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class CacheReport(_message.Message):
+    __slots__ = ("memory_hits", "redis_hits", "misses")
+    MEMORY_HITS_FIELD_NUMBER: _ClassVar[int]
+    REDIS_HITS_FIELD_NUMBER: _ClassVar[int]
+    MISSES_FIELD_NUMBER: _ClassVar[int]
+    memory_hits: int
+    redis_hits: int
+    misses: int
+    def __init__(self, memory_hits: _Optional[int] = ..., redis_hits: _Optional[int] = ..., misses: _Optional[int] = ...) -> None: ...

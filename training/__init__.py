@@ -1,0 +1,1 @@
+"""How the reference weights are made: a procedural world, and one re-runnable training stage to a module."""

@@ -1,0 +1,110 @@
+"""Builds every network of the pipeline from the config; the only module that knows both sides."""
+
+from __future__ import annotations
+
+from diffusers import (
+    AsymmetricAutoencoderKL,
+    DPMSolverMultistepScheduler,
+    UNet2DConditionModel,
+)
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+from export.networks.reward import RewardModel
+from export.networks.segmenter import Segmenter
+from training.config import Config
+
+
+def _text_config(config: Config, hidden: int, heads: int, layers: int, act: str) -> CLIPTextConfig:
+    text = config.text
+    return CLIPTextConfig(
+        vocab_size=text.vocab_size,
+        hidden_size=hidden,
+        intermediate_size=4 * hidden,
+        projection_dim=text.projection,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        max_position_embeddings=text.max_length,
+        hidden_act=act,
+        bos_token_id=text.vocab_size - 2,
+        eos_token_id=text.vocab_size - 1,
+        pad_token_id=text.vocab_size - 1,
+    )
+
+
+def text_encoder_l(config: Config) -> CLIPTextModel:
+    """The first text encoder: only its hidden states are read."""
+    text = config.text
+    return CLIPTextModel(_text_config(config, text.hidden_l, text.heads_l, text.layers_l, "quick_gelu"))
+
+
+def text_encoder_g(config: Config) -> CLIPTextModelWithProjection:
+    """The second text encoder: its hidden states and its projected, pooled embedding are read."""
+    text = config.text
+    return CLIPTextModelWithProjection(_text_config(config, text.hidden_g, text.heads_g, text.layers_g, "gelu"))
+
+
+def vae(config: Config) -> AsymmetricAutoencoderKL:
+    """The autoencoder (f = 8) whose decoder sees the masked original and the mask."""
+    v = config.vae
+    levels = len(v.encoder_channels)
+    return AsymmetricAutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * levels,
+        down_block_out_channels=v.encoder_channels,
+        layers_per_down_block=v.encoder_layers,
+        up_block_types=("UpDecoderBlock2D",) * levels,
+        up_block_out_channels=v.decoder_channels,
+        layers_per_up_block=v.decoder_layers,
+        latent_channels=v.latent_channels,
+        norm_num_groups=v.groups,
+        sample_size=config.data.size,
+        scaling_factor=1.0,
+    )
+
+
+def unet(config: Config) -> UNet2DConditionModel:
+    """The denoiser: noisy latents (4), mask (1) and masked-image latents (4) in, v-prediction out."""
+    d, levels = config.denoiser, len(config.denoiser.channels)
+    return UNet2DConditionModel(
+        sample_size=config.data.size // 8,
+        in_channels=9,
+        out_channels=4,
+        # As in SDXL, the outermost level has no attention: it would cost the most and say the least.
+        down_block_types=("DownBlock2D", *("CrossAttnDownBlock2D",) * (levels - 1)),
+        up_block_types=(*("CrossAttnUpBlock2D",) * (levels - 1), "UpBlock2D"),
+        block_out_channels=d.channels,
+        layers_per_block=d.layers,
+        attention_head_dim=d.heads,
+        transformer_layers_per_block=1,
+        cross_attention_dim=config.text.cross_attention_dim,
+        use_linear_projection=True,
+        norm_num_groups=d.groups,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=d.time_embedding,
+        projection_class_embeddings_input_dim=config.text.projection + 6 * d.time_embedding,
+    )
+
+
+def scheduler(config: Config) -> DPMSolverMultistepScheduler:
+    """DPM-Solver++ 2M, the default sampler, on the schedule the denoiser was trained with."""
+    s = config.schedule
+    return DPMSolverMultistepScheduler(
+        num_train_timesteps=s.train_timesteps,
+        beta_start=s.beta_start,
+        beta_end=s.beta_end,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+        algorithm_type="dpmsolver++",
+        solver_order=2,
+        # "trailing" starts at t = 999, where the training schedule ends; "leading" would skip the noisiest step.
+        timestep_spacing="trailing",
+    )
+
+
+def reward(config: Config) -> RewardModel:
+    """The reward model."""
+    return RewardModel(channels=config.small.reward_channels, text_dim=config.text.projection)
+
+
+def segmenter(config: Config) -> Segmenter:
+    """The product segmenter."""
+    return Segmenter(channels=config.small.segmenter_channels)
