@@ -1,1 +1,107 @@
-"""Backdrop's SDK."""
+"""Backdrop's SDK: put a product photo into a new scene, without touching the product.
+
+```python
+import backdrop
+
+with backdrop.Client("127.0.0.1:50061") as client:
+    result = client.generate("mug.png", prompt="on a beach at dawn", variants=4).result()
+    result.best.save("best.png")
+```
+
+`AsyncClient` is the same for asyncio. `backdrop.testing` has a server to test against.
+"""
+
+from __future__ import annotations
+
+from backdrop._client import AsyncClient
+from backdrop._enums import (
+    CompositingMode,
+    HorizontalAlignment,
+    MaskSource,
+    OutputFormat,
+    Scheduler,
+    Stage,
+    VerticalAlignment,
+)
+from backdrop._generation import Generation
+from backdrop._info import Info, Limits, Model, Pipeline
+from backdrop._sync import Client, SyncGeneration
+from backdrop._types import (
+    Accepted,
+    Box,
+    CacheReport,
+    Event,
+    Fit,
+    Picture,
+    Receipt,
+    Result,
+    Scores,
+    Settings,
+    StageStarted,
+    StepProgress,
+    Timing,
+    VariantFinished,
+)
+from backdrop.errors import (
+    BackdropError,
+    CancelledError,
+    ConflictError,
+    DeadlineExceededError,
+    InternalError,
+    InvalidRequestError,
+    NotFoundError,
+    OverloadedError,
+    PermissionDeniedError,
+    Reason,
+    UnauthenticatedError,
+    UnavailableError,
+    UnimplementedError,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Accepted",
+    "AsyncClient",
+    "BackdropError",
+    "Box",
+    "CacheReport",
+    "CancelledError",
+    "Client",
+    "CompositingMode",
+    "ConflictError",
+    "DeadlineExceededError",
+    "Event",
+    "Fit",
+    "Generation",
+    "HorizontalAlignment",
+    "Info",
+    "InternalError",
+    "InvalidRequestError",
+    "Limits",
+    "MaskSource",
+    "Model",
+    "NotFoundError",
+    "OutputFormat",
+    "OverloadedError",
+    "PermissionDeniedError",
+    "Picture",
+    "Pipeline",
+    "Reason",
+    "Receipt",
+    "Result",
+    "Scheduler",
+    "Scores",
+    "Settings",
+    "Stage",
+    "StageStarted",
+    "StepProgress",
+    "SyncGeneration",
+    "Timing",
+    "UnauthenticatedError",
+    "UnavailableError",
+    "UnimplementedError",
+    "VariantFinished",
+    "VerticalAlignment",
+    "__version__",
+]

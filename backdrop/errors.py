@@ -13,8 +13,8 @@ BackdropError
 ├── UnimplementedError       UNIMPLEMENTED       the server does not know the method
 └── InternalError            INTERNAL            the server's fault; quote `request_id` when reporting it
 
-The server raises the same classes; `status_of` turns them into a status and back (google.rpc.ErrorInfo,
-BadRequest and RetryInfo in the details, AIP-193).
+The server raises the same classes; `to_status` turns them into a status with google.rpc.ErrorInfo, BadRequest and
+RetryInfo in its details (AIP-193), and the SDK turns that status into the same class again.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ import dataclasses
 import enum
 
 import grpc
+from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import Message
+from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 DOMAIN = "backdrop"
 
@@ -214,6 +217,44 @@ def error(
     request_id: str = "",
 ) -> BackdropError:
     """Returns the error of the class that the table gives `reason`."""
-    return ERRORS[reason].error(
-        message, reason=reason, field=field, retry_after_s=retry_after_s, request_id=request_id
+    return ERRORS[reason].error(message, reason=reason, field=field, retry_after_s=retry_after_s, request_id=request_id)
+
+
+# A status travels in HTTP/2 trailers, of which gRPC takes 8 KiB; the text stands there twice, percent-encoded once.
+_MAX_TEXT = 512
+
+
+def to_status(error: BackdropError) -> status_pb2.Status:
+    """Returns `error` as the rich status that ends a call (AIP-193).
+
+    A server ends a call with it by `context.abort(error.code, status.message, trailers(status))`. Texts are cut at
+    512 characters, because they travel in trailers, which are small.
+    """
+    message = error.message[:_MAX_TEXT]
+    metadata = {"field": error.field[:_MAX_TEXT], "request_id": error.request_id[:_MAX_TEXT]}
+    status = status_pb2.Status(code=code_pb2.Code.Value(error.code.name), message=message)
+    _pack(
+        status,
+        error_details_pb2.ErrorInfo(
+            reason=error.reason.value, domain=DOMAIN, metadata={key: text for key, text in metadata.items() if text}
+        ),
     )
+    if error.field and error.code is grpc.StatusCode.INVALID_ARGUMENT:
+        violation = error_details_pb2.BadRequest.FieldViolation(field=metadata["field"], description=message)
+        _pack(status, error_details_pb2.BadRequest(field_violations=[violation]))
+    if error.retry_after_s is not None:
+        delay = duration_pb2.Duration()
+        delay.FromNanoseconds(round(error.retry_after_s * 1e9))
+        _pack(status, error_details_pb2.RetryInfo(retry_delay=delay))
+    return status
+
+
+def trailers(status: status_pb2.Status) -> tuple[tuple[str, bytes], ...]:
+    """Returns the trailing metadata that carries the details of `status` to the caller."""
+    return (("grpc-status-details-bin", status.SerializeToString()),)
+
+
+def _pack(status: status_pb2.Status, detail: Message) -> None:
+    packed = any_pb2.Any()
+    packed.Pack(detail)
+    status.details.append(packed)

@@ -82,8 +82,8 @@ class Vae:
 class Denoiser:
     """UNet2DConditionModel in SDXL's shape, and the two phases of its training."""
 
-    channels: tuple[int, ...] = (64, 128, 256)
-    heads: tuple[int, ...] = (2, 4, 8)
+    channels: tuple[int, ...] = (48, 96, 160)
+    heads: tuple[int, ...] = (2, 3, 5)
     layers: int = 1
     groups: int = 16
     time_embedding: int = 32

@@ -68,9 +68,9 @@ def unet(config: Config) -> UNet2DConditionModel:
         sample_size=config.data.size // 8,
         in_channels=9,
         out_channels=4,
-        # As in SDXL, the outermost level has no attention: it would cost the most and say the least.
-        down_block_types=("DownBlock2D", *("CrossAttnDownBlock2D",) * (levels - 1)),
-        up_block_types=(*("CrossAttnUpBlock2D",) * (levels - 1), "UpBlock2D"),
+        # Attention at 1/32 of the picture only: further out it would cost the most and say the least.
+        down_block_types=(*("DownBlock2D",) * (levels - 1), "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", *("UpBlock2D",) * (levels - 1)),
         block_out_channels=d.channels,
         layers_per_block=d.layers,
         attention_head_dim=d.heads,

@@ -1,0 +1,69 @@
+# Two commands matter: `make demo` and `make test`. Each does all its own set-up; `make help` lists the rest.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PROMPT ?= a beach at sunset
+OUT    ?= demo-out
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test quick lint protos protos-check train evaluate repository figures docs clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+# What serving needs: no torch. What tests and training need comes on top, in the same environment.
+$(VENV)/.local: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing what serving needs (about 400 MB, once) …"
+	@$(PIP) -e '.[local]'
+	@touch $@
+
+# torch first and alone: asked for by another package, pip would take its newest build with gigabytes of CUDA.
+$(VENV)/.dev: $(VENV)/.local
+	@echo "Installing what tests and training need (about 1.5 GB, once) …"
+	@$(PIP) torch==2.13.0
+	@$(PIP) -e '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.local ## Start a local cluster, put the sample product into a new scene, stop: pictures in demo-out/
+	@$(BIN)/python -m local.demo --prompt "$(PROMPT)" --out $(OUT)
+
+up: $(VENV)/.local ## Run the local cluster in the foreground (Ctrl-C stops it)
+	@$(BIN)/backdrop up
+
+test: $(VENV)/.dev lint protos-check ## Everything CI runs: linters, types, protos, the whole suite
+	@$(BIN)/python -m pytest
+
+quick: $(VENV)/.dev ## The tests that need no cluster
+	@$(BIN)/python -m pytest -m "not cluster" -n 2
+
+lint: $(VENV)/.dev ## ruff, mypy --strict, buf lint
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@cd protos && $(abspath $(BIN))/buf lint
+
+protos: $(VENV)/.dev ## Generate backdrop/v1 from protos/
+	@$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=. --pyi_out=. --grpc_python_out=. protos/backdrop/v1/*.proto
+
+protos-check: $(VENV)/.dev ## Fail when backdrop/v1 is not what protos/ generates
+	@$(BIN)/python -m pytest tests/test_protos.py
+
+train: $(VENV)/.dev ## Train the reference models from nothing (hours on 2 cores; resumable)
+	@$(BIN)/python -m training.all
+
+repository: $(VENV)/.dev ## Export the trained weights to triton_repo/
+	@$(BIN)/python -m export --pipeline training/weights/backdrop --out triton_repo --report docs/figures/parity.json
+
+evaluate: $(VENV)/.dev ## Measure the trained weights on held-out prompts
+	@$(BIN)/python -m training.evaluate --weights training/weights/backdrop --figures docs/figures/models.json
+
+figures: $(VENV)/.dev ## Measure every mark of docs/figures/end_to_end.json
+	@$(BIN)/python -m bench.end_to_end
+
+docs: $(VENV)/.dev ## Write the generated tables of README and docs again
+	@$(BIN)/python -m bench.tables
+
+clean: ## Remove the environment and everything that was built
+	rm -rf $(VENV) build dist *.egg-info demo-out .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,74 @@
+"""The contract's enumerations as callers see them: plain lower-case words."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Scheduler(enum.StrEnum):
+    """The solver that walks the noise schedule."""
+
+    DDIM = "ddim"
+    EULER = "euler"
+    DPMPP_2M = "dpmpp_2m"
+    DDPM = "ddpm"
+    UNKNOWN = "unknown"
+    """Only ever received: a solver that this client is too old to know."""
+
+
+class OutputFormat(enum.StrEnum):
+    """Encoding of the pictures. Only PNG keeps the product exact to the last bit."""
+
+    PNG = "png"
+    JPEG = "jpeg"
+    WEBP = "webp"
+    UNKNOWN = "unknown"
+    """Only ever received: a format that this client is too old to know."""
+
+
+class HorizontalAlignment(enum.StrEnum):
+    """Where the cut-out stands from left to right."""
+
+    LEFT = "left"
+    CENTER = "center"
+    RIGHT = "right"
+
+
+class VerticalAlignment(enum.StrEnum):
+    """Where the cut-out stands from top to bottom."""
+
+    TOP = "top"
+    CENTER = "center"
+    BOTTOM = "bottom"
+
+
+class Stage(enum.StrEnum):
+    """The parts of a request, in their order."""
+
+    ENCODE = "encode"
+    PREPARE = "prepare"
+    DENOISE = "denoise"
+    DECODE = "decode"
+    SCORE = "score"
+    SELECT = "select"
+    UNKNOWN = "unknown"
+    """A stage that this client is too old to know."""
+
+
+class CompositingMode(enum.StrEnum):
+    """How product and scene were joined."""
+
+    HARD = "hard"
+    SOFT = "soft"
+    UNKNOWN = "unknown"
+    """A mode that this client is too old to know."""
+
+
+class MaskSource(enum.StrEnum):
+    """Where the mask came from."""
+
+    REQUEST = "request"
+    ALPHA = "alpha"
+    SEGMENTER = "segmenter"
+    UNKNOWN = "unknown"
+    """A source that this client is too old to know."""

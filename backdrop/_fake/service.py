@@ -1,0 +1,213 @@
+"""The fake's gRPC side: both services and health, as generic handlers over bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import hashlib
+import uuid
+from collections.abc import AsyncGenerator
+from typing import Any, TypeAlias
+
+import grpc
+import grpc.aio
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import DecodeError
+from google.protobuf.wrappers_pb2 import Int32Value, StringValue
+
+from backdrop._fake.generation import HEADS, Run
+from backdrop._fake.pictures import MAX_PIXELS
+from backdrop._fake.plan import Plan, make_plan
+from backdrop._fake.script import Failure, Script
+from backdrop.errors import BackdropError, Reason, error, to_status, trailers
+from backdrop.v1 import generation_service_pb2 as pb
+from backdrop.v1 import info_service_pb2 as info_pb
+
+_ROLES = ("text_encoder_l", "text_encoder_g", "vae_encoder", "denoiser", "vae_decoder", "reward", "segmenter")
+_SERVING, _NOT_SERVING = 1, 2
+
+Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
+
+
+@dataclasses.dataclass
+class _Kept:
+    """A result kept for its idempotency key; `lock` makes a second call wait for the first."""
+
+    request: bytes
+    lock: asyncio.Lock = dataclasses.field(default_factory=asyncio.Lock)
+    result: pb.GenerateResult | None = None
+
+
+class Service:
+    """Answers calls as the contract says, as `script` tells it."""
+
+    def __init__(self, script: Script, info: info_pb.GetInfoResponse) -> None:
+        self._script = script
+        self._info = info
+        self._kept: dict[str, _Kept] = {}
+        self._slots = asyncio.Semaphore(info.limits.max_running)
+        self._inside = 0
+
+    def handlers(self) -> list[grpc.GenericRpcHandler[Any, Any]]:
+        """Returns the handlers of all services. They take raw bytes: a message that cannot be read is answered too."""
+        return [
+            grpc.method_handlers_generic_handler(
+                "backdrop.v1.GenerationService",
+                {
+                    "Generate": grpc.unary_stream_rpc_method_handler(
+                        self._generate, response_serializer=pb.GenerateResponse.SerializeToString
+                    )
+                },
+            ),
+            grpc.method_handlers_generic_handler(
+                "backdrop.v1.InfoService",
+                {
+                    "GetInfo": grpc.unary_unary_rpc_method_handler(
+                        self._get_info, response_serializer=info_pb.GetInfoResponse.SerializeToString
+                    )
+                },
+            ),
+            # HealthCheckRequest is one string and HealthCheckResponse one enum, on the wire the same as these two
+            # wrappers; so the SDK needs no package for it.
+            grpc.method_handlers_generic_handler(
+                "grpc.health.v1.Health",
+                {
+                    "Check": grpc.unary_unary_rpc_method_handler(
+                        self._check_health, StringValue.FromString, Int32Value.SerializeToString
+                    )
+                },
+            ),
+        ]
+
+    async def _get_info(self, request: bytes, context: Context) -> info_pb.GetInfoResponse:
+        if not self._script.ready:
+            await _abort(context, error(Reason.NO_REPLICA, "The server is not ready yet; try again soon."))
+        return self._info
+
+    async def _check_health(self, request: StringValue, context: Context) -> Int32Value:
+        if request.value not in ("", "backdrop.v1.GenerationService", "backdrop.v1.InfoService"):
+            await context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
+        return Int32Value(value=_SERVING if self._script.ready else _NOT_SERVING)
+
+    async def _generate(self, raw: bytes, context: Context) -> AsyncGenerator[pb.GenerateResponse, None]:
+        request_id = uuid.uuid4().hex
+        try:
+            # Closed by hand: when the caller leaves, locks and places in the queue are free at once.
+            async with contextlib.aclosing(self._serve(raw, request_id, context.time_remaining())) as events:
+                async for event in events:
+                    yield event
+        except BackdropError as exc:
+            exc.request_id = request_id
+            await _abort(context, exc)
+
+    async def _serve(
+        self, raw: bytes, request_id: str, time_left_s: float | None
+    ) -> AsyncGenerator[pb.GenerateResponse, None]:
+        try:
+            request = pb.GenerateRequest.FromString(raw)
+        except DecodeError:
+            message = "The message is no GenerateRequest; do client and server come from the same release?"
+            raise error(Reason.INVALID_MESSAGE, message) from None
+        self._script.requests.append(request)
+        failure = self._script.next_failure()
+        if failure is not None and failure.after_steps == 0:
+            raise failure.error
+        if not self._script.ready:
+            raise error(Reason.NO_REPLICA, "The server is not ready yet; try again soon.", retry_after_s=0.1)
+        plan = await asyncio.to_thread(make_plan, request, self._info)
+        if time_left_s is not None and time_left_s < plan.settings.steps * self._script.step_delay_s:
+            raise error(Reason.DEADLINE_TOO_SHORT, "The deadline is shorter than the steps take; give it more time.")
+        kept = self._keep(request)
+        async with kept.lock:
+            if kept.result is not None:
+                yield _accepted(request_id, plan, 0)
+                yield pb.GenerateResponse(result=kept.result)
+                return
+            fingerprints = {model.name: model.fingerprint for model in self._info.pipelines[0].models}
+            run = Run(plan, request_id, fingerprints, self._script)
+            async with contextlib.aclosing(self._queue(run, plan, request_id, failure)) as events:
+                async for event in events:
+                    if event.HasField("result"):
+                        kept.result = pb.GenerateResult.FromString(event.result.SerializeToString())
+                        kept.result.replayed = True
+                    yield event
+
+    async def _queue(
+        self, run: Run, plan: Plan, request_id: str, failure: Failure | None
+    ) -> AsyncGenerator[pb.GenerateResponse, None]:
+        """Runs now if there is room, else waits its turn; refuses where too many wait already."""
+        limits = self._info.limits
+        if self._inside >= limits.max_running + limits.max_queued:
+            raise error(Reason.QUEUE_FULL, "The queue is full; come back later.", retry_after_s=0.2)
+        self._inside += 1
+        try:
+            ahead = max(0, self._inside - limits.max_running)
+            yield _accepted(request_id, plan, ahead)
+            async with self._slots:
+                if ahead:
+                    yield _accepted(request_id, plan, 0)
+                async with contextlib.aclosing(run.events(failure)) as events:
+                    async for event in events:
+                        yield event
+        finally:
+            self._inside -= 1
+
+    def _keep(self, request: pb.GenerateRequest) -> _Kept:
+        """Returns what is kept for the request's idempotency key; something new where there is none."""
+        serialized = request.SerializeToString(deterministic=True)
+        if not request.idempotency_key:
+            return _Kept(serialized)
+        kept = self._kept.setdefault(request.idempotency_key, _Kept(serialized))
+        if kept.request != serialized:
+            message = "This idempotency_key was used with another request; use a new one."
+            raise error(Reason.IDEMPOTENCY_KEY_REUSED, message, field="idempotency_key")
+        return kept
+
+
+def make_info() -> info_pb.GetInfoResponse:
+    """Returns what the fake says about itself; its models are names without files, and their fingerprints say so."""
+    pipeline = info_pb.Pipeline(
+        name="backdrop",
+        description="A fake: real products on painted gradients, for tests.",
+        scene_sizes=[pb.Size(width=width, height=height) for width, height in ((256, 256), (256, 192), (192, 256))],
+        schedulers=[pb.SCHEDULER_DDIM, pb.SCHEDULER_EULER, pb.SCHEDULER_DPMPP_2M, pb.SCHEDULER_DDPM],
+        default_scheduler=pb.SCHEDULER_DPMPP_2M,
+        default_steps=20,
+        default_guidance_scale=5.0,
+        max_prompt_tokens=77,
+        reward_heads=HEADS,
+        models=[
+            info_pb.Model(role=role, name=role, version="1", fingerprint=f"sha256:{_digest(role)}") for role in _ROLES
+        ],
+    )
+    limits = info_pb.Limits(
+        max_variants=16,
+        max_steps=100,
+        max_pixels=MAX_PIXELS,
+        max_request_bytes=40 * 2**20,
+        max_running=8,
+        max_queued=64,
+        idempotency_ttl=Duration(seconds=3600),
+    )
+    return info_pb.GetInfoResponse(
+        server_version="0.0.0+fake",
+        pipelines=[pipeline],
+        default_pipeline=pipeline.name,
+        limits=limits,
+        ready_replicas=1,
+    )
+
+
+def _digest(role: str) -> str:
+    return hashlib.sha256(f"fake {role}".encode()).hexdigest()
+
+
+def _accepted(request_id: str, plan: Plan, ahead: int) -> pb.GenerateResponse:
+    accepted = pb.Accepted(request_id=request_id, queue_position=ahead, row_steps=plan.row_steps)
+    return pb.GenerateResponse(accepted=accepted)
+
+
+async def _abort(context: Context, exc: BackdropError) -> None:
+    status = to_status(exc)
+    await context.abort(exc.code, status.message, trailers(status))

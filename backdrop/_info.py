@@ -1,0 +1,67 @@
+"""What a server says about itself, as frozen dataclasses."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from backdrop._enums import Scheduler
+from backdrop._types import Size
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """One served model."""
+
+    role: str
+    """What it does in the pipeline: "denoiser", "vae_decoder", …"""
+    name: str
+    version: str
+    fingerprint: str
+    """ "sha256:…" over its served files."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Pipeline:
+    """One pipeline that a request may name."""
+
+    name: str
+    description: str
+    scene_sizes: tuple[Size, ...]
+    """Sizes at which scenes are made; other output sizes are cropped and enlarged from the nearest."""
+    schedulers: tuple[Scheduler, ...]
+    default_scheduler: Scheduler
+    default_steps: int
+    default_guidance_scale: float
+    max_prompt_tokens: int
+    """Start and end tokens included."""
+    reward_heads: tuple[str, ...]
+    models: tuple[Model, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """Limits that hold for every request."""
+
+    max_variants: int
+    max_steps: int
+    max_pixels: int
+    """Largest photo or output picture (width × height)."""
+    max_request_bytes: int
+    max_running: int
+    """How many requests run side by side."""
+    max_queued: int
+    """How many more may wait."""
+    idempotency_ttl_s: float
+    """How long a result is kept for its idempotency key."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Info:
+    """What a server serves."""
+
+    server_version: str
+    pipelines: tuple[Pipeline, ...]
+    default_pipeline: str
+    limits: Limits
+    ready_replicas: int
+    """Triton replicas that answer now."""

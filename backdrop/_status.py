@@ -1,0 +1,90 @@
+"""The one seam where gRPC's exceptions become ours; the other direction is `errors.to_status`."""
+
+from __future__ import annotations
+
+import grpc
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2
+
+from backdrop import errors
+from backdrop.errors import BackdropError, Reason
+
+# What to say when a status comes without our details: from a proxy, or from gRPC itself, whose texts help nobody.
+_SENTENCES: dict[Reason, str] = {
+    Reason.INVALID_MESSAGE: "The server could not read the request; do client and server come from the same release?",
+    Reason.UNKNOWN_PIPELINE: "The server does not have what the request names; `info()` lists what it has.",
+    Reason.IDEMPOTENCY_KEY_REUSED: "The idempotency key belongs to another request; use a new one.",
+    Reason.UNAUTHENTICATED: "The server does not know who calls; send credentials.",
+    Reason.PERMISSION_DENIED: "These credentials may not do that.",
+    Reason.MESSAGE_TOO_LARGE: "A message was larger than client or server accept; send a smaller photo, ask for fewer "
+    "pictures, or raise `max_message_bytes`.",
+    Reason.UNREACHABLE: "No server answers{at}; is it running, and is the address right?",
+    Reason.DEADLINE_EXCEEDED: "The time was up before the server had finished; give it more, or ask for less work.",
+    Reason.CANCELLED: "The call was cancelled.",
+    Reason.UNIMPLEMENTED: "The server{at} does not know this method; it is older than this client, or not Backdrop.",
+    Reason.INTERNAL: "The server failed without saying why; its log may say more.",
+}
+
+
+def from_rpc_error(exc: grpc.RpcError, endpoint: str = "") -> BackdropError:
+    """Returns `exc` as one of our errors.
+
+    Statuses that carry our details give exactly what the server raised. All others are mapped by their code
+    (`errors.BY_CODE`), with a sentence of ours: foreign text may hold paths, stacks or secrets. `endpoint` (host:port)
+    is named where that helps.
+    """
+    code = _code(exc)
+    ours = _from_details(_rich_status(exc), code)
+    if ours is not None:
+        return ours
+    reason = errors.BY_CODE.get(code, Reason.INTERNAL)
+    at = f" at {endpoint}" if endpoint else ""
+    return errors.error(reason, _SENTENCES[reason].format(at=at))
+
+
+def _from_details(status: status_pb2.Status | None, code: grpc.StatusCode) -> BackdropError | None:
+    if status is None:
+        return None
+    info = error_details_pb2.ErrorInfo()
+    bad_request = error_details_pb2.BadRequest()
+    retry = error_details_pb2.RetryInfo()
+    try:
+        for packed in status.details:
+            for detail in (info, bad_request, retry):
+                packed.Unpack(detail)
+    except DecodeError:
+        return None
+    if info.domain != errors.DOMAIN:
+        return None
+    try:
+        reason = Reason(info.reason)
+    except ValueError:  # a newer server; its code still says what kind of error it is
+        reason = errors.BY_CODE.get(code, Reason.INTERNAL)
+    field = info.metadata.get("field", "")
+    if not field and bad_request.field_violations:
+        field = bad_request.field_violations[0].field
+    return errors.error(
+        reason,
+        status.message,
+        field=field,
+        retry_after_s=retry.retry_delay.ToNanoseconds() / 1e9 if retry.HasField("retry_delay") else None,
+        request_id=info.metadata.get("request_id", ""),
+    )
+
+
+def _rich_status(exc: grpc.RpcError) -> status_pb2.Status | None:
+    """Returns the google.rpc.Status in the trailers of `exc`, or None where there is none that can be read."""
+    trailing_metadata = getattr(exc, "trailing_metadata", None)
+    for key, value in (trailing_metadata() if callable(trailing_metadata) else None) or ():
+        if key == "grpc-status-details-bin":
+            try:
+                return status_pb2.Status.FromString(value)
+            except DecodeError:
+                return None
+    return None
+
+
+def _code(exc: grpc.RpcError) -> grpc.StatusCode:
+    code = getattr(exc, "code", None)
+    found = code() if callable(code) else None
+    return found if isinstance(found, grpc.StatusCode) else grpc.StatusCode.UNKNOWN

@@ -1,0 +1,106 @@
+"""`python -m export`: a diffusers folder to a Triton repository, on the command line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from export.errors import ExportError
+
+DESCRIPTION = """\
+Exports every component of a diffusers-layout inpainting pipeline to ONNX, compares each with torch, and writes a
+Triton model repository. The repository appears as a whole or not at all. Only safetensors weights are read."""
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(prog="python -m export", description=DESCRIPTION)
+    parser.add_argument("--pipeline", type=Path, required=True, metavar="FOLDER", help="the diffusers folder to read")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the Triton repository to write")
+    parser.add_argument("--name", default="backdrop", help="the pipeline's name in pipeline.json (default: %(default)s)")
+    parser.add_argument("--components", metavar="A,B", help="export only these into a repository that has the others")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write the parity report here, as JSON")
+    return parser.parse_args(arguments)
+
+
+def quiet() -> None:
+    """Silences the libraries' progress bars and advice; what goes wrong still arrives as an exception."""
+    import diffusers
+    import transformers
+
+    diffusers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs an export; returns 0, or 1 with one sentence on stderr."""
+    options, console = parse(arguments), Console(stderr=True)
+    # Checked before torch is imported: a wrong path should not take seconds to be told.
+    if not options.pipeline.is_dir():
+        console.print(f"[red]{options.pipeline} is not a folder.[/red]")
+        return 1
+    started = time.monotonic()
+    try:
+        with console.status("starting") as status:
+            from export import run
+
+            quiet()
+            roles = None if options.components is None else [role.strip() for role in options.components.split(",")]
+            exported = run.export_pipeline(
+                options.pipeline,
+                options.out,
+                options.name,
+                roles,
+                lambda role, what: console.print(f"{role}: done") if what == "done" else status.update(f"{role}: {what}"),
+            )
+    except ExportError as error:
+        console.print(f"[red]{error}[/red]", soft_wrap=True)
+        return 1
+    except KeyboardInterrupt:
+        console.print("interrupted; nothing was changed")
+        return 130
+    seconds = time.monotonic() - started
+    if options.report is not None:
+        write_report(options.report, exported, seconds)
+    console.print(table(exported))
+    console.print(f"{options.out} is ready: {len(exported)} components in {seconds:.0f} s.", soft_wrap=True)
+    return 0
+
+
+def write_report(path: Path, exported: list[run.Exported], seconds: float) -> None:  # noqa: F821
+    """Writes the machine's half of the report; the table is the reader's."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {"seconds": round(seconds, 1), "components": [component.to_json() for component in exported]}
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def table(exported: list[run.Exported]) -> Table:  # noqa: F821
+    """One line to a component: size, time, memory, and how far it is from torch."""
+    found = Table(title="exported components")
+    for heading in ("component", "weights", "file", "time", "peak memory", "parity (rel.)", "tolerance", "fp16 weights", "rows"):
+        found.add_column(heading, justify="left" if heading == "component" else "right")
+    for component in exported:
+        report = component.parity
+        found.add_row(
+            component.role,
+            f"{component.parameters / 1e6:.2f} M",
+            f"{component.bytes / 1e6:.1f} MB",
+            f"{component.seconds:.1f} s",
+            f"{component.peak_mib:.0f} MiB",
+            f"{report.worst.relative:.1e}",
+            f"{report.tolerance:.0e}",
+            f"{report.rounding:.1e}",
+            "exact" if report.exact else "[yellow]vary[/yellow]",
+        )
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,164 @@
+"""From a torch module to an ONNX file: rounded weights, dynamic sizes, fp16 initialisers behind a Cast."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+from torch.export import Dim
+
+from export.errors import ExportError
+from export.models.component import MAX_ROWS, Axis, Prepared, Size, TensorSpec
+
+OPSET = 20
+ROUND_FROM = 1024
+"""Tensors of at least so many values are stored as fp16. Smaller ones (norms, biases) are precision for nothing."""
+FP16_MAX = 65504.0
+EXAMPLE = Size(height=128, width=96, tokens=24)
+"""The request that is traced. Its sizes differ from each other, so that no two dynamic axes are taken for one."""
+EXAMPLE_ROWS = 2
+
+
+def _rounds(values: torch.Tensor) -> bool:
+    big = values.is_floating_point() and values.numel() >= ROUND_FROM
+    return big and bool(values.abs().max() <= FP16_MAX)
+
+
+def round_weights(module: nn.Module) -> None:
+    """Rounds every big parameter to the nearest fp16 value, in place; arithmetic stays FP32.
+
+    Done before tracing, so torch and the graph hold the same numbers: what parity then measures is the graph, and
+    storing the initialisers as fp16 loses nothing.
+    """
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if _rounds(parameter):
+                parameter.copy_(parameter.half().float())
+
+
+def _dims(specs: tuple[TensorSpec, ...]) -> list[dict[int, object]]:
+    """torch.export's dynamic shapes: named Dims, with tied axes as multiples of one unit."""
+    rows = Dim("rows", min=1, max=MAX_ROWS)
+    units: dict[str, Dim] = {}
+    shapes: list[dict[int, object]] = []
+    for spec in specs:
+        shape: dict[int, object] = {0: rows}
+        for index, axis in enumerate(spec.shape, start=1):
+            if isinstance(axis, Axis):
+                unit = units.setdefault(axis.name, Dim(axis.name, min=axis.low, max=axis.high))
+                shape[index] = axis.multiple * unit if axis.multiple > 1 else unit
+        shapes.append(shape)
+    return shapes
+
+
+def trace(prepared: Prepared) -> onnx.ModelProto:
+    """Exports a prepared component to ONNX in memory.
+
+    Raises:
+        ExportError: if torch cannot trace the module with dynamic sizes, or the graph is not valid ONNX.
+    """
+    inputs = prepared.sample(EXAMPLE_ROWS, EXAMPLE, torch.Generator().manual_seed(0))
+    # The exporter announces each pass on stdout's logger and warns of its own internals.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                prepared.module,
+                inputs,
+                dynamo=True,
+                input_names=[spec.name for spec in prepared.inputs],
+                output_names=[spec.name for spec in prepared.outputs],
+                dynamic_shapes=_dims(prepared.inputs),
+                opset_version=OPSET,
+                verbose=False,
+            )
+    except Exception as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise ExportError(f"{prepared.role}: torch could not trace the module: {reason[0]}") from error
+    if program is None:
+        raise ExportError(f"{prepared.role}: torch returned no ONNX program.")
+    model = program.model_proto
+    tidy(model)
+    return model
+
+
+def tidy(model: onnx.ModelProto) -> None:
+    """Drops what only a debugger of the exporter reads: stack traces and the places of this machine in them."""
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
+        del value.metadata_props[:]
+        value.doc_string = ""
+    del model.graph.metadata_props[:]
+    del model.metadata_props[:]
+    del model.functions[:]
+    # Shapes of intermediate values name the exporter's symbols; every runtime infers its own.
+    del model.graph.value_info[:]
+    model.doc_string = model.graph.doc_string = ""
+    model.graph.name = "main"
+
+
+def halve_initialisers(model: onnx.ModelProto) -> int:
+    """Stores big FP32 initialisers as fp16 with a Cast behind them, where that loses nothing.
+
+    Runtimes fold the Cast when they load the graph, so serving costs no more than with FP32 weights.
+
+    Returns:
+        How many initialisers were halved.
+    """
+    casts = []
+    for tensor in model.graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT:
+            continue
+        values = numpy_helper.to_array(tensor)
+        if values.size < ROUND_FROM or np.abs(values).max() > FP16_MAX:
+            continue
+        half = values.astype(np.float16)
+        # What the exporter computed from several weights is no longer an fp16 number: leave it as it is.
+        if not np.array_equal(half.astype(np.float32), values):
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(half, f"{name}.fp16"))
+        casts.append(helper.make_node("Cast", [f"{name}.fp16"], [name], name=f"{name}.cast", to=TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return len(casts)
+
+
+def write(prepared: Prepared, path: Path) -> int:
+    """Traces a component whose weights are already rounded and writes it to `path`.
+
+    Returns:
+        The file's size in bytes.
+
+    Raises:
+        ExportError: if it cannot be traced, or its inputs and outputs are not those of the contract.
+    """
+    model = trace(prepared)
+    halve_initialisers(model)
+    expect_names(prepared, model)
+    onnx.checker.check_model(model)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(model.SerializeToString())
+    return path.stat().st_size
+
+
+def expect_names(prepared: Prepared, model: onnx.ModelProto) -> None:
+    """Refuses a graph that lost an input on the way: a tensor nobody reads would be a silent bug of the wrapper."""
+    for kind, values, specs in (
+        ("inputs", model.graph.input, prepared.inputs),
+        ("outputs", model.graph.output, prepared.outputs),
+    ):
+        found = [value.name for value in values]
+        wanted = [spec.name for spec in specs]
+        if found != wanted:
+            raise ExportError(f"{prepared.role}: the graph's {kind} are {found}, the contract says {wanted}.")

@@ -1,0 +1,54 @@
+"""`reward`: scores a finished picture; one head a column, named in `pipeline.json`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from export.models import vae
+from export.models.component import Component, Inputs, Prepared, Size, TensorSpec, rand, rand_mask
+from export.models.loading import load_diffusers
+from export.networks.reward import RewardModel
+
+
+def load(folder: Path) -> nn.Module:
+    """Loads the reward model from its folder, in evaluation mode."""
+    return load_diffusers(RewardModel, folder)
+
+
+def prepare(model: Any) -> Prepared:
+    """Describes the reward model, which already speaks the row contract: image, mask, text_embeds → scores."""
+    text_dim = int(model.config.text_dim)
+
+    def sample(rows: int, size: Size, generator: torch.Generator) -> Inputs:
+        image = rand(generator, rows, 3, size.height, size.width)
+        text = torch.randn(rows, text_dim, generator=generator)
+        return image, rand_mask(generator, rows, size.height, size.width), text
+
+    with torch.no_grad():
+        # The number of heads is the network's business; one small run asks it.
+        heads = model(*sample(1, Size(64, 64, 2), torch.Generator().manual_seed(0))).shape[1]
+    return Prepared(
+        role="reward",
+        module=model,
+        inputs=(
+            TensorSpec("image", "FP32", (3, *vae.pixels())),
+            TensorSpec("mask", "FP32", (1, *vae.pixels())),
+            TensorSpec("text_embeds", "FP32", (text_dim,)),
+        ),
+        outputs=(TensorSpec("scores", "FP32", (int(heads),)),),
+        sample=sample,
+    )
+
+
+COMPONENT = Component(
+    role="reward",
+    folder="reward",
+    classes=("RewardModel",),
+    weights="diffusion_pytorch_model.safetensors",
+    load=load,
+    prepare=prepare,
+)

@@ -1,0 +1,45 @@
+"""`segmenter`: a product photo to the product's alpha."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from export.models import vae
+from export.models.component import Component, Inputs, Prepared, Size, TensorSpec, rand
+from export.models.loading import load_diffusers
+from export.networks.segmenter import Segmenter
+
+
+def load(folder: Path) -> nn.Module:
+    """Loads the segmenter from its folder, in evaluation mode."""
+    return load_diffusers(Segmenter, folder)
+
+
+def sample(rows: int, size: Size, generator: torch.Generator) -> Inputs:
+    """Pictures of noise, in −1…1."""
+    return (rand(generator, rows, 3, size.height, size.width),)
+
+
+def prepare(model: Any) -> Prepared:
+    """Describes the segmenter, which already speaks the row contract: image → alpha."""
+    return Prepared(
+        role="segmenter",
+        module=model,
+        inputs=(TensorSpec("image", "FP32", (3, *vae.pixels())),),
+        outputs=(TensorSpec("alpha", "FP32", (1, *vae.pixels())),),
+        sample=sample,
+    )
+
+
+COMPONENT = Component(
+    role="segmenter",
+    folder="segmenter",
+    classes=("Segmenter",),
+    weights="diffusion_pytorch_model.safetensors",
+    load=load,
+    prepare=prepare,
+)

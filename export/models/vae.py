@@ -1,0 +1,43 @@
+"""What the VAE's two halves share: loading it, and its sizes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from diffusers import AsymmetricAutoencoderKL, AutoencoderKL
+from torch import nn
+
+from export.models.component import Axis
+from export.models.loading import load_diffusers
+
+Vae = Any
+"""diffusers' AutoencoderKL or AsymmetricAutoencoderKL; untyped because their configs are attribute dictionaries."""
+CLASSES = ("AsymmetricAutoencoderKL", "AutoencoderKL")
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+UNIT = 32
+"""Pixels to a unit of height or width: pictures are multiples of it, which every component can take."""
+
+
+def load(folder: Path) -> nn.Module:
+    """Loads either kind of VAE from its folder, in evaluation mode."""
+    name = json.loads((folder / "config.json").read_text())["_class_name"]
+    cls = AsymmetricAutoencoderKL if name == "AsymmetricAutoencoderKL" else AutoencoderKL
+    return load_diffusers(cls, folder)
+
+
+def factor(vae: Vae) -> int:
+    """How many pixels a latent stands for, along a side."""
+    channels = vae.config.get("down_block_out_channels") or vae.config.block_out_channels
+    return int(2 ** (len(channels) - 1))
+
+
+def pixels() -> tuple[Axis, Axis]:
+    """Height and width of a picture."""
+    return Axis("height", UNIT), Axis("width", UNIT)
+
+
+def latent_pixels(pixel_factor: int) -> tuple[Axis, Axis]:
+    """Height and width of its latents, tied to the picture's."""
+    return Axis("height", UNIT // pixel_factor), Axis("width", UNIT // pixel_factor)

@@ -1,0 +1,112 @@
+"""`python -m local`: the one-machine cluster in the foreground, until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from local.cluster import SERVICES, Cluster, Options
+from local.errors import StartError
+from local.supervisor import Child
+
+DESCRIPTION = """\
+Starts Redis, Triton and the orchestrator on this machine, prints where they are, and stops them on Ctrl-C or SIGTERM.
+Exit code 0 after a clean stop, 1 if something could not start or ended by itself."""
+LOOK_EVERY_S = 0.25
+
+
+class Stopped(BaseException):  # noqa: N818 - not an error: like KeyboardInterrupt, it must pass through every handler
+    """Somebody asked the launcher to stop."""
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    defaults = Options()
+    parser = argparse.ArgumentParser(prog="python -m local", description=DESCRIPTION)
+    parser.add_argument("--port", type=int, default=defaults.port, help="the orchestrator's port; 0 for a free one")
+    parser.add_argument("--metrics-port", type=int, default=0, help="the orchestrator's metrics port; 0 for a free one")
+    parser.add_argument("--redis-port", type=int, default=0, help="Redis' port; 0 for a free one")
+    parser.add_argument("--triton-port", type=int, default=0, help="the first Triton's gRPC port; 0 for a free one")
+    parser.add_argument("--replicas", type=int, default=1, help="how many Tritons to start")
+    parser.add_argument("--repository", type=Path, default=defaults.repository, help="the Triton model repository")
+    parser.add_argument("--only", default=",".join(SERVICES), metavar="A,B", help="start only these services")
+    parser.add_argument("--log-dir", type=Path, default=defaults.log_folder, help="where the services' logs go")
+    parser.add_argument("--state-file", type=Path, metavar="FILE", help="write endpoints and pids here when ready")
+    return parser.parse_args(arguments)
+
+
+def options_of(arguments: argparse.Namespace) -> Options:
+    """The cluster's options from the command line's."""
+    return Options(
+        repository=arguments.repository,
+        log_folder=arguments.log_dir.resolve(),
+        only=tuple(name.strip() for name in arguments.only.split(",") if name.strip()),
+        port=arguments.port,
+        metrics_port=arguments.metrics_port,
+        redis_port=arguments.redis_port,
+        triton_port=arguments.triton_port,
+        triton_replicas=arguments.replicas,
+    )
+
+
+def on_signals() -> None:
+    """Makes Ctrl-C and SIGTERM raise `Stopped`, once: what follows is the stop, and must not be interrupted."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        for other in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(other, signal.SIG_IGN)
+        raise Stopped
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)
+
+
+def watch(cluster: Cluster) -> Child:
+    """Returns the first service that ends by itself; until then, waits."""
+    pause = threading.Event()
+    while True:
+        dead = cluster.dead()
+        if dead is not None:
+            return dead
+        pause.wait(LOOK_EVERY_S)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the cluster; returns the exit code."""
+    parsed, console = parse(arguments), Console(soft_wrap=True, highlight=False)
+    errors = Console(stderr=True, soft_wrap=True, highlight=False)
+
+    def announce(child: Child) -> None:
+        service = child.service
+        console.print(f"[bold]{service.name:<13}[/bold] {service.endpoint:<28} [dim]{service.log}[/dim]")
+
+    cluster = Cluster(options_of(parsed), announce)
+    on_signals()
+    try:
+        cluster.start()
+        if parsed.state_file is not None:
+            cluster.write_state(parsed.state_file)
+        console.print("ready")
+        dead = watch(cluster)
+        errors.print(f"[red]{dead.service.name} ended with exit code {dead.exit_code}; see {dead.service.log}[/red]")
+        return 1
+    except StartError as error:
+        errors.print(str(error), style="red", markup=False)
+        return 1
+    except Stopped:
+        console.print("stopping")
+        return 0
+    finally:
+        cluster.stop()
+        if parsed.state_file is not None:
+            parsed.state_file.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""Triton's `onnxruntime` backend for machines whose Triton has none: one Python model for every component.
+
+Triton looks for `libtriton_onnxruntime.so` in its backend folder; where it finds this file instead, it serves models of
+`backend: "onnxruntime"` through its Python backend. The repository therefore needs no change to run under an official
+Triton image, which has the real one.
+
+Rows are independent, and the arithmetic keeps them so: onnxruntime packs constant weights when it loads a graph, and
+its packed matrix multiplication adds in the same order for one row and for many. (The unpacked one has a separate path
+for a single row.) So prepacking is left on, a row needs no padding, and `tests/local` holds it to the last bit.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import triton_python_backend_utils as pb_utils
+
+
+def parameter(config: dict[str, Any], name: str, default: str) -> str:
+    """A `parameters` entry of the model's config."""
+    found = config.get("parameters", {}).get(name, {}).get("string_value", default)
+    return str(found)
+
+
+class TritonPythonModel:
+    """An onnxruntime session behind Triton's queue; one object to an instance."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Loads the graph.
+
+        Raises:
+            TritonModelException: if the graph's tensors are not those of the config.
+        """
+        config = json.loads(args["model_config"])
+        filename = config.get("default_model_filename") or "model.onnx"
+        path = Path(args["model_repository"]) / args["model_version"] / filename
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = int(parameter(config, "intra_op_threads", "1"))
+        options.inter_op_num_threads = 1
+        # A spinning thread looks for work in a loop: on a machine that others share, it takes their cores.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+        self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self.inputs = [entry["name"] for entry in config["input"]]
+        self.outputs = [entry["name"] for entry in config["output"]]
+        for kind, names, found in (
+            ("inputs", self.inputs, self.session.get_inputs()),
+            ("outputs", self.outputs, self.session.get_outputs()),
+        ):
+            if sorted(names) != sorted(value.name for value in found):
+                raise pb_utils.TritonModelException(f"{filename}: its {kind} are not those of config.pbtxt")
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """Answers a batch: stacks the rows of every request, runs once, splits."""
+        responses: list[Any] = [None] * len(requests)
+        waiting = []
+        for index, request in enumerate(requests):
+            if request.is_cancelled():
+                error = pb_utils.TritonError("the request was cancelled", pb_utils.TritonError.CANCELLED)
+                responses[index] = pb_utils.InferenceResponse(error=error)
+            else:
+                waiting.append(index)
+        if waiting:
+            for index, response in zip(waiting, self.answer([requests[index] for index in waiting]), strict=True):
+                responses[index] = response
+        return responses
+
+    def answer(self, requests: list[Any]) -> list[Any]:
+        """Runs requests as one batch; if that fails, each alone, so that one bad request does not fail its company."""
+        try:
+            return self.run(requests)
+        except Exception as error:  # whatever onnxruntime raises, the answer is an error, not a dead stub
+            if len(requests) > 1:
+                return [response for request in requests for response in self.answer([request])]
+            pb_utils.Logger.log_error(f"inference failed: {error}")
+            return [pb_utils.InferenceResponse(error=pb_utils.TritonError("inference failed"))]
+
+    def run(self, requests: list[Any]) -> list[Any]:
+        """Runs requests as one batch."""
+        parts = [
+            {name: pb_utils.get_input_tensor_by_name(request, name).as_numpy() for name in self.inputs}
+            for request in requests
+        ]
+        # A request alone is the common case at low load; its tensors are used where they lie.
+        feed = parts[0] if len(parts) == 1 else {
+            name: np.concatenate([part[name] for part in parts]) for name in self.inputs
+        }
+        results = self.session.run(self.outputs, feed)
+        responses, start = [], 0
+        for request, part in zip(requests, parts, strict=True):
+            end = start + len(part[self.inputs[0]])
+            wanted = set(request.requested_output_names())
+            tensors = [
+                pb_utils.Tensor(name, result[start:end])
+                for name, result in zip(self.outputs, results, strict=True)
+                if name in wanted
+            ]
+            responses.append(pb_utils.InferenceResponse(output_tensors=tensors))
+            start = end
+        return responses

@@ -1,0 +1,206 @@
+"""The cluster as one object: which services there are, on which ports, started in order and stopped in reverse."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from local import redis, triton
+from local.errors import StartError
+from local.health import serving
+from local.ports import HOST, choose
+from local.supervisor import Child, Service, Supervisor
+
+ROOT = Path(__file__).resolve().parents[1]
+SERVICES = ("redis", "triton", "orchestrator")
+"""In the order they are started."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to start, and where. A port of 0 means a free one."""
+
+    repository: Path = ROOT / "triton_repo"
+    log_folder: Path = ROOT / ".backdrop" / "logs"
+    only: tuple[str, ...] = SERVICES
+    port: int = 50061
+    """The orchestrator's gRPC port."""
+    metrics_port: int = 0
+    """The orchestrator's metrics port."""
+    redis_port: int = 0
+    triton_port: int = 0
+    """The first Triton's gRPC port; further replicas get free ones."""
+    triton_replicas: int = 1
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Where the running services are; empty for those that were not started."""
+
+    redis_url: str = ""
+    triton: tuple[str, ...] = ()
+    triton_metrics: tuple[str, ...] = ()
+    orchestrator: str = ""
+    orchestrator_metrics: str = ""
+
+
+class Cluster:
+    """Redis, Triton and the orchestrator, for as long as this object's process lives.
+
+    As a context manager it starts them on entering and stops them on leaving. Not for use from several threads at once.
+    """
+
+    def __init__(self, options: Options | None = None, started: Callable[[Child], None] = lambda child: None) -> None:
+        """Prepares a cluster; `started` is called with every service that has become ready."""
+        self.options = options or Options()
+        self.endpoints = Endpoints()
+        self._supervisor = Supervisor()
+        self._started = started
+
+    @property
+    def children(self) -> dict[str, Child]:
+        """The running services by name: `redis`, `triton-0`…, `orchestrator`."""
+        return self._supervisor.children
+
+    def start(self) -> Endpoints:
+        """Starts every service and returns where they are; stops those it has started if one of them cannot.
+
+        Raises:
+            StartError: if one cannot start, with the last lines of its log.
+        """
+        options = self.options
+        unknown = sorted(set(options.only) - set(SERVICES))
+        if unknown:
+            raise StartError(f"There is no service {unknown[0]!r}; there are {', '.join(SERVICES)}.")
+        try:
+            ports = self._choose_ports()
+            redis_url = self._start_redis(ports["redis"]) if "redis" in options.only else redis.given_url() or ""
+            self.endpoints = Endpoints(redis_url=redis_url)
+            if "triton" in options.only:
+                self._start_tritons(ports["triton"])
+            if "orchestrator" in options.only:
+                self._start_orchestrator(ports["orchestrator"], ports["metrics"])
+        except BaseException:
+            self.stop()
+            raise
+        return self.endpoints
+
+    def _choose_ports(self) -> dict[str, int]:
+        """Settles the ports that were asked for before anything starts, so that a taken one costs no wait."""
+        options, ports = self.options, {}
+        for service, name, wanted, option in (
+            ("redis", "redis", options.redis_port, "--redis-port"),
+            ("triton", "triton", options.triton_port, "--triton-port"),
+            ("orchestrator", "orchestrator", options.port, "--port"),
+            ("orchestrator", "metrics", options.metrics_port, "--metrics-port"),
+        ):
+            if service in options.only:
+                ports[name] = choose(wanted, option)
+        return ports
+
+    def _start(self, service: Service) -> None:
+        child = self._supervisor.start(service)
+        self._started(child)
+
+    def _start_redis(self, port: int) -> str:
+        given = redis.given_url()
+        if given:
+            return given
+        service = redis.service(port, self.options.log_folder)
+        self._start(service)
+        return service.endpoint
+
+    def _start_tritons(self, first_port: int) -> None:
+        endpoints, metrics = [], []
+        for index in range(self.options.triton_replicas):
+            port = first_port if index == 0 else choose(0, "")
+            metrics_port = choose(0, "")
+            name = f"triton-{index}"
+            service = triton.service(name, self.options.repository, port, metrics_port, self.options.log_folder)
+            self._start(service)
+            endpoints.append(service.endpoint)
+            metrics.append(f"{HOST}:{metrics_port}")
+        self.endpoints = Endpoints(self.endpoints.redis_url, tuple(endpoints), tuple(metrics))
+
+    def _start_orchestrator(self, port: int, metrics_port: int) -> None:
+        endpoint, metrics = f"{HOST}:{port}", f"{HOST}:{metrics_port}"
+        environment = {
+            "BACKDROP_LISTEN": endpoint,
+            "BACKDROP_METRICS_LISTEN": metrics,
+            "BACKDROP_REPOSITORY": str(self.options.repository.resolve()),
+        }
+        # What was not started here may have been set up elsewhere; then the environment says where.
+        if self.endpoints.triton:
+            environment["BACKDROP_TRITON_ENDPOINTS"] = ",".join(self.endpoints.triton)
+        if self.endpoints.redis_url:
+            environment["BACKDROP_REDIS_URL"] = self.endpoints.redis_url
+        service = Service(
+            name="orchestrator",
+            command=(sys.executable, "-m", "orchestrator"),
+            endpoint=endpoint,
+            log=self.options.log_folder / "orchestrator.log",
+            ready=lambda: serving(endpoint),
+            environment=environment,
+            working_folder=ROOT,
+            start_timeout_s=60.0,
+            grace_s=20.0,
+        )
+        self._start(service)
+        self.endpoints = Endpoints(
+            self.endpoints.redis_url, self.endpoints.triton, self.endpoints.triton_metrics, endpoint, metrics
+        )
+
+    def restart(self, name: str) -> Child:
+        """Starts a service again on its old ports, after stopping it if it still runs.
+
+        Raises:
+            StartError: if it cannot start.
+        """
+        return self._supervisor.restart(name)
+
+    def dead(self) -> Child | None:
+        """A service that has ended although nobody stopped it."""
+        return self._supervisor.dead()
+
+    def stop(self) -> None:
+        """Stops everything that runs, the last started first. May be called twice."""
+        self._supervisor.stop()
+        self.endpoints = Endpoints()
+
+    def state(self) -> dict[str, Any]:
+        """Endpoints and processes as JSON-ready values, for whoever wants to find this cluster."""
+        return {
+            "pid": os.getpid(),
+            "endpoints": asdict(self.endpoints),
+            "services": {
+                name: {
+                    "pid": child.pid,
+                    "guard_pid": child.guard.pid,
+                    "endpoint": child.service.endpoint,
+                    "log": str(child.service.log),
+                }
+                for name, child in self.children.items()
+            },
+        }
+
+    def write_state(self, path: Path) -> None:
+        """Writes `state()` to a file, complete from the first moment it exists."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.{os.getpid()}")
+        partial.write_text(json.dumps(self.state(), indent=2) + "\n", encoding="utf-8")
+        partial.replace(path)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()

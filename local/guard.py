@@ -1,0 +1,154 @@
+"""A process of its own that runs one service and makes sure that nothing of it outlives the launcher.
+
+A launcher that is killed with SIGKILL cannot clean up. So every service has a guard between them: the guard holds the
+reading end of a pipe whose writing end only the launcher has. When the launcher closes it, or dies, the guard stops the
+service, then everything that the service started, and removes the shared memory and the work folder it was told of.
+Should the guard itself be killed, the kernel kills the service (PR_SET_PDEATHSIG), and Triton's stubs notice by
+themselves that their server is gone.
+
+Run as a script by `local.supervisor`; it imports nothing but the standard library, so it starts in a moment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the kernel's place for it, not a temporary file
+POLL_S = 0.05
+
+
+def prctl(option: int, value: int) -> None:
+    """Calls Linux' prctl(2); elsewhere there is nothing to call, and the pipe alone has to do."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+
+
+def die_with(parent: int) -> None:
+    """Makes the calling process die with its parent; runs in the child, between fork and exec."""
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    # The parent may have died before prctl was called; then no signal will ever come.
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def descendants(root: int) -> list[int]:
+    """The pids of all processes below `root`, read from /proc."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                # The command's name may hold spaces and parentheses; the fields begin after the last one.
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                children.setdefault(int(fields[1]), []).append(int(entry.name))
+    found, queue = [], [root]
+    while queue:
+        for child in children.get(queue.pop(), []):
+            found.append(child)
+            queue.append(child)
+    return found
+
+
+def reap() -> None:
+    """Collects whatever has exited, orphans that were handed to this process included."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def kill_descendants(timeout_s: float) -> None:
+    """Kills everything below this process; as a subreaper it is the parent of every orphan."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        alive = descendants(os.getpid())
+        if not alive:
+            return
+        for pid in alive:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(POLL_S)
+        reap()
+
+
+def clean(shm_prefix: str | None, folders: list[Path]) -> None:
+    """Removes the service's shared memory and its work folders."""
+    if shm_prefix:
+        for region in SHARED_MEMORY.glob(f"{shm_prefix}*"):
+            region.unlink(missing_ok=True)
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def wait_until_over(child: subprocess.Popen[bytes], wake: int) -> None:
+    """Returns when the service has exited, the launcher is gone, or this guard was asked to stop."""
+    watched = [sys.stdin.fileno(), wake]
+    while child.poll() is None:
+        readable, _, _ = select.select(watched, [], [], 1.0)
+        if sys.stdin.fileno() in readable and not os.read(sys.stdin.fileno(), 64):
+            return
+        if wake in readable and signal.SIGTERM in os.read(wake, 64):
+            return
+
+
+def stop(child: subprocess.Popen[bytes], grace_s: float) -> None:
+    """Asks the service to end, and kills it if it has not after `grace_s`."""
+    if child.poll() is None:
+        child.terminate()
+        try:
+            child.wait(grace_s)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def run(command: list[str], grace_s: float, shm_prefix: str | None, folders: list[Path]) -> int:
+    """Runs `command` until it ends or has to; returns its exit code (128 + n for signal n)."""
+    # Handlers that do nothing: what matters is that the signal's number arrives in the pipe and select returns.
+    wake_read, wake_write = os.pipe()
+    os.set_blocking(wake_write, False)
+    signal.set_wakeup_fd(wake_write)
+    for number in (signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(number, lambda *_: None)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    guard = os.getpid()
+    try:
+        child = subprocess.Popen(  # noqa: S603 - the launcher's own command
+            command, stdin=subprocess.DEVNULL, stdout=2, preexec_fn=lambda: die_with(guard), restore_signals=True
+        )
+        # The launcher reads the pid from here; what the service itself writes goes to stderr, its log.
+        os.write(1, f"{child.pid}\n".encode())
+        os.close(1)
+        wait_until_over(child, wake_read)
+        stop(child, grace_s)
+        code = child.returncode
+    finally:
+        kill_descendants(timeout_s=5.0)
+        clean(shm_prefix, folders)
+    return code if code >= 0 else 128 - code
+
+
+def main() -> int:
+    """Reads the command line and guards."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--grace", type=float, default=10.0)
+    parser.add_argument("--shm-prefix")
+    parser.add_argument("--remove", type=Path, action="append", default=[])
+    parser.add_argument("command", nargs="+")
+    options = parser.parse_args()
+    return run(options.command, options.grace, options.shm_prefix, options.remove)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

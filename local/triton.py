@@ -1,0 +1,124 @@
+"""Triton for one machine: the wheel's tritonserver, with our onnxruntime backend beside its Python backend."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import secrets
+import shutil
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+from local.errors import StartError
+from local.health import serving
+from local.ports import HOST
+from local.supervisor import Service
+
+BACKENDS = Path(__file__).with_name("backends")
+EXIT_TIMEOUT_S = 8
+COMPLAINT = re.compile(r"error:|E\d{4} (?!.*CudaDriverHelper)")
+"""How the log lines begin that say why it stopped. That there is no GPU is no reason."""
+
+
+def find_wheel() -> Path:
+    """The `tritonserver` folder of the nvidia-pytriton wheel; found without importing it, which takes a second.
+
+    Raises:
+        StartError: if it is not installed, or has no Python stub for this Python.
+    """
+    wheel = importlib.util.find_spec("pytriton")
+    for location in (wheel.submodule_search_locations or []) if wheel else []:
+        folder = Path(location) / "tritonserver"
+        if not (folder / "bin" / "tritonserver").is_file():
+            continue
+        if not stub(folder).is_file():
+            raise StartError(f"The installed nvidia-pytriton has no stub for Python {python_version()}; use 3.11.")
+        return folder
+    raise StartError("No tritonserver: install nvidia-pytriton with `pip install -e '.[local]'`.")
+
+
+def python_version() -> str:
+    """This Python, as the wheel names it."""
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def stub(wheel: Path) -> Path:
+    """The program that runs Python models under this Python."""
+    return wheel / "python_backend_stubs" / python_version() / "triton_python_backend_stub"
+
+
+def prepare_backends(wheel: Path, folder: Path) -> Path:
+    """Lays out a backend folder: the wheel's Python backend with its stub, and the backends of `local/backends`.
+
+    Copies, not links: Triton refuses a backend whose library lies outside its folder, where a link leads.
+    """
+    backends = folder / "backends"
+    python = backends / "python"
+    python.mkdir(parents=True)
+    for name in ("libtriton_python.so", "triton_python_backend_utils.py"):
+        shutil.copy2(wheel / "backends" / "python" / name, python)
+    shutil.copy2(stub(wheel), python)
+    for backend in BACKENDS.iterdir():
+        if (backend / "model.py").is_file():
+            (backends / backend.name).mkdir()
+            shutil.copy2(backend / "model.py", backends / backend.name)
+    return backends
+
+
+def environment(wheel: Path) -> dict[str, str]:
+    """What the server and its stubs need to find Python: its library, and the interpreter whose packages they use."""
+    libraries = [str(sysconfig.get_config_var("LIBDIR")), str(wheel.parents[1] / "nvidia_pytriton.libs")]
+    if os.environ.get("LD_LIBRARY_PATH"):
+        libraries.append(os.environ["LD_LIBRARY_PATH"])
+    interpreters = [str(Path(sys.prefix) / "bin"), os.environ.get("PATH", os.defpath)]
+    return {
+        "LD_LIBRARY_PATH": os.pathsep.join(libraries),
+        # The stub takes its packages from the first python3 on PATH; it does not trust PYTHONPATH.
+        "PATH": os.pathsep.join(interpreters),
+    }
+
+
+def service(name: str, repository: Path, port: int, metrics_port: int, log_folder: Path) -> Service:
+    """A Triton on loopback that serves the whole repository by gRPC.
+
+    Raises:
+        StartError: if the wheel is missing, or `repository` is not a model repository.
+    """
+    if not (repository / "pipeline.json").is_file():
+        raise StartError(f"{repository} is no model repository: it has no pipeline.json. Make one with `python -m export`.")
+    wheel = find_wheel()
+    work = Path(tempfile.mkdtemp(prefix="backdrop-triton-"))
+    prefix = f"backdrop_{os.getpid()}_{secrets.token_hex(4)}_"
+    command = (
+        str(wheel / "bin" / "tritonserver"),
+        f"--model-repository={repository.resolve()}",
+        f"--backend-directory={prepare_backends(wheel, work)}",
+        "--model-control-mode=none",
+        # The configs are complete; guessing would start every stub twice.
+        "--disable-auto-complete-config",
+        "--allow-http=false",
+        f"--grpc-address={HOST}",
+        f"--grpc-port={port}",
+        f"--metrics-address={HOST}",
+        f"--metrics-port={metrics_port}",
+        "--allow-gpu-metrics=false",
+        f"--exit-timeout-secs={EXIT_TIMEOUT_S}",
+        f"--backend-config=python,shm-region-prefix-name={prefix}",
+    )
+    return Service(
+        name=name,
+        command=command,
+        endpoint=f"{HOST}:{port}",
+        log=log_folder / f"{name}.log",
+        ready=lambda: serving(f"{HOST}:{port}"),
+        environment=environment(wheel),
+        working_folder=work,
+        start_timeout_s=120.0,
+        grace_s=EXIT_TIMEOUT_S + 4.0,
+        shm_prefix=prefix,
+        remove=(work,),
+        complaint=COMPLAINT,
+    )

@@ -1,0 +1,127 @@
+"""The composition root: reads the environment, puts the objects together, runs until a signal says stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Coroutine
+
+import structlog
+from pydantic import ValidationError
+
+from orchestrator import logs, repository
+from orchestrator.admission import Admission
+from orchestrator.cache import TwoTierCache
+from orchestrator.idempotency import Idempotency
+from orchestrator.info import describer
+from orchestrator.metrics import Metrics
+from orchestrator.parse import Parser
+from orchestrator.pipeline import Pipeline
+from orchestrator.repository import RepositoryError
+from orchestrator.server import Server, wait_for_models
+from orchestrator.service import Service
+from orchestrator.settings import Settings
+from orchestrator.tokenize import PromptTokenizers
+from orchestrator.triton import TritonPool
+
+log = structlog.get_logger("orchestrator")
+
+
+def main() -> int:
+    """Runs the orchestrator; the exit status is 0 after a clean stop, 1 when it could not become ready."""
+    try:
+        settings = Settings()  # type: ignore[call-arg]  # required fields come from the environment
+    except ValidationError as problem:
+        for fault in problem.errors():
+            name = "BACKDROP_" + "_".join(str(part) for part in fault["loc"]).upper()
+            sys.stderr.write(f"{name}: {fault['msg']}\n")
+        return 1
+    logs.configure(settings.log_level, settings.log_format)
+    try:
+        asyncio.run(serve(settings))
+    except RepositoryError as problem:
+        log.error("cannot serve", why=str(problem))
+        return 1
+    except RuntimeError as problem:  # grpc's word for a port that is taken
+        log.error("cannot listen", listen=settings.listen, why=str(problem))
+        return 1
+    return 0
+
+
+async def serve(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT, then drains.
+
+    Raises:
+        RepositoryError: the model repository or what Triton serves is not what it should be.
+    """
+    metrics = Metrics()
+    served = await asyncio.to_thread(repository.load, settings.repository)
+    tokenizers = PromptTokenizers(served)
+    pool = TritonPool(
+        [endpoint.strip() for endpoint in settings.triton_endpoints.split(",") if endpoint.strip()],
+        step_timeout_s=settings.step_timeout_s,
+        observer=metrics,
+    )
+    cache = TwoTierCache(
+        settings.redis_url or None,
+        memory_bytes=settings.cache_memory_bytes,
+        ttl_s=settings.cache_ttl_s,
+        observer=metrics,
+    )
+    admission = Admission(settings.max_running, settings.max_queued)
+    pipeline = Pipeline(
+        pool.infer, cache, tokenizers, admission, max_buffered_events=settings.max_buffered_events
+    )
+    metrics.watch("backdrop_running_requests", "Requests that run now", lambda: admission.running)
+    metrics.watch("backdrop_queued_requests", "Requests that wait now", lambda: admission.waiting)
+    metrics.watch("backdrop_ready_replicas", "Triton replicas that answer now", lambda: pool.ready_replicas)
+    service = Service(metrics)
+    server = Server(settings, service)
+    stop = _stop_event()
+    async with contextlib.AsyncExitStack() as stack:
+        await server.start()
+        stack.push_async_callback(server.stop, admission, settings.drain_timeout_s)
+        if settings.metrics_listen:
+            host, _, port = settings.metrics_listen.rpartition(":")
+            metrics.serve(host, int(port))
+        await pool.start()
+        log.info("listening", port=server.port)
+        if not await _until_stopped(stop, wait_for_models(pool, served, settings.startup_timeout_s)):
+            service.open(
+                Parser(settings, served, tokenizers),
+                pipeline,
+                Idempotency(cache, settings.idempotency_ttl_s),
+                describer(settings, served, lambda: pool.ready_replicas),
+            )
+            await server.ready()
+            log.info("ready", port=server.port, pipelines=sorted(served.pipelines), repository=str(served.path))
+            await stop.wait()
+        log.info("stopping")
+    await pool.close()
+    await cache.close()
+
+
+def _stop_event() -> asyncio.Event:
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    return stop
+
+
+async def _until_stopped(stop: asyncio.Event, work: Coroutine[object, object, None]) -> bool:
+    """Awaits `work` unless `stop` comes first; says whether it did."""
+    task = asyncio.create_task(work)
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not task.done():
+        task.cancel()
+        return True
+    await task
+    return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

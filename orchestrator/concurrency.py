@@ -1,0 +1,21 @@
+"""Structured concurrency with plain exceptions: the first failure cancels its siblings and comes out as itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+async def gather(*coroutines: Coroutine[Any, Any, T]) -> list[T]:
+    """Like `asyncio.gather`, but nothing it started outlives it: not after an error, not after a cancellation."""
+    tasks: list[asyncio.Task[T]] = []
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks.extend(group.create_task(coroutine) for coroutine in coroutines)
+    except BaseExceptionGroup as failures:
+        # Siblings that were cancelled are not in the group, so what is left is what went wrong first.
+        raise failures.exceptions[0] from None
+    return [task.result() for task in tasks]

@@ -1,0 +1,209 @@
+"""The types that cross the orchestrator's inner borders: a validated job going in, events coming out."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.repository import PipelineSpec
+
+Floats = npt.NDArray[np.float32]
+Bytes = npt.NDArray[np.uint8]
+
+
+class Stage(enum.IntEnum):
+    """The parts of a job in their order; the values are those of `backdrop.v1.Stage`."""
+
+    ENCODE = 1
+    PREPARE = 2
+    DENOISE = 3
+    DECODE = 4
+    SCORE = 5
+    SELECT = 6
+
+
+class OutputFormat(enum.Enum):
+    """Encodings of the returned pictures: Pillow's name, media type and save options."""
+
+    PNG = "PNG"
+    JPEG = "JPEG"
+    WEBP = "WEBP"
+
+    @property
+    def media_type(self) -> str:
+        """For example "image/png"."""
+        return f"image/{self.value.lower()}"
+
+
+class MaskSource(enum.IntEnum):
+    """Where the mask came from; the values are those of `backdrop.v1.MaskSource`."""
+
+    REQUEST = 1
+    ALPHA = 2
+    SEGMENTER = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """Pixels."""
+
+    width: int
+    height: int
+
+    @property
+    def pixels(self) -> int:
+        """Width × height."""
+        return self.width * self.height
+
+
+@dataclasses.dataclass(frozen=True)
+class Rect:
+    """A rectangle of whole pixels."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+    """As large as fits; `padding` is a fraction of the shorter side, alignments run from 0.0 (left, top) to 1.0."""
+
+    padding: float = 0.15
+    horizontal: float = 0.5
+    vertical: float = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A request that has passed every check that needs no model, with every default filled in.
+
+    `placement` None leaves the product where it is in the photo; that needs `output_size` None too.
+    """
+
+    request_id: str
+    pipeline: PipelineSpec
+    photo: Bytes  # [H, W, 3], the photo's colours
+    mask: Bytes | None  # [H, W], 255 = product; None = ask the segmenter
+    mask_source: MaskSource
+    prompt: str
+    negative_prompt: str
+    output_size: Size | None
+    placement: Fit | Rect | None
+    variants: int
+    top_k: int
+    seed: int
+    steps: int
+    scheduler: str
+    guidance_scale: float
+    output_format: OutputFormat
+    preview_every: int
+
+    @property
+    def guided(self) -> bool:
+        """Whether a step costs two rows (conditional and unconditional)."""
+        return self.guidance_scale > 1.0
+
+    @property
+    def row_steps(self) -> int:
+        """What the job costs at the denoiser: rows × steps over all variants."""
+        return self.variants * self.steps * (2 if self.guided else 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Accepted:
+    """The job is admitted (`queue_position` 0) or waits behind that many others."""
+
+    queue_position: int
+
+
+@dataclasses.dataclass(frozen=True)
+class StageStarted:
+    """A stage began."""
+
+    stage: Stage
+
+
+@dataclasses.dataclass(frozen=True)
+class StepDone:
+    """A variant has taken a step; `preview` is a JPEG or empty."""
+
+    variant: int
+    step: int
+    steps: int
+    preview: bytes = b""
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """What the reward model says, 0 to 1 a head, higher is better; `total` is their mean."""
+
+    heads: Mapping[str, float]
+
+    @property
+    def total(self) -> float:
+        """Mean of the heads."""
+        return sum(self.heads.values()) / len(self.heads)
+
+
+@dataclasses.dataclass(frozen=True)
+class VariantDone:
+    """A variant is decoded, composited and scored."""
+
+    variant: int
+    seed: int
+    scores: Scores
+
+
+@dataclasses.dataclass(frozen=True)
+class Receipt:
+    """How far the encoded picture's product is from what was placed; see `backdrop.v1.PreservationReceipt`."""
+
+    max_difference: int
+    compared_pixels: int
+    mask_digest: str
+    soft: bool
+    mask_source: MaskSource
+    product_box: Rect
+    unscaled: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """One ranked, encoded picture."""
+
+    data: bytes
+    size: Size
+    variant: int
+    seed: int
+    scores: Scores
+    receipt: Receipt
+
+
+@dataclasses.dataclass(frozen=True)
+class CacheReport:
+    """Where the job's cache look-ups were answered."""
+
+    memory_hits: int
+    redis_hits: int
+    misses: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Finished:
+    """The job's end: pictures best first, wall seconds by stage."""
+
+    job: Job
+    pictures: Sequence[Picture]
+    output_size: Size
+    scene_size: Size
+    timings: Mapping[Stage, float]
+    cache: CacheReport
+
+
+Event = Accepted | StageStarted | StepDone | VariantDone | Finished

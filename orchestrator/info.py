@@ -1,0 +1,67 @@
+"""What this server serves, as InfoService answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import metadata
+
+from google.protobuf import duration_pb2
+
+from backdrop.v1 import generation_service_pb2 as pb
+from backdrop.v1 import info_service_pb2 as info_pb
+from orchestrator.convert import SCHEDULER_VALUES
+from orchestrator.repository import PipelineSpec, Repository
+from orchestrator.settings import Settings
+
+
+def describer(
+    settings: Settings, repository: Repository, ready_replicas: Callable[[], int]
+) -> Callable[[], info_pb.GetInfoResponse]:
+    """Returns a function that answers from memory; only the number of ready replicas changes."""
+    fixed = info_pb.GetInfoResponse(
+        server_version=_version(),
+        pipelines=[_pipeline(pipeline) for pipeline in repository.pipelines.values()],
+        default_pipeline=repository.default,
+        limits=info_pb.Limits(
+            max_variants=settings.max_variants,
+            max_steps=settings.max_steps,
+            max_pixels=settings.max_pixels,
+            max_request_bytes=settings.max_request_bytes,
+            max_running=settings.max_running,
+            max_queued=settings.max_queued,
+            idempotency_ttl=duration_pb2.Duration(seconds=settings.idempotency_ttl_s),
+        ),
+    )
+
+    def describe() -> info_pb.GetInfoResponse:
+        answer = info_pb.GetInfoResponse()
+        answer.CopyFrom(fixed)
+        answer.ready_replicas = ready_replicas()
+        return answer
+
+    return describe
+
+
+def _pipeline(pipeline: PipelineSpec) -> info_pb.Pipeline:
+    return info_pb.Pipeline(
+        name=pipeline.name,
+        description=pipeline.description,
+        scene_sizes=[pb.Size(width=width, height=height) for height, width in pipeline.buckets],
+        schedulers=[SCHEDULER_VALUES[name] for name in pipeline.schedulers],
+        default_scheduler=SCHEDULER_VALUES[pipeline.default_scheduler],
+        default_steps=pipeline.default_steps,
+        default_guidance_scale=pipeline.default_guidance_scale,
+        max_prompt_tokens=pipeline.max_prompt_tokens,
+        reward_heads=pipeline.reward_heads,
+        models=[
+            info_pb.Model(role=role, name=model.name, version=model.version, fingerprint=model.fingerprint)
+            for role, model in pipeline.models.items()
+        ],
+    )
+
+
+def _version() -> str:
+    try:
+        return metadata.version("backdrop")
+    except metadata.PackageNotFoundError:  # an image that holds the folders, not the package
+        return "0+unknown"

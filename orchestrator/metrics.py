@@ -1,0 +1,72 @@
+"""Prometheus metrics: every series the orchestrator exports, on a registry of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+from orchestrator.domain import Finished
+
+_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120)
+
+
+class Metrics:
+    """Counts what happens; also the observer of the Triton pool (`on_call`) and of the cache (`on_lookup`)."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+
+        def histogram(name: str, text: str, *labels: str) -> Histogram:
+            return Histogram(name, text, labels, buckets=_SECONDS, registry=self.registry)
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(name, text, labels, registry=self.registry)
+
+        self._requests = counter("backdrop_requests_total", "Generate calls by gRPC status", "status")
+        self._request_seconds = histogram("backdrop_request_seconds", "Whole Generate calls", "status")
+        self._queue_seconds = histogram("backdrop_queue_seconds", "From arrival to admission")
+        self._stage_seconds = histogram("backdrop_stage_seconds", "Stages of finished requests", "stage")
+        self._row_steps = counter("backdrop_row_steps_total", "Denoiser rows × steps of finished requests", "pipeline")
+        self._work = counter(
+            "backdrop_row_step_megapixels_total", "Row-steps × megapixels of the scene, finished requests", "pipeline"
+        )
+        self._pictures = counter("backdrop_pictures_total", "Pictures delivered", "pipeline")
+        self._calls = histogram("backdrop_model_call_seconds", "Model calls as seen from here", "model", "outcome")
+        self._rows = counter("backdrop_model_rows_total", "Rows sent to models", "model", "replica")
+        self._lookups = counter("backdrop_cache_lookups_total", "Cache events", "outcome")
+
+    def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """Exports a gauge whose value is read when it is scraped."""
+        Gauge(name, text, registry=self.registry).set_function(read)
+
+    def serve(self, host: str, port: int) -> None:
+        """Serves /metrics from a thread of its own."""
+        start_http_server(port, host, self.registry)
+
+    def request(self, status: str, seconds: float) -> None:
+        """A Generate call ended."""
+        self._requests.labels(status).inc()
+        self._request_seconds.labels(status).observe(seconds)
+
+    def queued(self, seconds: float) -> None:
+        """A request was admitted."""
+        self._queue_seconds.observe(seconds)
+
+    def finished(self, event: Finished) -> None:
+        """A job's pictures are ready."""
+        for stage, seconds in event.timings.items():
+            self._stage_seconds.labels(stage.name.lower()).observe(seconds)
+        pipeline = event.job.pipeline.name
+        self._row_steps.labels(pipeline).inc(event.job.row_steps)
+        self._work.labels(pipeline).inc(event.job.row_steps * event.scene_size.pixels / 1e6)
+        self._pictures.labels(pipeline).inc(len(event.pictures))
+
+    def on_call(self, model: str, replica: str, rows: int, seconds: float, outcome: str) -> None:
+        """A model call ended."""
+        self._calls.labels(model, outcome).observe(seconds)
+        self._rows.labels(model, replica).inc(rows)
+
+    def on_lookup(self, outcome: str) -> None:
+        """The cache answered, or failed to."""
+        self._lookups.labels(outcome).inc()

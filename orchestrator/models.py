@@ -1,0 +1,73 @@
+"""What the stages know of the models: a typed door per role, behind which Triton (or a test's function) answers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.domain import Floats
+from orchestrator.repository import PipelineSpec
+
+
+class Infer(Protocol):
+    """Runs a model on a batch of rows; arrays carry the batch dimension first."""
+
+    async def __call__(
+        self, model: str, inputs: Mapping[str, npt.NDArray[Any]], *, request_id: str
+    ) -> dict[str, npt.NDArray[Any]]: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Models:
+    """The models of one pipeline, for one request."""
+
+    pipeline: PipelineSpec
+    infer: Infer
+    request_id: str
+
+    async def run(self, role: str, **inputs: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
+        """Runs the model that plays `role`; every input is a batch of rows."""
+        return await self.infer(self.pipeline.models[role].name, inputs, request_id=self.request_id)
+
+    async def one(self, role: str, **inputs: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
+        """Runs the model on a single row, given and returned without the batch dimension."""
+        outputs = await self.run(role, **{name: value[None] for name, value in inputs.items()})
+        return {name: value[0] for name, value in outputs.items()}
+
+    def fingerprint(self, role: str) -> str:
+        """Digest of the served files of the model that plays `role`."""
+        return self.pipeline.models[role].fingerprint
+
+    def takes(self, role: str, tensor: str) -> bool:
+        """Whether the model has an input of that name: how optional conditioning is discovered."""
+        return any(spec.name == tensor for spec in self.pipeline.models[role].inputs)
+
+
+@dataclasses.dataclass(frozen=True)
+class TextEmbeddings:
+    """One prompt as the denoiser reads it: `hidden_states` [T, Dl + Dg], `pooled` [P]."""
+
+    hidden_states: Floats
+    pooled: Floats
+
+
+@dataclasses.dataclass(frozen=True)
+class Conditioning:
+    """What stays the same for every step of a request.
+
+    `image_tokens` [N, D] and `image_scale` are the place of the IP-Adapter's style pictures.
+    """
+
+    positive: TextEmbeddings
+    negative: TextEmbeddings | None  # None = guidance is off
+    image_tokens: Floats | None = None
+    image_scale: float = 0.0
+
+
+def batch_of(*rows: npt.NDArray[np.float32]) -> Floats:
+    """Stacks rows into a contiguous batch."""
+    return np.ascontiguousarray(np.stack(rows), np.float32)

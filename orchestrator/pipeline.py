@@ -1,0 +1,160 @@
+"""Pipeline: orders a job's stages, and owns its admission, its deadline and its cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+
+import numpy as np
+
+from backdrop.errors import Reason, error
+from orchestrator.admission import Admission
+from orchestrator.concurrency import gather
+from orchestrator.domain import Accepted, Event, Finished, Job, Stage, StepDone, VariantDone
+from orchestrator.imaging.output import preview
+from orchestrator.lookups import ArrayCache, RequestLookups
+from orchestrator.models import Conditioning, Infer, Models
+from orchestrator.pace import Pace
+from orchestrator.progress import Progress
+from orchestrator.sampler import NoiseStream, State, make_solver, variant_seed
+from orchestrator.stages.decode import decode
+from orchestrator.stages.denoise import GuidedDenoiser, denoise
+from orchestrator.stages.encode import encode
+from orchestrator.stages.prepare import Prepared, prepare
+from orchestrator.stages.score import score
+from orchestrator.stages.select import Variant, select
+from orchestrator.tokenize import PromptTokenizers
+
+
+class Pipeline:
+    """Runs jobs over the models behind `infer`."""
+
+    def __init__(
+        self,
+        infer: Infer,
+        cache: ArrayCache,
+        tokenizers: PromptTokenizers,
+        admission: Admission,
+        *,
+        max_buffered_events: int,
+    ) -> None:
+        self._infer = infer
+        self._cache = cache
+        self._tokenizers = tokenizers
+        self._admission = admission
+        self._max_buffered_events = max_buffered_events
+        self._pace = Pace()
+
+    async def run(self, job: Job, deadline: float | None = None) -> AsyncGenerator[Event, None]:
+        """Yields the job's events; the last one is `Finished`.
+
+        Closing the generator stops the work before its next step. `deadline` is in time.monotonic seconds.
+
+        Raises:
+            BackdropError: of whatever class the failure has.
+        """
+        self._pace.check(job, deadline)
+        progress = Progress(self._max_buffered_events)
+        work = asyncio.create_task(self._admitted(job, deadline, progress), name=f"job-{job.request_id}")
+        work.add_done_callback(lambda _: progress.close())
+        try:
+            while (event := await progress.next()) is not None:
+                yield event
+            await work  # raises what went wrong
+        finally:
+            work.cancel()
+            await asyncio.wait([work])
+
+    async def _admitted(self, job: Job, deadline: float | None, progress: Progress) -> None:
+        loop_deadline = None if deadline is None else asyncio.get_running_loop().time() + deadline - time.monotonic()
+        try:
+            async with asyncio.timeout_at(loop_deadline):
+                async with self._admission.slot(lambda position: progress.emit(Accepted(position))):
+                    self._pace.check(job, deadline)
+                    await self._stages(job, progress)
+        except TimeoutError:
+            raise error(Reason.DEADLINE_EXCEEDED, "the deadline passed before the pictures were ready.") from None
+
+    async def _stages(self, job: Job, progress: Progress) -> None:
+        models = Models(job.pipeline, self._infer, job.request_id)
+        lookups = RequestLookups(self._cache)
+        with progress.stage(Stage.ENCODE):
+            conditioning = await encode(job, models, self._tokenizers, lookups)
+        with progress.stage(Stage.PREPARE):
+            prepared = await prepare(job, models, lookups)
+        run = _VariantRun(job, models, conditioning, prepared, progress, self._pace)
+        variants = await gather(*(run.variant(index) for index in range(job.variants)))
+        with progress.stage(Stage.SELECT):
+            pictures = await select(variants, prepared, job)
+        progress.emit(
+            Finished(job, pictures, prepared.canvas.size, prepared.scene.bucket, progress.timings(), lookups.report())
+        )
+
+
+class _VariantRun:
+    """What the variants of one job share on their way from noise to score."""
+
+    def __init__(
+        self,
+        job: Job,
+        models: Models,
+        conditioning: Conditioning,
+        prepared: Prepared,
+        progress: Progress,
+        pace: Pace,
+    ) -> None:
+        self._job, self._models, self._progress, self._pace = job, models, progress, pace
+        self._conditioning, self._prepared = conditioning, prepared
+        self._denoiser = GuidedDenoiser(job, models, conditioning, prepared)
+        self._solver = make_solver(job.scheduler, job.pipeline.schedule, job.steps)
+
+    async def variant(self, index: int) -> Variant:
+        """Makes and scores one variant."""
+        job, progress = self._job, self._progress
+        seed = variant_seed(job.seed, index)
+        with progress.stage(Stage.DENOISE):
+            latents = await denoise(
+                self._denoiser, self._solver, NoiseStream(seed), self._latent_shape, self._reporter(index)
+            )
+        with progress.stage(Stage.DECODE):
+            decoded = await decode(latents, self._prepared, self._models)
+        with progress.stage(Stage.SCORE):
+            scores = await score(decoded, self._prepared, self._conditioning, self._models)
+        progress.emit(VariantDone(index, seed, scores))
+        return Variant(index, seed, decoded, scores)
+
+    @property
+    def _latent_shape(self) -> tuple[int, int, int]:
+        spec, bucket = self._job.pipeline, self._prepared.scene.bucket
+        return spec.latent_channels, bucket.height // spec.latent_factor, bucket.width // spec.latent_factor
+
+    def _reporter(self, index: int) -> _StepReporter:
+        return _StepReporter(index, self._job, self._prepared, self._progress, self._pace)
+
+
+class _StepReporter:
+    """Tells the stream and the pace of each step that one variant takes."""
+
+    def __init__(self, index: int, job: Job, prepared: Prepared, progress: Progress, pace: Pace) -> None:
+        self._index, self._job, self._prepared, self._progress, self._pace = index, job, prepared, progress, pace
+        self._last = time.monotonic()
+
+    def __call__(self, state: State) -> None:
+        now = time.monotonic()
+        self._pace.record(self._job.pipeline.name, now - self._last)
+        self._last = now
+        wanted = self._job.preview_every > 0 and state.index % self._job.preview_every == 0
+        picture = self._preview(state) if wanted else b""
+        self._progress.emit(StepDone(self._index, state.index, self._job.steps, picture))
+
+    def _preview(self, state: State) -> bytes:
+        assert state.predicted_clean is not None, "a step was taken"
+        spec = self._job.pipeline
+        return preview(
+            state.predicted_clean,
+            self._prepared.scene_input,
+            np.array(spec.preview_factors, np.float32),
+            np.array(spec.preview_bias, np.float32),
+            spec.latent_factor,
+        )

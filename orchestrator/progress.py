@@ -1,0 +1,55 @@
+"""One job's way out: a bounded buffer of events for the stream, and the clock that times its stages."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterator
+
+from backdrop.errors import Reason, error
+from orchestrator.domain import Event, Stage, StageStarted
+
+
+class Progress:
+    """Where the stages of a job report to; `next` is read by the stream."""
+
+    def __init__(self, max_buffered: int) -> None:
+        self._events: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._max_buffered = max_buffered
+        self._started: dict[Stage, float] = {}
+        self._ended: dict[Stage, float] = {}
+
+    def emit(self, event: Event) -> None:
+        """Hands an event to the stream without waiting for it.
+
+        Raises:
+            OverloadedError: the caller has let too many events pile up.
+        """
+        if self._events.qsize() >= self._max_buffered:
+            message = "the stream is read too slowly; read events as they come, or ask for fewer previews."
+            raise error(Reason.SLOW_READER, message)
+        self._events.put_nowait(event)
+
+    def close(self) -> None:
+        """Says that nothing follows; always succeeds."""
+        self._events.put_nowait(None)
+
+    async def next(self) -> Event | None:
+        """The next event, or None after the last."""
+        return await self._events.get()
+
+    @contextlib.contextmanager
+    def stage(self, stage: Stage) -> Iterator[None]:
+        """Times a stage; the first to enter announces it."""
+        if stage not in self._started:
+            self._started[stage] = time.monotonic()
+            self.emit(StageStarted(stage))
+        try:
+            yield
+        finally:
+            self._ended[stage] = time.monotonic()
+
+    def timings(self) -> dict[Stage, float]:
+        """Wall seconds by stage: first start to last end."""
+        return {stage: self._ended[stage] - start for stage, start in sorted(self._started.items())}

@@ -1,0 +1,185 @@
+"""The orchestrator's view of `triton_repo/pipeline.json`, and the check of it against what Triton really serves."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from orchestrator.sampler.schedule import ScheduleConfig
+
+FORMAT = 1
+ROLES = ("text_encoder_l", "text_encoder_g", "vae_encoder", "denoiser", "vae_decoder", "reward", "segmenter")
+
+
+class RepositoryError(Exception):
+    """The repository is not what the orchestrator needs; the message names the file or model, and why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TensorSpec:
+    """Name, Triton dtype ("FP32") and shape without the batch dimension (−1 = any)."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelSpec:
+    """One model folder of the repository."""
+
+    name: str
+    version: str
+    fingerprint: str
+    files: Mapping[str, str]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class PipelineSpec:
+    """One pipeline: which model plays which role, and how the loop over them runs."""
+
+    name: str
+    description: str
+    models: Mapping[str, ModelSpec]  # by role
+    schedule: ScheduleConfig
+    schedulers: tuple[str, ...]
+    default_scheduler: str
+    default_steps: int
+    default_guidance_scale: float
+    latent_channels: int
+    latent_factor: int
+    preview_factors: tuple[tuple[float, ...], ...]  # [channels][3]
+    preview_bias: tuple[float, ...]
+    max_prompt_tokens: int
+    buckets: tuple[tuple[int, int], ...]  # (height, width) in pixels
+    reward_heads: tuple[str, ...]
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """Model name → digest of its served files."""
+        return {model.name: model.fingerprint for model in self.models.values()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Repository:
+    """Everything in pipeline.json."""
+
+    path: Path
+    pipelines: Mapping[str, PipelineSpec]
+    default: str
+
+
+class ServedModel(Protocol):
+    """What Triton says of a model: the pool's `ModelMetadata`."""
+
+    @property
+    def inputs(self) -> Sequence[Any]: ...
+    @property
+    def outputs(self) -> Sequence[Any]: ...
+    @property
+    def fingerprint(self) -> str: ...
+
+
+def load(path: Path, *, verify_files: bool = True) -> Repository:
+    """Reads `path`/pipeline.json and checks every listed file's sha256.
+
+    Raises:
+        RepositoryError: a file is missing or has another digest, a key is missing, a role has no model.
+    """
+    file = path / "pipeline.json"
+    try:
+        document = json.loads(file.read_text())
+    except FileNotFoundError:
+        raise RepositoryError(f"{file} is not there; is BACKDROP_REPOSITORY the triton_repo folder?") from None
+    except ValueError as problem:
+        raise RepositoryError(f"{file} is not JSON: {problem}") from None
+    if document.get("format") != FORMAT:
+        raise RepositoryError(f"{file} has format {document.get('format')!r}; this orchestrator reads {FORMAT}")
+    try:
+        models = {name: _model(name, value) for name, value in document["models"].items()}
+        pipelines = {name: _pipeline(name, value, models) for name, value in document["pipelines"].items()}
+        default = document["default"]
+        pipelines[default]
+    except KeyError as problem:
+        raise RepositoryError(f"{file} lacks {problem}") from None
+    except (TypeError, ValueError) as problem:
+        raise RepositoryError(f"{file}: {problem}") from None
+    if verify_files:
+        _verify(path, models.values())
+    return Repository(path, pipelines, default)
+
+
+def check_served(model: ModelSpec, served: ServedModel) -> None:
+    """Compares a model of pipeline.json with what a Triton replica reports of it.
+
+    Raises:
+        RepositoryError: a tensor's name, dtype or shape, or the fingerprint differs.
+    """
+    if served.fingerprint != model.fingerprint:
+        raise RepositoryError(
+            f"{model.name}: Triton serves {served.fingerprint or 'no fingerprint'}, pipeline.json says "
+            f"{model.fingerprint}; both must mount the same repository"
+        )
+    for kind, ours, theirs in (("input", model.inputs, served.inputs), ("output", model.outputs, served.outputs)):
+        want = {t.name: (t.dtype, tuple(t.shape)) for t in ours}
+        have = {t.name: (t.dtype, tuple(t.shape)) for t in theirs}
+        if want != have:
+            name = next(n for n in sorted(want | have) if want.get(n) != have.get(n))
+            raise RepositoryError(
+                f"{model.name}: {kind} {name} is {have.get(name, 'missing')} in Triton, "
+                f"{want.get(name, 'missing')} in pipeline.json"
+            )
+
+
+def _model(name: str, value: Mapping[str, Any]) -> ModelSpec:
+    def tensors(key: str) -> tuple[TensorSpec, ...]:
+        return tuple(TensorSpec(t["name"], t["dtype"], tuple(t["shape"])) for t in value[key])
+
+    return ModelSpec(
+        name, str(value["version"]), value["fingerprint"], value["files"], tensors("inputs"), tensors("outputs")
+    )
+
+
+def _pipeline(name: str, value: Mapping[str, Any], models: Mapping[str, ModelSpec]) -> PipelineSpec:
+    missing = [role for role in ROLES if value["components"].get(role) not in models]
+    if missing:
+        raise ValueError(f"pipeline {name} has no model for {', '.join(missing)}")
+    defaults, latents, preview = value["defaults"], value["latents"], value["preview"]
+    spec = PipelineSpec(
+        name=name,
+        description=value["description"],
+        models={role: models[model] for role, model in value["components"].items()},
+        schedule=ScheduleConfig.from_json(value["schedule"]),
+        schedulers=tuple(value["schedulers"]),
+        default_scheduler=defaults["scheduler"],
+        default_steps=defaults["steps"],
+        default_guidance_scale=defaults["guidance_scale"],
+        latent_channels=latents["channels"],
+        latent_factor=latents["factor"],
+        preview_factors=tuple(tuple(row) for row in preview["factors"]),
+        preview_bias=tuple(preview["bias"]),
+        max_prompt_tokens=value["text"]["max_tokens"],
+        buckets=tuple((height, width) for height, width in value["buckets"]),
+        reward_heads=tuple(value["reward_heads"]),
+    )
+    if spec.default_scheduler not in spec.schedulers:
+        raise ValueError(f"pipeline {name} defaults to {spec.default_scheduler}, which is not among its schedulers")
+    return spec
+
+
+def _verify(path: Path, models: Any) -> None:
+    for model in models:
+        for file, digest in model.files.items():
+            try:
+                with (path / model.name / file).open("rb") as stream:
+                    found = "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
+            except FileNotFoundError:
+                raise RepositoryError(f"{path / model.name / file} is not there") from None
+            if found != digest:
+                raise RepositoryError(f"{path / model.name / file} has {found}, pipeline.json says {digest}")

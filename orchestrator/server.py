@@ -1,0 +1,98 @@
+"""The server's life: listen at once, become ready when the models are checked, drain and stop on a signal."""
+
+from __future__ import annotations
+
+import asyncio
+
+import grpc
+import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health
+from grpc_reflection.v1alpha import reflection
+
+from backdrop.errors import BackdropError
+from orchestrator.admission import Admission
+from orchestrator.repository import Repository, RepositoryError, check_served
+from orchestrator.service import GENERATION, INFO, Service
+from orchestrator.settings import Settings
+from orchestrator.triton import TritonPool
+
+log = structlog.get_logger("orchestrator.server")
+_CHECK_INTERVAL_S = 0.25
+# A caller that keeps a dead connection open must not keep a slot: ping it, and let clients ping as often.
+_OPTIONS_KEEPALIVE = [("grpc.keepalive_time_ms", 20_000), ("grpc.keepalive_timeout_ms", 10_000),
+                      ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000)]  # fmt: skip
+
+
+class Server:
+    """The listening gRPC server with health and reflection."""
+
+    def __init__(self, settings: Settings, service: Service) -> None:
+        self._health = health.HealthServicer()
+        self._server = grpc.aio.server(
+            options=[
+                ("grpc.max_receive_message_length", settings.max_request_bytes),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.so_reuseport", 0),  # a second server on the port must fail, not share it
+                *_OPTIONS_KEEPALIVE,
+            ]
+        )
+        self._server.add_generic_rpc_handlers(service.handlers())
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        if settings.reflection:
+            names = (GENERATION, INFO, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, self._server)
+        self.port = self._server.add_insecure_port(settings.listen)
+
+    async def start(self) -> None:
+        """Listens; health says NOT_SERVING until `ready`."""
+        await self._set(health_pb2.HealthCheckResponse.NOT_SERVING)
+        await self._server.start()
+
+    async def ready(self) -> None:
+        """Health says SERVING."""
+        await self._set(health_pb2.HealthCheckResponse.SERVING)
+
+    async def stop(self, admission: Admission | None, drain_timeout_s: float) -> None:
+        """Stops taking requests, lets those inside finish for at most `drain_timeout_s`, then cancels them."""
+        await self._health.enter_graceful_shutdown()
+        if admission is not None:
+            admission.drain()
+            try:
+                async with asyncio.timeout(drain_timeout_s):
+                    await admission.wait_idle()
+            except TimeoutError:
+                log.warning("drain timed out", running=admission.running, waiting=admission.waiting)
+        # A moment for the last result to leave: an admitted job ends before its last message is on the wire.
+        await self._server.stop(grace=1.0)
+
+    async def _set(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+        for name in ("", GENERATION, INFO):
+            await self._health.set(name, status)
+
+
+async def wait_for_models(pool: TritonPool, repository: Repository, timeout_s: float) -> None:
+    """Waits until Triton serves every model of every pipeline exactly as pipeline.json says.
+
+    Raises:
+        RepositoryError: something still differs, or does not answer, when the time is up.
+    """
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    said = ""
+    while True:
+        try:
+            await _check_models(pool, repository)
+            return
+        except (RepositoryError, BackdropError) as problem:
+            if asyncio.get_running_loop().time() > deadline:
+                raise RepositoryError(f"not ready after {timeout_s:g} s: {problem}") from None
+            if str(problem) != said:
+                said = str(problem)
+                log.warning("not ready", why=said)
+        await asyncio.sleep(_CHECK_INTERVAL_S)
+
+
+async def _check_models(pool: TritonPool, repository: Repository) -> None:
+    models = {model.name: model for spec in repository.pipelines.values() for model in spec.models.values()}
+    for model in models.values():
+        check_served(model, await pool.metadata(model.name))

@@ -1,0 +1,69 @@
+"""Denoise: the sampling loop of one variant, a row or two a step; every step is a place to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from orchestrator.domain import Floats, Job
+from orchestrator.models import Conditioning, Models, batch_of
+from orchestrator.sampler import NoiseStream, Solver, State, combine
+from orchestrator.stages.prepare import Prepared
+
+
+class GuidedDenoiser:
+    """The denoiser for one variant: builds its rows, and combines them by classifier-free guidance.
+
+    Everything but `sample` and `timestep` stays the same from step to step and is laid out once.
+    """
+
+    def __init__(self, job: Job, models: Models, conditioning: Conditioning, prepared: Prepared) -> None:
+        self._models = models
+        self._guidance_scale = job.guidance_scale
+        prompts = [conditioning.positive] + ([conditioning.negative] if conditioning.negative else [])
+        rows = len(prompts)
+        bucket = prepared.scene.bucket
+        time_ids = np.array([bucket.height, bucket.width, 0, 0, bucket.height, bucket.width], np.float32)
+        self._rows = rows
+        self._constant: dict[str, Floats] = {
+            "mask": batch_of(*[prepared.scene_input.latent_mask] * rows),
+            "masked_image_latents": batch_of(*[prepared.masked_image_latents] * rows),
+            "encoder_hidden_states": batch_of(*[prompt.hidden_states for prompt in prompts]),
+            "text_embeds": batch_of(*[prompt.pooled for prompt in prompts]),
+            "time_ids": batch_of(*[time_ids] * rows),
+        }
+        if conditioning.image_tokens is not None and models.takes("denoiser", "image_tokens"):
+            self._constant["image_tokens"] = batch_of(*[conditioning.image_tokens] * rows)
+            self._constant["image_scale"] = np.full((rows, 1), conditioning.image_scale, np.float32)
+
+    async def __call__(self, sample: Floats, timestep: float) -> Floats:
+        """Predicts for one sample [C, h, w] at one timestep."""
+        outputs = await self._models.run(
+            "denoiser",
+            sample=batch_of(*[sample] * self._rows),
+            timestep=np.full((self._rows, 1), timestep, np.float32),
+            **self._constant,
+        )
+        prediction = outputs["noise_pred"]
+        if self._rows == 1:
+            return prediction[0]
+        return combine(prediction[0], prediction[1], self._guidance_scale)
+
+
+async def denoise(
+    denoiser: GuidedDenoiser,
+    solver: Solver,
+    noise: NoiseStream,
+    shape: tuple[int, int, int],
+    on_step: Callable[[State], None],
+) -> Floats:
+    """Runs `solver` from `noise` to clean latents of `shape` [C, h, w], calling `on_step` after every step."""
+    state = solver.begin(noise.initial(shape))
+    while state.index < solver.steps:
+        sample, timestep = solver.model_input(state)
+        prediction = await denoiser(sample, timestep)
+        fresh = noise.at_step(state.index, shape) if solver.needs_noise else None
+        state = solver.step(state, prediction, fresh)
+        on_step(state)
+    return state.sample

@@ -1,0 +1,1 @@
+"""Tests mirror the source; contract/, e2e/ and faults/ stand beside the mirrors."""

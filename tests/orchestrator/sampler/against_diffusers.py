@@ -1,0 +1,199 @@
+"""Whole trajectories of our solvers beside diffusers' schedulers, for every configuration offered.
+
+Both sides run freely from the same noise, each feeding its own samples to the same nonlinear stand-in for a model,
+so errors may add up as they would in a picture. Run as a module, it rewrites the golden trajectories.
+
+What is left between the two is torch's arithmetic: its float32 square root, logarithm and exponential are not
+correctly rounded on x86 (one root in five is a unit off). Where ᾱ is small, predicting epsilon divides that unit by
+√ᾱ, 0.006 on the linear schedule, and the clean estimate moves by 1e-5 and more. `correctly_rounded` takes the cause
+away: inside it the two sides agree to the last bit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from orchestrator.sampler import SOLVERS, Array, NoiseStream, ScheduleConfig, make_solver
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "solver_trajectories.npz"
+SHAPE = (1, 4, 4, 4)
+STEPS = (1, 2, 5, 20, 50)
+SEED = 20260105
+
+# (beta schedule, first and last beta): Ho et al. 2020, Stable Diffusion, Nichol & Dhariwal 2021.
+BETAS = (("linear", 0.0001, 0.02), ("scaled_linear", 0.00085, 0.012), ("squaredcos_cap_v2", 0.0001, 0.02))
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One trajectory."""
+
+    solver: str
+    config: ScheduleConfig
+    steps: int
+
+    def __str__(self) -> str:
+        config = self.config
+        final = "-to_one" if config.set_alpha_to_one else ""
+        return (
+            f"{self.solver}-{config.beta_schedule}-{config.prediction_type}-{config.timestep_spacing}"
+            f"+{config.steps_offset}{final}-{self.steps}"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """What one step of a trajectory consists of; `clean` is None where diffusers does not tell it."""
+
+    timestep: float
+    model_input: Array
+    sample: Array
+    clean: Array | None
+
+
+def cases() -> Iterator[Case]:
+    """Yields every solver × beta schedule × prediction type × spacing × offset × steps; DDIM with both last alphas."""
+    predictions = ("epsilon", "v_prediction", "sample")
+    spacings = (("leading", 0), ("leading", 1), ("trailing", 0), ("linspace", 0))
+    for solver, betas, prediction, spacing, steps in itertools.product(SOLVERS, BETAS, predictions, spacings, STEPS):
+        for to_one in (False, True) if solver == "ddim" else (False,):
+            yield Case(solver, ScheduleConfig(1000, *betas, prediction, *spacing, set_alpha_to_one=to_one), steps)
+
+
+def stand_in(sample: Array, timestep: float) -> Array:
+    """A deterministic nonlinear stand-in for a denoiser; float32 in and out."""
+    return np.tanh(sample + np.float32(timestep / 1000))
+
+
+def ours(case: Case) -> list[Point]:
+    """Runs one trajectory with our solver."""
+    solver = make_solver(case.solver, case.config, case.steps)
+    noise = NoiseStream(SEED)
+    state = solver.begin(noise.initial(SHAPE))
+    points = []
+    for i in range(solver.steps):
+        model_input, timestep = solver.model_input(state)
+        fresh = noise.at_step(i, SHAPE) if solver.needs_noise else None
+        state = solver.step(state, stand_in(model_input, timestep), fresh)
+        points.append(Point(timestep, model_input, state.sample, state.predicted_clean))
+    return points
+
+
+def theirs(case: Case) -> list[Point]:
+    """Runs the same trajectory with diffusers' scheduler, as its pipelines do."""
+    import torch
+
+    scheduler, draws = _scheduler(case)
+    scheduler.set_timesteps(case.steps)
+    noise = NoiseStream(SEED)
+    sample = torch.from_numpy(noise.initial(SHAPE)) * scheduler.init_noise_sigma
+    points = []
+    for i, timestep in enumerate(scheduler.timesteps):
+        model_input = scheduler.scale_model_input(sample, timestep)
+        prediction = torch.from_numpy(stand_in(model_input.numpy(), float(timestep)))
+        fresh = torch.from_numpy(noise.at_step(i, SHAPE))
+        with draws(fresh):
+            result = scheduler.step(prediction, timestep, sample)
+        sample = result.prev_sample
+        clean = getattr(result, "pred_original_sample", None)
+        clean = None if clean is None else clean.numpy()
+        points.append(Point(float(timestep), model_input.numpy(), sample.numpy(), clean))
+    return points
+
+
+def _scheduler(case: Case) -> tuple[Any, Callable[[Any], Any]]:
+    """Returns diffusers' scheduler for a case and a context in which its random draw is the given noise."""
+    import diffusers
+    from diffusers.schedulers import scheduling_ddpm
+
+    config = dataclasses.asdict(case.config)
+    to_one = config.pop("set_alpha_to_one")
+    if case.solver == "ddim":
+        scheduler = diffusers.DDIMScheduler(**config, clip_sample=False, set_alpha_to_one=to_one)
+    elif case.solver == "euler":
+        scheduler = diffusers.EulerDiscreteScheduler(**config)
+    elif case.solver == "dpmpp_2m":
+        scheduler = diffusers.DPMSolverMultistepScheduler(**config, algorithm_type="dpmsolver++", solver_order=2)
+    else:
+        scheduler = diffusers.DDPMScheduler(**config, clip_sample=False, variance_type="fixed_small")
+    return scheduler, lambda fresh: mock.patch.object(scheduling_ddpm, "randn_tensor", return_value=fresh)
+
+
+@contextlib.contextmanager
+def correctly_rounded() -> Iterator[None]:
+    """Within this context torch's float32 square root, log and exp are rounded once, from float64."""
+    import torch
+
+    power = torch.Tensor.__pow__
+
+    def rounded_power(base: Any, exponent: Any) -> Any:
+        is_root = isinstance(exponent, float) and exponent == 0.5
+        return torch.sqrt(base.double()).to(base.dtype) if is_root else power(base, exponent)
+
+    log, exp = torch.log, torch.exp
+    with (
+        mock.patch.object(torch.Tensor, "__pow__", rounded_power),
+        mock.patch.object(torch, "log", lambda x: log(x.double()).to(x.dtype)),
+        mock.patch.object(torch, "exp", lambda x: exp(x.double()).to(x.dtype)),
+    ):
+        yield
+
+
+def difference(a: Array, b: Array) -> float:
+    """Returns the largest |a − b| relative to max(1, |b|); infinite where one of them is not finite."""
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return float("inf")
+    wide = b.astype(np.float64)
+    return float((np.abs(a.astype(np.float64) - wide) / np.maximum(1, np.abs(wide))).max())
+
+
+def worst_of(case: Case, *, clean: bool = False) -> float:
+    """Returns the largest difference of any model input or sample, and of any clean estimate if asked, in one case.
+
+    Infinite if the two sides visit other timesteps.
+    """
+    own, other = ours(case), theirs(case)
+    if [point.timestep for point in own] != [point.timestep for point in other]:
+        return float("inf")
+    worst = 0.0
+    for mine, reference in zip(own, other, strict=True):
+        worst = max(worst, difference(mine.model_input, reference.model_input))
+        worst = max(worst, difference(mine.sample, reference.sample))
+        if clean and reference.clean is not None and mine.clean is not None:
+            worst = max(worst, difference(mine.clean, reference.clean))
+    return worst
+
+
+def worst_difference(*, clean: bool = False) -> tuple[float, str, int]:
+    """Returns the largest difference over all configurations, the case it comes from, and how many cases there are."""
+    results = [(worst_of(case, clean=clean), str(case)) for case in cases()]
+    return *max(results), len(results)
+
+
+def golden_cases() -> Iterator[Case]:
+    """Yields the few cases whose trajectories are kept in the repository."""
+    spacings = (("trailing", 0), ("leading", 1), ("linspace", 0))
+    predictions = ("v_prediction", "epsilon", "sample")
+    for solver, betas, (spacing, prediction) in itertools.product(
+        SOLVERS, BETAS[1:], zip(spacings, predictions, strict=True)
+    ):
+        for steps in (5, 20):
+            yield Case(solver, ScheduleConfig(1000, *betas, prediction, *spacing), steps)
+
+
+def write_golden() -> None:
+    """Writes diffusers' samples after every step, float32 [steps, *SHAPE] a case."""
+    arrays = {str(case): np.stack([point.sample for point in theirs(case)]) for case in golden_cases()}
+    np.savez_compressed(GOLDEN, **arrays)
+
+
+if __name__ == "__main__":
+    write_golden()

@@ -1,0 +1,153 @@
+"""Requests to jobs: defaults filled in, and every refusal names its field."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from backdrop.errors import InvalidRequestError, NotFoundError, Reason
+from backdrop.v1 import generation_service_pb2 as pb
+from orchestrator.domain import Fit, MaskSource, OutputFormat, Rect, Size
+from orchestrator.parse import Parser
+from orchestrator.settings import Settings
+from tests.orchestrator.small import tokenizers
+from tests.pictures import ellipse_mask, encoded, noisy_photo
+
+PHOTO, MASK = encoded(noisy_photo(80, 60)), encoded(ellipse_mask(80, 60))
+
+
+@pytest.fixture(scope="module")
+def parser(tmp_path_factory: pytest.TempPathFactory) -> Parser:
+    repository, prompts = tokenizers(tmp_path_factory.mktemp("repository"))
+    server = Settings(triton_endpoints="nowhere:1", repository=Path("nowhere"), max_variants=8, max_steps=50)
+    return Parser(server, repository, prompts)
+
+
+def request(**fields: object) -> pb.GenerateRequest:
+    return pb.GenerateRequest(**({"product": PHOTO, "mask": MASK} | fields))
+
+
+def test_a_photo_alone_gets_every_default(parser: Parser) -> None:
+    job = parser.parse(pb.GenerateRequest(product=PHOTO), "id")
+    assert (job.variants, job.top_k, job.steps, job.scheduler, job.guidance_scale) == (1, 1, 4, "dpmpp_2m", 3.0)
+    assert (job.output_size, job.placement, job.output_format) == (None, None, OutputFormat.PNG)
+    assert (job.mask, job.mask_source) == (None, MaskSource.SEGMENTER)
+    assert 0 <= job.seed < 2**63
+
+
+def test_alpha_is_the_mask_and_a_mask_replaces_it(parser: Parser) -> None:
+    product = encoded(np.dstack([noisy_photo(80, 60), ellipse_mask(80, 60, soft=True)]))
+    job = parser.parse(pb.GenerateRequest(product=product), "id")
+    assert job.mask_source is MaskSource.ALPHA
+    assert job.mask is not None
+    assert (job.mask == ellipse_mask(80, 60, soft=True)).all()
+    job = parser.parse(request(product=product), "id")
+    assert job.mask_source is MaskSource.REQUEST
+    assert job.mask is not None
+    assert (job.mask == ellipse_mask(80, 60)).all()
+
+
+def test_placement_is_read_or_defaulted(parser: Parser) -> None:
+    assert parser.parse(request(output_size=pb.Size(width=100, height=90)), "id").placement == Fit()
+    box = pb.Placement(box=pb.Box(x=1, y=2, width=30, height=40))
+    assert parser.parse(request(placement=box), "id").placement == Rect(1, 2, 30, 40)
+    fit = pb.Placement(fit=pb.Fit(padding=0.0, horizontal=pb.HORIZONTAL_ALIGNMENT_RIGHT))
+    assert parser.parse(request(placement=fit), "id").placement == Fit(0.0, 1.0, 0.5)
+    assert parser.parse(request(output_size=pb.Size(width=100, height=90)), "id").output_size == Size(100, 90)
+
+
+def deep_mask() -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.zeros((60, 80), np.uint16)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+BAD: dict[str, tuple[Callable[[], pb.GenerateRequest], Reason, str]] = {
+    "no product": (lambda: request(product=b""), Reason.INVALID_PICTURE, "product"),
+    "mask of another size": (lambda: request(mask=encoded(ellipse_mask(60, 80))), Reason.INVALID_MASK, "mask"),
+    "empty mask": (lambda: request(mask=deep_mask()), Reason.INVALID_MASK, "mask"),
+    "full mask": (lambda: request(mask=encoded(np.full((60, 80), 255, np.uint8))), Reason.INVALID_MASK, "mask"),
+    "prompt too long": (lambda: request(prompt="a " * 11), Reason.PROMPT_TOO_LONG, "prompt"),
+    "endless prompt": (lambda: request(prompt="a" * 1_000_000), Reason.PROMPT_TOO_LONG, "prompt"),
+    "negative too long": (lambda: request(negative_prompt="a " * 11), Reason.PROMPT_TOO_LONG, "negative_prompt"),
+    "NUL": (lambda: request(prompt="a\0b"), Reason.INVALID_PROMPT, "prompt"),
+    "tiny size": (lambda: request(output_size=pb.Size(width=63, height=90)), Reason.INVALID_SIZE, "output_size.width"),
+    "no height": (lambda: request(output_size=pb.Size(width=90)), Reason.INVALID_SIZE, "output_size.height"),
+    "huge size": (lambda: request(output_size=pb.Size(width=4096, height=4000)), Reason.INVALID_SIZE, "output_size"),
+    "too many variants": (lambda: request(variants=9), Reason.OUT_OF_RANGE, "variants"),
+    "k above n": (lambda: request(variants=2, top_k=3), Reason.OUT_OF_RANGE, "top_k"),
+    "steps 0": (lambda: request(steps=0), Reason.OUT_OF_RANGE, "steps"),
+    "steps 10^9": (lambda: request(steps=10**9), Reason.OUT_OF_RANGE, "steps"),
+    "seed": (lambda: request(seed=2**63), Reason.OUT_OF_RANGE, "seed"),
+    "guidance NaN": (lambda: request(guidance_scale=float("nan")), Reason.OUT_OF_RANGE, "guidance_scale"),
+    "guidance infinite": (lambda: request(guidance_scale=float("inf")), Reason.OUT_OF_RANGE, "guidance_scale"),
+    "guidance 0": (lambda: request(guidance_scale=0.0), Reason.OUT_OF_RANGE, "guidance_scale"),
+    "scheduler": (lambda: request(scheduler=99), Reason.UNKNOWN_VALUE, "scheduler"),
+    "format": (lambda: request(output_format=99), Reason.UNKNOWN_VALUE, "output_format"),
+    "previews": (lambda: request(preview_every=1001), Reason.OUT_OF_RANGE, "preview_every"),
+    "key": (lambda: request(idempotency_key="ü"), Reason.OUT_OF_RANGE, "idempotency_key"),
+    "padding": (
+        lambda: request(placement=pb.Placement(fit=pb.Fit(padding=0.46))),
+        Reason.INVALID_PLACEMENT,
+        "placement.fit.padding",
+    ),
+    "alignment": (
+        lambda: request(placement=pb.Placement(fit=pb.Fit(vertical=9))),
+        Reason.UNKNOWN_VALUE,
+        "placement.fit.vertical",
+    ),
+    "box outside": (
+        lambda: request(placement=pb.Placement(box=pb.Box(x=60, y=0, width=21, height=5))),
+        Reason.INVALID_PLACEMENT,
+        "placement.box",
+    ),
+    "box without area": (
+        lambda: request(placement=pb.Placement(box=pb.Box(x=1, y=1, width=0, height=5))),
+        Reason.INVALID_PLACEMENT,
+        "placement.box",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_requests_are_refused_by_field(parser: Parser, name: str) -> None:
+    make, reason, field = BAD[name]
+    with pytest.raises(InvalidRequestError) as caught:
+        parser.parse(make(), "id")
+    assert (caught.value.reason, caught.value.field) == (reason, field)
+    assert caught.value.message.endswith(".")
+
+
+def test_an_unknown_pipeline_is_not_found_and_the_known_are_named(parser: Parser) -> None:
+    with pytest.raises(NotFoundError, match="small"):
+        parser.parse(request(pipeline="large"), "id")
+
+
+numbers = st.integers(0, 2**32 - 1)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    variants=numbers, top_k=numbers, steps=numbers, scheduler=st.integers(0, 9), guidance=st.floats(width=32),
+    width=numbers, height=numbers, padding=st.floats(width=32), prompt=st.text(max_size=40), seed=st.integers(0, 2**64 - 1),
+)  # fmt: skip
+def test_any_numbers_are_read_or_refused(
+    parser: Parser, variants: int, top_k: int, steps: int, scheduler: int, guidance: float, width: int, height: int,
+    padding: float, prompt: str, seed: int,
+) -> None:  # fmt: skip
+    asked = request(
+        variants=variants, top_k=top_k, steps=steps, scheduler=scheduler, guidance_scale=guidance, seed=seed,
+        output_size=pb.Size(width=width, height=height), placement=pb.Placement(fit=pb.Fit(padding=padding)),
+        prompt=prompt.encode("utf-8", "ignore").decode(),
+    )  # fmt: skip
+    try:
+        job = parser.parse(asked, "id")
+    except InvalidRequestError as refused:
+        assert refused.field
+    else:
+        assert 1 <= job.top_k <= job.variants <= 8

@@ -1,0 +1,87 @@
+"""The import directions of docs/architecture.md, held against the code."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = ("backdrop", "orchestrator", "export", "local", "training", "bench", "tests")
+
+# What a room may import of ours, itself apart. bench and tests may import anything.
+ALLOWED: dict[str, set[str]] = {
+    "backdrop": set(),
+    "orchestrator": {"backdrop.v1", "backdrop.errors"},
+    "export": set(),
+    "local": set(),
+    "training": {"export"},
+}
+
+
+def imports(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative imports hide directions"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def violations() -> list[str]:
+    """Imports of ours that go against the design; the figure of the architecture mark counts them."""
+    found = []
+    for room, allowed in ALLOWED.items():
+        for file in sorted((ROOT / room).rglob("*.py")):
+            if "backdrop/v1" in file.as_posix():
+                continue
+            for name in imports(file):
+                top = name.split(".")[0]
+                permitted = any(name == entry or name.startswith(entry + ".") for entry in allowed)
+                if top in ROOMS and top != room and not permitted:
+                    found.append(f"{file.relative_to(ROOT)} imports {name}")
+    return found
+
+
+def inner_imports(folder: str) -> set[str]:
+    return {name for file in (ROOT / folder).rglob("*.py") for name in imports(file)}
+
+
+def test_rooms_import_only_what_the_design_allows() -> None:
+    assert violations() == []
+
+
+@pytest.mark.parametrize(
+    ("inner", "forbidden"),
+    [
+        ("orchestrator/sampler", ("orchestrator.triton", "orchestrator.stages", "orchestrator.pipeline", "tritonclient", "torch")),
+        ("orchestrator/triton", ("orchestrator.stages", "orchestrator.pipeline", "orchestrator.service", "orchestrator.sampler")),
+        ("orchestrator/stages", ("orchestrator.triton", "orchestrator.pipeline", "orchestrator.service", "backdrop.v1")),
+        ("orchestrator/cache", ("orchestrator.triton", "orchestrator.stages", "orchestrator.pipeline")),
+        ("orchestrator/imaging", ("orchestrator.stages", "orchestrator.pipeline", "orchestrator.triton", "backdrop.v1")),
+        ("orchestrator", ("torch", "diffusers", "transformers", "onnxruntime")),
+    ],
+)  # fmt: skip
+def test_data_flows_one_way(inner: str, forbidden: tuple[str, ...]) -> None:
+    against = [
+        name for name in inner_imports(inner) for bad in forbidden if name == bad or name.startswith(bad + ".")
+    ]
+    assert against == []
+
+
+def test_only_the_composition_root_reads_the_environment() -> None:
+    readers = []
+    for file in (ROOT / "orchestrator").rglob("*.py"):
+        names = {node.attr for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Attribute)}
+        if names & {"environ", "getenv"}:
+            readers.append(file.name)
+    assert readers == []  # pydantic-settings reads it, once, for orchestrator/__main__.py
+
+
+def test_every_file_opens_with_what_lives_in_it() -> None:
+    silent = []
+    for room in ROOMS:
+        for file in (ROOT / room).rglob("*.py"):
+            if "backdrop/v1" not in file.as_posix() and not ast.get_docstring(ast.parse(file.read_text())):
+                silent.append(str(file.relative_to(ROOT)))
+    assert silent == []

@@ -1,0 +1,148 @@
+"""Sentences about a picture, phrased in the many ways people phrase prompts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from training.world.labels import Spec
+
+# Every phrase must contain a word that gives the scene away; the tests hold captions to this list.
+PLACES: dict[str, tuple[str, ...]] = {
+    "beach": (
+        "a beach", "a sandy beach", "a tropical beach", "the beach by the sea", "a beach with gentle ocean waves",
+        "a seaside beach", "a summer beach", "the sea shore of a beach", "an ocean beach", "a quiet beach on the coast",
+    ),
+    "city": (
+        "a city", "a city street", "a modern city", "a big city with skyscrapers", "an urban city scene",
+        "a downtown city", "a city skyline", "a busy city with tall buildings", "the streets of a city", "a metropolitan city",
+    ),
+    "space": (
+        "outer space", "deep space", "space with stars", "the surface of a moon in space", "a galaxy in outer space",
+        "a starry outer space scene", "space among the planets", "cosmic space", "space", "a space scene with planets",
+    ),
+    "forest": (
+        "a forest", "a green forest", "a forest with tall trees", "the woods of a forest", "a deep forest",
+        "a woodland forest", "a misty forest", "a forest clearing", "a lush forest", "a quiet forest in nature",
+    ),
+    "studio": (
+        "a studio", "a photo studio", "a studio backdrop", "a minimal studio", "a clean studio background",
+        "a professional studio set", "a plain studio background", "a studio with soft light", "a seamless studio backdrop",
+        "an elegant studio",
+    ),
+    "desert": (
+        "a desert", "a sandy desert", "desert sand dunes", "a hot desert", "a wide open desert",
+        "the sahara desert", "a dry desert landscape", "a desert with dunes", "an empty desert", "a red rock desert",
+    ),
+    "mountain": (
+        "a mountain lake", "the mountains", "a mountain landscape", "snowy mountain peaks", "a mountain valley",
+        "an alpine mountain scene", "high mountains with snow", "a mountain view", "a mountain range", "a lake in the mountains",
+    ),
+    "kitchen": (
+        "a kitchen", "a modern kitchen", "a kitchen counter", "a bright kitchen", "a cosy kitchen",
+        "a kitchen table", "a home kitchen", "a wooden kitchen counter", "a rustic kitchen", "a kitchen worktop",
+    ),
+}
+
+TIME_WORDS: dict[str, tuple[str, ...]] = {
+    "day": ("in daylight", "on a sunny day", "during the day", "under a blue sky", "at noon", "on a clear day", ""),
+    "sunset": ("at sunset", "at golden hour", "in the evening", "with a warm orange sunset sky", "at dusk", "in warm light"),
+    "night": ("at night", "under the stars", "at midnight", "in the moonlight", "on a dark night", "after dark"),
+    "dawn": ("at dawn", "at sunrise", "in the early morning", "in pink morning light", "in soft morning mist"),
+}
+
+# Indoors and in space the hour of the day is not seen, so it is not spoken of.
+ACCENT_WORDS: dict[str, tuple[str, ...]] = {
+    "studio": ("with a {c} backdrop", "in {c}", "with {c} background", "with {c} light", "in {c} tones"),
+    "space": ("with a {c} nebula", "with {c} nebula clouds", "in {c} tones", "with {c} light", "glowing {c}"),
+    "kitchen": ("with {c} walls", "with {c} tiles", "in {c} tones", "with a {c} wall", "painted {c}"),
+    "city": ("with {c} neon lights", "with {c} lights"),
+}
+
+DETAIL_WORDS: dict[tuple[str, str], tuple[str, ...]] = {
+    ("beach", "palms"): ("with palm trees", "with palms"),
+    ("beach", "rocks"): ("with rocks", "with a rocky island"),
+    ("beach", "sailboat"): ("with a sailboat", "with a boat at sea"),
+    ("beach", "waves"): ("with waves", "with white surf"),
+    ("city", "skyline"): ("with a skyline", "seen from a rooftop"),
+    ("city", "street"): ("with a long street", "on the road"),
+    ("city", "neon"): ("with neon signs", "with glowing signs"),
+    ("city", "river"): ("by the river", "with reflections in the water"),
+    ("space", "planet"): ("with a planet", "with a big planet"),
+    ("space", "ringed planet"): ("with a ringed planet", "with saturn rings"),
+    ("space", "moon"): ("with a moon", "on the lunar surface"),
+    ("space", "nebula"): ("with a glowing nebula", "with colourful clouds"),
+    ("forest", "pines"): ("with pine trees", "with fir trees"),
+    ("forest", "birches"): ("with birch trees", "with white birches"),
+    ("forest", "path"): ("with a path", "on a winding path"),
+    ("forest", "sunbeams"): ("with sunbeams", "with rays of light"),
+    ("studio", "plain"): ("", "seamless"),
+    ("studio", "bokeh"): ("with bokeh", "with blurred lights"),
+    ("studio", "podium"): ("on a podium", "on a round pedestal"),
+    ("studio", "spotlight"): ("with a spotlight", "with dramatic light"),
+    ("desert", "dunes"): ("with dunes", "with rolling dunes"),
+    ("desert", "cactus"): ("with a cactus", "with tall cacti"),
+    ("desert", "mesas"): ("with mesas", "with red cliffs"),
+    ("desert", "rocks"): ("with rocks", "with boulders"),
+    ("mountain", "lake"): ("with a lake", "with a clear blue lake"),
+    ("mountain", "peaks"): ("with snowy peaks", "with sharp peaks"),
+    ("mountain", "pines"): ("with pine trees", "with fir trees"),
+    ("mountain", "meadow"): ("with a meadow", "with a green meadow"),
+    ("kitchen", "window"): ("with a window", "by the window"),
+    ("kitchen", "shelves"): ("with shelves", "with open shelves"),
+    ("kitchen", "tiles"): ("with tiles", "with a tiled wall"),
+    ("kitchen", "plants"): ("with plants", "with green potted plants"),
+}
+
+PRODUCT_WORDS: dict[str, tuple[str, ...]] = {
+    "bottle": ("bottle", "drink bottle", "glass bottle", "bottle of juice"),
+    "mug": ("mug", "coffee mug", "ceramic mug", "cup, a mug of tea"),
+    "shoe": ("shoe", "sneaker shoe", "running shoe", "sports shoe"),
+    "perfume": ("perfume bottle", "perfume", "perfume flacon", "flask of perfume"),
+    "handbag": ("handbag", "leather handbag", "elegant handbag", "fashion handbag"),
+    "lamp": ("lamp", "table lamp", "desk lamp", "reading lamp"),
+    "watch": ("watch", "wrist watch", "smart watch", "luxury watch"),
+    "can": ("can", "soda can", "drink can", "can of lemonade"),
+}
+
+_OPENINGS = ("", "", "a photo of ", "a product photo of ", "an advert with ", "professional photo of ", "picture of ")
+_LINKS = (" on ", " in ", " in front of ", ", ", " standing in ", " at ", " placed in ")
+_STYLES = ("", "", "", ", high quality", ", soft light", ", photorealistic", ", advertising photo", ", beautiful", ", 4k")
+
+
+def _pick(rng: np.random.Generator, options: tuple[str, ...]) -> str:
+    return options[int(rng.integers(len(options)))]
+
+
+def _tail(rng: np.random.Generator, spec: Spec) -> str:
+    """Time, accent and detail, each said only sometimes and in any order."""
+    parts = []
+    if spec.scene in ACCENT_WORDS and rng.random() < (0.35 if spec.scene == "city" else 0.75):
+        # A city's accent is its neon: it is seen after dark only.
+        if spec.scene != "city" or spec.time == "night":
+            parts.append(_pick(rng, ACCENT_WORDS[spec.scene]).format(c=spec.accent))
+    if spec.scene not in ("studio", "space") and rng.random() < 0.85:
+        parts.append(_pick(rng, TIME_WORDS[spec.time]))
+    if rng.random() < 0.45:
+        parts.append(_pick(rng, DETAIL_WORDS[spec.scene, spec.detail]))
+    rng.shuffle(parts)
+    return " ".join(part for part in parts if part)
+
+
+def background_prompt(spec: Spec, rng: np.random.Generator) -> str:
+    """Names the background only, as users do: the product is in the picture they send."""
+    if rng.random() < 0.12:
+        return f"{spec.scene} {spec.time}" if spec.scene not in ("studio", "space") else f"{spec.accent} {spec.scene}"
+    text = f"{_pick(rng, PLACES[spec.scene])} {_tail(rng, spec)}".strip()
+    if rng.random() < 0.15:
+        text = text.removeprefix("a ").removeprefix("an ").removeprefix("the ")
+    if rng.random() < 0.15:
+        text = _pick(rng, ("on ", "in ", "at ")) + text
+    return text + _pick(rng, _STYLES)
+
+
+def full_caption(spec: Spec, rng: np.random.Generator) -> str:
+    """Names the product and the background."""
+    product = f"{spec.colour} {_pick(rng, PRODUCT_WORDS[spec.product])}"
+    article = "an " if product[0] in "aeiou" else "a "
+    place = f"{_pick(rng, PLACES[spec.scene])} {_tail(rng, spec)}".strip()
+    return f"{_pick(rng, _OPENINGS)}{article}{product}{_pick(rng, _LINKS)}{place}{_pick(rng, _STYLES)}"

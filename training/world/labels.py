@@ -1,0 +1,68 @@
+"""What a picture of the procedural world can show, and the draw that decides it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+SCENES = ("beach", "city", "space", "forest", "studio", "desert", "mountain", "kitchen")
+TIMES = ("day", "sunset", "night", "dawn")
+PRODUCTS = ("bottle", "mug", "shoe", "perfume", "handbag", "lamp", "watch", "can")
+
+COLOURS: dict[str, tuple[float, float, float]] = {
+    "red": (0.80, 0.13, 0.14),
+    "orange": (0.93, 0.48, 0.12),
+    "yellow": (0.95, 0.78, 0.18),
+    "green": (0.16, 0.55, 0.28),
+    "teal": (0.08, 0.55, 0.56),
+    "blue": (0.14, 0.34, 0.78),
+    "purple": (0.46, 0.22, 0.68),
+    "pink": (0.92, 0.45, 0.62),
+    "white": (0.93, 0.92, 0.90),
+    "black": (0.10, 0.10, 0.12),
+    "brown": (0.47, 0.28, 0.15),
+    "grey": (0.55, 0.56, 0.58),
+}
+
+ACCENTS = ("red", "orange", "yellow", "green", "teal", "blue", "purple", "pink", "white", "grey")
+"""Colours a scene may take on: a studio backdrop, a nebula, a kitchen wall, neon in a city."""
+
+DETAILS: dict[str, tuple[str, ...]] = {
+    "beach": ("palms", "rocks", "sailboat", "waves"),
+    "city": ("skyline", "street", "neon", "river"),
+    "space": ("planet", "ringed planet", "moon", "nebula"),
+    "forest": ("pines", "birches", "path", "sunbeams"),
+    "studio": ("plain", "bokeh", "podium", "spotlight"),
+    "desert": ("dunes", "cactus", "mesas", "rocks"),
+    "mountain": ("lake", "peaks", "pines", "meadow"),
+    "kitchen": ("window", "shelves", "tiles", "plants"),
+}
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Everything a caption may speak of. The rest of a picture comes from its seed alone."""
+
+    seed: int
+    scene: str
+    time: str
+    accent: str
+    detail: str
+    product: str
+    colour: str
+
+
+def draw_spec(seed: int) -> Spec:
+    """Draws what the picture of `seed` shows; the same seed always gives the same picture."""
+    rng = np.random.default_rng((seed, 0))
+    scene = SCENES[int(rng.integers(len(SCENES)))]
+    return Spec(
+        seed=seed,
+        scene=scene,
+        time=TIMES[int(rng.choice(4, p=(0.32, 0.28, 0.24, 0.16)))],
+        accent=ACCENTS[int(rng.integers(len(ACCENTS)))],
+        detail=DETAILS[scene][int(rng.integers(4))],
+        product=PRODUCTS[int(rng.integers(len(PRODUCTS)))],
+        colour=list(COLOURS)[int(rng.integers(len(COLOURS)))],
+    )

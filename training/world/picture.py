@@ -1,0 +1,104 @@
+"""Puts a product into a scene: contact shadow, cast shadow, reflection, and the product over them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from training.world.body import Body
+from training.world.canvas import Array, Canvas, colour, mix
+from training.world.captions import background_prompt, full_caption
+from training.world.labels import COLOURS, Spec, draw_spec
+from training.world.products import make_product
+from training.world.scenes import PAINTERS
+from training.world.sky import Light
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A rendered sample. Pictures are uint8 [H, W, C]; the mask is uint8 [H, W], 255 where the *product* is."""
+
+    spec: Spec
+    image: np.ndarray
+    product_mask: np.ndarray
+    product: np.ndarray
+    """The product alone, RGBA, in its place."""
+    caption: str
+    background: str
+
+
+def _place(canvas: Canvas, light: Light, product: Array, foot_u: float, foot_v: float) -> Array:
+    """Composites `product` with its shadows; returns its alpha on the canvas. The foot may leave no room: it is cropped."""
+    size = canvas.size
+    rows, columns = product.shape[1:]
+    height = rows / (1 + 2 * Body.MARGIN)
+    top = round(foot_v * size - height * (1 + Body.MARGIN))
+    left = round(foot_u * size - columns / 2)
+    wide = columns / size / 2
+    side = light.side
+    # Shadows first: a dark contact line, then a soft pool that leans away from the light.
+    contact = canvas.glow(foot_u, foot_v - 0.004, wide * 0.80, 0.016)
+    pool = canvas.glow(foot_u - side * wide * 0.45, foot_v + 0.012, wide * 1.25, 0.040)
+    canvas.image *= 1 - np.clip(light.shadow * (0.75 * contact + 0.60 * pool), 0, 0.85)
+    alpha = np.zeros((size, size), np.float32)
+    r0, r1, c0, c1 = max(top, 0), min(top + rows, size), max(left, 0), min(left + columns, size)
+    part = product[:, r0 - top : r1 - top, c0 - left : c1 - left]
+    if light.gloss > 0:
+        foot = round(foot_v * size) - 1
+        count = min(size - foot, int(height * 0.5))
+        mirrored = product[:, int(height * (1 + Body.MARGIN)) - count : int(height * (1 + Body.MARGIN))][:, ::-1, c0 - left : c1 - left]
+        fade = light.gloss * np.linspace(1, 0, count, dtype=np.float32)[:, None]
+        target = canvas.image[:, foot : foot + count, c0:c1]
+        target += (mirrored[:3] - target) * (mirrored[3] * fade)
+    target = canvas.image[:, r0:r1, c0:c1]
+    target += (part[:3] - target) * part[3]
+    alpha[r0:r1, c0:c1] = part[3]
+    return alpha
+
+
+def _bytes(planes: Array) -> np.ndarray:
+    return (np.clip(planes, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def render(seed: int, size: int = 256, spec: Spec | None = None) -> Picture:
+    """Renders the picture of `seed`. The same seed, size and spec give the same bytes."""
+    spec = spec or draw_spec(seed)
+    canvas = Canvas(size, np.random.default_rng((seed, 1)))
+    light = PAINTERS[spec.scene](canvas, spec)
+    canvas.image = np.clip(canvas.image, 0, 1)
+    rng = np.random.default_rng((seed, 2))
+    product = make_product(spec, light, size, rng)
+    podium = spec.scene == "studio" and spec.detail == "podium"
+    foot_u = 0.5 if podium else 0.5 + float(np.clip(rng.normal(0, 0.07), -0.16, 0.16))
+    foot_v = 0.885 if podium else float(rng.uniform(0.84, 0.93))
+    alpha = _place(canvas, light, product, foot_u, foot_v)
+    alone = np.zeros((4, size, size), np.float32)
+    alone[:3], alone[3] = np.where(alpha > 0, canvas.image, 0), alpha
+    words = np.random.default_rng((seed, 3))
+    return Picture(
+        spec=spec,
+        image=_bytes(canvas.image).transpose(1, 2, 0),
+        product_mask=_bytes(alpha),
+        product=_bytes(alone).transpose(1, 2, 0),
+        caption=full_caption(spec, words),
+        background=background_prompt(spec, words),
+    )
+
+
+def plain_photo(seed: int, size: int = 256, spec: Spec | None = None, share: float | None = None) -> Picture:
+    """A product on the plain, bright background of a shop's photo: what users mostly send."""
+    spec = spec or draw_spec(seed)
+    rng = np.random.default_rng((seed, 4))
+    canvas = Canvas(size, rng)
+    names = list(COLOURS)
+    tone = mix(COLOURS[names[int(rng.integers(len(names)))]], (0.97, 0.97, 0.96), float(rng.choice((1.0, 0.85, 0.6, 0.2))))
+    fall = float(rng.uniform(0.0, 0.25))
+    canvas.gradient([(0, tone * (1 - fall * 0.5)), (0.7, tone), (1, tone * (1 - fall))])
+    canvas.add((1, 1, 1), 0.10 * canvas.glow(0.5, 0.4, 0.5))
+    light = Light(1.0 if rng.random() < 0.5 else -1.0, colour(1, 1, 1), float(rng.uniform(0.1, 0.4)), float(rng.choice((0.0, 0.0, 0.12))))
+    product = make_product(spec, light, size, rng, share)
+    alpha = _place(canvas, light, product, 0.5 + float(rng.normal(0, 0.04)) * (share is None), float(rng.uniform(0.76, 0.92)))
+    alone = np.zeros((4, size, size), np.float32)
+    alone[:3], alone[3] = np.where(alpha > 0, canvas.image, 0), alpha
+    return Picture(spec, _bytes(canvas.image).transpose(1, 2, 0), _bytes(alpha), _bytes(alone).transpose(1, 2, 0), "", "")
