@@ -42,7 +42,7 @@ def result(message: pb.GenerateResult) -> types.Result:
     cache = message.cache
     return types.Result(
         pictures=tuple(_picture(picture) for picture in message.pictures),
-        model_fingerprints=MappingProxyType(dict(message.model_fingerprints)),
+        model_fingerprints=MappingProxyType(dict(sorted(message.model_fingerprints.items()))),
         timings=tuple(
             types.Timing(_enum(Stage, pb.Stage, timing.stage), timing.duration.ToNanoseconds() / 1e9)
             for timing in message.timings
@@ -128,7 +128,7 @@ def _settings(message: pb.EffectiveSettings) -> types.Settings:
 
 
 def _scores(message: pb.Scores) -> types.Scores:
-    return types.Scores(message.total, MappingProxyType(dict(message.heads)))
+    return types.Scores(message.total, MappingProxyType(dict(sorted(message.heads.items()))))  # a map has no order
 
 
 def _enum(cls: type[_E], wrapper: EnumTypeWrapper, number: int) -> _E:

@@ -115,7 +115,7 @@ def _picture(source: ImageSource, field: str) -> bytes:
         except (OSError, ValueError) as exc:
             why = exc.strerror if isinstance(exc, OSError) and exc.strerror else "not a path"
             raise error(
-                Reason.INVALID_PICTURE, f"{field}: cannot read the file {os.fspath(source)!r}: {why}", field=field
+                Reason.INVALID_PICTURE, f"{field}: cannot read the file {os.fspath(source)!r}: {why}.", field=field
             ) from None
     # A caller who passes an image has imported Pillow already, and an array comes from numpy: no cost for the others.
     from PIL import Image
@@ -188,4 +188,4 @@ def _enum(cls: type[_E], value: _E | str, field: str, wrapper: Any) -> Any:
 
 
 def _refusal(field: str, problem: str, reason: Reason = Reason.OUT_OF_RANGE) -> BackdropError:
-    return error(reason, f"{field} {problem}", field=field)
+    return error(reason, f"{field} {problem}.", field=field)

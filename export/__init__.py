@@ -1,1 +1,1 @@
-"""Turns a diffusers-layout folder into a Triton model repository: ONNX by component, configs, digests, parity report."""
+"""Turns a diffusers folder into a Triton model repository: ONNX by component, configs, digests, parity report."""

@@ -6,13 +6,21 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from export.errors import ExportError
 
+if TYPE_CHECKING:
+    # At run time only when it is needed: it brings torch, and --help should not wait for torch.
+    from export.run import Exported
+
+COLUMNS = ("component", "weights", "file", "time", "memory", "parity", "fp16", "rows")
 DESCRIPTION = """\
 Exports every component of a diffusers-layout inpainting pipeline to ONNX, compares each with torch, and writes a
 Triton model repository. The repository appears as a whole or not at all. Only safetensors weights are read."""
@@ -23,7 +31,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m export", description=DESCRIPTION)
     parser.add_argument("--pipeline", type=Path, required=True, metavar="FOLDER", help="the diffusers folder to read")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the Triton repository to write")
-    parser.add_argument("--name", default="backdrop", help="the pipeline's name in pipeline.json (default: %(default)s)")
+    parser.add_argument("--name", default="backdrop", help="the name in pipeline.json (default: %(default)s)")
     parser.add_argument("--components", metavar="A,B", help="export only these into a repository that has the others")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write the parity report here, as JSON")
     return parser.parse_args(arguments)
@@ -31,12 +39,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def quiet() -> None:
     """Silences the libraries' progress bars and advice; what goes wrong still arrives as an exception."""
-    import diffusers
-    import transformers
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
 
-    diffusers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
+    libraries: tuple[Any, ...] = (diffusers_logging, transformers_logging)
+    for library in libraries:
+        library.set_verbosity_error()
+        library.disable_progress_bar()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,22 +53,22 @@ def main(arguments: list[str] | None = None) -> int:
     options, console = parse(arguments), Console(stderr=True)
     # Checked before torch is imported: a wrong path should not take seconds to be told.
     if not options.pipeline.is_dir():
-        console.print(f"[red]{options.pipeline} is not a folder.[/red]")
+        console.print(f"[red]{options.pipeline} is not a folder.[/red]", soft_wrap=True)
         return 1
     started = time.monotonic()
     try:
         with console.status("starting") as status:
-            from export import run
+            from export.run import export_pipeline
+
+            def progress(role: str, what: str) -> None:
+                status.update(f"{role}: {what}")
+                # A log has no status line; there, one line a step.
+                if not console.is_terminal:
+                    console.print(f"{role}: {what}")
 
             quiet()
             roles = None if options.components is None else [role.strip() for role in options.components.split(",")]
-            exported = run.export_pipeline(
-                options.pipeline,
-                options.out,
-                options.name,
-                roles,
-                lambda role, what: console.print(f"{role}: done") if what == "done" else status.update(f"{role}: {what}"),
-            )
+            exported = export_pipeline(options.pipeline, options.out, options.name, roles, progress)
     except ExportError as error:
         console.print(f"[red]{error}[/red]", soft_wrap=True)
         return 1
@@ -74,18 +83,23 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def write_report(path: Path, exported: list[run.Exported], seconds: float) -> None:  # noqa: F821
+def write_report(path: Path, exported: Sequence[Exported], seconds: float) -> None:
     """Writes the machine's half of the report; the table is the reader's."""
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {"seconds": round(seconds, 1), "components": [component.to_json() for component in exported]}
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def table(exported: list[run.Exported]) -> Table:  # noqa: F821
+def table(exported: Sequence[Exported]) -> Table:
     """One line to a component: size, time, memory, and how far it is from torch."""
-    found = Table(title="exported components")
-    for heading in ("component", "weights", "file", "time", "peak memory", "parity (rel.)", "tolerance", "fp16 weights", "rows"):
-        found.add_column(heading, justify="left" if heading == "component" else "right")
+    tolerances = " or ".join(sorted({f"{component.parity.tolerance:.0e}" for component in exported}))
+    found = Table(
+        box=box.SIMPLE_HEAD,
+        caption=f"parity: largest relative difference from torch (at most {tolerances}); "
+        "fp16: relative change by rounding the weights; rows: whether a row is the same to the bit in any batch"
+    )
+    for heading in COLUMNS:
+        found.add_column(heading, justify="left" if heading == "component" else "right", no_wrap=True)
     for component in exported:
         report = component.parity
         found.add_row(
@@ -94,9 +108,8 @@ def table(exported: list[run.Exported]) -> Table:  # noqa: F821
             f"{component.bytes / 1e6:.1f} MB",
             f"{component.seconds:.1f} s",
             f"{component.peak_mib:.0f} MiB",
-            f"{report.worst.relative:.1e}",
-            f"{report.tolerance:.0e}",
-            f"{report.rounding:.1e}",
+            f"{report.worst.relative:.0e}",
+            f"{report.rounding:.0e}",
             "exact" if report.exact else "[yellow]vary[/yellow]",
         )
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -94,7 +95,8 @@ def tidy(model: onnx.ModelProto) -> None:
     for node in model.graph.node:
         del node.metadata_props[:]
         node.doc_string = ""
-    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
+    values: list[Any] = [*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer]
+    for value in values:
         del value.metadata_props[:]
         value.doc_string = ""
     del model.graph.metadata_props[:]

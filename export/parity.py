@@ -127,6 +127,7 @@ def check(report: ComponentReport) -> None:
     # Written so that a NaN, which compares false with everything, is refused too.
     if not worst.relative <= report.tolerance:
         raise ParityError(
-            f"{report.role}: {worst.output} differs from torch by {worst.relative:.2e} (relative) for {worst.rows} rows "
-            f"of {worst.height}×{worst.width}; the tolerance for {report.precision} is {report.tolerance:.0e}."
+            f"{report.role}: {worst.output} differs from torch by {worst.relative:.2e} (relative) "
+            f"for {worst.rows} rows of {worst.height}×{worst.width}; "
+            f"the tolerance for {report.precision} is {report.tolerance:.0e}."
         )

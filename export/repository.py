@@ -1,4 +1,4 @@
-"""Triton repository entries: config.pbtxt, digests, fingerprints, pipeline.json, and the swap that makes them visible."""
+"""Triton repository entries: configs, digests, fingerprints, pipeline.json, and the swap that shows them."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def check_safetensors(path: Path) -> None:
         size = path.stat().st_size
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(length)) if length <= min(size, LARGEST_HEADER) else None
+            header: Any = json.loads(file.read(length)) if length <= min(size, LARGEST_HEADER) else None
         ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
     except FileNotFoundError as error:
         raise BadFolderError(f"{label} is missing.") from error
@@ -131,15 +131,16 @@ def check_safetensors(path: Path) -> None:
 def check_widths(configs: dict[str, dict[str, Any]]) -> None:
     """Checks that the components fit each other, so that no graph is exported that the next one cannot feed."""
     unet, vae = configs["denoiser"], configs["vae_encoder"]
+    projected = unet.get("projection_class_embeddings_input_dim")
     states = configs["text_encoder_l"]["hidden_size"] + configs["text_encoder_g"]["hidden_size"]
     pooled = configs["text_encoder_g"]["projection_dim"]
     time_ids = 6 * (unet.get("addition_time_embed_dim") or 0)
-    channels = vae.get("latent_channels")
+    channels = int(vae.get("latent_channels") or 0)
     facts = (
         ("unet: addition_embed_type", unet.get("addition_embed_type"), "text_time"),
         ("unet: in_channels", unet.get("in_channels"), 2 * channels + 1),
         ("unet: cross_attention_dim", unet.get("cross_attention_dim"), states),
-        ("unet: projection_class_embeddings_input_dim", unet["projection_class_embeddings_input_dim"], pooled + time_ids),
+        ("unet: projection_class_embeddings_input_dim", projected, pooled + time_ids),
         ("unet: encoder_hid_dim_type", unet.get("encoder_hid_dim_type"), None),
         ("unet: time_cond_proj_dim", unet.get("time_cond_proj_dim"), None),
         # These shift the latents as well as scale them, which the served graphs do not do.

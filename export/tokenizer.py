@@ -57,9 +57,10 @@ def read(folder: Path) -> Tokenizer:
             raise BadFolderError(f"{folder.name}/tokenizer.json cannot be read: {error}") from error
     if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
         # Imported here: it takes seconds, and most folders have tokenizer.json.
-        from transformers import CLIPTokenizerFast
+        from transformers import CLIPTokenizer
 
-        return CLIPTokenizerFast.from_pretrained(folder, local_files_only=True).backend_tokenizer
+        built: Tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True).backend_tokenizer
+        return built
     raise BadFolderError(f"{folder.name}/ has neither tokenizer.json nor vocab.json and merges.txt.")
 
 

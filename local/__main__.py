@@ -21,8 +21,8 @@ Exit code 0 after a clean stop, 1 if something could not start or ended by itsel
 LOOK_EVERY_S = 0.25
 
 
-class Stopped(BaseException):  # noqa: N818 - not an error: like KeyboardInterrupt, it must pass through every handler
-    """Somebody asked the launcher to stop."""
+class Stopped(BaseException):
+    """Somebody asked the launcher to stop. No error: like KeyboardInterrupt, it must pass through every handler."""
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -78,8 +78,10 @@ class Cluster:
         unknown = sorted(set(options.only) - set(SERVICES))
         if unknown:
             raise StartError(f"There is no service {unknown[0]!r}; there are {', '.join(SERVICES)}.")
+        if "triton" in options.only:
+            triton.check_repository(options.repository)
+        ports = self._choose_ports()
         try:
-            ports = self._choose_ports()
             redis_url = self._start_redis(ports["redis"]) if "redis" in options.only else redis.given_url() or ""
             self.endpoints = Endpoints(redis_url=redis_url)
             if "triton" in options.only:

@@ -21,6 +21,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
@@ -81,7 +82,7 @@ def kill_descendants(timeout_s: float) -> None:
         reap()
 
 
-def clean(shm_prefix: str | None, folders: list[Path]) -> None:
+def clean(shm_prefix: str | None, folders: Sequence[Path]) -> None:
     """Removes the service's shared memory and its work folders."""
     if shm_prefix:
         for region in SHARED_MEMORY.glob(f"{shm_prefix}*"):

@@ -35,7 +35,8 @@ def choose(wanted: int, option: str) -> int:
         try:
             probe.bind((HOST, wanted))
         except OSError as error:
-            raise StartError(f"Port {wanted} on {HOST} cannot be used ({error.strerror}); choose another with {option}.") from error
+            reason = f"Port {wanted} on {HOST} cannot be used ({error.strerror})"
+            raise StartError(f"{reason}; choose another with {option}.") from error
     return wanted
 
 

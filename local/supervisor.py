@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from local.errors import StartError
+from local.guard import clean
 
 GUARD = Path(__file__).with_name("guard.py")
 POLL_S = 0.05
@@ -33,6 +34,8 @@ class Service:
     """What people and other services connect to."""
     log: Path
     ready: Callable[[], bool]
+    prepare: Callable[[], None] = lambda: None
+    """Called before every start, to lay out what the command needs."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """On top of the launcher's own environment."""
     working_folder: Path | None = None
@@ -69,6 +72,7 @@ class Child:
         """
         self.service = service
         service.log.parent.mkdir(parents=True, exist_ok=True)
+        service.prepare()
         options = [f"--grace={service.grace_s}", *(f"--remove={folder}" for folder in service.remove)]
         if service.shm_prefix:
             options.append(f"--shm-prefix={service.shm_prefix}")
@@ -127,6 +131,8 @@ class Child:
             # The guard hangs; the kernel kills the service with it.
             self.guard.kill()
             self.guard.wait()
+        # The guard has done this, unless it was killed itself.
+        clean(self.service.shm_prefix, self.service.remove)
 
     def signal(self, number: signal.Signals) -> None:
         """Sends the service itself a signal, past its guard: how tests break things."""

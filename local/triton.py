@@ -50,12 +50,11 @@ def stub(wheel: Path) -> Path:
     return wheel / "python_backend_stubs" / python_version() / "triton_python_backend_stub"
 
 
-def prepare_backends(wheel: Path, folder: Path) -> Path:
+def prepare_backends(wheel: Path, backends: Path) -> None:
     """Lays out a backend folder: the wheel's Python backend with its stub, and the backends of `local/backends`.
 
     Copies, not links: Triton refuses a backend whose library lies outside its folder, where a link leads.
     """
-    backends = folder / "backends"
     python = backends / "python"
     python.mkdir(parents=True)
     for name in ("libtriton_python.so", "triton_python_backend_utils.py"):
@@ -65,7 +64,6 @@ def prepare_backends(wheel: Path, folder: Path) -> Path:
         if (backend / "model.py").is_file():
             (backends / backend.name).mkdir()
             shutil.copy2(backend / "model.py", backends / backend.name)
-    return backends
 
 
 def environment(wheel: Path) -> dict[str, str]:
@@ -81,21 +79,32 @@ def environment(wheel: Path) -> dict[str, str]:
     }
 
 
+def check_repository(repository: Path) -> None:
+    """Refuses a folder that no Triton could serve.
+
+    Raises:
+        StartError: if it is not there, or not a model repository.
+    """
+    if not (repository / "pipeline.json").is_file():
+        raise StartError(
+            f"{repository} is no model repository: it has no pipeline.json. Make one with `python -m export`."
+        )
+
+
 def service(name: str, repository: Path, port: int, metrics_port: int, log_folder: Path) -> Service:
     """A Triton on loopback that serves the whole repository by gRPC.
 
     Raises:
         StartError: if the wheel is missing, or `repository` is not a model repository.
     """
-    if not (repository / "pipeline.json").is_file():
-        raise StartError(f"{repository} is no model repository: it has no pipeline.json. Make one with `python -m export`.")
+    check_repository(repository)
     wheel = find_wheel()
     work = Path(tempfile.mkdtemp(prefix="backdrop-triton-"))
     prefix = f"backdrop_{os.getpid()}_{secrets.token_hex(4)}_"
     command = (
         str(wheel / "bin" / "tritonserver"),
         f"--model-repository={repository.resolve()}",
-        f"--backend-directory={prepare_backends(wheel, work)}",
+        f"--backend-directory={work / 'backends'}",
         "--model-control-mode=none",
         # The configs are complete; guessing would start every stub twice.
         "--disable-auto-complete-config",
@@ -114,6 +123,7 @@ def service(name: str, repository: Path, port: int, metrics_port: int, log_folde
         endpoint=f"{HOST}:{port}",
         log=log_folder / f"{name}.log",
         ready=lambda: serving(f"{HOST}:{port}"),
+        prepare=lambda: prepare_backends(wheel, work / "backends"),
         environment=environment(wheel),
         working_folder=work,
         start_timeout_s=120.0,

@@ -20,7 +20,7 @@ def response(event: Event, job: Job) -> pb.GenerateResponse:
         )
         return pb.GenerateResponse(accepted=accepted)
     if isinstance(event, StageStarted):
-        return pb.GenerateResponse(stage=pb.StageStarted(stage=pb.Stage.ValueType(event.stage)))
+        return pb.GenerateResponse(stage=pb.StageStarted(stage=pb.Stage.Name(event.stage)))
     if isinstance(event, StepDone):
         step = pb.StepProgress(variant=event.variant, step=event.step, steps=event.steps, preview=event.preview)
         return pb.GenerateResponse(step=step)
@@ -48,7 +48,7 @@ def _result(finished: Finished) -> pb.GenerateResult:
         pictures=[_picture(picture, job) for picture in finished.pictures],
         model_fingerprints=job.pipeline.fingerprints,
         timings=[
-            pb.StageTiming(stage=pb.Stage.ValueType(stage), duration=_duration(seconds))
+            pb.StageTiming(stage=pb.Stage.Name(stage), duration=_duration(seconds))
             for stage, seconds in finished.timings.items()
         ],
         cache=pb.CacheReport(memory_hits=cache.memory_hits, redis_hits=cache.redis_hits, misses=cache.misses),
@@ -73,7 +73,7 @@ def _picture(picture: Picture, job: Job) -> pb.Picture:
             compared_pixels=receipt.compared_pixels,
             mask_digest=receipt.mask_digest,
             compositing=pb.COMPOSITING_MODE_SOFT if receipt.soft else pb.COMPOSITING_MODE_HARD,
-            mask_source=pb.MaskSource.ValueType(receipt.mask_source),
+            mask_source=pb.MaskSource.Name(receipt.mask_source),
             product_box=pb.Box(x=box.x, y=box.y, width=box.width, height=box.height),
             unscaled=receipt.unscaled,
         ),

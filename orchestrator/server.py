@@ -6,8 +6,7 @@ import asyncio
 
 import grpc
 import structlog
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from backdrop.errors import BackdropError
@@ -28,7 +27,7 @@ class Server:
     """The listening gRPC server with health and reflection."""
 
     def __init__(self, settings: Settings, service: Service) -> None:
-        self._health = health.HealthServicer()
+        self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
             options=[
                 ("grpc.max_receive_message_length", settings.max_request_bytes),

@@ -28,8 +28,10 @@ class Data:
     """How many pictures are rendered, and at which size (pixels)."""
 
     size: int = 256
-    train_count: int = 8192
+    train_count: int = 12288
     held_out_count: int = 512
+    photo_count: int = 2048
+    """Products on plain backgrounds, as users send them."""
     shard_count: int = 512
     """Pictures to a shard; a shard is the unit of resuming."""
 

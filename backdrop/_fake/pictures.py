@@ -25,7 +25,7 @@ _MAX_SIDE = 8192
 _MAX_BYTES = 16 * 2**20
 _SAVE_OPTIONS: dict[str, dict[str, int]] = {
     "PNG": {"compress_level": 1},
-    "JPEG": {"quality": 92},
+    "JPEG": {"quality": 92, "subsampling": 0},
     "WEBP": {"quality": 90},
 }
 

@@ -96,6 +96,6 @@ def rand(generator: torch.Generator, *shape: int) -> torch.Tensor:
 
 
 def rand_mask(generator: torch.Generator, rows: int, height: int, width: int) -> torch.Tensor:
-    """A mask [rows, 1, height, width] in 0…1 with both ends present and soft values between them, as real edges have."""
+    """A mask [rows, 1, height, width] with zeros, ones and soft values between them, as real edges have."""
     noise = torch.rand(rows, 1, height, width, generator=generator)
     return (noise * 2 - 0.5).clamp(0, 1)

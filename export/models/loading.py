@@ -31,7 +31,7 @@ def load_pretrained(cls: Any, folder: Path, **options: object) -> nn.Module:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             raise BadFolderError(f"{folder.name}/ cannot be loaded: its weights {what} {names[0]}{more}.")
     module: nn.Module = model
-    return module.eval().to(torch.float32)
+    return module.eval()
 
 
 def load_diffusers(cls: Any, folder: Path) -> nn.Module:

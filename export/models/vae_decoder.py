@@ -69,11 +69,13 @@ class VaeDecoder(nn.Module):
     def forward(self, latents: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         z = self.post_quant_conv(latents / self.scale)
         if self.conditioned:
-            return self.decoder(z, image, mask).clamp(-1, 1)
+            conditioned: torch.Tensor = self.decoder(z, image, mask)
+            return conditioned.clamp(-1, 1)
         # A plain VAE cannot use them, but an input that leads nowhere would be dropped from the graph, and the
         # repository's contract asks for all three.
         unused = (image[:, :1, :1, :1] + mask[:, :, :1, :1]) * 0
-        return (self.decoder(z) + unused).clamp(-1, 1)
+        decoded: torch.Tensor = self.decoder(z) + unused
+        return decoded.clamp(-1, 1)
 
 
 def prepare(model: vae.Vae) -> Prepared:

@@ -22,7 +22,8 @@ _SAVE_OPTIONS: dict[OutputFormat, dict[str, object]] = {
 
 def to_bytes(picture: Floats) -> Bytes:
     """[3, H, W] in −1…1 to [H, W, 3] in 0…255, rounded."""
-    return np.rint((np.clip(picture, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8).transpose(1, 2, 0)
+    rounded: Bytes = np.rint((np.clip(picture, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
+    return rounded.transpose(1, 2, 0)
 
 
 def enlarge(decoded: Floats, scene: Scene, size: Size) -> Bytes:

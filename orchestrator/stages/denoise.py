@@ -45,9 +45,10 @@ class GuidedDenoiser:
             timestep=np.full((self._rows, 1), timestep, np.float32),
             **self._constant,
         )
-        prediction = outputs["noise_pred"]
+        prediction: Floats = outputs["noise_pred"]
         if self._rows == 1:
-            return prediction[0]
+            alone: Floats = prediction[0]
+            return alone
         return combine(prediction[0], prediction[1], self._guidance_scale)
 
 

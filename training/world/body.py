@@ -64,7 +64,8 @@ class Body:
         cover = self.edge(distance, softness)
         if not solid:
             cover = cover * (self.alpha > 0)
-        planes = as_colour(paint) if np.ndim(paint) <= 1 or np.shape(paint)[-1] == 1 else np.asarray(paint, np.float32)  # type: ignore[arg-type]
+        planes = np.asarray(paint, np.float32)
+        planes = planes.reshape(3, 1, 1) if planes.ndim == 1 else planes
         if shade is not None:
             planes = planes * shade[0] + shade[1]
         if solid:

@@ -10,7 +10,7 @@ from training.world.body import Body
 from training.world.canvas import Array, Canvas, colour, mix
 from training.world.captions import background_prompt, full_caption
 from training.world.labels import COLOURS, Spec, draw_spec
-from training.world.products import make_product
+from training.world.products import MAKERS, make_product
 from training.world.scenes import PAINTERS
 from training.world.sky import Light
 
@@ -57,6 +57,19 @@ def _place(canvas: Canvas, light: Light, product: Array, foot_u: float, foot_v: 
     return alpha
 
 
+def _stand(spec: Spec, light: Light, size: int, rng: np.random.Generator) -> tuple[Array, float, float]:
+    """The product and where its foot stands. Users place products freely, so half of them stand anywhere on the ground."""
+    share = float(rng.uniform(*MAKERS[spec.product][2]))
+    if spec.scene == "studio" and spec.detail == "podium":
+        return make_product(spec, light, size, rng, share), 0.5, 0.885
+    if rng.random() < 0.5:
+        foot_u, foot_v = 0.5 + float(np.clip(rng.normal(0, 0.07), -0.16, 0.16)), float(rng.uniform(0.84, 0.93))
+    else:
+        share *= float(rng.uniform(0.6, 1.1))
+        foot_u, foot_v = float(rng.uniform(0.25, 0.75)), float(rng.uniform(0.74, 0.95))
+    return make_product(spec, light, size, rng, share), foot_u, foot_v
+
+
 def _bytes(planes: Array) -> np.ndarray:
     return (np.clip(planes, 0, 1) * 255 + 0.5).astype(np.uint8)
 
@@ -68,10 +81,7 @@ def render(seed: int, size: int = 256, spec: Spec | None = None) -> Picture:
     light = PAINTERS[spec.scene](canvas, spec)
     canvas.image = np.clip(canvas.image, 0, 1)
     rng = np.random.default_rng((seed, 2))
-    product = make_product(spec, light, size, rng)
-    podium = spec.scene == "studio" and spec.detail == "podium"
-    foot_u = 0.5 if podium else 0.5 + float(np.clip(rng.normal(0, 0.07), -0.16, 0.16))
-    foot_v = 0.885 if podium else float(rng.uniform(0.84, 0.93))
+    product, foot_u, foot_v = _stand(spec, light, size, rng)
     alpha = _place(canvas, light, product, foot_u, foot_v)
     alone = np.zeros((4, size, size), np.float32)
     alone[:3], alone[3] = np.where(alpha > 0, canvas.image, 0), alpha

@@ -86,9 +86,11 @@ class TritonPythonModel:
             for request in requests
         ]
         # A request alone is the common case at low load; its tensors are used where they lie.
-        feed = parts[0] if len(parts) == 1 else {
-            name: np.concatenate([part[name] for part in parts]) for name in self.inputs
-        }
+        feed = (
+            parts[0]
+            if len(parts) == 1
+            else {name: np.concatenate([part[name] for part in parts]) for name in self.inputs}
+        )
         results = self.session.run(self.outputs, feed)
         responses, start = [], 0
         for request, part in zip(requests, parts, strict=True):

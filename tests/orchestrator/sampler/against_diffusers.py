@@ -190,8 +190,9 @@ def golden_cases() -> Iterator[Case]:
 
 
 def write_golden() -> None:
-    """Writes diffusers' samples after every step, float32 [steps, *SHAPE] a case."""
-    arrays = {str(case): np.stack([point.sample for point in theirs(case)]) for case in golden_cases()}
+    """Writes diffusers' samples after every step, float32 [steps, *SHAPE] a case, correctly rounded."""
+    with correctly_rounded():
+        arrays = {str(case): np.stack([point.sample for point in theirs(case)]) for case in golden_cases()}
     np.savez_compressed(GOLDEN, **arrays)
 
 

@@ -1,0 +1,66 @@
+"""The work behind `backdrop info`: what a server serves, as tables or JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from backdrop._cli.report import to_json
+from backdrop._client import AsyncClient
+from backdrop._info import Info, Pipeline
+
+
+def run(endpoint: str | None, *, as_json: bool, wait_s: float) -> None:
+    """Prints what the server at `endpoint` serves; waits up to `wait_s` seconds for it. Raises BackdropError."""
+    info, address = asyncio.run(_fetch(endpoint, wait_s))
+    if as_json:
+        typer.echo(json.dumps({"endpoint": address, **to_json(info)}, indent=2, ensure_ascii=False))
+    else:
+        _print(info, address)
+
+
+async def _fetch(endpoint: str | None, wait_s: float) -> tuple[Info, str]:
+    async with AsyncClient(endpoint) as client:
+        info = await (client.wait_ready(wait_s) if wait_s > 0 else client.info())
+        return info, client.endpoint
+
+
+def _print(info: Info, endpoint: str) -> None:
+    console = Console()
+    replicas = "1 replica" if info.ready_replicas == 1 else f"{info.ready_replicas} replicas"
+    console.print(f"[bold]{escape(endpoint)}[/] is ready: Backdrop {info.server_version}, {replicas}", highlight=False)
+    limits = info.limits
+    table = Table("limit", "value", title="Limits", title_justify="left")
+    table.add_row("variants a request", str(limits.max_variants))
+    table.add_row("steps", str(limits.max_steps))
+    table.add_row("pixels of a picture", f"{limits.max_pixels:,}")
+    table.add_row("bytes of a request", f"{limits.max_request_bytes:,}")
+    table.add_row("requests running, waiting", f"{limits.max_running}, {limits.max_queued}")
+    table.add_row("idempotency keys kept", f"{limits.idempotency_ttl_s:,.0f} s")
+    console.print(table)
+    for pipeline in info.pipelines:
+        _print_pipeline(console, pipeline, default=pipeline.name == info.default_pipeline)
+
+
+def _print_pipeline(console: Console, pipeline: Pipeline, *, default: bool) -> None:
+    title = f"Pipeline {escape(pipeline.name)}" + (" (default)" if default else "")
+    facts = Table("setting", "value", title=title, title_justify="left")
+    facts.add_row("description", escape(pipeline.description))
+    facts.add_row("scene sizes", ", ".join(f"{width}×{height}" for width, height in pipeline.scene_sizes))
+    facts.add_row("schedulers", ", ".join(pipeline.schedulers))
+    facts.add_row(
+        "defaults",
+        f"{pipeline.default_steps} steps of {pipeline.default_scheduler}, guidance {pipeline.default_guidance_scale:g}",
+    )
+    facts.add_row("prompt", f"up to {pipeline.max_prompt_tokens} tokens")
+    facts.add_row("scores", ", ".join(pipeline.reward_heads))
+    console.print(facts)
+    models = Table("role", "model", "version", "fingerprint")
+    for model in pipeline.models:
+        models.add_row(model.role, model.name, model.version, model.fingerprint[:19] + "…")
+    console.print(models)

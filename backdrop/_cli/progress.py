@@ -1,0 +1,127 @@
+"""Shows a generation as it happens: live bars on a terminal, plain lines everywhere else."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from backdrop._enums import Stage
+from backdrop._types import Accepted, Event, StageStarted, StepProgress, VariantFinished
+
+_STAGES = {
+    Stage.ENCODE: "reading the prompt",
+    Stage.PREPARE: "placing the product",
+    Stage.DENOISE: "making the scenes",
+    Stage.DECODE: "decoding and compositing",
+    Stage.SCORE: "scoring",
+    Stage.SELECT: "choosing the best",
+}
+
+
+class Display(Protocol):
+    """Shows events."""
+
+    def show(self, event: Event) -> None:
+        """Shows what happened."""
+
+    def __enter__(self) -> Display: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+
+def make_display(console: Console, variants: int) -> Display:
+    """Returns bars where the console is a terminal, else lines."""
+    return Bars(console, variants) if console.is_terminal else Lines(console)
+
+
+class Bars:
+    """A line for the stage, and a bar for each variant."""
+
+    def __init__(self, console: Console, variants: int) -> None:
+        self._progress = Progress(
+            SpinnerColumn(finished_text="✓"),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=32),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            console=console,
+        )
+        self._stage = self._progress.add_task("connecting", total=len(_STAGES), note="")
+        self._variants: dict[int, TaskID] = {}
+        self._count = variants
+
+    def __enter__(self) -> Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._progress.update(self._stage, completed=len(_STAGES), description="done", note="")
+        self._progress.stop()
+
+    def show(self, event: Event) -> None:
+        """Moves the bars."""
+        match event:
+            case Accepted(queue_position=0):
+                self._restart("starting")
+            case Accepted(queue_position=ahead):
+                self._restart(f"waiting, {ahead} ahead")
+            case StageStarted(stage):
+                done = list(_STAGES).index(stage) if stage in _STAGES else None
+                self._progress.update(self._stage, description=_STAGES.get(stage, stage), completed=done)
+            case StepProgress(variant=variant, step=step, steps=steps):
+                self._progress.update(self._bar(variant, steps), completed=step)
+            case VariantFinished(variant=variant, seed=seed, scores=scores):
+                note = f"score {scores.total:.3f}  seed {seed}"
+                self._progress.update(self._bar(variant, None), note=note)
+
+    def _restart(self, description: str) -> None:
+        """A retry starts from nothing, and so do the bars."""
+        for task in self._variants.values():
+            self._progress.remove_task(task)
+        self._variants.clear()
+        self._progress.update(self._stage, description=description, completed=0)
+
+    def _bar(self, variant: int, steps: int | None) -> TaskID:
+        if variant not in self._variants:
+            name = f"variant {variant + 1} of {self._count}"
+            self._variants[variant] = self._progress.add_task(name, total=steps, note="")
+        return self._variants[variant]
+
+
+class Lines:
+    """One line for each thing worth telling; a variant's steps at every quarter."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        return
+
+    def show(self, event: Event) -> None:
+        """Writes a line, or nothing."""
+        match event:
+            case Accepted(request_id=request_id, queue_position=ahead):
+                self._say(f"request {request_id}: " + (f"waiting, {ahead} ahead" if ahead else "starting"))
+            case StageStarted(stage):
+                self._say(_STAGES.get(stage, stage))
+            case StepProgress(variant=variant, step=step, steps=steps) if step * 4 // steps > (step - 1) * 4 // steps:
+                self._say(f"variant {variant + 1}: step {step} of {steps}")
+            case VariantFinished(variant=variant, seed=seed, scores=scores):
+                self._say(f"variant {variant + 1}: score {scores.total:.3f}, seed {seed}")
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)

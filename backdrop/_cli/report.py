@@ -1,0 +1,94 @@
+"""Writes what a generation made: pictures by rank, result.json, and the table on the screen."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from backdrop._cli.contact_sheet import save_contact_sheet
+from backdrop._types import Picture, Result
+
+_EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What the result was asked for with; goes into result.json beside it."""
+
+    prompt: str
+    negative_prompt: str
+    endpoint: str
+    product: bytes
+    product_name: str
+
+
+def write_result(folder: Path, result: Result, asked: Asked) -> list[Path]:
+    """Writes everything into `folder` and returns the files, pictures first. Raises OSError."""
+    files = []
+    for rank, picture in enumerate(result.pictures, 1):
+        files.append(folder / f"{rank}.{_EXTENSIONS.get(picture.media_type, 'bin')}")
+        picture.save(files[-1])
+    description = folder / "result.json"
+    names = [path.name for path in files]
+    description.write_text(json.dumps(_describe(result, asked, names), indent=2, ensure_ascii=False) + "\n", "utf-8")
+    sheet = folder / "contact_sheet.png"
+    save_contact_sheet(sheet, asked.product, result, asked.prompt)
+    return [*files, description, sheet]
+
+
+def print_result(console: Console, result: Result, files: list[Path]) -> None:
+    """Prints the ranking and where everything is."""
+    table = Table("rank", "file", "score", *result.pictures[0].scores.heads)
+    table.add_column("seed", no_wrap=True)  # is there to be copied
+    table.add_column("product")
+    for rank, picture in enumerate(result.pictures, 1):
+        receipt = picture.receipt
+        same = "exact" if receipt.max_difference == 0 else f"differs by {receipt.max_difference}"
+        table.add_row(
+            str(rank),
+            files[rank - 1].name,
+            f"{picture.scores.total:.3f}",
+            *(f"{score:.2f}" for score in picture.scores.heads.values()),
+            str(picture.seed),
+            same,
+        )
+    console.print(table)
+    for path in files:
+        console.print(str(path), markup=False, highlight=False, soft_wrap=True)
+
+
+def to_json(value: Any) -> Any:
+    """Returns dataclasses, mappings and tuples as what JSON has; bytes are left out."""
+    if dataclasses.is_dataclass(value):
+        fields = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
+        return {name: to_json(part) for name, part in fields if not isinstance(part, bytes)}
+    if isinstance(value, Mapping):
+        return {key: to_json(part) for key, part in sorted(value.items())}
+    if isinstance(value, tuple | list):
+        return [to_json(part) for part in value]
+    return value
+
+
+def _describe(result: Result, asked: Asked, names: list[str]) -> dict[str, Any]:
+    described: dict[str, Any] = to_json(result)
+    pictures = zip(names, result.pictures, strict=True)
+    described["pictures"] = [_describe_picture(rank, name, picture) for rank, (name, picture) in enumerate(pictures, 1)]
+    return {
+        "request_id": described.pop("request_id"),
+        "endpoint": asked.endpoint,
+        "product": asked.product_name,
+        "prompt": asked.prompt,
+        "negative_prompt": asked.negative_prompt,
+        "contact_sheet": "contact_sheet.png",
+        **described,
+    }
+
+
+def _describe_picture(rank: int, name: str, picture: Picture) -> dict[str, Any]:
+    return {"rank": rank, "file": name, **to_json(picture)}

@@ -1,0 +1,39 @@
+"""Option values that need reading: sizes and rectangles."""
+
+from __future__ import annotations
+
+import re
+
+from backdrop._enums import HorizontalAlignment, VerticalAlignment
+from backdrop._types import Box, Fit, Size
+from backdrop.errors import Reason, error
+
+
+def parse_size(text: str | None) -> Size | None:
+    """Reads "WIDTHxHEIGHT"; None stays None. Raises InvalidRequestError."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,6})[x×](\d{1,6})", text.strip(), re.IGNORECASE)
+    if match is None:
+        message = f"{text!r} is not a size; write WIDTHxHEIGHT in pixels, for example 1024x768."
+        raise error(Reason.INVALID_SIZE, message, field="output_size")
+    return int(match[1]), int(match[2])
+
+
+def parse_placement(
+    padding: float | None, align: HorizontalAlignment | None, valign: VerticalAlignment | None, box: str | None
+) -> Fit | Box | None:
+    """Returns the placement that the options describe, None for none. Raises InvalidRequestError."""
+    fits = padding is not None or align is not None or valign is not None
+    if box is None:
+        if not fits:
+            return None
+        return Fit(padding, align or HorizontalAlignment.CENTER, valign or VerticalAlignment.CENTER)
+    if fits:
+        message = "--box says where the product goes; --padding, --align and --valign cannot say it too."
+        raise error(Reason.INVALID_PLACEMENT, message, field="placement.box")
+    match = re.fullmatch(r"(\d{1,6}),(\d{1,6}),(\d{1,6}),(\d{1,6})", box.replace(" ", ""))
+    if match is None:
+        message = f"{box!r} is not a rectangle; write X,Y,WIDTH,HEIGHT in pixels."
+        raise error(Reason.INVALID_PLACEMENT, message, field="placement.box")
+    return Box(*(int(number) for number in match.groups()))

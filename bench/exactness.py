@@ -1,0 +1,81 @@
+"""Exactness through a real cluster: the product's pixels, and the bytes of whole pictures."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+import numpy as np
+
+from backdrop import AsyncClient, Box, Fit, Result
+from orchestrator.domain import Size
+from orchestrator.imaging.canvas import resize_cutout
+from orchestrator.imaging.placement import bounding_box
+from tests.pictures import ellipse_mask, encoded, noisy_photo
+
+PHOTOS = ((96, 96), (301, 200), (640, 480), (127, 333), (1500, 1000))
+PLACINGS: tuple[tuple[tuple[int, int] | None, Fit | Box | None], ...] = (
+    (None, None),
+    (None, Fit(padding=0.1)),
+    ((320, 200), None),
+    ((200, 333), Fit(padding=0.3, horizontal="left", vertical="bottom")),  # type: ignore[arg-type]
+    ((800, 800), Box(x=100, y=37, width=333, height=500)),
+)
+
+
+async def worst_product_difference(endpoint: str) -> tuple[int, int, int]:
+    """Sends every photo size × placement with a hard mask; returns (largest difference, wrong receipts, pictures)."""
+    worst = wrong = cases = 0
+    async with AsyncClient(endpoint, timeout_s=300) as client:
+        for (width, height), (size, placement) in itertools.product(PHOTOS, PLACINGS):
+            photo, mask = noisy_photo(width, height), ellipse_mask(width, height)
+            result = await client.generate(
+                encoded(photo), mask=encoded(mask), prompt="a beach", steps=1, seed=width, output_size=size,
+                placement=placement,
+            )  # fmt: skip
+            difference, compared = product_difference(photo, mask, result)
+            receipt = result.pictures[0].receipt
+            worst, cases = max(worst, difference), cases + 1
+            wrong += (receipt.max_difference, receipt.compared_pixels) != (difference, compared)
+    return worst, wrong, cases
+
+
+def product_difference(
+    photo: np.ndarray[tuple[int, ...], np.dtype[np.uint8]],
+    mask: np.ndarray[tuple[int, ...], np.dtype[np.uint8]],
+    result: Result,
+) -> tuple[int, int]:
+    """Recomputes a receipt from the bytes of the best picture: (largest difference, compared pixels)."""
+    picture = result.pictures[0]
+    box, cutout = picture.receipt.product_box, bounding_box(mask)
+    assert cutout is not None
+    cut = np.s_[cutout.y : cutout.y + cutout.height, cutout.x : cutout.x + cutout.width]
+    placed = np.dstack([photo[cut], mask[cut]])
+    if (box.width, box.height) != (cutout.width, cutout.height):
+        placed = resize_cutout(placed, Size(box.width, box.height))
+    out = np.asarray(picture.image().convert("RGB"))[box.y : box.y + box.height, box.x : box.x + box.width]
+    opaque = placed[..., 3] == 255
+    difference = np.abs(out[opaque].astype(int) - placed[..., :3][opaque].astype(int))
+    return int(difference.max(initial=0)), int(opaque.sum())
+
+
+async def changed_pictures(endpoint: str) -> tuple[int, int]:
+    """Returns (pictures whose bytes changed, pictures compared): alone, among 8, and by their own seed."""
+    photo, mask = encoded(noisy_photo(256, 256)), encoded(ellipse_mask(256, 256, soft=True))
+    changed = compared = 0
+    async with AsyncClient(endpoint, timeout_s=300) as client:
+
+        async def make(**changes: object) -> dict[int, tuple[int, bytes]]:
+            fields = {"mask": mask, "prompt": "a beach at sunset", "variants": 3, "steps": 8, "seed": 42} | changes
+            result = await client.generate(photo, **fields)  # type: ignore[arg-type]
+            return {picture.variant: (picture.seed, picture.data) for picture in result.pictures}
+
+        for scheduler in ("dpmpp_2m", "ddim", "euler", "ddpm"):
+            alone = await make(scheduler=scheduler)
+            others = [make(prompt="a city at night", seed=seed, steps=4 + seed, scheduler="ddpm") for seed in range(7)]
+            among, *_ = await asyncio.gather(make(scheduler=scheduler), *others)
+            for variant, (seed, data) in alone.items():
+                again = await make(scheduler=scheduler, seed=seed, variants=1)
+                changed += (among[variant][1] != data) + (again[0][1] != data)
+                compared += 2
+    return changed, compared

@@ -1,0 +1,74 @@
+"""Writes the generated parts of README and docs: tables of figures, and the table of errors.
+
+usage: python -m bench.tables [--check]
+
+A generated part stands between `<!-- generated: NAME -->` and `<!-- end -->`; everything else is left as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from backdrop.errors import ERRORS
+from bench.figures import ROOT, load
+
+_PART = re.compile(r"(<!-- generated: (?P<name>[\w:-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+FILES = ("README.md", "docs/errors.md", "docs/figures.md", "docs/models.md")
+
+
+def figures_table(area: str) -> str:
+    """The rows of an area as a Markdown table."""
+    lines = ["| figure | measured | mark | command |", "|---|---|---|---|"]
+    for row in load(area):
+        sign = "≥" if row["better"] == "higher" else "≤"
+        spread = f" ({row['spread']})" if row.get("spread") else ""
+        missed = f"; missed: {row['why']}" if row.get("why") else ""
+        lines.append(f"| {row['name']} | {row['value']:g}{spread} | {sign} {row['mark']:g}{missed} | `{row['command']}` |")
+    return "\n".join(lines) + "\n"
+
+
+def errors_table(_: str = "") -> str:
+    """The error table as Markdown."""
+    lines = ["| reason | status | class | meaning |", "|---|---|---|---|"]
+    for reason, row in ERRORS.items():
+        lines.append(f"| `{reason}` | {row.error.code.name} | `{row.error.__name__}` | {row.meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+_MAKERS: dict[str, Callable[[str], str]] = {"figures": figures_table, "errors": errors_table}
+
+
+def fill(text: str) -> str:
+    """Replaces every generated part of `text`."""
+
+    def part(match: re.Match[str]) -> str:
+        kind, _, argument = match["name"].partition(":")
+        return match[1] + _MAKERS[kind](argument) + match[3]
+
+    return _PART.sub(part, text)
+
+
+def stale() -> list[Path]:
+    """Files whose generated parts are not what the data says now."""
+    files = [ROOT / name for name in FILES if (ROOT / name).exists()]
+    return [file for file in files if fill(file.read_text()) != file.read_text()]
+
+
+def main() -> int:
+    """Rewrites the files, or with --check only says which are stale (exit status 1)."""
+    parser = argparse.ArgumentParser(prog="python -m bench.tables", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 when a table is stale")
+    check = parser.parse_args().check
+    for file in (files := stale()):
+        sys.stdout.write(f"{file.relative_to(ROOT)} {'is stale' if check else 'written'}\n")
+        if not check:
+            file.write_text(fill(file.read_text()))
+    return 1 if check and files else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,279 @@
+"""A pool of Triton replicas that behaves like one reliable server.
+
+Every call goes to the ready replica with the fewest rows outstanding. When it fails, its cause says whether another
+attempt makes sense, and what to think of the replica. Calls are stateless towards Triton, so any replica can redo any
+call: a lost replica costs the step that ran on it, and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy.typing as npt
+import structlog
+
+from backdrop.errors import BackdropError, Reason, error
+from orchestrator.triton.causes import TREATMENTS, CallFailed, Cause
+from orchestrator.triton.endpoints import Endpoints
+from orchestrator.triton.health import Health
+from orchestrator.triton.replica import Replica, Standing
+from orchestrator.triton.tensors import ModelMetadata, batch_rows
+
+log = structlog.get_logger("orchestrator.triton")
+
+_MAX_ATTEMPTS = 5
+_BACKOFF_S = 0.05
+_METADATA_TIMEOUT_S = 5.0
+_RETRY_AFTER_S = 1.0
+
+
+class CallObserver(Protocol):
+    """Hears of every attempt; `outcome` is "ok", "cancelled" or a `Cause`."""
+
+    def on_call(self, model: str, replica: str, rows: int, seconds: float, outcome: str) -> None: ...
+
+
+class TritonPool:
+    """Inference on whichever replica can do it.
+
+    Args:
+        endpoints: "host:port" of a replica each, or "dns:///host:port" for every address of a name.
+        step_timeout_s: for one attempt of one call.
+        probe_interval_s: between two probes of a replica.
+        probe_timeout_s: within which a replica in service must say that it is ready.
+        patience_s: how long a call waits for some replica to become ready.
+        resolve_interval_s: between two look-ups of a dns endpoint.
+        max_message_bytes: of a request or an answer.
+        observer: hears of every attempt.
+
+    Raises:
+        ValueError: there is no endpoint, or one is not well formed.
+    """
+
+    def __init__(
+        self,
+        endpoints: Sequence[str],
+        *,
+        step_timeout_s: float = 30,
+        probe_interval_s: float = 0.5,
+        probe_timeout_s: float = 0.7,
+        patience_s: float = 10,
+        resolve_interval_s: float = 5,
+        max_message_bytes: int = 256 << 20,
+        observer: CallObserver | None = None,
+    ) -> None:
+        self._endpoints = Endpoints(endpoints)
+        self._step_timeout_s = step_timeout_s
+        self._probe_timeout_s = probe_timeout_s
+        self._patience_s = patience_s
+        self._resolve_interval_s = resolve_interval_s
+        self._max_message_bytes = max_message_bytes
+        self._observer = observer
+        self._replicas: dict[str, Replica] = {}
+        self._watches: dict[str, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._clock = itertools.count(1)
+        self._change = asyncio.Event()
+        self._closed = False
+        self._health = Health(
+            interval_s=probe_interval_s,
+            timeout_s=probe_timeout_s,
+            infer_timeout_s=min(5.0, step_timeout_s),
+            others_ready=lambda replica: any(other is not replica for other in self._standing(Standing.READY)),
+            changed=self._changed,
+        )
+
+    async def start(self) -> None:
+        """Connects and probes each replica once. Returns soon even if none answers: probing goes on."""
+        self._follow(await self._endpoints.addresses())
+        if self._endpoints.change:
+            self._spawn(self._follow_names())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2 * self._probe_timeout_s):
+                for replica in list(self._replicas.values()):
+                    await replica.probed.wait()
+
+    async def close(self) -> None:
+        """Stops probing and closes the channels; calls in flight fail."""
+        self._closed = True
+        self._changed()
+        tasks = [*self._tasks, *self._watches.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        replicas = list(self._replicas.values())
+        self._replicas.clear()
+        self._watches.clear()
+        await asyncio.gather(*(replica.close_now() for replica in replicas))
+
+    @property
+    def ready_replicas(self) -> int:
+        """Number of replicas in service."""
+        return len(self._standing(Standing.READY))
+
+    async def ready(self) -> bool:
+        """Whether some replica is in service."""
+        return self.ready_replicas > 0
+
+    async def metadata(self, model: str) -> ModelMetadata:
+        """Returns what a ready replica says of a model.
+
+        From then on, replicas that serve another fingerprint under that name are kept out.
+
+        Raises:
+            UnavailableError: no replica is ready, or none serves the model; at once, without waiting.
+        """
+        for replica in self._standing(Standing.READY):
+            try:
+                metadata = await replica.metadata(model, _METADATA_TIMEOUT_S)
+            except CallFailed as failure:
+                log.warning("no metadata", model=model, replica=replica.address, why=failure.detail)
+                continue
+            self._health.accept(metadata)
+            return metadata
+        raise error(Reason.NO_REPLICA, TREATMENTS[Cause.GONE].message.format(model=model))
+
+    async def infer(
+        self,
+        model: str,
+        inputs: Mapping[str, npt.NDArray[Any]],
+        *,
+        timeout_s: float | None = None,
+        request_id: str = "",
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Runs a model on a batch of rows, redoing it elsewhere if a replica fails. Cancelling cancels the call.
+
+        Args:
+            model: its name in the repository.
+            inputs: float32 or int64 arrays, each with the batch dimension first.
+            timeout_s: time the caller has left, for all attempts together; None = as long as the attempts take.
+            request_id: goes into Triton's log.
+
+        Returns:
+            The outputs, read-only, with the batch dimension first.
+
+        Raises:
+            ValueError: the inputs are not a batch.
+            UnavailableError: NO_REPLICA; none is ready, or those tried went away.
+            OverloadedError: QUEUE_FULL; every replica's queue is.
+            InternalError: MODEL_FAILED; the model fails on these inputs, or returns NaN or another number of rows.
+            DeadlineExceededError: `timeout_s` passed.
+        """
+        batch_rows(inputs)
+        now = asyncio.get_running_loop().time
+        deadline = now() + timeout_s if timeout_s is not None else float("inf")
+        tried: set[Replica] = set()
+        causes: collections.Counter[Cause] = collections.Counter()
+        while True:
+            replica = await self._choose(model, tried, deadline, backoff_s=_BACKOFF_S * 2 ** causes.total() / 2)
+            limit_s = min(self._step_timeout_s, deadline - now())
+            if limit_s <= 0:
+                raise _too_late(model)
+            try:
+                outputs = await self._attempt(replica, model, inputs, limit_s, request_id)
+            except CallFailed as failure:
+                if failure.cause is Cause.TIMEOUT and limit_s < self._step_timeout_s:
+                    # The caller ran out of time before the replica did: that says nothing about the replica.
+                    raise _too_late(model) from None
+                self._judge(replica, model, failure, request_id)
+                tried.add(replica)
+                causes[failure.cause] += 1
+                treatment = TREATMENTS[failure.cause]
+                if causes[failure.cause] >= treatment.attempts or causes.total() >= _MAX_ATTEMPTS:
+                    retry_after_s = None if treatment.reason is Reason.MODEL_FAILED else _RETRY_AFTER_S
+                    message = treatment.message.format(model=model)
+                    raise error(treatment.reason, message, retry_after_s=retry_after_s) from None
+            else:
+                self._health.remember(model, inputs)
+                return outputs
+
+    async def _attempt(
+        self, replica: Replica, model: str, inputs: Mapping[str, npt.NDArray[Any]], limit_s: float, request_id: str
+    ) -> dict[str, npt.NDArray[Any]]:
+        replica.last_used = next(self._clock)
+        now = asyncio.get_running_loop().time
+        began, outcome = now(), "cancelled"
+        try:
+            outputs = await replica.infer(
+                model, inputs, timeout_s=limit_s, request_id=request_id, expected=self._health.outputs(model)
+            )
+            outcome = "ok"
+        except CallFailed as failure:
+            outcome = failure.cause.value
+            raise
+        finally:
+            if self._observer:
+                self._observer.on_call(model, replica.address, batch_rows(inputs), now() - began, outcome)
+        return outputs
+
+    async def _choose(self, model: str, tried: set[Replica], deadline: float, *, backoff_s: float) -> Replica:
+        """Returns the least loaded replica, rather one that is not tried; waits while there is none."""
+        loop = asyncio.get_running_loop()
+        give_up = min(loop.time() + self._patience_s, deadline)
+        while True:
+            usable = self._standing(Standing.READY) or self._standing(Standing.SUSPECT)
+            fresh = [replica for replica in usable if replica not in tried]
+            if usable and not fresh:
+                await asyncio.sleep(min(backoff_s, max(0.0, give_up - loop.time())))
+                # What is usable may have changed meanwhile, but then the change is as good as the wait.
+                fresh = [replica for replica in usable if replica.standing is not Standing.OUT]
+            if fresh:
+                return min(fresh, key=lambda replica: (replica.outstanding, replica.last_used))
+            if loop.time() >= deadline:
+                raise _too_late(model)
+            if loop.time() >= give_up or self._closed:
+                message = TREATMENTS[Cause.GONE].message.format(model=model)
+                raise error(Reason.NO_REPLICA, message, retry_after_s=_RETRY_AFTER_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(give_up):
+                    await self._change.wait()
+
+    def _judge(self, replica: Replica, model: str, failure: CallFailed, request_id: str) -> None:
+        fell = replica.judge(TREATMENTS[failure.cause].verdict, model)
+        log.warning(
+            "call failed",
+            model=model,
+            replica=replica.address,
+            request_id=request_id,
+            cause=failure.cause.value,
+            standing=replica.standing.value,
+            why=failure.detail,
+        )
+        if fell:
+            self._changed()
+
+    def _standing(self, standing: Standing) -> list[Replica]:
+        return [replica for replica in self._replicas.values() if replica.standing is standing]
+
+    def _changed(self) -> None:
+        self._change.set()
+        self._change = asyncio.Event()
+
+    def _follow(self, addresses: frozenset[str]) -> None:
+        """Takes up new addresses, and lets go of those that are gone once their calls have ended."""
+        for address in addresses - self._replicas.keys():
+            replica = self._replicas[address] = Replica(address, self._max_message_bytes)
+            self._watches[address] = asyncio.create_task(self._health.watch(replica))
+        for address in self._replicas.keys() - addresses:
+            log.info("replica gone from the name", replica=address)
+            self._watches.pop(address).cancel()
+            self._spawn(self._replicas.pop(address).close())
+
+    async def _follow_names(self) -> None:
+        while True:
+            await asyncio.sleep(self._resolve_interval_s)
+            self._follow(await self._endpoints.addresses())
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _too_late(model: str) -> BackdropError:
+    return error(Reason.DEADLINE_EXCEEDED, f"The deadline passed while model {model} ran or waited.")

@@ -1,0 +1,138 @@
+"""One Triton server: its channel, the calls in flight on it, and what the pool thinks of it."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections.abc import Awaitable, Iterable
+from typing import Any, TypeVar
+
+import numpy.typing as npt
+from tritonclient.grpc.aio import InferenceServerClient
+from tritonclient.utils import InferenceServerException
+
+from orchestrator.triton.causes import CallFailed, Cause, Verdict, classify
+from orchestrator.triton.tensors import Arrays, ModelMetadata, batch_rows, from_wire, read_config, to_wire
+
+_T = TypeVar("_T")
+
+
+class Standing(enum.Enum):
+    """What the pool thinks of a replica."""
+
+    READY = "ready"
+    SUSPECT = "suspect"
+    OUT = "out"
+
+
+class Replica:
+    """A channel to one server. Raises `CallFailed` and nothing else, apart from cancellation.
+
+    Attributes:
+        address: host:port.
+        standing: OUT until its first probe passes.
+        outstanding: rows sent and not answered.
+        last_used: a counter's value at the last call; breaks ties between equally loaded replicas.
+        doubts: models whose failure must be disproved before the replica is trusted again.
+        failures: verdicts against it so far; a probe that began before the latest one proves nothing.
+        cause: why its latest probe failed, or None if it passed.
+        probed: set once the first probe has ended, either way.
+        wake: set to have it probed at once.
+    """
+
+    def __init__(self, address: str, max_message_bytes: int) -> None:
+        self.address = address
+        self.standing = Standing.OUT
+        self.outstanding = 0
+        self.last_used = 0
+        self.doubts: set[str] = set()
+        self.failures = 0
+        self.cause: Cause | None = None
+        self.probed = asyncio.Event()
+        self.wake = asyncio.Event()
+        self._calls: set[asyncio.Task[Any]] = set()
+        self._abandoned: set[asyncio.Task[Any]] = set()
+        self._client = InferenceServerClient(
+            address,
+            channel_args=[
+                ("grpc.max_send_message_length", max_message_bytes),
+                ("grpc.max_receive_message_length", max_message_bytes),
+                # With gRPC's defaults a channel may notice up to 8 s late that its server is back.
+                ("grpc.initial_reconnect_backoff_ms", 100),
+                ("grpc.max_reconnect_backoff_ms", 500),
+                # Retrying is the pool's business: it knows other replicas.
+                ("grpc.enable_retries", 0),
+            ],
+        )
+
+    async def infer(
+        self, model: str, inputs: Arrays, *, timeout_s: float, request_id: str, expected: Iterable[str]
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Runs a model on a batch of rows; cancelling it cancels the call at the server."""
+        rows = batch_rows(inputs)
+        call = asyncio.ensure_future(
+            self._client.infer(model, to_wire(inputs), request_id=request_id, client_timeout=timeout_s)
+        )
+        self._calls.add(call)
+        self.outstanding += rows
+        try:
+            result = await _ours(call)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if call in self._abandoned and not (task and task.cancelling()):
+                raise CallFailed(Cause.HUNG, "the server stopped answering while the call ran") from None
+            raise
+        finally:
+            self.outstanding -= rows
+            self._calls.discard(call)
+            self._abandoned.discard(call)
+        return from_wire(result, rows, expected)
+
+    def abandon(self) -> None:
+        """Ends every call in flight with HUNG, so that it can be made elsewhere."""
+        for call in self._calls:
+            self._abandoned.add(call)
+            call.cancel()
+
+    async def check_ready(self, timeout_s: float) -> None:
+        """Returns if the server says that it and all its models are ready."""
+        if not await _ours(self._client.is_server_ready(client_timeout=timeout_s)):
+            raise CallFailed(Cause.NO_MODEL, "the server says that it is not ready")
+
+    async def metadata(self, model: str, timeout_s: float) -> ModelMetadata:
+        """Returns what the server's config says of a model."""
+        response = await _ours(self._client.get_model_config(model, client_timeout=timeout_s))
+        return read_config(response.config)
+
+    def judge(self, verdict: Verdict, model: str) -> bool:
+        """Applies the verdict of a failed call; says whether the standing fell."""
+        if verdict is Verdict.KEEP:
+            return False
+        self.failures += 1
+        self.doubts.add(model)
+        self.wake.set()
+        before = self.standing
+        if verdict is Verdict.EJECT:
+            self.standing = Standing.OUT
+        elif before is Standing.READY:
+            self.standing = Standing.SUSPECT
+        return self.standing is not before
+
+    async def close(self) -> None:
+        """Waits for the calls in flight and closes the channel."""
+        while self._calls:
+            await asyncio.wait(self._calls)
+        await self._client.close()
+
+    async def close_now(self) -> None:
+        """Ends the calls in flight and closes the channel."""
+        self.abandon()
+        await self._client.close()
+
+
+async def _ours(call: Awaitable[_T]) -> _T:
+    """The one seam where the client's exceptions become ours."""
+    try:
+        return await call
+    except InferenceServerException as problem:
+        raise CallFailed(classify(problem), str(problem)) from None

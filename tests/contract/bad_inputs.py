@@ -1,0 +1,185 @@
+"""Every kind of bad input that docs and contract name, with the status and the field that must come back.
+
+`bad_inputs()` is a function because some inputs are megabytes; `MALFORMED` are bytes that are no GenerateRequest.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import grpc
+import numpy as np
+from PIL import Image
+
+from backdrop.v1 import generation_service_pb2 as pb
+from tests.contract.photos import HARD_MASK, HEIGHT, MASK, PRODUCT, WIDTH, rgba, saved
+from tests.pictures import encoded
+
+INVALID, MISSING = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND
+
+
+class BadInput(NamedTuple):
+    """A request that must be refused before anything is computed."""
+
+    name: str
+    request: pb.GenerateRequest
+    code: grpc.StatusCode
+    field: str
+    """The field that the error names, or the message that holds it."""
+
+
+MALFORMED: dict[str, bytes] = {
+    "random_bytes": bytes(range(255, 155, -1)),
+    "cut_off": pb.GenerateRequest(product=PRODUCT).SerializeToString()[:-10],
+    "endless_varint": b"\x38" + b"\xff" * 11,
+    "text_that_is_no_utf8": b"\x1a\x02\xff\xfe",
+    "group_without_end": b"\x0b",
+    "field_number_zero": b"\x00\x00",
+}
+
+
+def valid_request(**changes: Any) -> pb.GenerateRequest:
+    """Returns a valid request of one row, with these fields instead; None takes a field out."""
+    fields: dict[str, Any] = {"product": PRODUCT, "mask": MASK, "steps": 1, "guidance_scale": 1.0, **changes}
+    return pb.GenerateRequest(**{name: value for name, value in fields.items() if value is not None})
+
+
+def bad_inputs() -> list[BadInput]:
+    """Returns the table."""
+    return [*_bad_products(), *_bad_masks(), *_bad_numbers(), *_bad_words(), *_bad_geometry()]
+
+
+def _bad_products() -> Iterator[BadInput]:
+    smooth = Image.linear_gradient("L").resize((WIDTH * 2, HEIGHT * 2)).convert("RGB")
+    frames = [Image.new("RGB", (WIDTH, HEIGHT), colour) for colour in ("red", "blue")]
+    products = {
+        "no_product": b"",
+        "random_bytes": np.random.default_rng(1).bytes(1000),
+        "one_byte": b"\x89",
+        "text": b"a mug on a beach",
+        "half_a_png": PRODUCT[: len(PRODUCT) // 2],
+        "half_a_jpeg": _half(saved(smooth, "JPEG")),
+        "half_a_webp": _half(saved(smooth, "WEBP")),
+        "png_header_alone": PRODUCT[:33],
+        "corrupt_png_stream": _corrupt(saved(smooth, "PNG")),
+        "png_of_no_pixels": _png(0, 0),
+        "png_that_claims_50000_squared": _png(50_000, 50_000),
+        "png_of_17_megapixels": _png(4200, 4100),
+        "png_wider_than_8192": _png(8193, 1),
+        "png_text_bomb": _text_bomb(),
+        "over_16_mib": PRODUCT + bytes(16 * 2**20),
+        "animated_png": saved(frames[0], "PNG", save_all=True, append_images=frames[1:]),
+        "animated_webp": saved(frames[0], "WEBP", save_all=True, append_images=frames[1:]),
+        "tiff": saved(smooth, "TIFF"),
+        "gif": saved(smooth, "GIF"),
+        "bmp": saved(smooth, "BMP"),
+        "eps": saved(smooth, "EPS"),
+        "svg": b'<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64"/>',
+    }
+    for name, product in products.items():
+        yield BadInput(f"product_{name}", valid_request(product=product, mask=None), INVALID, "product")
+    nothing = rgba(np.full((HEIGHT, WIDTH, 3), 90, np.uint8), np.zeros((HEIGHT, WIDTH), np.uint8))
+    yield BadInput("product_all_transparent", valid_request(product=nothing, mask=None), INVALID, "product")
+
+
+def _bad_masks() -> Iterator[BadInput]:
+    frames = [Image.new("L", (WIDTH, HEIGHT), grey) for grey in (0, 255)]
+    masks = {
+        "random_bytes": np.random.default_rng(2).bytes(1000),
+        "half_a_png": _half(MASK),
+        "gif": saved(frames[1], "GIF"),
+        "animation": saved(frames[0], "PNG", save_all=True, append_images=frames[1:]),
+        "of_another_size": encoded(HARD_MASK[:, :-1]),
+        "turned": encoded(np.ascontiguousarray(HARD_MASK.T)),
+        "that_claims_50000_squared": _png(50_000, 50_000),
+        "empty": encoded(np.zeros_like(HARD_MASK)),
+        "full": encoded(np.full_like(HARD_MASK, 255)),
+    }
+    for name, mask in masks.items():
+        yield BadInput(f"mask_{name}", valid_request(mask=mask), INVALID, "mask")
+
+
+def _bad_numbers() -> Iterator[BadInput]:
+    values: dict[str, list[Any]] = {
+        "variants": [10_000, 2**32 - 1],
+        "steps": [0, 10**9, 2**32 - 1],  # the last is what −1 becomes on the wire
+        "guidance_scale": [float("nan"), float("inf"), float("-inf"), 0.0, 0.5, 20.5, -1.0, 3e38],
+        "seed": [2**63, 2**64 - 1],
+        "preview_every": [1001, 2**32 - 1],
+        "scheduler": [99, -1],
+        "output_format": [99, -1],
+    }
+    for field, bad in values.items():
+        for value in bad:
+            yield BadInput(f"{field}_{value}", valid_request(**{field: value}), INVALID, field)
+    yield BadInput("top_k_above_variants", valid_request(variants=2, top_k=3), INVALID, "top_k")
+    yield BadInput("top_k_above_default_variants", valid_request(top_k=2), INVALID, "top_k")
+
+
+def _bad_words() -> Iterator[BadInput]:
+    for field in ("prompt", "negative_prompt"):
+        yield BadInput(f"{field}_with_nul", valid_request(**{field: "a mug\0"}), INVALID, field)
+        yield BadInput(f"{field}_of_100_words", valid_request(**{field: "wooden " * 100}), INVALID, field)
+        yield BadInput(f"{field}_of_a_megabyte", valid_request(**{field: "mug " * 2**18}), INVALID, field)
+    for name, key in {"of_129": "k" * 129, "with_newline": "a\nb", "with_umlaut": "schlüssel", "nul": "\0"}.items():
+        yield BadInput(f"idempotency_key_{name}", valid_request(idempotency_key=key), INVALID, "idempotency_key")
+    yield BadInput("unknown_pipeline", valid_request(pipeline="no-such-pipeline"), MISSING, "pipeline")
+    yield BadInput("pipeline_with_path", valid_request(pipeline="../../etc/passwd"), MISSING, "pipeline")
+
+
+def _bad_geometry() -> Iterator[BadInput]:
+    sizes = {"0x0": (0, 0), "63x64": (63, 64), "64x63": (64, 63), "4097x64": (4097, 64), "64x2^32-1": (64, 2**32 - 1)}
+    for name, (width, height) in sizes.items():
+        size = pb.Size(width=width, height=height)
+        yield BadInput(f"output_size_{name}", valid_request(output_size=size), INVALID, "output_size")
+    for padding in (-0.1, 0.46, 1.0, float("nan"), float("inf")):
+        fit = pb.Placement(fit=pb.Fit(padding=padding))
+        yield BadInput(f"padding_{padding}", valid_request(placement=fit), INVALID, "placement.fit.padding")
+    for name in ("horizontal", "vertical"):
+        for value in (99, -1):
+            placement = pb.Placement(fit=pb.Fit(**{name: value}))
+            yield BadInput(f"{name}_{value}", valid_request(placement=placement), INVALID, f"placement.fit.{name}")
+    boxes = {
+        "without_width": (0, 0, 0, 10),
+        "without_height": (0, 0, 10, 0),
+        "beyond_the_right": (WIDTH - 9, 0, 10, 10),
+        "beyond_the_bottom": (0, HEIGHT - 9, 10, 10),
+        "far_outside": (5000, 5000, 10, 10),
+        "that_overflows": (2**32 - 1, 2**32 - 1, 2**32 - 1, 2**32 - 1),
+    }
+    for name, (x, y, width, height) in boxes.items():
+        placement = pb.Placement(box=pb.Box(x=x, y=y, width=width, height=height))
+        yield BadInput(f"box_{name}", valid_request(placement=placement), INVALID, "placement.box")
+
+
+def _half(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+def _corrupt(png: bytes) -> bytes:
+    """Overwrites the middle of the compressed pixels; the chunk's length and place stay right."""
+    start = png.index(b"IDAT") + 4
+    middle = start + (len(png) - 12 - start) // 2
+    return png[: middle - 8] + b"\xff" * 16 + png[middle + 8 :]
+
+
+def _png(width: int, height: int) -> bytes:
+    """The smallest whole PNG that claims a size: 57 bytes without pixels."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", b"") + _chunk(b"IEND", b"")
+
+
+def _text_bomb() -> bytes:
+    """A good picture with a comment that inflates from kilobytes to 64 megabytes."""
+    comment = b"Comment\0\0" + zlib.compress(bytes(64 * 2**20), 9)
+    return PRODUCT[:33] + _chunk(b"zTXt", comment) + PRODUCT[33:]
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    body = io.BytesIO()
+    body.write(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)))
+    return body.getvalue()

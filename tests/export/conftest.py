@@ -1,0 +1,21 @@
+"""A tiny pipeline folder and its export, made once a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.export import tiny
+
+
+@pytest.fixture(scope="session")
+def tiny_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A diffusers folder with every component; read only."""
+    return tiny.pipeline(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def tiny_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Triton repository exported from it; read only."""
+    return tiny.repository(tmp_path_factory)

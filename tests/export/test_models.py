@@ -1,0 +1,77 @@
+"""The wrappers against the stock pipelines' own calls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from export.models import COMPONENTS
+from export.models.component import Inputs, Prepared, Size
+
+SIZE = Size(height=64, width=96, tokens=16)
+
+
+def wrapped(role: str, folder: Path) -> tuple[Any, Prepared, Inputs]:
+    """A component's stock module, its wrapper, and inputs of three rows."""
+    component = COMPONENTS[role]
+    module = component.load(folder / component.folder)
+    prepared = component.prepare(module)
+    return module, prepared, prepared.sample(3, SIZE, torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("role", list(COMPONENTS))
+def test_samples_and_outputs_have_the_shapes_that_the_specs_say(role: str, tiny_pipeline: Path) -> None:
+    _, prepared, inputs = wrapped(role, tiny_pipeline)
+    with torch.inference_mode():
+        found = prepared.module(*inputs)
+    outputs = (found,) if isinstance(found, torch.Tensor) else found
+    for specs, tensors in ((prepared.inputs, inputs), (prepared.outputs, outputs)):
+        for spec, tensor in zip(specs, tensors, strict=True):
+            assert tensor.shape[0] == 3
+            assert tensor.dtype == {"FP32": torch.float32, "INT64": torch.int64}[spec.dtype]
+            for dim, size in zip(spec.dims, tensor.shape[1:], strict=True):
+                assert dim in (-1, size)
+
+
+@pytest.mark.parametrize("role", ["text_encoder_l", "text_encoder_g"])
+def test_text_encoders_give_the_penultimate_states(role: str, tiny_pipeline: Path) -> None:
+    stock, prepared, inputs = wrapped(role, tiny_pipeline)
+    with torch.inference_mode():
+        expected = stock(*inputs, output_hidden_states=True)
+        found = prepared.module(*inputs)
+    states = found if role == "text_encoder_l" else found[0]
+    assert torch.allclose(states, expected.hidden_states[-2], atol=1e-6)
+    if role == "text_encoder_g":
+        assert torch.allclose(found[1], expected.text_embeds, atol=1e-6)
+
+
+def test_vae_encoder_gives_the_scaled_mean(tiny_pipeline: Path) -> None:
+    stock, prepared, inputs = wrapped("vae_encoder", tiny_pipeline)
+    with torch.inference_mode():
+        expected = stock.encode(*inputs).latent_dist.mode() * stock.config.scaling_factor
+        assert torch.equal(prepared.module(*inputs), expected)
+
+
+def test_vae_decoder_equals_the_mask_conditioned_original(tiny_pipeline: Path) -> None:
+    stock, prepared, (latents, image, mask) = wrapped("vae_decoder", tiny_pipeline)
+    with torch.inference_mode():
+        expected = stock.decode(latents / stock.config.scaling_factor, image=image, mask=mask).sample.clamp(-1, 1)
+        assert torch.equal(prepared.module(latents, image, mask), expected)
+        # The mask matters: with nothing to keep, the decoder's own features come through everywhere.
+        assert not torch.equal(prepared.module(latents, image, torch.ones_like(mask)), expected)
+
+
+def test_denoiser_equals_the_unet(tiny_pipeline: Path) -> None:
+    stock, prepared, inputs = wrapped("denoiser", tiny_pipeline)
+    sample, mask, masked, timestep, states, text_embeds, time_ids = inputs
+    with torch.inference_mode():
+        expected = stock(
+            torch.cat([sample, mask, masked], dim=1),
+            timestep[:, 0],
+            states,
+            added_cond_kwargs={"text_embeds": text_embeds, "time_ids": time_ids},
+        ).sample
+        assert torch.equal(prepared.module(*inputs), expected)

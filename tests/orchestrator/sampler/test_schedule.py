@@ -1,0 +1,94 @@
+"""The schedule's description as read from JSON, and the timesteps of each spacing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from orchestrator.sampler import ScheduleConfig
+from orchestrator.sampler.schedule import alphas_cumprod, integer_timesteps, sigmas, timesteps
+
+JSON = {
+    "num_train_timesteps": 1000,
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "prediction_type": "v_prediction",
+    "timestep_spacing": "trailing",
+    "steps_offset": 1,
+}
+
+
+def config(**changes):
+    return ScheduleConfig.from_json({**JSON, **changes})
+
+
+def test_a_schedule_is_read_from_json():
+    assert config() == ScheduleConfig(1000, "scaled_linear", 0.00085, 0.012, "v_prediction", "trailing", 1)
+    without = {key: value for key, value in JSON.items() if key != "steps_offset"}
+    assert ScheduleConfig.from_json(without).steps_offset == 0
+
+
+@pytest.mark.parametrize("key", [key for key in JSON if key != "steps_offset"])
+def test_a_missing_key_is_named(key):
+    with pytest.raises(ValueError, match=f"{key} is missing"):
+        ScheduleConfig.from_json({name: value for name, value in JSON.items() if name != key})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("num_train_timesteps", 1),
+        ("num_train_timesteps", "1000"),
+        ("num_train_timesteps", True),
+        ("num_train_timesteps", 1000.0),
+        ("beta_schedule", "sigmoid"),
+        ("beta_schedule", None),
+        ("beta_start", 0.0),
+        ("beta_start", float("nan")),
+        ("beta_end", 0.0001),
+        ("beta_end", "0.1"),
+        ("prediction_type", "flow_prediction"),
+        ("timestep_spacing", "karras"),
+        ("steps_offset", -1),
+        ("set_alpha_to_one", 1),
+        ("rescale_betas_zero_snr", True),
+    ],
+)
+def test_a_wrong_value_or_an_unknown_key_is_named(key, value):
+    with pytest.raises(ValueError, match=key):
+        config(**{key: value})
+
+
+def test_the_noise_levels_fall_and_are_shared_read_only():
+    for schedule in ("linear", "scaled_linear", "squaredcos_cap_v2"):
+        alpha_bar = alphas_cumprod(config(beta_schedule=schedule))
+        assert alpha_bar.dtype == np.float32
+        assert np.all(np.diff(alpha_bar) < 0)
+        assert not alpha_bar.flags.writeable
+        assert np.all(np.diff(sigmas(config(beta_schedule=schedule))) > 0)
+    assert alphas_cumprod(config()) is alphas_cumprod(config())
+
+
+def test_table_2_of_lin_et_al():
+    assert timesteps(config(timestep_spacing="trailing"), 5).tolist() == [999, 799, 599, 399, 199]
+    assert timesteps(config(timestep_spacing="leading"), 5).tolist() == [801, 601, 401, 201, 1]
+    assert timesteps(config(timestep_spacing="linspace"), 5).tolist() == [999, 749.25, 499.5, 249.75, 0]
+    assert integer_timesteps(config(timestep_spacing="linspace"), 5, points=6).tolist() == [999, 799, 599, 400, 200]
+
+
+@pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])
+def test_every_number_of_steps_gives_that_many_falling_timesteps(spacing):
+    schedule = config(timestep_spacing=spacing, steps_offset=0)
+    for steps in range(1, 501):
+        visited = integer_timesteps(schedule, steps)
+        assert len(visited) == steps
+        assert 0 <= visited[-1] <= visited[0] <= 999
+        assert np.all(np.diff(visited) < 0)
+
+
+def test_steps_that_leave_the_range_or_fall_together_are_refused():
+    with pytest.raises(ValueError, match="steps: leading spacing with offset 1"):
+        timesteps(config(timestep_spacing="leading"), 1000)
+    with pytest.raises(ValueError, match="ask for fewer steps"):
+        integer_timesteps(config(timestep_spacing="linspace"), 1000, points=1001)

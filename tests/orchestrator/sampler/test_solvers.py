@@ -1,0 +1,134 @@
+"""Every solver against diffusers, against the golden trajectories, and as a value that can be set aside and redone."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from orchestrator.sampler import SOLVERS, NoiseStream, ScheduleConfig, make_solver
+from tests.orchestrator.sampler import against_diffusers as reference
+
+CONFIG = ScheduleConfig(1000, "scaled_linear", 0.00085, 0.012, "v_prediction", "trailing", 1)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_whole_trajectories_stay_within_1e_5_of_diffusers(name):
+    pytest.importorskip("diffusers")
+    worst = max((reference.worst_of(case), str(case)) for case in reference.cases() if case.solver == name)
+    assert worst[0] <= 1e-5, worst
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_nothing_differs_once_torch_rounds_correctly(name):
+    pytest.importorskip("diffusers")
+    with reference.correctly_rounded():
+        differences = [
+            (reference.worst_of(case, clean=True), str(case))
+            for case in reference.cases()
+            if case.solver == name and case.steps in (2, 20)
+        ]
+    # DDPM of diffusers adds noise of deviation 1e-10 on its last step; ours adds none.
+    assert max(differences)[0] <= 1e-9, max(differences)
+
+
+@pytest.mark.parametrize("case", reference.golden_cases(), ids=str)
+def test_the_golden_trajectories_are_reproduced(case):
+    with np.load(reference.GOLDEN) as golden:
+        expected = golden[str(case)]
+    for point, sample in zip(reference.ours(case), expected, strict=True):
+        assert reference.difference(point.sample, sample) <= 1e-6
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_a_step_can_be_redone_and_a_trajectory_set_aside(name):
+    noise = NoiseStream(3)
+    shape = (4, 6, 6)
+    solver = make_solver(name, CONFIG, 6)
+    fresh = [noise.at_step(i, shape) for i in range(6)]
+
+    def advance(solver, state):
+        model_input, timestep = solver.model_input(state)
+        return solver.step(state, reference.stand_in(model_input, timestep), fresh[state.index])
+
+    straight = solver.begin(noise.initial(shape))
+    kept = []
+    for _ in range(solver.steps):
+        kept.append(straight)
+        straight = advance(solver, straight)
+    # Another solver object, as on another replica of the orchestrator, goes on from the third boundary.
+    resumed = kept[3]
+    other = make_solver(name, CONFIG, 6)
+    while resumed.index < other.steps:
+        advance(solver, resumed)
+        resumed = advance(other, resumed)
+    assert resumed.sample.tobytes() == straight.sample.tobytes()
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_a_row_does_not_depend_on_the_rows_beside_it(name):
+    noise = NoiseStream(5)
+    shape = (3, 4, 5, 5)
+    solver = make_solver(name, CONFIG, 4)
+    batch = solver.begin(noise.initial(shape))
+    alone = solver.begin(noise.initial(shape)[1])
+    for i in range(4):
+        prediction, fresh = np.tanh(batch.sample), noise.at_step(i, shape)
+        batch = solver.step(batch, prediction, fresh)
+        alone = solver.step(alone, prediction[1], fresh[1])
+    assert batch.sample[1].tobytes() == alone.sample.tobytes()
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_arguments_are_not_changed_and_results_are_float32(name):
+    noise = NoiseStream(1).initial((1, 4, 4, 4))
+    noise.flags.writeable = False
+    solver = make_solver(name, CONFIG, 3)
+    state = solver.begin(noise)
+    assert state.predicted_clean is None
+    while state.index < solver.steps:
+        model_input, timestep = solver.model_input(state)
+        assert isinstance(timestep, float)
+        prediction = reference.stand_in(model_input, timestep)
+        for array in (state.sample, prediction, *state.history):
+            array.flags.writeable = False
+        state = solver.step(state, prediction, noise)
+        assert {model_input.dtype, state.sample.dtype, state.predicted_clean.dtype} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_the_last_step_lands_on_the_clean_estimate(name):
+    config = dataclasses.replace(CONFIG, set_alpha_to_one=True)
+    solver = make_solver(name, config, 5)
+    state = solver.begin(NoiseStream(1).initial((4, 4, 4)))
+    while state.index < solver.steps:
+        state = solver.step(state, np.tanh(state.sample), NoiseStream(1).at_step(state.index, (4, 4, 4)))
+    np.testing.assert_allclose(state.sample, state.predicted_clean, atol=1e-6)
+
+
+def test_only_ddpm_asks_for_noise_and_not_on_its_last_step():
+    assert [name for name in SOLVERS if make_solver(name, CONFIG, 2).needs_noise] == ["ddpm"]
+    solver = make_solver("ddpm", CONFIG, 2)
+    state = solver.begin(np.ones((1, 2, 2), np.float32))
+    with pytest.raises(ValueError, match="needs noise"):
+        solver.step(state, state.sample)
+    state = solver.step(state, state.sample, np.zeros((1, 2, 2), np.float32))
+    assert solver.step(state, state.sample).index == 2
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_a_step_too_many_or_of_another_shape_is_refused(name):
+    solver = make_solver(name, CONFIG, 1)
+    state = solver.begin(np.ones((1, 2, 2), np.float32))
+    with pytest.raises(ValueError, match="shape"):
+        solver.step(state, np.ones((1, 2, 3), np.float32))
+    done = solver.step(state, state.sample, state.sample)
+    with pytest.raises(ValueError, match="1 are done"):
+        solver.step(done, state.sample, state.sample)
+
+
+@pytest.mark.parametrize(("name", "steps"), [("heun", 4), ("ddim", 0), ("ddim", -1), ("euler", 1001)])
+def test_an_unknown_solver_or_an_impossible_number_of_steps_is_refused(name, steps):
+    with pytest.raises(ValueError, match="scheduler must be one of" if name == "heun" else "steps must lie between"):
+        make_solver(name, CONFIG, steps)

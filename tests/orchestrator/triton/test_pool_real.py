@@ -1,0 +1,100 @@
+"""The pool against the real Triton and the models of the repository."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backdrop.errors import InternalError, Reason, UnavailableError
+from orchestrator.triton import TritonPool
+
+REPOSITORY = Path(__file__).resolve().parents[3] / "triton_repo" / "pipeline.json"
+pytestmark = pytest.mark.skipif(not REPOSITORY.is_file(), reason="there is no model repository in this checkout")
+
+
+@contextlib.asynccontextmanager
+async def pool_on(endpoint, **options):
+    pool = TritonPool([endpoint], **options)
+    await pool.start()
+    try:
+        yield pool
+    finally:
+        await pool.close()
+
+
+def batch_for(model, rows, bucket):
+    """Random inputs of a model; dimensions that may vary take the bucket's size, or its latents'."""
+    generator = np.random.default_rng(3)
+    inputs = {}
+    for tensor in model["inputs"]:
+        sizes = iter(bucket if tensor["name"] in ("image", "mask") and model["pixels"] else [n // 8 for n in bucket])
+        shape = (rows, *(next(sizes) if size < 0 else size for size in tensor["shape"]))
+        if tensor["dtype"] == "INT64":
+            inputs[tensor["name"]] = generator.integers(0, 100, shape)
+        else:
+            inputs[tensor["name"]] = generator.uniform(0, 1, shape).astype(np.float32)
+    return inputs
+
+
+@pytest.fixture(scope="module")
+def document(triton_repository):
+    document = json.loads((triton_repository / "pipeline.json").read_text())
+    for model in document["models"].values():
+        # A model that takes "sample" works on latents throughout; the others' pictures are in pixels.
+        model["pixels"] = all(tensor["name"] != "sample" for tensor in model["inputs"])
+    return document
+
+
+async def test_metadata_is_what_the_repository_says(triton_endpoint, document):
+    async with pool_on(triton_endpoint) as pool:
+        for name, model in document["models"].items():
+            metadata = await pool.metadata(name)
+            assert metadata.fingerprint == model["fingerprint"]
+            assert metadata.max_batch_size >= 1
+            for found, expected in ((metadata.inputs, model["inputs"]), (metadata.outputs, model["outputs"])):
+                assert {(t.name, t.dtype, t.shape) for t in found} == {
+                    (t["name"], t["dtype"], tuple(t["shape"])) for t in expected
+                }
+        with pytest.raises(UnavailableError):
+            await pool.metadata("no_such_model")
+
+
+async def test_every_model_answers_and_rows_do_not_mix(triton_endpoint, document):
+    bucket = min(document["pipelines"][document["default"]]["buckets"])
+    async with pool_on(triton_endpoint) as pool:
+        for name, model in document["models"].items():
+            most = (await pool.metadata(name)).max_batch_size
+            inputs = batch_for(model, min(2, most), bucket)
+            together = await pool.infer(name, inputs, request_id="real")
+            alone = await pool.infer(name, {key: value[:1] for key, value in inputs.items()})
+            for tensor in model["outputs"]:
+                np.testing.assert_allclose(together[tensor["name"]][:1], alone[tensor["name"]], rtol=1e-3, atol=1e-3)
+
+
+async def test_a_wrong_shape_is_the_models_failure_and_not_the_replicas(triton_endpoint, document):
+    name = document["pipelines"][document["default"]]["components"]["text_encoder_l"]
+    async with pool_on(triton_endpoint) as pool:
+        with pytest.raises(InternalError) as caught:
+            await pool.infer(name, {"input_ids": np.zeros((1, 3, 3), np.int64)})
+        assert caught.value.reason is Reason.MODEL_FAILED
+        assert pool.ready_replicas == 1
+
+
+async def test_cancelled_calls_leave_the_pool_as_it_was(triton_endpoint, document):
+    pipeline = document["pipelines"][document["default"]]
+    name = pipeline["components"]["denoiser"]
+    inputs = batch_for(document["models"][name], 1, min(pipeline["buckets"]))
+    async with pool_on(triton_endpoint) as pool:
+        await pool.infer(name, inputs)
+        calls = [asyncio.create_task(pool.infer(name, inputs)) for _ in range(8)]
+        await asyncio.sleep(0.01)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+        assert pool.ready_replicas == 1
+        assert np.isfinite((await pool.infer(name, inputs))["noise_pred"]).all()
