@@ -147,14 +147,15 @@ def _model(name: str, value: Mapping[str, Any]) -> ModelSpec:
 
 
 def _pipeline(name: str, value: Mapping[str, Any], models: Mapping[str, ModelSpec]) -> PipelineSpec:
-    missing = [role for role in ROLES if value["components"].get(role) not in models]
+    components = {role: value["components"].get(role) for role in ROLES} | value["components"]
+    missing = [role for role, model in components.items() if model not in models]
     if missing:
         raise ValueError(f"pipeline {name} has no model for {', '.join(missing)}")
     defaults, latents, preview = value["defaults"], value["latents"], value["preview"]
     spec = PipelineSpec(
         name=name,
         description=value["description"],
-        models={role: models[model] for role, model in value["components"].items()},
+        models={role: models[model] for role, model in components.items()},
         schedule=ScheduleConfig.from_json(value["schedule"]),
         schedulers=tuple(value["schedulers"]),
         default_scheduler=defaults["scheduler"],

@@ -1,0 +1,111 @@
+"""A model repository of one trivial model, and a launcher over it: what the tests of the local cluster start."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import onnx
+from onnx import TensorProto, helper
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = """\
+name: "double"
+backend: "onnxruntime"
+max_batch_size: 8
+input [ { name: "x" data_type: TYPE_FP32 dims: [ 3 ] } ]
+output [ { name: "y" data_type: TYPE_FP32 dims: [ 3 ] } ]
+dynamic_batching { }
+instance_group [ { kind: KIND_CPU count: 1 } ]
+"""
+START_S = 30.0
+GONE_S = 30.0
+"""What the cluster promises: nothing of it is left so long after its launcher died."""
+
+
+def write_repository(folder: Path, config: str = CONFIG) -> Path:
+    """Writes a repository whose only model returns x + x."""
+    model = helper.make_model(
+        helper.make_graph(
+            [helper.make_node("Add", ["x", "x"], ["y"])],
+            "double",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", 3])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", 3])],
+        ),
+        opset_imports=[helper.make_opsetid("", 20)],
+        ir_version=10,
+    )
+    (folder / "double" / "1").mkdir(parents=True)
+    onnx.save(model, folder / "double" / "1" / "model.onnx")
+    (folder / "double" / "config.pbtxt").write_text(config)
+    (folder / "pipeline.json").write_text(json.dumps({"format": 1, "pipelines": {}, "models": {}}))
+    return folder
+
+
+def launch(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+    """Starts `python -m local`."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "local", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+@contextmanager
+def launched(repository: Path, folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+    """A launcher that has reported ready, and its state file; stopped at the end if it still runs."""
+    state = folder / "state.json"
+    common = ["--repository", str(repository), "--only", "redis,triton", "--log-dir", str(folder / "logs")]
+    process = launch(*common, "--state-file", str(state), *arguments)
+    try:
+        deadline = time.monotonic() + START_S
+        while not state.exists():
+            if process.poll() is not None or time.monotonic() > deadline:
+                process.kill()
+                raise AssertionError(process.communicate())
+            time.sleep(0.05)
+        yield process, json.loads(state.read_text())
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=GONE_S)
+
+
+def family(root: int) -> set[int]:
+    """The pids below `root`, itself included."""
+    from local.guard import descendants
+
+    return {root, *descendants(root)}
+
+
+def leftovers(pids: set[int], launcher: int) -> list[str]:
+    """Which of these processes are alive, and which shared memory of this launcher exists."""
+    alive = [str(pid) for pid in pids if running(pid)]
+    return alive + [region.name for region in Path("/dev/shm").glob(f"backdrop_{launcher}_*")]
+
+
+def running(pid: int) -> bool:
+    """Whether a process exists and is more than an exit code that nobody has collected."""
+    try:
+        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_gone(pids: set[int], launcher: int) -> float:
+    """Waits until nothing is left and returns how long that took."""
+    started = time.monotonic()
+    while leftovers(pids, launcher):
+        assert time.monotonic() - started < GONE_S, leftovers(pids, launcher)
+        time.sleep(0.05)
+    return time.monotonic() - started

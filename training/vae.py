@@ -1,0 +1,163 @@
+"""Trains the autoencoder: whole and masked pictures in, and a decoder that blends made background and kept product.
+
+`python -m training.vae` trains both halves; `python -m training.vae --decoder` goes on with the decoder alone, once
+the latents have been fixed for the denoiser.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+
+import numpy as np
+import torch
+from diffusers import AsymmetricAutoencoderKL
+from torch import Tensor
+from torch.nn import functional as F
+
+from training import loop, networks, shards
+from training.config import Config
+from training.data import crop, draw, masked_picture, random_mask
+
+log = logging.getLogger(__name__)
+
+
+def edge_loss(made: Tensor, real: Tensor, scales: int = 3) -> Tensor:
+    """L1 between the differences of neighbouring pixels, at several scales: blur costs more than a shift in tone."""
+    total = made.new_zeros(())
+    for _ in range(scales):
+        total = total + (made.diff(dim=-1) - real.diff(dim=-1)).abs().mean()
+        total = total + (made.diff(dim=-2) - real.diff(dim=-2)).abs().mean()
+        made, real = F.avg_pool2d(made, 2), F.avg_pool2d(real, 2)
+    return total / scales
+
+
+def batch(config: Config, pictures: shards.PictureSet, step: int) -> tuple[Tensor, Tensor]:
+    """Pictures and masks of one step.
+
+    Half keep their product, a quarter are made wholly, and a quarter are masked pictures made wholly: the encoder
+    meets both kinds of input it will be given.
+    """
+    rng = loop.generator(config, "vae", step)
+    size, count = config.vae.crop, config.vae.batch
+    image, mask, _ = draw(pictures, rng, count)
+    if rng.random() < 0.25:
+        image, mask = F.avg_pool2d(image, 2), F.avg_pool2d(mask, 2)
+    image, mask = crop(image, mask, rng, size)
+    image, mask = image.clone(), mask.clone()
+    quarter = count // 4
+    if rng.random() < 0.3:
+        mask[:quarter] = torch.from_numpy(random_mask(rng, size, size))
+    image[-quarter:] = masked_picture(image[-quarter:], mask[-quarter:])
+    mask[-2 * quarter :] = 1
+    return image.contiguous(memory_format=torch.channels_last), mask
+
+
+def reconstruction(config: Config, made: Tensor, real: Tensor) -> Tensor:
+    """The decoder's loss."""
+    return (made - real).abs().mean() + config.vae.edge_weight * edge_loss(made, real)
+
+
+def train(config: Config) -> AsymmetricAutoencoderKL:
+    """Trains encoder and decoder together."""
+    torch.manual_seed(config.seed)
+    vae = networks.vae(config).to(memory_format=torch.channels_last)
+    optimiser = torch.optim.AdamW(vae.parameters(), lr=config.vae.learning_rate, weight_decay=1e-3)
+    average = loop.Average(vae, 0.995)
+    run = loop.Run(config, "vae", vae=vae, optimiser=optimiser, average=average)
+    run.resume()
+    pictures = shards.load(config, "scene")
+
+    def body(step: int) -> dict[str, float]:
+        image, mask = batch(config, pictures, step)
+        optimiser.param_groups[0]["lr"] = loop.learning_rate(step, config.vae.steps, config.vae.learning_rate)
+        with loop.half_precision():
+            posterior = vae.encode(image).latent_dist
+            made = vae.decode(posterior.sample(), image=image, mask=mask).sample
+        loss = reconstruction(config, made.float(), image)
+        kl = posterior.kl().mean() / posterior.mean[0].numel()
+        optimiser.zero_grad()
+        (loss + config.vae.kl_weight * kl).backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
+        optimiser.step()
+        average.update(vae)
+        return {"loss": loss.item(), "l1": (made - image).abs().mean().item(), "kl": kl.item()}
+
+    run.loop(config.vae.steps, body)
+    vae.load_state_dict(average.weights)
+    measure_scale(config, vae, pictures)
+    torch.save(vae.state_dict(), run.folder / "encoder.pt")
+    return vae
+
+
+@torch.no_grad()
+def measure_scale(config: Config, vae: AsymmetricAutoencoderKL, pictures: shards.PictureSet) -> float:
+    """1 / std of the latents, which the denoiser works in; recorded for every later stage."""
+    image, _, _ = draw(pictures, loop.generator(config, "scale", 0), 64)
+    mean = torch.cat([vae.encode(part).latent_dist.mean for part in image.split(8)])
+    scale = 1 / float(mean.std())
+    log.info("latents: mean %s std %s", mean.mean((0, 2, 3)).tolist(), mean.std((0, 2, 3)).tolist())
+    (config.paths.work / "vae" / "scale.json").write_text(json.dumps({"scaling_factor": scale}))
+    return scale
+
+
+def load(config: Config) -> AsymmetricAutoencoderKL:
+    """The autoencoder as trained so far: the fixed encoder with the latest decoder."""
+    folder = config.paths.work / "vae"
+    vae = networks.vae(config)
+    vae.load_state_dict(torch.load(folder / "encoder.pt", weights_only=True))
+    later = config.paths.work / "decoder" / "decoder.pt"
+    if later.exists():
+        vae.decoder.load_state_dict(torch.load(later, weights_only=True))
+    vae.register_to_config(scaling_factor=json.loads((folder / "scale.json").read_text())["scaling_factor"])
+    return vae.eval()
+
+
+def train_decoder(config: Config) -> None:
+    """Goes on with the decoder alone, on slightly noisy latents: the denoiser's are never quite clean either."""
+    vae = load(config).to(memory_format=torch.channels_last).requires_grad_(False)
+    decoder = vae.decoder.requires_grad_(True).train()
+    rate = config.vae.learning_rate / 2
+    optimiser = torch.optim.AdamW(decoder.parameters(), lr=rate, weight_decay=1e-3)
+    average = loop.Average(decoder, 0.995)
+    run = loop.Run(config, "decoder", decoder=decoder, optimiser=optimiser, average=average)
+    run.resume()
+    pictures = shards.load(config, "scene")
+    spread = 1 / float(vae.config["scaling_factor"])
+
+    def body(step: int) -> dict[str, float]:
+        image, mask = batch(config, pictures, step + config.vae.steps)
+        optimiser.param_groups[0]["lr"] = loop.learning_rate(step, config.vae.decoder_steps, rate)
+        with loop.half_precision():
+            with torch.no_grad():
+                latent = vae.encode(image).latent_dist.sample()
+                latent = latent + torch.randn_like(latent) * spread * float(np.random.default_rng(step).uniform(0, 0.1))
+            made = vae.decode(latent, image=image, mask=mask).sample.float()
+        loss = reconstruction(config, made, image)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
+        optimiser.step()
+        average.update(decoder)
+        if step % 100 == 99:
+            torch.save(average.weights, run.folder / "decoder.pt")
+        return {"loss": loss.item(), "l1": (made - image).abs().mean().item()}
+
+    run.loop(config.vae.decoder_steps, body)
+    torch.save(average.weights, run.folder / "decoder.pt")
+
+
+def main() -> None:
+    """Trains the autoencoder, or goes on with its decoder."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--decoder", action="store_true", help="train the decoder only; the latents stay as they are")
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    loop.start_logging()
+    torch.set_num_threads(arguments.threads)
+    (train_decoder if arguments.decoder else train)(Config())
+
+
+if __name__ == "__main__":
+    main()
