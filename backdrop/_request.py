@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    ImageSource: TypeAlias = bytes | str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
+    ImageSource: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
 else:
     ImageSource: TypeAlias = Any
 

@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +87,12 @@ def main(arguments: list[str] | None = None) -> int:
 def write_report(path: Path, exported: Sequence[Exported], seconds: float) -> None:
     """Writes the machine's half of the report; the table is the reader's."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = {"seconds": round(seconds, 1), "components": [component.to_json() for component in exported]}
+    versions = {name: metadata.version(name) for name in ("torch", "diffusers", "transformers", "onnx", "onnxruntime")}
+    content = {
+        "seconds": round(seconds, 1),
+        "versions": versions,
+        "components": [component.to_json() for component in exported],
+    }
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
@@ -96,7 +102,7 @@ def table(exported: Sequence[Exported]) -> Table:
     found = Table(
         box=box.SIMPLE_HEAD,
         caption=f"parity: largest relative difference from torch (at most {tolerances}); "
-        "fp16: relative change by rounding the weights; rows: whether a row is the same to the bit in any batch"
+        "fp16: relative change by rounding the weights; rows: whether a row is the same to the bit in any batch",
     )
     for heading in COLUMNS:
         found.add_column(heading, justify="left" if heading == "component" else "right", no_wrap=True)

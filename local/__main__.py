@@ -56,15 +56,20 @@ def options_of(arguments: argparse.Namespace) -> Options:
 
 
 def on_signals() -> None:
-    """Makes Ctrl-C and SIGTERM raise `Stopped`, once: what follows is the stop, and must not be interrupted."""
+    """Makes Ctrl-C and SIGTERM raise `Stopped`, once."""
 
     def handle(number: int, frame: FrameType | None) -> None:
-        for other in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(other, signal.SIG_IGN)
+        ignore_signals()
         raise Stopped
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handle)
+
+
+def ignore_signals() -> None:
+    """From here on everything is being stopped, which must not be interrupted: an impatient second Ctrl-C would be."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def watch(cluster: Cluster) -> Child:
@@ -103,6 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
         console.print("stopping")
         return 0
     finally:
+        ignore_signals()
         cluster.stop()
         if parsed.state_file is not None:
             parsed.state_file.unlink(missing_ok=True)

@@ -27,7 +27,7 @@ class Server:
     """The listening gRPC server with health and reflection."""
 
     def __init__(self, settings: Settings, service: Service) -> None:
-        self._health = health.aio.HealthServicer()
+        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs lack it
         self._server = grpc.aio.server(
             options=[
                 ("grpc.max_receive_message_length", settings.max_request_bytes),

@@ -51,7 +51,7 @@ class Service:
         """Lets requests in: the models were checked."""
         self._parser, self._pipeline, self._idempotency, self._describe = parser, pipeline, idempotency, describe
 
-    def handlers(self) -> list[grpc.GenericRpcHandler]:
+    def handlers(self) -> list[grpc.GenericRpcHandler[Any, Any]]:
         """Handlers that take raw bytes, so that a malformed message gets our own INVALID_ARGUMENT, not INTERNAL."""
         generate = grpc.unary_stream_rpc_method_handler(self.generate, response_serializer=_serialize)
         get_info = grpc.unary_unary_rpc_method_handler(self.get_info, response_serializer=_serialize)

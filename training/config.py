@@ -49,9 +49,9 @@ class Text:
     heads_g: int = 5
     layers_g: int = 3
     projection: int = 160
-    steps: int = 1600
-    batch: int = 128
-    learning_rate: float = 1e-3
+    steps: int = 1200
+    batch: int = 64
+    learning_rate: float = 1.5e-3
 
     @property
     def cross_attention_dim(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import math
 import unicodedata
@@ -16,6 +17,7 @@ from backdrop._types import Result
 _CELL = 460
 _MARGIN, _GAP, _CAPTION = 48, 28, 74
 _PAPER, _INK, _FAINT, _ACCENT = (250, 249, 246), (32, 33, 36), (120, 122, 128), (24, 110, 86)
+_LONGEST = 400  # characters of a prompt; more would not fit
 _ALSO_DRAWABLE = "«»±–—‘’“”"
 _CHECKS = ((238, 238, 236), (222, 222, 220))
 
@@ -32,7 +34,9 @@ def draw_contact_sheet(product: bytes, result: Result, prompt: str) -> Image.Ima
     pictures = [picture.image().convert("RGB") for picture in result.pictures]
     grid = _grid(len(pictures), pictures[0].size)
     left = _MARGIN + _CELL + 2 * _GAP
-    title = _wrap(_drawable(prompt) or "(no prompt)", _font(34), grid.columns * (grid.cell[0] + _GAP) + _CELL, 2)
+    title = _wrap(
+        _drawable(prompt[:_LONGEST]) or "(no prompt)", _font(34), grid.columns * (grid.cell[0] + _GAP) + _CELL, 2
+    )
     top = _MARGIN + 44 * len(title) + _GAP
     row_height = grid.cell[1] + _CAPTION
     width = left + grid.columns * (grid.cell[0] + _GAP) - _GAP + _MARGIN
@@ -104,6 +108,7 @@ def _checkerboard(size: tuple[int, int], square: int = 16) -> Image.Image:
     return board
 
 
+@functools.cache
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 

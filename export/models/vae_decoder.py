@@ -100,6 +100,8 @@ def prepare(model: vae.Vae) -> Prepared:
         ),
         outputs=(TensorSpec("decoded", "FP32", (3, *vae.pixels())),),
         sample=sample,
+        # The dearest row after the denoiser's, and nobody sees a picture before it is done.
+        parameters={"intra_op_threads": "2"},
     )
 
 

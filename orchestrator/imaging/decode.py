@@ -14,6 +14,7 @@ from orchestrator.domain import Bytes
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_SIDE = 8192
+MAX_BYTES = 16 << 20
 # Modes that hold more than 8 bits a channel; Pillow's own conversion of them clips instead of scaling.
 _DEEP = {"I;16", "I;16L", "I;16B", "I;16N", "I", "F"}
 
@@ -50,6 +51,9 @@ def decode_mask(data: bytes, *, max_pixels: int, field: str = "mask") -> Bytes:
 def _open(data: bytes, max_pixels: int, field: str) -> Image.Image:
     if not data:
         raise _invalid(field, "is empty")
+    if len(data) > MAX_BYTES:
+        message = f"{field} is {len(data)} bytes; {MAX_BYTES} are allowed. Send a smaller or a compressed picture."
+        raise error(Reason.PICTURE_TOO_LARGE, message, field=field)
     try:
         with warnings.catch_warnings():
             # Pillow only warns between once and twice its limit; our own limit below is the one that counts.

@@ -207,7 +207,7 @@ class TritonPool:
             outcome = failure.cause.value
             raise
         finally:
-            if self._observer:
+            if self._observer is not None:
                 self._observer.on_call(model, replica.address, batch_rows(inputs), now() - began, outcome)
         return outputs
 

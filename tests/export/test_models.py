@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers import AutoencoderKL
 
+from export import graph, parity
 from export.models import COMPONENTS
 from export.models.component import Inputs, Prepared, Size
 
@@ -75,3 +77,22 @@ def test_denoiser_equals_the_unet(tiny_pipeline: Path) -> None:
             added_cond_kwargs={"text_embeds": text_embeds, "time_ids": time_ids},
         ).sample
         assert torch.equal(prepared.module(*inputs), expected)
+
+
+def test_a_plain_vae_exports_with_all_three_inputs(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        block_out_channels=(4, 4),
+        norm_num_groups=2,
+        latent_channels=4,
+        scaling_factor=0.5,
+    ).save_pretrained(tmp_path / "vae")
+    component = COMPONENTS["vae_decoder"]
+    prepared = component.prepare(component.load(tmp_path / "vae"))
+    graph.round_weights(prepared.module)
+    graph.write(prepared, tmp_path / "model.onnx")
+    report = parity.measure(prepared, tmp_path / "model.onnx", (SIZE,), rounding=0.0)
+    parity.check(report)
+    assert report.exact

@@ -100,8 +100,7 @@ def test_one_bad_request_does_not_fail_its_company(client: triton.InferenceServe
             (found,) = infer(client, "text_encoder_l", {"input_ids": mine}, outputs)
         except InferenceServerException as error:
             # Foreign texts and paths stay in the log.
-            assert error.message() == "inference failed"
-            return bad
+            return bad and error.message() == "inference failed"
         return not bad and np.array_equal(found[0], expected[0][row % ROWS])
 
     with ThreadPoolExecutor(8) as pool:

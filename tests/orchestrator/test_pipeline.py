@@ -130,9 +130,10 @@ async def test_closing_the_stream_stops_before_the_next_step(bench: Bench) -> No
     async for event in run:
         if isinstance(event, StepDone) and event.step == 3:
             break
+    sent = bench.models.rows("denoiser")  # steps may run ahead of their reader
     await run.aclose()
     done = bench.models.rows("denoiser")
-    assert done <= 2 * 4  # the step in flight, at most
+    assert done <= sent + 2  # the step in flight, at most
     await asyncio.sleep(0.01)
     assert bench.models.rows("denoiser") == done
     assert bench.admission.running == 0

@@ -1,0 +1,9 @@
+"""What need not be computed twice: two tiers of content-addressed arrays and results, never in the way of a request."""
+
+from __future__ import annotations
+
+from orchestrator.cache.codec import CacheCorrupt, decode, encode
+from orchestrator.cache.keys import key
+from orchestrator.cache.two_tier import CacheObserver, Lookup, TwoTierCache
+
+__all__ = ["CacheCorrupt", "CacheObserver", "Lookup", "TwoTierCache", "decode", "encode", "key"]

@@ -1,0 +1,73 @@
+"""A circuit breaker: after one failure nobody asks again until a probe in the background has gone well."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+
+class Breaker:
+    """Closed while the other side works. Requests pay for finding out that it fails once, not once each.
+
+    Args:
+        probe: returns if the other side works, raises otherwise; must end on its own.
+        changed: hears "breaker_opened" and "breaker_closed".
+        first_pause_s: after the first probe that fails; doubled after each further one.
+        longest_pause_s: where the doubling ends.
+    """
+
+    def __init__(
+        self,
+        probe: Callable[[], Awaitable[None]],
+        changed: Callable[[str], None],
+        *,
+        first_pause_s: float = 0.05,
+        longest_pause_s: float = 1.0,
+    ) -> None:
+        self._probe = probe
+        self._changed = changed
+        self._first_pause_s = first_pause_s
+        self._longest_pause_s = longest_pause_s
+        self._recovery: asyncio.Task[None] | None = None
+        self._stopped = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether the other side may be asked."""
+        return self._recovery is None and not self._stopped
+
+    def trip(self) -> None:
+        """Opens the breaker and starts probing; does nothing if it is open."""
+        if self.closed:
+            self._changed("breaker_opened")
+            self.prove()
+
+    def prove(self) -> None:
+        """Has the other side prove itself before it is asked: at the start, when nothing is known of it."""
+        if self.closed:
+            self._recovery = asyncio.create_task(self._recover())
+
+    async def stop(self) -> None:
+        """Stops probing, and stays open."""
+        self._stopped = True
+        if self._recovery is not None:
+            self._recovery.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._recovery
+
+    async def _recover(self) -> None:
+        pause_s = self._first_pause_s
+        # The first probe comes at once: what tripped the breaker may have been a hiccup.
+        while not await self._works():
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, self._longest_pause_s)
+        self._recovery = None
+        self._changed("breaker_closed")
+
+    async def _works(self) -> bool:
+        try:
+            await self._probe()
+        except Exception:  # whatever it is, the other side does not work
+            return False
+        return True

@@ -1,0 +1,319 @@
+"""The command line: what it writes, what it says, how it exits."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+import backdrop
+from backdrop import Reason
+from backdrop._cli.up import find_checkout
+from backdrop.cli import app
+from backdrop.testing import FakeBackdrop
+from tests.pictures import ellipse_mask, noisy_photo
+
+ROOT = Path(backdrop.__file__).resolve().parents[1]
+PHOTO = noisy_photo(96, 64)
+MASK = ellipse_mask(96, 64)
+
+
+@pytest.fixture
+def product(tmp_path: Path) -> Path:
+    path = tmp_path / "mug.png"
+    Image.fromarray(np.dstack([PHOTO, MASK])).save(path)
+    return path
+
+
+def run(*arguments: str | Path, env: dict[str, str] | None = None) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], env=env)
+
+
+def generate(fake: FakeBackdrop, product: Path, *more: str | Path) -> Result:
+    out = product.parent / "out"
+    return run("generate", "--product", product, "--out", out, "--endpoint", fake.endpoint, "--steps", "3", *more)
+
+
+def said(result: Result) -> str:
+    assert "Traceback" not in result.output
+    return " ".join(result.stderr.split())
+
+
+def test_generate_writes_pictures_result_and_contact_sheet(fake: FakeBackdrop, product: Path, tmp_path: Path) -> None:
+    result = generate(fake, product, "--prompt", "on a beach", "--variants", "3", "--top-k", "2", "--seed", "5")
+    assert result.exit_code == 0, result.output
+    out = tmp_path / "out"
+    assert sorted(path.name for path in out.iterdir()) == ["1.png", "2.png", "contact_sheet.png", "result.json"]
+    made = np.asarray(Image.open(out / "1.png"))
+    assert np.array_equal(made[MASK == 255], PHOTO[MASK == 255])
+    for name in ("1.png", "2.png", "result.json", "contact_sheet.png"):
+        assert str(out / name) in result.stdout
+    described = json.loads((out / "result.json").read_text())
+    assert described["prompt"] == "on a beach"
+    assert described["product"] == "mug.png"
+    assert described["endpoint"] == fake.endpoint
+    assert [picture["file"] for picture in described["pictures"]] == ["1.png", "2.png"]
+    best = described["pictures"][0]
+    assert best["rank"] == 1
+    assert best["scores"]["total"] >= described["pictures"][1]["scores"]["total"]
+    assert best["receipt"]["max_difference"] == 0
+    assert described["settings"]["seed"] == 5
+    assert described["settings"]["steps"] == 3
+    assert described["request_id"]
+    assert described["model_fingerprints"]["denoiser"].startswith("sha256:")
+    assert {timing["stage"] for timing in described["timings"]} >= {"denoise", "decode"}
+    assert set(described["cache"]) == {"memory_hits", "redis_hits", "misses"}
+
+
+def test_every_option_reaches_the_server(fake: FakeBackdrop, product: Path, tmp_path: Path) -> None:
+    mask = tmp_path / "mask.png"
+    Image.fromarray(MASK).save(mask)
+    result = generate(
+        fake, product, "--mask", mask, "--negative-prompt", "people", "--size", "128x96", "--padding", "0.1",
+        "--align", "left", "--valign", "bottom", "--scheduler", "euler", "--guidance-scale", "2.5", "--format", "webp",
+        "--pipeline", "backdrop", "--idempotency-key", "k1", "--preview",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    request = fake.requests[-1]
+    assert request.mask == mask.read_bytes()
+    assert request.product == product.read_bytes()
+    assert (request.negative_prompt, request.pipeline, request.idempotency_key) == ("people", "backdrop", "k1")
+    assert (request.output_size.width, request.output_size.height) == (128, 96)
+    fit = request.placement.fit
+    assert (round(fit.padding, 3), fit.horizontal, fit.vertical) == (0.1, 1, 3)
+    assert (request.scheduler, request.guidance_scale, request.output_format) == (2, 2.5, 3)
+    assert request.preview_every == 2
+    assert (tmp_path / "out" / "1.webp").read_bytes()[8:12] == b"WEBP"
+    assert (tmp_path / "out" / "preview-1.jpg").exists()
+
+
+def test_a_box_reaches_the_server(fake: FakeBackdrop, product: Path) -> None:
+    assert generate(fake, product, "--box", "1, 2,30,40").exit_code == 0
+    box = fake.requests[-1].placement.box
+    assert (box.x, box.y, box.width, box.height) == (1, 2, 30, 40)
+
+
+def test_without_options_the_server_chooses(fake: FakeBackdrop, product: Path, tmp_path: Path) -> None:
+    env = {"BACKDROP_ENDPOINT": fake.endpoint}
+    assert run("generate", "--product", product, "--out", tmp_path / "out", env=env).exit_code == 0
+    request = fake.requests[-1]
+    assert not any(request.HasField(name) for name in ("seed", "steps", "guidance_scale", "placement", "output_size"))
+
+
+def test_progress_goes_to_stderr_in_plain_lines(fake: FakeBackdrop, product: Path) -> None:
+    result = generate(fake, product, "--variants", "2")
+    for line in ("making the scenes", "variant 2: step 3 of 3", "variant 1: score"):
+        assert line in result.stderr
+        assert line not in result.stdout
+
+
+BAD = [
+    (["--steps", "0"], "Change --steps."),
+    (["--steps", "-1"], "Change --steps."),
+    (["--size", "10x10"], "Change --size."),
+    (["--size", "big"], "write WIDTHxHEIGHT"),
+    (["--padding", "0.9"], "Change --padding."),
+    (["--box", "0,0,9"], "write X,Y,WIDTH,HEIGHT"),
+    (["--box", "0,0,999,999"], "Change --box."),
+    (["--box", "0,0,9,9", "--align", "left"], "--padding, --align and --valign cannot"),
+    (["--scheduler", "karras"], "ddim, euler, dpmpp_2m, ddpm"),
+    (["--format", "bmp"], "Change --format."),
+    (["--mask", "/no/such/mask.png"], "Change --mask."),
+    (["--pipeline", "other"], "Change --pipeline."),
+    (["--variants", "2", "--top-k", "3"], "Change --top-k."),
+    (["--guidance-scale", "nan"], "Change --guidance-scale."),
+    (["--prompt", "word " * 100], "Change --prompt."),
+]
+
+
+@pytest.mark.parametrize(("options", "expected"), BAD, ids=lambda part: str(part)[:30])
+def test_bad_input_exits_with_2_and_one_sentence(
+    fake: FakeBackdrop, product: Path, options: list[str], expected: str
+) -> None:
+    result = generate(fake, product, *options)
+    assert result.exit_code == 2
+    assert expected in said(result)
+    assert "Error: " in result.stderr
+    assert not result.stdout
+
+
+def test_a_product_that_cannot_be_read_is_bad_input(fake: FakeBackdrop, tmp_path: Path) -> None:
+    result = generate(fake, tmp_path / "nothing.png")
+    assert result.exit_code == 2
+    assert "nothing.png" in said(result)
+    assert not fake.requests
+
+
+def test_a_folder_that_cannot_be_written_costs_no_generation(fake: FakeBackdrop, product: Path) -> None:
+    (product.parent / "out").write_text("a file")
+    assert generate(fake, product).exit_code == 2
+    assert not fake.requests
+
+
+FAILURES = [
+    (Reason.NO_REPLICA, 3),
+    (Reason.DRAINING, 3),
+    (Reason.QUEUE_FULL, 4),
+    (Reason.DEADLINE_EXCEEDED, 4),
+    (Reason.IDEMPOTENCY_KEY_REUSED, 2),
+    (Reason.PERMISSION_DENIED, 1),
+    (Reason.INTERNAL, 1),
+]
+
+
+@pytest.mark.parametrize(("reason", "status"), FAILURES)
+def test_failures_have_their_exit_status(fake: FakeBackdrop, product: Path, reason: Reason, status: int) -> None:
+    fake.fail_next(reason, times=9, message="It went wrong.")
+    result = generate(fake, product)
+    assert result.exit_code == status
+    assert "Error: It went wrong." in said(result)
+    if reason is Reason.INTERNAL:
+        assert "quote request" in said(result)
+
+
+def test_no_server_exits_with_3_and_says_how_to_get_one(product: Path, tmp_path: Path) -> None:
+    for arguments in (["generate", "--product", product, "--out", tmp_path / "out"], ["info"]):
+        result = run(*arguments, "--endpoint", "127.0.0.1:1")
+        assert result.exit_code == 3
+        assert "backdrop up" in said(result)
+        assert "127.0.0.1:1" in said(result)
+
+
+def test_out_of_time_exits_with_4(slow_fake: FakeBackdrop, product: Path) -> None:
+    result = generate(slow_fake, product, "--steps", "50", "--timeout", "0.3")
+    assert result.exit_code == 4
+    assert "Raise --timeout." in said(result)
+
+
+def test_a_defect_of_our_own_is_a_sentence_too(
+    fake: FakeBackdrop, product: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backdrop._cli.generate.write_result", lambda *_: 1 / 0)
+    result = generate(fake, product)
+    assert result.exit_code == 1
+    assert "please report it: ZeroDivisionError" in said(result)
+
+
+def test_info_shows_pipelines_limits_and_models(fake: FakeBackdrop) -> None:
+    result = run("info", "--endpoint", fake.endpoint)
+    assert result.exit_code == 0
+    for word in (fake.endpoint, "backdrop (default)", "dpmpp_2m", "denoiser", "256×256", "16,000,000"):
+        assert word in result.stdout
+
+
+def test_info_as_json(fake: FakeBackdrop) -> None:
+    described = json.loads(run("info", "--endpoint", fake.endpoint, "--json").stdout)
+    assert described["endpoint"] == fake.endpoint
+    assert described["pipelines"][0]["schedulers"] == ["ddim", "euler", "dpmpp_2m", "ddpm"]
+    assert described["limits"]["max_variants"] == 16
+
+
+def test_info_waits_and_gives_up(fake: FakeBackdrop) -> None:
+    fake.set_ready(False)
+    begin = time.monotonic()
+    assert run("info", "--endpoint", fake.endpoint, "--wait", "0.5").exit_code == 3
+    assert 0.4 < time.monotonic() - begin < 3.0
+    fake.set_ready(True)
+    assert run("info", "--endpoint", fake.endpoint, "--wait", "5").exit_code == 0
+
+
+@pytest.mark.parametrize("command", [[], ["up"], ["generate"], ["info"]])
+def test_help_is_there(command: list[str]) -> None:
+    result = run(*command, "--help", env={"COLUMNS": "120"})
+    assert result.exit_code == 0
+    assert "Usage:" in result.stdout
+
+
+def test_version() -> None:
+    assert run("--version").stdout == f"backdrop {backdrop.__version__}\n"
+
+
+class TestUp:
+    """`backdrop up` hands over to `python -m local` of the checkout."""
+
+    @pytest.fixture
+    def checkout(self, tmp_path: Path) -> Path:
+        """A folder with the package, and a cluster that tells what it was started with, then waits for a signal."""
+        root = tmp_path / "checkout"
+        shutil.copytree(ROOT / "backdrop", root / "backdrop", ignore=shutil.ignore_patterns("__pycache__"))
+        (root / "local").mkdir()
+        (root / "triton_repo").mkdir()
+        (root / "triton_repo" / "pipeline.json").write_text("{}")
+        (root / "local" / "__main__.py").write_text(
+            "import os, signal, sys\n"
+            "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
+            "signal.signal(signal.SIGINT, lambda *_: sys.exit(8))\n"
+            "sys.stdout.write(repr((os.getcwd(), sys.argv[1:])) + '\\n')\n"
+            "sys.stdout.flush()\n"
+            "signal.pause()\n"
+        )
+        return root
+
+    @pytest.mark.parametrize(("sent", "status"), [(signal.SIGTERM, 7), (signal.SIGINT, 8)])
+    def test_signals_and_exit_status_pass(self, checkout: Path, sent: signal.Signals, status: int) -> None:
+        command = [sys.executable, "-m", "backdrop", "up", "--port", "1234", "--log-dir", "logs", "--replicas", "2"]
+        with subprocess.Popen(command, cwd=checkout, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            told = process.stdout.readline()
+            expected = ["--port=1234", f"--log-dir={checkout / 'logs'}", "--replicas", "2"]
+            assert told.strip() == repr((str(checkout), expected))
+            process.send_signal(sent)
+            assert process.wait(5) == status
+
+    def test_a_checkout_without_models_says_so(self, checkout: Path) -> None:
+        (checkout / "triton_repo" / "pipeline.json").unlink()
+        command = [sys.executable, "-m", "backdrop", "up"]
+        done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert "pipeline.json" in done.stderr
+
+    def test_outside_a_checkout_it_says_what_the_wheel_is(self, checkout: Path, tmp_path: Path) -> None:
+        shutil.rmtree(checkout / "local")
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        command = [sys.executable, "-m", "backdrop", "up"]
+        env = {**os.environ, "PYTHONPATH": str(checkout)}
+        done = subprocess.run(command, cwd=elsewhere, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert "clone" in done.stderr
+        assert "Traceback" not in done.stderr
+
+    def test_this_checkout_is_found(self) -> None:
+        assert find_checkout() == ROOT
+
+
+def test_as_a_real_process(fake: FakeBackdrop, product: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "backdrop", "generate", "--product", str(product), "--out", str(tmp_path / "out")]
+    command += ["--endpoint", fake.endpoint, "--variants", "2", "--steps", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "contact_sheet.png").exists()
+
+
+def test_ctrl_c_cancels_cleanly(slow_fake: FakeBackdrop, product: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "backdrop", "generate", "--product", str(product), "--out", str(tmp_path / "out")]
+    command += ["--endpoint", slow_fake.endpoint, "--steps", "100"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 30
+        while slow_fake.steps_run < 3 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert "Cancelled" in stderr
+    assert "Traceback" not in stderr
+    assert not stdout
+    time.sleep(0.1)
+    steps = slow_fake.steps_run
+    time.sleep(0.1)
+    assert slow_fake.steps_run == steps < 100

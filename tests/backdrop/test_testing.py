@@ -1,0 +1,88 @@
+"""The fake as a tool for callers: what it records, and the failures it plays."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from backdrop import Accepted, AsyncClient, Client, InvalidRequestError, OverloadedError, Reason, UnavailableError
+from backdrop._fake.plan import variant_seed
+from backdrop.testing import FakeBackdrop
+from tests.backdrop.test_client import ORDER
+
+
+async def test_it_is_an_asynchronous_context_manager_too() -> None:
+    async with FakeBackdrop() as fake, AsyncClient(fake.endpoint) as client:
+        assert (await client.generate(**ORDER)).pictures
+
+
+def test_outside_a_with_statement_it_has_no_endpoint() -> None:
+    fake = FakeBackdrop()
+    with pytest.raises(RuntimeError, match="with"):
+        _ = fake.endpoint
+    with fake:
+        assert fake.endpoint
+    with pytest.raises(RuntimeError, match="with"):
+        _ = fake.endpoint
+
+
+def test_it_remembers_requests_and_steps(fake: FakeBackdrop) -> None:
+    with Client(fake.endpoint) as client:
+        client.generate(**ORDER, variants=2).result()
+    assert [request.prompt for request in fake.requests] == ["on a table"]
+    assert fake.steps_run == 2 * 3
+
+
+def test_failures_are_played_in_order(fake: FakeBackdrop) -> None:
+    fake.fail_next(Reason.INVALID_MASK, message="That is no mug.", field="mask")
+    fake.fail_next(Reason.NO_REPLICA, times=2)
+    with Client(fake.endpoint, retries=0) as client:
+        with pytest.raises(InvalidRequestError) as caught:
+            client.generate(**ORDER).result()
+        assert (caught.value.message, caught.value.field) == ("That is no mug.", "mask")
+        for _ in range(2):
+            with pytest.raises(UnavailableError):
+                client.generate(**ORDER).result()
+        assert client.generate(**ORDER).result()
+
+
+def test_a_failure_after_some_steps(fake: FakeBackdrop) -> None:
+    fake.fail_next(Reason.NO_REPLICA, after_steps=2)
+    with Client(fake.endpoint, retries=0) as client:
+        events = []
+        with pytest.raises(UnavailableError):
+            events.extend(client.generate(**ORDER))
+    assert fake.steps_run == 2
+
+
+async def test_the_queue_is_told_and_bounded() -> None:
+    with FakeBackdrop(step_delay_s=0.02, max_running=1, max_queued=1) as fake:
+        async with AsyncClient(fake.endpoint, retries=0) as client:
+            running = client.generate(**{**ORDER, "steps": 20})
+            assert (await anext(running)) == Accepted(running.request_id, 0, 40)
+            waiting = client.generate(**ORDER)
+            first = await anext(waiting)
+            assert isinstance(first, Accepted)
+            assert first.queue_position == 1
+            with pytest.raises(OverloadedError) as caught:
+                await client.generate(**ORDER)
+            assert caught.value.retry_after_s
+            await running.aclose()  # whoever leaves makes room
+            second = await asyncio.wait_for(anext(waiting), 1.0)
+            assert isinstance(second, Accepted)
+            assert second.queue_position == 0
+            assert (await waiting).pictures
+
+
+@pytest.mark.parametrize("wrong", [{"times": 0}, {"after_steps": -1}])
+def test_impossible_scripts_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        FakeBackdrop().fail_next(Reason.INTERNAL, **wrong)
+
+
+def test_its_seeds_are_the_servers() -> None:
+    from orchestrator.sampler import variant_seed as of_the_server
+
+    for seed in (0, 1, 12345, 2**63 - 1):
+        assert [variant_seed(seed, i) for i in range(5)] == [of_the_server(seed, i) for i in range(5)]

@@ -1,0 +1,208 @@
+"""The gRPC face over plain functions: statuses, details, readiness and draining, without Triton."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_status.rpc_status import from_call
+
+from backdrop.v1 import generation_service_pb2 as pb
+from backdrop.v1 import generation_service_pb2_grpc as stubs
+from backdrop.v1 import info_service_pb2 as info_pb
+from backdrop.v1 import info_service_pb2_grpc as info_stubs
+from orchestrator.admission import Admission
+from orchestrator.idempotency import Idempotency
+from orchestrator.info import describer
+from orchestrator.metrics import Metrics
+from orchestrator.parse import Parser
+from orchestrator.pipeline import Pipeline
+from orchestrator.server import Server
+from orchestrator.service import Service
+from orchestrator.settings import Settings
+from tests.orchestrator.small import DictCache, FunctionModels, tokenizers
+from tests.orchestrator.test_idempotency import Store
+from tests.pictures import ellipse_mask, encoded, noisy_photo
+
+PHOTO, MASK = encoded(noisy_photo(64, 64)), encoded(ellipse_mask(64, 64))
+
+
+class Running:
+    """A server over `FunctionModels`, not yet opened."""
+
+    def __init__(self, folder: Path) -> None:
+        self.settings = Settings(
+            listen="127.0.0.1:0", triton_endpoints="nowhere:1", repository=folder, idempotency_ttl_s=60
+        )
+        self.repository, self.prompts = tokenizers(folder)
+        self.models, self.admission, self.metrics = FunctionModels(), Admission(2, 0), Metrics()
+        self.service = Service(self.metrics)
+        self.server = Server(self.settings, self.service)
+
+    async def open(self) -> None:
+        pipeline = Pipeline(self.models, DictCache(), self.prompts, self.admission, max_buffered_events=1000)
+        self.service.open(
+            Parser(self.settings, self.repository, self.prompts),
+            pipeline,
+            Idempotency(Store(), 60),
+            describer(self.settings, self.repository, lambda: 3),
+        )
+        await self.server.ready()
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[Running]:
+    running = Running(tmp_path)
+    await running.server.start()
+    yield running
+    await running.server.stop(running.admission, 1.0)
+
+
+@pytest.fixture
+async def channel(running: Running) -> AsyncIterator[grpc.aio.Channel]:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{running.server.port}") as channel:
+        yield channel
+
+
+def request(**fields: Any) -> pb.GenerateRequest:
+    return pb.GenerateRequest(**({"product": PHOTO, "mask": MASK, "steps": 2, "seed": 1} | fields))
+
+
+async def failure(call: Any) -> tuple[grpc.StatusCode, error_details_pb2.ErrorInfo, str]:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        async for _ in call:
+            pass
+    status = from_call(caught.value)
+    assert status is not None
+    info = error_details_pb2.ErrorInfo()
+    assert status.details[0].Unpack(info)
+    return caught.value.code(), info, status.message
+
+
+async def health(channel: grpc.aio.Channel) -> int:
+    answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+    return int(answer.status)
+
+
+async def test_not_ready_until_the_models_are_checked(running: Running, channel: grpc.aio.Channel) -> None:
+    assert await health(channel) == health_pb2.HealthCheckResponse.NOT_SERVING
+    code, info, _ = await failure(stubs.GenerationServiceStub(channel).Generate(request()))
+    assert (code, info.reason) == (grpc.StatusCode.UNAVAILABLE, "NO_REPLICA")
+    with pytest.raises(grpc.aio.AioRpcError):
+        await info_stubs.InfoServiceStub(channel).GetInfo(info_pb.GetInfoRequest())
+    await running.open()
+    assert await health(channel) == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_a_request_runs_and_info_describes(running: Running, channel: grpc.aio.Channel) -> None:
+    await running.open()
+    events = [event async for event in stubs.GenerationServiceStub(channel).Generate(request())]
+    assert events[0].WhichOneof("event") == "accepted"
+    assert events[0].accepted.row_steps == 4
+    assert events[-1].WhichOneof("event") == "result"
+    assert len(events[-1].result.pictures) == 1
+    info = await info_stubs.InfoServiceStub(channel).GetInfo(info_pb.GetInfoRequest())
+    assert (info.default_pipeline, info.ready_replicas, info.pipelines[0].default_steps) == ("small", 3, 4)
+
+
+async def test_bad_fields_and_malformed_bytes_are_invalid(running: Running, channel: grpc.aio.Channel) -> None:
+    await running.open()
+    code, info, _ = await failure(stubs.GenerationServiceStub(channel).Generate(request(steps=0)))
+    assert (code, info.reason, info.metadata["field"]) == (grpc.StatusCode.INVALID_ARGUMENT, "OUT_OF_RANGE", "steps")
+    assert len(info.metadata["request_id"]) == 32
+    raw = channel.unary_stream("/backdrop.v1.GenerationService/Generate")
+    code, info, _ = await failure(raw(b"\xff\xff\xff"))
+    assert (code, info.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_MESSAGE")
+
+
+async def test_a_defect_is_internal_and_leaks_nothing(running: Running, channel: grpc.aio.Channel) -> None:
+    await running.open()
+
+    async def burst(model: str) -> None:
+        raise RuntimeError("secret /path")
+
+    running.models.before = burst
+    code, info, message = await failure(stubs.GenerationServiceStub(channel).Generate(request()))
+    assert (code, info.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
+    assert info.metadata["request_id"] in message
+    assert "secret" not in message
+
+
+async def test_overload_says_when_to_come_back(running: Running, channel: grpc.aio.Channel) -> None:
+    await running.open()
+    gate = asyncio.Event()
+
+    async def wait(model: str) -> None:
+        await gate.wait()
+
+    running.models.before = wait
+    stub = stubs.GenerationServiceStub(channel)
+    busy = [stub.Generate(request(seed=seed)) for seed in range(2)]
+    for call in busy:
+        await anext(aiter(call))
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        async for _ in stub.Generate(request()):
+            pass
+    status = from_call(caught.value)
+    assert status is not None
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert any(detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR) for detail in status.details)
+    gate.set()
+
+
+async def test_a_caller_who_leaves_stops_the_work(running: Running, channel: grpc.aio.Channel) -> None:
+    await running.open()
+    call = stubs.GenerationServiceStub(channel).Generate(request(steps=100))
+    async for event in call:
+        if event.WhichOneof("event") == "step":
+            break
+    call.cancel()
+    for _ in range(200):
+        if running.admission.running == 0:
+            break
+        await asyncio.sleep(0.01)
+    assert running.admission.running == 0
+    rows = running.models.rows("denoiser")
+    assert rows < 200
+    await asyncio.sleep(0.05)
+    assert running.models.rows("denoiser") == rows
+
+
+async def test_draining_lets_running_requests_finish(running: Running, channel: grpc.aio.Channel) -> None:
+    await running.open()
+    gate = asyncio.Event()
+
+    async def wait(model: str) -> None:
+        if model == "denoiser":
+            await gate.wait()
+
+    running.models.before = wait
+    stub = stubs.GenerationServiceStub(channel)
+    call = stub.Generate(request())
+    await anext(aiter(call))
+    stopping = asyncio.create_task(running.server.stop(running.admission, 10.0))
+    await asyncio.sleep(0.05)
+    code, info, _ = await failure(stub.Generate(request()))
+    assert (code, info.reason) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
+    gate.set()
+    last = [event async for event in call][-1]
+    assert last.WhichOneof("event") == "result"
+    await stopping
+
+
+async def test_metrics_count_what_happened(running: Running, channel: grpc.aio.Channel) -> None:
+    await running.open()
+    stub = stubs.GenerationServiceStub(channel)
+    async for _ in stub.Generate(request()):
+        pass
+    await failure(stub.Generate(request(steps=0)))
+    value = running.metrics.registry.get_sample_value
+    assert value("backdrop_requests_total", {"status": "OK"}) == 1
+    assert value("backdrop_requests_total", {"status": "INVALID_ARGUMENT"}) == 1
+    assert value("backdrop_row_steps_total", {"pipeline": "small"}) == 4
+    assert value("backdrop_stage_seconds_count", {"stage": "denoise"}) == 1

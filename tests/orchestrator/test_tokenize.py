@@ -1,0 +1,22 @@
+"""Token ids: padded to the length, counted with their start and end."""
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.repository import RepositoryError
+from orchestrator.tokenize import PromptTokenizer
+from tests.orchestrator.small import tokenizers
+
+
+def test_ids_are_padded_and_counted(tmp_path: Path) -> None:
+    repository, prompts = tokenizers(tmp_path)
+    pipeline = repository.pipelines["small"]
+    assert prompts.count(pipeline, "a beach") == 4
+    assert prompts.of(pipeline, "text_encoder_l").ids("a beach").tolist() == [0, 2, 3, 1] + [1] * 8
+    assert prompts.of(pipeline, "text_encoder_l").ids("").tolist() == [0, 1] + [1] * 10
+
+
+def test_what_is_no_tokenizer_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RepositoryError, match="not a tokenizer"):
+        PromptTokenizer(tmp_path / "missing.json", 77)

@@ -1,0 +1,145 @@
+"""Trains the reward model on good pictures, on pictures with controlled damage, and on captions of other pictures.
+
+No person judged anything here: `defects` knows the damage of `training.corruption`, `fidelity` tells matched captions
+from others, and `aesthetics` is a proxy that only knows technical degradation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from export.networks.reward import RewardModel
+from training import loop, networks, shards, text_encoders, tokenizer
+from training.config import REWARD_HEADS, Config
+from training.corruption import DEFECTS, DEGRADATIONS, add_defect, degrade
+from training.data import draw
+from training.world.captions import background_prompt, full_caption
+
+log = logging.getLogger(__name__)
+
+STAGE = "reward"
+
+
+def differs(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether another picture's background prompt would be wrong for this one."""
+    indoors = one["scene"] in ("studio", "space")
+    return bool(one["scene"] != other["scene"] or (one["accent"] if indoors else one["time"]) != (other["accent"] if indoors else other["time"]))
+
+
+def partner(rows: list[dict[str, Any]], row: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
+    """A picture whose caption does not fit: half of the time of the same scene, so that details count as well."""
+    same_scene = rng.random() < 0.25
+    while True:
+        other = rows[int(rng.integers(len(rows)))]
+        if differs(row, other) and (not same_scene or other["scene"] == row["scene"]):
+            return other
+
+
+class Batches:
+    """Pictures with the three targets of each."""
+
+    def __init__(self, config: Config, kind: str) -> None:
+        self.config = config
+        self.pictures = shards.load(config, kind)
+        self.towers, self.tokenizer = text_encoders.load(config), tokenizer.load(config)
+
+    def make(self, rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Images, masks, text embeddings and targets [B, 3]."""
+        image, mask, indices = draw(self.pictures, rng, count)
+        target = torch.ones(count, 3)
+        texts = []
+        for n in range(count):
+            row = self.pictures.rows[int(indices[n])]
+            if rng.random() < 0.5:
+                image[n : n + 1] = add_defect(DEFECTS[int(rng.integers(len(DEFECTS)))], image[n : n + 1], mask[n : n + 1], rng)
+                target[n, 0] = 0
+            if rng.random() < 0.5:
+                strength = float(rng.random())
+                image[n : n + 1] = degrade(DEGRADATIONS[int(rng.integers(len(DEGRADATIONS)))], image[n : n + 1], strength, rng)
+                target[n, 2] = 0.55 - 0.55 * strength
+            if rng.random() < 0.5:
+                row, target[n, 1] = partner(self.pictures.rows, row, rng), 0
+            spec = text_encoders.spec_of(row)
+            texts.append(background_prompt(spec, rng) if rng.random() < 0.6 else full_caption(spec, rng))
+        if rng.random() < 0.5:
+            image, mask = image.flip(-1), mask.flip(-1)
+        _, embeds = text_encoders.encode(self.towers, text_encoders.tokens(self.tokenizer, texts, 40))
+        return image, mask, embeds, target
+
+
+def train(config: Config) -> RewardModel:
+    """Trains the reward model and records its held-out figures."""
+    torch.manual_seed(config.seed)
+    model = networks.reward(config).to(memory_format=torch.channels_last)
+    rate, steps = config.small.learning_rate, config.small.reward_steps
+    optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.01)
+    average = loop.Average(model, 0.995)
+    run = loop.Run(config, STAGE, model=model, optimiser=optimiser, average=average)
+    run.resume()
+    batches = Batches(config, "scene")
+    model.train()
+
+    def body(step: int) -> dict[str, float]:
+        image, mask, embeds, target = batches.make(loop.generator(config, STAGE, step), config.small.batch)
+        with loop.half_precision():
+            scores = model(image.contiguous(memory_format=torch.channels_last), mask, embeds)
+        losses = F.binary_cross_entropy(scores.float().clamp(1e-4, 1 - 1e-4), target, reduction="none").mean(0)
+        optimiser.param_groups[0]["lr"] = loop.learning_rate(step, steps, rate, 50)
+        optimiser.zero_grad()
+        losses.sum().backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        average.update(model)
+        return {name: float(loss) for name, loss in zip(REWARD_HEADS, losses.detach(), strict=True)}
+
+    run.loop(steps, body)
+    model.load_state_dict(average.weights)
+    model.eval()
+    scores = held_out(config, model)
+    (run.folder / "scores.json").write_text(json.dumps(scores, indent=2) + "\n")
+    log.info("held-out pairs ranked rightly: %s", scores)
+    return model
+
+
+@torch.no_grad()
+def held_out(config: Config, model: RewardModel, rounds: int = 10) -> dict[str, float]:
+    """Share of (good, bad) pairs of held-out pictures that each head ranks rightly."""
+    batches, rng = Batches(config, "held"), np.random.default_rng((config.seed, 99))
+    parts = [batches.make(rng, 32) for _ in range(rounds)]
+    made = torch.cat([model(image, mask, embeds) for image, mask, embeds, _ in parts])
+    real = torch.cat([target for *_, target in parts])
+    result = {}
+    for n, name in enumerate(REWARD_HEADS):
+        good, bad = made[real[:, n] > 0.9, n], made[real[:, n] < 0.5, n]
+        result[name] = float((good[:, None] > bad[None]).float().mean())
+    return result
+
+
+def load(config: Config) -> RewardModel:
+    """The trained reward model, as far as it has got."""
+    model = networks.reward(config)
+    state = torch.load(config.paths.work / STAGE / "checkpoint.pt", weights_only=True)
+    model.load_state_dict(state["average"]["weights"])
+    return model.eval().requires_grad_(False)
+
+
+def main() -> None:
+    """Trains the reward model."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    loop.start_logging()
+    torch.set_num_threads(arguments.threads)
+    train(Config())
+
+
+if __name__ == "__main__":
+    main()
