@@ -78,8 +78,14 @@ def determinism(endpoint: str) -> list[Figure]:
 
 def solvers(_: str) -> list[Figure]:
     """The worst solver against diffusers, over whole trajectories and every configuration offered."""
-    name = "largest relative difference of a solver from diffusers"
-    return [Figure(name, float(against_diffusers.worst_difference()), 1e-5, "lower", command("solvers"))]
+    stock, where, count = against_diffusers.worst_difference()
+    with against_diffusers.correctly_rounded():
+        rounded, _, _ = against_diffusers.worst_difference(clean=True)
+    name = "largest difference of a solver from diffusers"
+    return [
+        Figure(name, float(stock), 1e-5, "lower", command("solvers"), f"worst of {count} trajectories: {where}"),
+        Figure(f"{name}, torch's square roots rounded correctly", float(rounded), 1e-5, "lower", command("solvers")),
+    ]
 
 
 def torch(endpoint: str) -> list[Figure]:

@@ -101,6 +101,7 @@ def table(exported: Sequence[Exported]) -> Table:
     tolerances = " or ".join(sorted({f"{component.parity.tolerance:.0e}" for component in exported}))
     found = Table(
         box=box.SIMPLE_HEAD,
+        padding=(0, 0, 0, 1),
         caption=f"parity: largest relative difference from torch (at most {tolerances}); "
         "fp16: relative change by rounding the weights; rows: whether a row is the same to the bit in any batch",
     )
@@ -112,7 +113,7 @@ def table(exported: Sequence[Exported]) -> Table:
             component.role,
             f"{component.parameters / 1e6:.2f} M",
             f"{component.bytes / 1e6:.1f} MB",
-            f"{component.seconds:.1f} s",
+            f"{component.seconds:.0f} s",
             f"{component.peak_mib:.0f} MiB",
             f"{report.worst.relative:.0e}",
             f"{report.rounding:.0e}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import copy
 import datetime
 import json
@@ -16,9 +17,8 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 
 from export.networks.reward import RewardModel
 from export.networks.segmenter import Segmenter
-from training import networks
+from training import denoiser, loop, networks, preview, reward, segmenter, text_encoders, tokenizer, vae
 from training.config import REWARD_HEADS, Config
-from training.tokenizer import save as save_tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -53,10 +53,8 @@ class Parts:
 def random_parts(config: Config) -> Parts:
     """Every network at the config's architecture, untrained."""
     torch.manual_seed(config.seed)
-    from training.tokenizer import load
-
     return Parts(
-        tokenizer=load(config),
+        tokenizer=tokenizer.load(config),
         text_encoder=networks.text_encoder_l(config),
         text_encoder_2=networks.text_encoder_g(config),
         vae=networks.vae(config),
@@ -64,6 +62,28 @@ def random_parts(config: Config) -> Parts:
         reward=networks.reward(config),
         segmenter=networks.segmenter(config),
     )
+
+
+def trained_parts(config: Config) -> Parts:
+    """Every network as far as its stage has got; the two small judges may still be untrained."""
+    towers = text_encoders.load(config)
+    untrained = random_parts(config)
+    ready = {name: (config.paths.work / name / "checkpoint.pt").exists() for name in ("reward", "segmenter")}
+    return Parts(
+        tokenizer=untrained.tokenizer,
+        text_encoder=towers.text_l,
+        text_encoder_2=towers.text_g,
+        vae=vae.load(config),
+        unet=denoiser.load(config),
+        reward=reward.load(config) if ready["reward"] else untrained.reward,
+        segmenter=segmenter.load(config) if ready["segmenter"] else untrained.segmenter,
+    )
+
+
+def stage_steps(config: Config) -> dict[str, int]:
+    """How many steps each stage has done, from the checkpoints."""
+    paths = sorted(config.paths.work.glob("*/checkpoint.pt"))
+    return {path.parent.name: int(torch.load(path, weights_only=True)["step"]) for path in paths}
 
 
 def manifest(config: Config, preview: dict[str, object], stages: dict[str, int], trained_on: str) -> dict[str, object]:
@@ -93,8 +113,8 @@ def write(out: Path, config: Config, parts: Parts, extra: dict[str, object]) -> 
     for name in ("text_encoder", "text_encoder_2", "vae", "unet", "reward", "segmenter"):
         # A copy: halving in place would halve the weights that training goes on with.
         copy.deepcopy(getattr(parts, name)).half().save_pretrained(staging / name)
-    save_tokenizer(parts.tokenizer, staging / "tokenizer")
-    save_tokenizer(parts.tokenizer, staging / "tokenizer_2")
+    tokenizer.save(parts.tokenizer, staging / "tokenizer")
+    tokenizer.save(parts.tokenizer, staging / "tokenizer_2")
     networks.scheduler(config).save_pretrained(staging / "scheduler")
     (staging / "model_index.json").write_text(json.dumps(MODEL_INDEX, indent=2) + "\n")
     (staging / "backdrop.json").write_text(json.dumps(extra, indent=2) + "\n")
@@ -106,3 +126,19 @@ def write(out: Path, config: Config, parts: Parts, extra: dict[str, object]) -> 
     shutil.rmtree(previous, ignore_errors=True)
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     log.info("%s: %.1f MB", out, size / 1e6)
+
+
+def main() -> None:
+    """Assembles the weights folder from the stages' checkpoints."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=None)
+    arguments = parser.parse_args()
+    loop.start_logging()
+    config = Config()
+    about = f"{config.data.train_count} procedurally rendered pictures (python -m training.all); no photographs"
+    extra = manifest(config, preview.run(config), stage_steps(config), about)
+    write(arguments.out or config.paths.weights, config, trained_parts(config), extra)
+
+
+if __name__ == "__main__":
+    main()

@@ -82,7 +82,7 @@ def train(config: Config) -> SceneClassifier:
 
     run.loop(config.small.classifier_steps, body)
     model.eval()
-    correct = accuracy(config, model)
+    correct = accuracy(model, shards.load(config, "held"))
     folder = config.paths.classifier
     folder.mkdir(parents=True, exist_ok=True)
     save_file({name: value.half().contiguous() for name, value in model.state_dict().items()}, folder / "model.safetensors")
@@ -93,9 +93,8 @@ def train(config: Config) -> SceneClassifier:
 
 
 @torch.no_grad()
-def accuracy(config: Config, model: SceneClassifier) -> float:
-    """Share of held-out rendered pictures whose scene is recognised."""
-    held = shards.load(config, "held")
+def accuracy(model: SceneClassifier, held: shards.PictureSet) -> float:
+    """Share of rendered pictures whose scene is recognised."""
     right = 0
     for start in range(0, len(held), 64):
         pick = np.arange(start, min(start + 64, len(held)))

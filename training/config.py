@@ -70,14 +70,17 @@ class Vae:
     """A block has one resnet more than this."""
     groups: int = 8
     latent_channels: int = 4
-    crop: int = 128
-    batch: int = 16
-    steps: int = 1400
+    crop: int = 64
+    batch: int = 12
+    steps: int = 1500
     decoder_steps: int = 2000
     """Further steps of the decoder alone, after the latents have been fixed for the denoiser."""
-    learning_rate: float = 1.5e-3
-    kl_weight: float = 1e-4
+    learning_rate: float = 1.2e-3
+    kl_weight: float = 5e-3
     edge_weight: float = 1.0
+    guide_weight: float = 0.15
+    """How strongly the first three latent channels are held to the blocks' colours, after `guide_steps`."""
+    guide_steps: int = 300
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,11 @@ class Denoiser:
     steps: int = 6000
     """Steps in all; the rest run at 32x32 and the two other buckets."""
     batch: int = 32
-    learning_rate: float = 6e-4
+    large_batch: int = 16
+    """The batch at the full size."""
+    text_to_image: float = 0.10
+    """Share of samples that are made wholly, without a product."""
+    learning_rate: float = 8e-4
     warmup: int = 100
     ema: float = 0.998
     prompt_drop: float = 0.12
@@ -116,11 +123,11 @@ class Small:
     """The small convolutional networks: reward, segmenter and scene classifier."""
 
     reward_channels: tuple[int, ...] = (16, 32, 64, 96)
-    reward_steps: int = 1500
+    reward_steps: int = 900
     segmenter_channels: tuple[int, ...] = (12, 24, 48, 64)
-    segmenter_steps: int = 1500
+    segmenter_steps: int = 900
     classifier_channels: tuple[int, ...] = (16, 32, 64, 96)
-    classifier_steps: int = 900
+    classifier_steps: int = 600
     batch: int = 32
     learning_rate: float = 2e-3
 

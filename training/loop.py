@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from diffusers.models.attention_processor import Attention, AttnProcessor
 
 from training.config import Config
 
@@ -43,6 +44,13 @@ def learning_rate(step: int, steps: int, peak: float, warmup: int = 100) -> floa
 def half_precision(enabled: bool = True) -> torch.autocast:
     """bfloat16 for the matrix work; CPUs that have AVX512-BF16 or AMX run it about twice as fast."""
     return torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled)
+
+
+def plain_attention(network: torch.nn.Module) -> None:
+    """Attention as plain matrix products: the fused kernel's backward pass is slow on CPUs."""
+    for module in network.modules():
+        if isinstance(module, Attention):
+            module.set_processor(AttnProcessor())
 
 
 class Average:
@@ -100,8 +108,8 @@ class Run:
         torch.save({**state, "step": self.step}, self.path.with_suffix(".tmp"))
         self.path.with_suffix(".tmp").rename(self.path)
 
-    def loop(self, steps: int, body: Callable[[int], dict[str, float]], every: int = 50, seconds: float = 60) -> None:
-        """Calls `body(step)` up to `steps`, logging its averaged losses, and checkpoints every so many seconds."""
+    def loop(self, steps: int, body: Callable[[int], dict[str, float]], every: int = 50, writes: bool = True) -> None:
+        """Calls `body(step)` up to `steps`, logging its averaged losses, and checkpoints once a minute if it `writes`."""
         saved = since = time.monotonic()
         sums: dict[str, float] = {}
         done = 0
@@ -111,14 +119,15 @@ class Run:
             self.step += 1
             done += 1
             now = time.monotonic()
-            if self.step % every == 0 or self.step == steps:
+            if writes and (self.step % every == 0 or self.step == steps):
                 text = " ".join(f"{name} {value / done:.4f}" for name, value in sums.items())
                 log.info("%s %d/%d %s (%.2f steps/s)", self.name, self.step, steps, text, done / (now - since))
                 sums, done, since = {}, 0, now
-            if now - saved > seconds:
+            if writes and now - saved > 60:
                 self.save()
                 saved = now
-        self.save()
+        if writes:
+            self.save()
 
 
 def generator(config: Config, stage: str, step: int) -> np.random.Generator:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -35,21 +36,22 @@ def differs(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 def partner(rows: list[dict[str, Any]], row: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
-    """A picture whose caption does not fit: half of the time of the same scene, so that details count as well."""
+    """A picture whose caption does not fit: now and then of the same scene, so that details count as well."""
     same_scene = rng.random() < 0.25
-    while True:
+    other = row
+    # Few pictures may hold no such partner: settle for a looser one instead of looking for ever.
+    for attempt in range(60):
         other = rows[int(rng.integers(len(rows)))]
-        if differs(row, other) and (not same_scene or other["scene"] == row["scene"]):
-            return other
+        if differs(row, other) and (attempt > 30 or not same_scene or other["scene"] == row["scene"]):
+            break
+    return other
 
 
 class Batches:
     """Pictures with the three targets of each."""
 
-    def __init__(self, config: Config, kind: str) -> None:
-        self.config = config
-        self.pictures = shards.load(config, kind)
-        self.towers, self.tokenizer = text_encoders.load(config), tokenizer.load(config)
+    def __init__(self, pictures: shards.PictureSet, embed: Callable[[list[str]], Tensor]) -> None:
+        self.pictures, self.embed = pictures, embed
 
     def make(self, rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Images, masks, text embeddings and targets [B, 3]."""
@@ -71,8 +73,13 @@ class Batches:
             texts.append(background_prompt(spec, rng) if rng.random() < 0.6 else full_caption(spec, rng))
         if rng.random() < 0.5:
             image, mask = image.flip(-1), mask.flip(-1)
-        _, embeds = text_encoders.encode(self.towers, text_encoders.tokens(self.tokenizer, texts, 40))
-        return image, mask, embeds, target
+        return image, mask, self.embed(texts), target
+
+
+def embedder(config: Config) -> Callable[[list[str]], Tensor]:
+    """The projected embedding of texts, by the trained encoders. Sentences here are short: 40 tokens do."""
+    towers, tok = text_encoders.load(config), tokenizer.load(config)
+    return lambda texts: text_encoders.encode(towers, text_encoders.tokens(tok, texts, 40))[1]
 
 
 def train(config: Config) -> RewardModel:
@@ -84,11 +91,11 @@ def train(config: Config) -> RewardModel:
     average = loop.Average(model, 0.995)
     run = loop.Run(config, STAGE, model=model, optimiser=optimiser, average=average)
     run.resume()
-    batches = Batches(config, "scene")
+    batches, held = Batches(shards.load(config, "scene"), embedder(config)), shards.load(config, "held")
     model.train()
 
     def body(step: int) -> dict[str, float]:
-        image, mask, embeds, target = batches.make(loop.generator(config, STAGE, step), config.small.batch)
+        image, mask, embeds, target = batches.make(loop.generator(config, STAGE, step), config.small.batch // 2)
         with loop.half_precision():
             scores = model(image.contiguous(memory_format=torch.channels_last), mask, embeds)
         losses = F.binary_cross_entropy(scores.float().clamp(1e-4, 1 - 1e-4), target, reduction="none").mean(0)
@@ -103,16 +110,17 @@ def train(config: Config) -> RewardModel:
     run.loop(steps, body)
     model.load_state_dict(average.weights)
     model.eval()
-    scores = held_out(config, model)
+    scores = held_out(model, Batches(held, batches.embed))
     (run.folder / "scores.json").write_text(json.dumps(scores, indent=2) + "\n")
     log.info("held-out pairs ranked rightly: %s", scores)
     return model
 
 
 @torch.no_grad()
-def held_out(config: Config, model: RewardModel, rounds: int = 10) -> dict[str, float]:
-    """Share of (good, bad) pairs of held-out pictures that each head ranks rightly."""
-    batches, rng = Batches(config, "held"), np.random.default_rng((config.seed, 99))
+def held_out(model: RewardModel, batches: Batches, rounds: int | None = None) -> dict[str, float]:
+    """Share of (good, bad) pairs of pictures that each head ranks rightly."""
+    rng = np.random.default_rng(99)
+    rounds = min(10, len(batches.pictures) // 32 + 1) if rounds is None else rounds
     parts = [batches.make(rng, 32) for _ in range(rounds)]
     made = torch.cat([model(image, mask, embeds) for image, mask, embeds, _ in parts])
     real = torch.cat([target for *_, target in parts])

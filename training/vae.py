@@ -33,6 +33,18 @@ def edge_loss(made: Tensor, real: Tensor, scales: int = 3) -> Tensor:
     return total / scales
 
 
+OPPONENT = ((0.667, 0.667, 0.667), (1.7, 0.0, -1.7), (-1.5, 3.0, -1.5))
+"""Brightness, red against blue, green against both: nearly independent in these pictures, each of about unit spread."""
+
+
+def colour_guide(image: Tensor) -> Tensor:
+    """What the first three latent channels are drawn to: the colour of every 8x8 block, [B, 3, H/8, W/8].
+
+    It makes latents that look like a small picture, which is what a small denoiser learns fastest.
+    """
+    return torch.einsum("oc,bchw->bohw", image.new_tensor(OPPONENT), F.avg_pool2d(image, 8))
+
+
 def batch(config: Config, pictures: shards.PictureSet, step: int) -> tuple[Tensor, Tensor]:
     """Pictures and masks of one step.
 
@@ -40,7 +52,9 @@ def batch(config: Config, pictures: shards.PictureSet, step: int) -> tuple[Tenso
     meets both kinds of input it will be given.
     """
     rng = loop.generator(config, "vae", step)
-    size, count = config.vae.crop, config.vae.batch
+    # Mostly small crops, many to a batch; every third step fewer and wider ones, because normalisation sees the extent.
+    wide = step % 3 == 0
+    size, count = (2 * config.vae.crop, config.vae.batch // 3) if wide else (config.vae.crop, config.vae.batch)
     image, mask, _ = draw(pictures, rng, count)
     if rng.random() < 0.25:
         image, mask = F.avg_pool2d(image, 2), F.avg_pool2d(mask, 2)
@@ -63,6 +77,7 @@ def train(config: Config) -> AsymmetricAutoencoderKL:
     """Trains encoder and decoder together."""
     torch.manual_seed(config.seed)
     vae = networks.vae(config).to(memory_format=torch.channels_last)
+    loop.plain_attention(vae)
     optimiser = torch.optim.AdamW(vae.parameters(), lr=config.vae.learning_rate, weight_decay=1e-3)
     average = loop.Average(vae, 0.995)
     run = loop.Run(config, "vae", vae=vae, optimiser=optimiser, average=average)
@@ -77,12 +92,14 @@ def train(config: Config) -> AsymmetricAutoencoderKL:
             made = vae.decode(posterior.sample(), image=image, mask=mask).sample
         loss = reconstruction(config, made.float(), image)
         kl = posterior.kl().mean() / posterior.mean[0].numel()
+        guide = ((posterior.mean[:, :3].float() - colour_guide(image)) ** 2).mean()
+        weight = max(1 - step / config.vae.guide_steps, config.vae.guide_weight)
         optimiser.zero_grad()
-        (loss + config.vae.kl_weight * kl).backward()  # type: ignore[no-untyped-call]
+        (loss + config.vae.kl_weight * kl + weight * guide).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
         optimiser.step()
         average.update(vae)
-        return {"loss": loss.item(), "l1": (made - image).abs().mean().item(), "kl": kl.item()}
+        return {"loss": loss.item(), "l1": (made - image).abs().mean().item(), "kl": kl.item(), "guide": guide.item()}
 
     run.loop(config.vae.steps, body)
     vae.load_state_dict(average.weights)
@@ -117,6 +134,7 @@ def load(config: Config) -> AsymmetricAutoencoderKL:
 def train_decoder(config: Config) -> None:
     """Goes on with the decoder alone, on slightly noisy latents: the denoiser's are never quite clean either."""
     vae = load(config).to(memory_format=torch.channels_last).requires_grad_(False)
+    loop.plain_attention(vae)
     decoder = vae.decoder.requires_grad_(True).train()
     rate = config.vae.learning_rate / 2
     optimiser = torch.optim.AdamW(decoder.parameters(), lr=rate, weight_decay=1e-3)

@@ -16,7 +16,7 @@ def _rounded(function: np.ufunc, value: Any) -> Any:
     numpy's own float32 log and exp differ in the last bit from processor to processor, and h is a small difference
     of logarithms: the same seed would give other bytes on another node.
     """
-    return function(np.float64(value)).astype(np.float32)
+    return function(np.asarray(value, np.float64)).astype(np.float32)
 
 
 class DpmSolverPlusPlus2M:

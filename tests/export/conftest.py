@@ -9,6 +9,11 @@ import pytest
 from tests.export import tiny
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Waits longer for what exports first."""
+    tiny.allow_time(items)
+
+
 @pytest.fixture(scope="session")
 def tiny_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A diffusers folder with every component; read only."""

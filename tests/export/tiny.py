@@ -14,6 +14,17 @@ TOKENS = 16
 VOCABULARY = 64
 
 
+EXPORT_TIMEOUT_S = 900
+"""For whichever test happens to export the pipeline: tracing takes 45 s on two idle cores, minutes on busy ones."""
+
+
+def allow_time(items: list[pytest.Item]) -> None:
+    """Gives every test that may have to export the tiny pipeline the time to do so."""
+    for item in items:
+        if "tiny_repository" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(EXPORT_TIMEOUT_S))
+
+
 def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
     """Makes a folder once a test run, also when several workers (pytest-xdist) ask for it."""
     base = factory.getbasetemp()

@@ -10,6 +10,11 @@ from tests.export import tiny
 from tests.local import small
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Waits longer for what exports first."""
+    tiny.allow_time(items)
+
+
 @pytest.fixture(scope="session")
 def double_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository of one model that doubles; loads in no time."""

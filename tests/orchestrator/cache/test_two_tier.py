@@ -249,7 +249,7 @@ async def test_a_killed_redis_is_left_alone_and_used_again(server, store):
             assert seconds < 0.050
         assert heard.count("breaker_opened") == 1
         server.start()
-        await until(lambda: "breaker_closed" in heard)
+        await warm(cache)
         await cache.get_or_compute(K, compute)
         await until(lambda: store.exists(f"backdrop:a:{K}"))
         assert (await cache.get_or_compute(K, compute)).source == "redis"

@@ -27,13 +27,13 @@ def test_nothing_differs_once_torch_rounds_correctly(name):
         differences = [
             (reference.worst_of(case, clean=True), str(case))
             for case in reference.cases()
-            if case.solver == name and case.steps in (2, 20)
+            if case.solver == name and case.steps in (2, 5)
         ]
     # DDPM of diffusers adds noise of deviation 1e-10 on its last step; ours adds none.
     assert max(differences)[0] <= 1e-9, max(differences)
 
 
-@pytest.mark.parametrize("case", reference.golden_cases(), ids=str)
+@pytest.mark.parametrize("case", list(reference.golden_cases()), ids=str)
 def test_the_golden_trajectories_are_reproduced(case):
     with np.load(reference.GOLDEN) as golden:
         expected = golden[str(case)]

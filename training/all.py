@@ -1,0 +1,43 @@
+"""Runs every stage in order, each in its own process: `python -m training.all`. Stages resume, so it may be stopped."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import subprocess
+import sys
+
+from training.loop import start_logging
+
+log = logging.getLogger(__name__)
+
+STAGES = (
+    ("training.shards",),
+    ("training.tokenizer",),
+    ("training.text_encoders",),
+    ("training.vae",),
+    ("training.latents", "--text", "--size", "128"),
+    ("training.latents", "--size", "256", "--count", "6144"),
+    ("training.denoiser",),
+    ("training.vae", "--decoder"),
+    ("training.segmenter",),
+    ("training.reward",),
+    ("training.classifier",),
+    ("training.assemble",),
+)
+
+
+def main() -> None:
+    """Runs the stages, from one on if asked."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--start", default=STAGES[0][0], help="the stage to start with")
+    arguments = parser.parse_args()
+    start_logging()
+    names = [stage[0] for stage in STAGES]
+    for stage in STAGES[names.index(arguments.start) :]:
+        log.info("%s", " ".join(stage))
+        subprocess.run([sys.executable, "-m", *stage], check=True)
+
+
+if __name__ == "__main__":
+    main()
