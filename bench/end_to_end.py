@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from backdrop import AsyncClient, Client
+from backdrop import Client
 from bench import exactness, leftovers, refusals
 from bench.figures import ROOT, Figure, load, record
 from local.cluster import Cluster, Options
@@ -62,11 +62,11 @@ def demo(endpoint: str) -> list[Figure]:
 def preservation(endpoint: str) -> list[Figure]:
     """Largest difference inside the opaque product, recomputed from the bytes over many sizes and placements."""
     worst, disagreements, cases = asyncio.run(exactness.worst_product_difference(endpoint))
-    spread = f"{cases} pictures"
+    spread, again = f"{cases} pictures", command("preservation")
     return [
-        Figure("largest difference inside the product, hard masks, PNG", worst, 0, "lower", command("preservation"), spread),
-        Figure("receipts that say otherwise", disagreements, 0, "lower", command("preservation"), spread),
-    ]  # fmt: skip
+        Figure("largest difference inside the product, hard masks, PNG", worst, 0, "lower", again, spread),
+        Figure("receipts that say otherwise", disagreements, 0, "lower", again, spread),
+    ]
 
 
 def determinism(endpoint: str) -> list[Figure]:
@@ -76,7 +76,7 @@ def determinism(endpoint: str) -> list[Figure]:
     return [Figure(name, changed, 0, "lower", command("determinism"), f"{compared} pictures compared")]
 
 
-def solvers(_: str) -> list[Figure]:
+def solvers(_endpoint: str) -> list[Figure]:
     """The worst solver against diffusers, over whole trajectories and every configuration offered."""
     stock, where, count = against_diffusers.worst_difference()
     with against_diffusers.correctly_rounded():
@@ -112,10 +112,14 @@ def bad_input(endpoint: str) -> list[Figure]:
     wrong, sent = asyncio.run(refusals.wrong_refusals(endpoint))
     for line in wrong:
         console.print(f"  wrong: {line}")
-    return [Figure("bad requests with a wrong status or field", len(wrong), 0, "lower", command("bad-input"), f"{sent} sent")]
+    return [
+        Figure(
+            "bad requests with a wrong status or field", len(wrong), 0, "lower", command("bad-input"), f"{sent} sent"
+        )
+    ]
 
 
-def sigkill(_: str) -> list[Figure]:
+def sigkill(_endpoint: str) -> list[Figure]:
     """Processes and shared-memory regions left half a minute after the launcher of a whole cluster was killed."""
     left, seconds = leftovers.after_sigkill(30.0)
     for line in left:
@@ -124,13 +128,13 @@ def sigkill(_: str) -> list[Figure]:
     return [Figure(name, len(left), 0, "lower", command("sigkill"), f"all gone after {seconds:.1f} s")]
 
 
-def directions(_: str) -> list[Figure]:
+def directions(_endpoint: str) -> list[Figure]:
     """Imports against the design's directions."""
     found = len(test_architecture.violations())
     return [Figure("imports against the design's directions", found, 0, "lower", command("directions"))]
 
 
-def suite(_: str) -> list[Figure]:
+def suite(_endpoint: str) -> list[Figure]:
     """Wall time of the whole suite."""
     begin = time.monotonic()
     subprocess.run([sys.executable, "-m", "pytest"], cwd=ROOT, check=True)
@@ -138,7 +142,7 @@ def suite(_: str) -> list[Figure]:
     return [Figure("the whole suite, minutes", minutes, 20, "lower", command("suite"))]
 
 
-def scenes(_: str) -> list[Figure]:
+def scenes(_endpoint: str) -> list[Figure]:
     """Copies what `training.evaluate` measured of the served weights; that is its command too."""
     evaluate = [sys.executable, "-m", "training.evaluate", "--weights", "training/weights/backdrop"]
     subprocess.run([*evaluate, "--figures", "docs/figures/models.json"], cwd=ROOT, check=True)
@@ -189,7 +193,8 @@ def _measure(name: str, endpoint: str) -> list[Figure]:
     figures = MARKS[name].measure(endpoint)
     record(AREA, *figures)
     for figure in figures:
-        console.print(f"  {figure.name}: {figure.value:g} {figure.spread} (mark {figure.mark:g}) {'ok' if figure.met else 'MISSED'}")
+        verdict = "ok" if figure.met else "MISSED"
+        console.print(f"  {figure.name}: {figure.value:g} {figure.spread} (mark {figure.mark:g}) {verdict}")
     return figures
 
 

@@ -18,7 +18,7 @@ PLACINGS: tuple[tuple[tuple[int, int] | None, Fit | Box | None], ...] = (
     (None, None),
     (None, Fit(padding=0.1)),
     ((320, 200), None),
-    ((200, 333), Fit(padding=0.3, horizontal="left", vertical="bottom")),  # type: ignore[arg-type]
+    ((200, 333), Fit(padding=0.3, horizontal="left", vertical="bottom")),
     ((800, 800), Box(x=100, y=37, width=333, height=500)),
 )
 

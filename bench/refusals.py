@@ -17,7 +17,8 @@ async def wrong_refusals(endpoint: str) -> tuple[list[str], int]:
     wrong = []
     options = [("grpc.max_send_message_length", -1)]
     async with grpc.aio.insecure_channel(endpoint, options=options) as channel:
-        raw = channel.unary_stream(_METHOD)  # bytes in, bytes out: what is malformed can be sent too
+        # Bytes in, bytes out: what is malformed can be sent too.
+        raw = channel.unary_stream(_METHOD, request_serializer=None, response_deserializer=None)
         for case in cases:
             wrong += await _refusal(raw, case.name, case.request.SerializeToString(), case)
         for name, data in MALFORMED.items():
@@ -25,7 +26,9 @@ async def wrong_refusals(endpoint: str) -> tuple[list[str], int]:
     return wrong, len(cases) + len(MALFORMED)
 
 
-async def _refusal(raw: grpc.aio.UnaryStreamMultiCallable[bytes, bytes], name: str, data: bytes, case: BadInput | None) -> list[str]:
+async def _refusal(
+    raw: grpc.aio.UnaryStreamMultiCallable[bytes, bytes], name: str, data: bytes, case: BadInput | None
+) -> list[str]:
     try:
         async for _ in raw(data, timeout=60):
             pass

@@ -71,9 +71,7 @@ async def serve(settings: Settings) -> None:
         observer=metrics,
     )
     admission = Admission(settings.max_running, settings.max_queued)
-    pipeline = Pipeline(
-        pool.infer, cache, tokenizers, admission, max_buffered_events=settings.max_buffered_events
-    )
+    pipeline = Pipeline(pool.infer, cache, tokenizers, admission, max_buffered_events=settings.max_buffered_events)
     metrics.watch("backdrop_running_requests", "Requests that run now", lambda: admission.running)
     metrics.watch("backdrop_queued_requests", "Requests that wait now", lambda: admission.waiting)
     metrics.watch("backdrop_ready_replicas", "Triton replicas that answer now", lambda: pool.ready_replicas)

@@ -15,9 +15,7 @@ FORMAT_VALUES = {OutputFormat[pb.OutputFormat.Name(v).removeprefix("OUTPUT_FORMA
 def response(event: Event, job: Job) -> pb.GenerateResponse:
     """The stream's message for one event of `job`."""
     if isinstance(event, Accepted):
-        accepted = pb.Accepted(
-            request_id=job.request_id, queue_position=event.queue_position, row_steps=job.row_steps
-        )
+        accepted = pb.Accepted(request_id=job.request_id, queue_position=event.queue_position, row_steps=job.row_steps)
         return pb.GenerateResponse(accepted=accepted)
     if isinstance(event, StageStarted):
         return pb.GenerateResponse(stage=pb.StageStarted(stage=pb.Stage.Name(event.stage)))

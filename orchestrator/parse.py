@@ -165,7 +165,9 @@ def check_mask(mask: Bytes, field: str, *, placed: bool) -> None:
         message = f"{field}: the mask marks no product; 255 means product, 0 scene."
         raise error(Reason.INVALID_MASK, message, field=field)
     if not placed and (mask == 255).all():
-        message = f"{field}: the mask covers the whole photo; there is no scene to make. Give an output_size or placement."
+        message = (
+            f"{field}: the mask covers the whole photo; there is no scene to make. Give an output_size or placement."
+        )
         raise error(Reason.INVALID_MASK, message, field=field)
 
 

@@ -18,7 +18,8 @@ def ellipse_mask(width: int, height: int, soft: bool = False) -> npt.NDArray[np.
     radius = np.hypot((x - width / 2 + 0.5) / (width / 3), (y - height / 2 + 0.5) / (height / 3))
     if not soft:
         return np.where(radius <= 1, 255, 0).astype(np.uint8)
-    return np.clip((1 - radius) * min(width, height) / 12 * 255 + 128, 0, 255).astype(np.uint8)
+    faded: npt.NDArray[np.uint8] = np.clip((1 - radius) * min(width, height) / 12 * 255 + 128, 0, 255).astype(np.uint8)
+    return faded
 
 
 def encoded(array: npt.NDArray[np.uint8], kind: str = "PNG") -> bytes:

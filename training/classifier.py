@@ -1,4 +1,4 @@
-"""A scene classifier trained on rendered pictures only: the yardstick for generated ones, never part of the pipeline."""
+"""A scene classifier trained on rendered pictures only: the yardstick for generated ones, not part of the pipeline."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from training import loop, shards
 from training.config import Config
@@ -31,18 +31,20 @@ class SceneClassifier(nn.Module):
         for a, b in zip((3, *channels[:-1]), channels, strict=True):
             layers += [nn.Conv2d(a, b, 3, stride=2, padding=1), nn.GroupNorm(8, b), nn.SiLU()]
         self.body = nn.Sequential(*layers)
-        self.head = nn.Sequential(nn.Linear(5 * channels[-1], 64), nn.SiLU(), nn.Dropout(0.1), nn.Linear(64, len(SCENES)))
+        self.head = nn.Sequential(
+            nn.Linear(5 * channels[-1], 64), nn.SiLU(), nn.Dropout(0.1), nn.Linear(64, len(SCENES))
+        )
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits [B, scenes] of pictures [B, 3, H, W] in [-1, 1]."""
-        x = self.body(F.avg_pool2d(image, 2))
+        x = self.body(functional.avg_pool2d(image, 2))
         # Sky and ground are told apart by where they are: pool in four bands, and over the whole.
-        bands = F.adaptive_avg_pool2d(x, (4, 1)).flatten(1)
+        bands = functional.adaptive_avg_pool2d(x, (4, 1)).flatten(1)
         return torch.as_tensor(self.head(torch.cat([bands, x.amax(dim=(2, 3))], dim=1)))
 
 
 def disturb(image: Tensor, rng: np.random.Generator) -> Tensor:
-    """Mirror, crop, blur, tone and noise: generated pictures are softer than rendered ones, and must not be marked down for it."""
+    """Mirror, crop, blur, tone and noise: generated pictures are softer than rendered ones."""
     if rng.random() < 0.5:
         image = image.flip(-1)
     side = int(rng.integers(200, 257))
@@ -50,8 +52,8 @@ def disturb(image: Tensor, rng: np.random.Generator) -> Tensor:
     image = image[..., top : top + side, left : left + side]
     small = int(rng.choice((64, 96, 128)))
     if rng.random() < 0.5:
-        image = F.interpolate(image, size=(small, small), mode="area")
-    image = F.interpolate(image, size=(256, 256), mode="bilinear")
+        image = functional.interpolate(image, size=(small, small), mode="area")
+    image = functional.interpolate(image, size=(256, 256), mode="bilinear")
     gain = torch.from_numpy(rng.uniform(0.8, 1.2, (len(image), 3, 1, 1)).astype(np.float32))
     return (image * gain + 0.04 * float(rng.random()) * torch.randn_like(image)).clamp(-1, 1)
 
@@ -73,8 +75,10 @@ def train(config: Config) -> SceneClassifier:
         image = disturb(pictures_to_tensor(pictures.at(pick)[0]), rng)
         with loop.half_precision():
             logits = model(image).float()
-        loss = F.cross_entropy(logits, target[pick])
-        optimiser.param_groups[0]["lr"] = loop.learning_rate(step, config.small.classifier_steps, config.small.learning_rate, 50)
+        loss = functional.cross_entropy(logits, target[pick])
+        optimiser.param_groups[0]["lr"] = loop.learning_rate(
+            step, config.small.classifier_steps, config.small.learning_rate, 50
+        )
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -85,8 +89,16 @@ def train(config: Config) -> SceneClassifier:
     correct = accuracy(model, shards.load(config, "held"))
     folder = config.paths.classifier
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: value.half().contiguous() for name, value in model.state_dict().items()}, folder / "model.safetensors")
-    record = {"scenes": SCENES, "channels": config.small.classifier_channels, "held_out_accuracy": correct, "steps": run.step, "seed": config.seed}
+    save_file(
+        {name: value.half().contiguous() for name, value in model.state_dict().items()}, folder / "model.safetensors"
+    )
+    record = {
+        "scenes": SCENES,
+        "channels": config.small.classifier_channels,
+        "held_out_accuracy": correct,
+        "steps": run.step,
+        "seed": config.seed,
+    }
     (folder / "config.json").write_text(json.dumps(record, indent=2) + "\n")
     log.info("held-out accuracy on rendered pictures: %.4f", correct)
     return model

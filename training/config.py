@@ -49,7 +49,7 @@ class Text:
     heads_g: int = 5
     layers_g: int = 3
     projection: int = 160
-    steps: int = 1200
+    steps: int = 2000
     batch: int = 64
     learning_rate: float = 1.5e-3
 

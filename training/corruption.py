@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 DEFECTS = ("seam", "grown", "cut", "broken", "smear", "ghost")
 DEGRADATIONS = ("blur", "noise", "flat", "cast", "blocks", "burnt")
 
 
 def _blur(x: Tensor, factor: int) -> Tensor:
-    return F.interpolate(F.avg_pool2d(x, factor), scale_factor=float(factor), mode="bilinear")
+    return functional.interpolate(functional.avg_pool2d(x, factor), scale_factor=float(factor), mode="bilinear")
 
 
 def _patch(rng: np.random.Generator, mask: Tensor, near_border: bool) -> Tensor:
@@ -20,7 +20,7 @@ def _patch(rng: np.random.Generator, mask: Tensor, near_border: bool) -> Tensor:
     height, width = mask.shape[-2:]
     rows, columns = torch.arange(height)[:, None], torch.arange(width)[None, :]
     if near_border:
-        border = ((mask[0, 0] > 0.2) & (F.max_pool2d(1 - mask, 5, 1, 2)[0, 0] > 0.5)).nonzero()
+        border = ((mask[0, 0] > 0.2) & (functional.max_pool2d(1 - mask, 5, 1, 2)[0, 0] > 0.5)).nonzero()
         cy, cx = border[int(rng.integers(len(border)))].tolist() if len(border) else (height // 2, width // 2)
     else:
         cy, cx = int(rng.integers(height)), int(rng.integers(width))
@@ -34,7 +34,7 @@ def add_defect(kind: str, image: Tensor, mask: Tensor, rng: np.random.Generator)
     if kind == "seam":
         # The made part does not meet the kept part: a step in tone along the border.
         shift = torch.from_numpy(rng.uniform(-0.5, 0.5, (1, 3, 1, 1)).astype(np.float32))
-        near = _blur(F.max_pool2d(product, 9, 1, 4), 4) * mask
+        near = _blur(functional.max_pool2d(product, 9, 1, 4), 4) * mask
         return (image + (shift + 0.15 * shift.sign()) * near).clamp(-1, 1)
     if kind == "grown":
         # The product is continued into the background: its border colours are dragged outwards.
@@ -48,7 +48,7 @@ def add_defect(kind: str, image: Tensor, mask: Tensor, rng: np.random.Generator)
         return image * (1 - spot * product) + other * spot * product
     if kind == "broken":
         # The anti-aliased outline is lost: hard, stepped edges with a halo.
-        rough = F.interpolate(F.avg_pool2d(product, 8), scale_factor=8.0, mode="nearest")
+        rough = functional.interpolate(functional.avg_pool2d(product, 8), scale_factor=8.0, mode="nearest")
         halo = ((rough > 0.3).float() - (product > 0.5).float()).abs()
         tone = torch.from_numpy(rng.uniform(-1, 1, (1, 3, 1, 1)).astype(np.float32))
         return image * (1 - halo) + (0.3 * image + 0.7 * tone) * halo
@@ -56,8 +56,8 @@ def add_defect(kind: str, image: Tensor, mask: Tensor, rng: np.random.Generator)
         spot = (_patch(rng, mask, bool(rng.random() < 0.5)) * 1.8).clamp(0, 1)
         return image * (1 - spot) + _blur(image, 16) * spot
     # A ghost: a faint second product in the background.
-    shift = int(rng.choice((-1, 1))) * int(image.shape[-1] * rng.uniform(0.2, 0.4))
-    moved, shape = torch.roll(image, shift, 3), torch.roll(product, shift, 3) * mask * float(rng.uniform(0.4, 0.9))
+    aside = int(rng.choice((-1, 1))) * int(image.shape[-1] * rng.uniform(0.2, 0.4))
+    moved, shape = torch.roll(image, aside, 3), torch.roll(product, aside, 3) * mask * float(rng.uniform(0.4, 0.9))
     return image * (1 - shape) + moved * shape
 
 
@@ -76,7 +76,7 @@ def degrade(kind: str, image: Tensor, strength: float, rng: np.random.Generator)
         return (image + torch.from_numpy(tone - tone.mean()) * (0.25 + 0.6 * strength)).clamp(-1, 1)
     if kind == "blocks":
         block = 16 if strength > 0.5 else 8
-        coarse = F.interpolate(F.avg_pool2d(image, block), scale_factor=float(block), mode="nearest")
+        coarse = functional.interpolate(functional.avg_pool2d(image, block), scale_factor=float(block), mode="nearest")
         return image + (coarse - image) * (0.35 + 0.5 * strength)
     gain = 1.5 + 1.5 * strength
     return ((image + (0.3 if rng.random() < 0.5 else -0.3)) * gain).clamp(-1, 1)

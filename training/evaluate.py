@@ -7,7 +7,6 @@ judge of scenes learnt from rendered pictures only.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 from dataclasses import asdict
 from pathlib import Path
@@ -54,7 +53,9 @@ def prompts_for(count: int) -> list[tuple[str, str]]:
     return pairs
 
 
-def generate(pipeline: Pipeline, held: PictureSet, pairs: list[tuple[str, str]], guidance: float | None, batch: int = 8) -> tuple[Tensor, Tensor, Tensor]:
+def generate(
+    pipeline: Pipeline, held: PictureSet, pairs: list[tuple[str, str]], guidance: float | None, batch: int = 8
+) -> tuple[Tensor, Tensor, Tensor]:
     """Puts held-out products into the prompts' scenes; returns made pictures, products' pictures and masks."""
     made, originals, masks = [], [], []
     for start in range(0, len(pairs), batch):
@@ -76,7 +77,9 @@ def psnr(made: Tensor, real: Tensor, weight: Tensor | None = None) -> float:
     return float(10 * torch.log10(4 / mean))
 
 
-def sheet(path: Path, made: Tensor, originals: Tensor, masks: Tensor, pairs: list[tuple[str, str]], across: int = 8) -> None:
+def sheet(
+    path: Path, made: Tensor, originals: Tensor, masks: Tensor, pairs: list[tuple[str, str]], across: int = 8
+) -> None:
     """A contact sheet: made pictures with the product as it was sent, prompts beneath."""
     pictures = made * masks + originals * (1 - masks)
     size, strip = pictures.shape[-1], 30
@@ -104,8 +107,20 @@ def autoencoder_figures(pipeline: Pipeline, held: PictureSet, count: int = 64) -
         whole.append(psnr(pipeline.vae.decode(latent, image=image, mask=torch.ones_like(mask)).sample, image))
         kept.append(psnr(pipeline.vae.decode(latent, image=image, mask=mask).sample, image, (mask < 0.02).float()))
     return [
-        Figure("VAE reconstruction, held-out pictures, PSNR dB", float(np.mean(whole)), 24.0, "higher", float(np.std(whole))),
-        Figure("VAE decoder on the kept product (before compositing), PSNR dB", float(np.mean(kept)), 30.0, "higher", float(np.std(kept))),
+        Figure(
+            "VAE reconstruction, held-out pictures, PSNR dB",
+            float(np.mean(whole)),
+            24.0,
+            "higher",
+            float(np.std(whole)),
+        ),
+        Figure(
+            "VAE decoder on the kept product (before compositing), PSNR dB",
+            float(np.mean(kept)),
+            30.0,
+            "higher",
+            float(np.std(kept)),
+        ),
     ]
 
 
@@ -120,20 +135,38 @@ def scene_figures(config: Config, made: Tensor, pairs: list[tuple[str, str]], he
         log.info("%-9s %d of %d", scene, sum(hits), len(hits))
     share = float(np.mean(right))
     return [
-        Figure("asked-for scene recognised, held-out prompts and products", share, 0.60, "higher", 1.96 * (share * (1 - share) / len(right)) ** 0.5),
-        Figure("scene classifier on held-out rendered pictures, accuracy", classifier.accuracy(judge, held), 0.95, "higher", 0.0),
+        Figure(
+            "asked-for scene recognised, held-out prompts and products",
+            share,
+            0.60,
+            "higher",
+            1.96 * (share * (1 - share) / len(right)) ** 0.5,
+        ),
+        Figure(
+            "scene classifier on held-out rendered pictures, accuracy",
+            classifier.accuracy(judge, held),
+            0.95,
+            "higher",
+            0.0,
+        ),
     ]
 
 
 def part_figures(pipeline: Pipeline, held: PictureSet, photos: PictureSet) -> list[Figure]:
     """The small networks on held-out pictures, and what a row costs in torch."""
     figures = [
-        Figure("segmenter on plain product photos, IoU", segmenter.overlap(pipeline.segmenter, photos), 0.90, "higher", 0.0),
-        Figure("segmenter on products in scenes, IoU", segmenter.overlap(pipeline.segmenter, held), 0.80, "higher", 0.0),
+        Figure(
+            "segmenter on plain product photos, IoU", segmenter.overlap(pipeline.segmenter, photos), 0.90, "higher", 0.0
+        ),
+        Figure(
+            "segmenter on products in scenes, IoU", segmenter.overlap(pipeline.segmenter, held), 0.80, "higher", 0.0
+        ),
     ]
     scores = held_out(pipeline.reward, Batches(held, lambda texts: pipeline.encode(texts)[1]))
     for name, note in (("defects", "damaged"), ("fidelity", "other caption"), ("aesthetics", "degraded; a proxy")):
-        figures.append(Figure(f"reward head {name}: good above {note}, share of pairs", scores[name], 0.80, "higher", 0.0))
+        figures.append(
+            Figure(f"reward head {name}: good above {note}, share of pairs", scores[name], 0.80, "higher", 0.0)
+        )
     for name, mark, times in row_time_ms(pipeline):
         figures.append(Figure(name, float(np.median(times)), mark, "lower", float(np.std(times))))
     return figures
@@ -164,7 +197,11 @@ def main() -> None:
     for figure in figures:
         log.info("%s", figure)
     if arguments.figures:
-        update(arguments.figures, figures, f"python -m training.evaluate --weights {arguments.weights} --count {arguments.count}")
+        update(
+            arguments.figures,
+            figures,
+            f"python -m training.evaluate --weights {arguments.weights} --count {arguments.count}",
+        )
 
 
 if __name__ == "__main__":

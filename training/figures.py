@@ -35,14 +35,16 @@ def machine() -> str:
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
-        names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        names = [
+            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
+        ]
         model = names[0] if names else model
     return f"{os.cpu_count()} CPU cores, {model}"
 
 
 def commit() -> str:
     """The commit that is checked out, or "unknown" outside a checkout."""
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)  # noqa: S607
     return done.stdout.strip() or "unknown"
 
 
@@ -64,7 +66,10 @@ def update(path: Path, figures: list[Figure], command: str) -> None:
 @torch.no_grad()
 def row_time_ms(pipeline: Pipeline, rounds: int = 12) -> list[tuple[str, float, list[float]]]:
     """(name, mark, times) of one denoiser row and one decode at 256x256, in eager torch on the threads in use."""
-    added = {"text_embeds": torch.zeros(1, pipeline.unet.config["projection_class_embeddings_input_dim"] - 6 * 32), "time_ids": torch.zeros(1, 6)}
+    added = {
+        "text_embeds": torch.zeros(1, pipeline.unet.config["projection_class_embeddings_input_dim"] - 6 * 32),
+        "time_ids": torch.zeros(1, 6),
+    }
     states = torch.zeros(1, 77, pipeline.unet.config["cross_attention_dim"])
     rows, latent = torch.randn(1, 9, 32, 32), torch.randn(1, 4, 32, 32)
     image, mask = torch.zeros(1, 3, 256, 256), torch.ones(1, 1, 256, 256)

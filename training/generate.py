@@ -58,7 +58,15 @@ class Pipeline:
         return torch.cat([out_l.hidden_states[-2], out_g.hidden_states[-2]], dim=-1), out_g.text_embeds
 
     @torch.no_grad()
-    def make(self, texts: list[str], image: Tensor, mask: Tensor, seed: int, guidance: float | None = None, steps: int | None = None) -> Tensor:
+    def make(
+        self,
+        texts: list[str],
+        image: Tensor,
+        mask: Tensor,
+        seed: int,
+        guidance: float | None = None,
+        steps: int | None = None,
+    ) -> Tensor:
         """Makes the backgrounds of `image` [B, 3, H, W] where `mask` [B, 1, H, W] is 1; returns pictures in [-1, 1].
 
         The product is not pasted over the result: what comes back is the decoder's own blend.

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from export.networks.reward import RewardModel
 from training import loop, networks, shards, text_encoders, tokenizer
@@ -32,7 +32,10 @@ STAGE = "reward"
 def differs(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether another picture's background prompt would be wrong for this one."""
     indoors = one["scene"] in ("studio", "space")
-    return bool(one["scene"] != other["scene"] or (one["accent"] if indoors else one["time"]) != (other["accent"] if indoors else other["time"]))
+    return bool(
+        one["scene"] != other["scene"]
+        or (one["accent"] if indoors else one["time"]) != (other["accent"] if indoors else other["time"])
+    )
 
 
 def partner(rows: list[dict[str, Any]], row: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
@@ -61,11 +64,15 @@ class Batches:
         for n in range(count):
             row = self.pictures.rows[int(indices[n])]
             if rng.random() < 0.5:
-                image[n : n + 1] = add_defect(DEFECTS[int(rng.integers(len(DEFECTS)))], image[n : n + 1], mask[n : n + 1], rng)
+                image[n : n + 1] = add_defect(
+                    DEFECTS[int(rng.integers(len(DEFECTS)))], image[n : n + 1], mask[n : n + 1], rng
+                )
                 target[n, 0] = 0
             if rng.random() < 0.5:
                 strength = float(rng.random())
-                image[n : n + 1] = degrade(DEGRADATIONS[int(rng.integers(len(DEGRADATIONS)))], image[n : n + 1], strength, rng)
+                image[n : n + 1] = degrade(
+                    DEGRADATIONS[int(rng.integers(len(DEGRADATIONS)))], image[n : n + 1], strength, rng
+                )
                 target[n, 2] = 0.55 - 0.55 * strength
             if rng.random() < 0.5:
                 row, target[n, 1] = partner(self.pictures.rows, row, rng), 0
@@ -98,7 +105,7 @@ def train(config: Config) -> RewardModel:
         image, mask, embeds, target = batches.make(loop.generator(config, STAGE, step), config.small.batch // 2)
         with loop.half_precision():
             scores = model(image.contiguous(memory_format=torch.channels_last), mask, embeds)
-        losses = F.binary_cross_entropy(scores.float().clamp(1e-4, 1 - 1e-4), target, reduction="none").mean(0)
+        losses = functional.binary_cross_entropy(scores.float().clamp(1e-4, 1 - 1e-4), target, reduction="none").mean(0)
         optimiser.param_groups[0]["lr"] = loop.learning_rate(step, steps, rate, 50)
         optimiser.zero_grad()
         losses.sum().backward()  # type: ignore[no-untyped-call]

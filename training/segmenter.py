@@ -9,7 +9,7 @@ import logging
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from export.networks.segmenter import Segmenter
 from training import loop, networks, shards
@@ -24,9 +24,9 @@ STAGE = "segmenter"
 def alpha_loss(made: Tensor, real: Tensor) -> Tensor:
     """Cross-entropy, plus soft overlap (Milletari et al. 2016), plus twice the error on the border."""
     made = made.clamp(1e-4, 1 - 1e-4)
-    entropy = F.binary_cross_entropy(made, real)
+    entropy = functional.binary_cross_entropy(made, real)
     overlap = 1 - (2 * (made * real).sum((1, 2, 3)) + 1) / (made.sum((1, 2, 3)) + real.sum((1, 2, 3)) + 1)
-    border = (F.max_pool2d(real, 5, 1, 2) + F.max_pool2d(-real, 5, 1, 2)).clamp(0, 1)
+    border = (functional.max_pool2d(real, 5, 1, 2) + functional.max_pool2d(-real, 5, 1, 2)).clamp(0, 1)
     edge = ((made - real).abs() * border).sum() / border.sum().clamp(min=1)
     return entropy + overlap.mean() + 2 * edge
 
@@ -39,8 +39,8 @@ def disturb(image: Tensor, alpha: Tensor, rng: np.random.Generator) -> tuple[Ten
         # Products come in every size: zoom in on a window that still holds most of the product.
         side = int(rng.integers(5, 8)) * 32
         top, left = 256 - side, int(rng.integers(0, 257 - side))
-        image = F.interpolate(image[..., top:, left : left + side], size=(256, 256), mode="bilinear")
-        alpha = F.interpolate(alpha[..., top:, left : left + side], size=(256, 256), mode="bilinear")
+        image = functional.interpolate(image[..., top:, left : left + side], size=(256, 256), mode="bilinear")
+        alpha = functional.interpolate(alpha[..., top:, left : left + side], size=(256, 256), mode="bilinear")
     gain = torch.from_numpy(rng.uniform(0.85, 1.15, (len(image), 3, 1, 1)).astype(np.float32))
     shift = torch.from_numpy(rng.uniform(-0.1, 0.1, (len(image), 3, 1, 1)).astype(np.float32))
     noise = 0.03 * float(rng.random()) * torch.randn_like(image)

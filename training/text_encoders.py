@@ -7,19 +7,31 @@ make the hidden states that the denoiser reads easy to use after a few minutes o
 from __future__ import annotations
 
 import argparse
+import itertools
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional
 from transformers import CLIPTokenizer
 
 from training import loop, networks, shards, tokenizer
 from training.config import Config
 from training.data import pictures_to_tensor
 from training.words import WORDS
-from training.world.captions import background_prompt, full_caption
+from training.world.captions import (
+    ACCENT_WORDS,
+    ALIASES,
+    DETAIL_WORDS,
+    PLACES,
+    PRODUCT_WORDS,
+    TIME_WORDS,
+    alias_prompt,
+    background_prompt,
+    full_caption,
+)
 from training.world.labels import ACCENTS, COLOURS, DETAILS, PRODUCTS, SCENES, TIMES, Spec
 
 LABELS: dict[str, tuple[str, ...]] = {
@@ -48,7 +60,7 @@ class Heads(nn.Module):
         self.heads = nn.ModuleList(nn.Linear(width, len(names)) for names in LABELS.values())
 
     def forward(self, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        losses = [F.cross_entropy(head(x), labels[:, n]) for n, head in enumerate(self.heads)]
+        losses = [functional.cross_entropy(head(x), labels[:, n]) for n, head in enumerate(self.heads)]
         return torch.stack(losses).mean()
 
 
@@ -62,22 +74,31 @@ class Towers(nn.Module):
         self.text_g = networks.text_encoder_g(config)
         widths = (3, 24, 48, 96, 128)
         layers: list[nn.Module] = []
-        for a, b in zip(widths[:-1], widths[1:], strict=True):
+        for a, b in itertools.pairwise(widths):
             layers += [nn.Conv2d(a, b, 4, stride=2, padding=1), nn.GroupNorm(8, b), nn.SiLU()]
         self.image = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten())
         self.image_l = nn.Linear(4 * widths[-1], text.hidden_l)
         self.image_g = nn.Linear(4 * widths[-1], text.projection)
         self.heads = nn.ModuleDict(
-            {"image": Heads(4 * widths[-1]), "l": Heads(text.hidden_l), "g": Heads(text.projection), "penultimate": Heads(text.cross_attention_dim)}
+            {
+                "image": Heads(4 * widths[-1]),
+                "l": Heads(text.hidden_l),
+                "g": Heads(text.projection),
+                "penultimate": Heads(text.cross_attention_dim),
+            }
         )
         self.scale = nn.Parameter(torch.tensor(2.6))
 
-    def forward(self, ids: torch.Tensor, pixels: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(
+        self, ids: torch.Tensor, pixels: torch.Tensor, labels: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns the contrastive loss and the naming loss."""
         out_l = self.text_l(ids, output_hidden_states=True)
         out_g = self.text_g(ids, output_hidden_states=True)
         image = self.image(pixels)
-        contrast = self._contrast(out_l.pooler_output, self.image_l(image)) + self._contrast(out_g.text_embeds, self.image_g(image))
+        contrast = self._contrast(out_l.pooler_output, self.image_l(image)) + self._contrast(
+            out_g.text_embeds, self.image_g(image)
+        )
         end = (ids == self.text_l.config.eos_token_id).int().argmax(dim=1)
         row = torch.arange(len(ids))
         penultimate = torch.cat([out_l.hidden_states[-2][row, end], out_g.hidden_states[-2][row, end]], dim=1)
@@ -90,14 +111,17 @@ class Towers(nn.Module):
         return contrast, naming
 
     def _contrast(self, text: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
-        logits = self.scale.exp() * F.normalize(text.float(), dim=1) @ F.normalize(image.float(), dim=1).T
+        logits = (
+            self.scale.exp() * functional.normalize(text.float(), dim=1) @ functional.normalize(image.float(), dim=1).T
+        )
         target = torch.arange(len(text))
-        return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+        return (functional.cross_entropy(logits, target) + functional.cross_entropy(logits.T, target)) / 2
 
 
 def caption_for(spec: Spec, rng: np.random.Generator, strangers: list[str]) -> str:
     """A fresh caption, now and then with words that mean nothing here: unknown words must not throw the picture off."""
-    text = background_prompt(spec, rng) if rng.random() < 0.5 else full_caption(spec, rng)
+    kind = (background_prompt, full_caption, alias_prompt)[int(rng.choice(3, p=(0.4, 0.35, 0.25)))]
+    text = kind(spec, rng)
     if rng.random() < 0.3:
         words = text.split(" ")
         for _ in range(int(rng.integers(1, 4))):
@@ -108,14 +132,9 @@ def caption_for(spec: Spec, rng: np.random.Generator, strangers: list[str]) -> s
 
 def stranger_words() -> list[str]:
     """Words of the broad list that no caption uses."""
-    from training.world import captions
-
-    used = " ".join(
-        [*(w for ws in captions.PLACES.values() for w in ws), *(w for ws in captions.TIME_WORDS.values() for w in ws)]
-        + [*(w for ws in captions.DETAIL_WORDS.values() for w in ws), *(w for ws in captions.PRODUCT_WORDS.values() for w in ws)]
-        + [*COLOURS, *(w for ws in captions.ACCENT_WORDS.values() for w in ws)]
-    )
-    known = set(used.replace(",", " ").split())
+    tables = (PLACES, ALIASES, TIME_WORDS, ACCENT_WORDS, DETAIL_WORDS, PRODUCT_WORDS)
+    phrases = [phrase for table in tables for options in table.values() for phrase in options]
+    known = {word for phrase in [*phrases, *COLOURS] for word in phrase.replace(",", " ").split()}
     return [word for word in WORDS if word not in known]
 
 
@@ -129,13 +148,16 @@ def spec_of(row: dict[str, Any]) -> Spec:
     return Spec(**{key: row[key] for key in Spec.__dataclass_fields__})
 
 
-def small_pictures(data: shards.PictureSet) -> np.ndarray:
+def small_pictures(data: shards.PictureSet) -> NDArray[np.uint8]:
     """All pictures, shrunk for the image tower: uint8 [N, 64, 64, 3]."""
     parts = []
     for shard in data.images:
         # Two samples of every 4x4 block are enough here, and much faster than a mean.
         step = shard.shape[1] // IMAGE_SIZE
-        one, two = shard[:, step // 4 :: step, step // 4 :: step], shard[:, 3 * step // 4 :: step, 3 * step // 4 :: step]
+        one, two = (
+            shard[:, step // 4 :: step, step // 4 :: step],
+            shard[:, 3 * step // 4 :: step, 3 * step // 4 :: step],
+        )
         parts.append(one // 2 + two // 2)
     return np.concatenate(parts)
 
@@ -151,7 +173,9 @@ def train(config: Config) -> Towers:
     for encoder in (model.text_l, model.text_g):
         # On a CPU the fused attention's backward pass takes twice as long as plain matrix products.
         encoder.set_attn_implementation("eager")
-    optimiser = torch.optim.AdamW(model.parameters(), lr=config.text.learning_rate, weight_decay=0.01, betas=(0.9, 0.98))
+    optimiser = torch.optim.AdamW(
+        model.parameters(), lr=config.text.learning_rate, weight_decay=0.01, betas=(0.9, 0.98)
+    )
     run = loop.Run(config, STAGE, model=model, optimiser=optimiser)
     run.resume()
     model.train()
@@ -162,7 +186,10 @@ def train(config: Config) -> Towers:
         pick = rng.integers(len(specs), size=config.text.batch // (3 if long else 1))
         texts = [caption_for(specs[i], rng, strangers) for i in pick]
         if long:
-            texts = [f"{text}, {full_caption(specs[i], rng)}, {' '.join(rng.choice(strangers, 12))}" for i, text in zip(pick, texts, strict=True)]
+            texts = [
+                f"{text}, {full_caption(specs[i], rng)}, {' '.join(rng.choice(strangers, 12))}"
+                for i, text in zip(pick, texts, strict=True)
+            ]
         ids = tokens(tok, texts, config.text.max_length if long else 32)
         with loop.half_precision():
             contrast, naming = model(ids, pictures_to_tensor(pixels[pick]), labels[pick])

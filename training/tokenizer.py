@@ -56,7 +56,8 @@ def learn_merges(config: Config, lines: list[str]) -> list[tuple[str, str]]:
     )
     bpe.train_from_iterator(lines, trainer)
     merges = json.loads(bpe.to_str())["model"]["merges"]
-    pairs = [tuple(merge.split(" ")) if isinstance(merge, str) else tuple(merge) for merge in merges]
+    split = (merge.split(" ") if isinstance(merge, str) else merge for merge in merges)
+    pairs = [(str(left), str(right)) for left, right in split]
     if len(pairs) < room:
         log.warning("the corpus gave only %d merges of %d", len(pairs), room)
     return pairs[:room]

@@ -68,8 +68,9 @@ class Prepared:
     sample: Callable[[int, Size, torch.Generator], Inputs]
     """Plausible inputs for so many rows; the values differ from row to row."""
     max_batch_size: int = 8
-    max_queue_size: int = 64
-    """Requests that may wait; the next one is refused at once, which the orchestrator knows how to read."""
+    max_queue_size: int = 512
+    """Requests that may wait; the next one is refused at once. A safety net: what is admitted (running requests ×
+    variants) is bounded by the orchestrator, and no step of an admitted picture should ever meet this bound."""
     parameters: Mapping[str, str] = field(default_factory=dict)
     """Entries for the config's `parameters`, read by the serving backend."""
 

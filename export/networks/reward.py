@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
@@ -34,7 +36,7 @@ class RewardModel(ModelMixin, ConfigMixin):
         super().__init__()
         # The border of the mask is where defects live, so the mask is seen by every layer, not only pooled.
         widths = (4, *channels)
-        self.blocks = nn.ModuleList(_Block(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.blocks = nn.ModuleList(_Block(a, b) for a, b in itertools.pairwise(widths))
         self.defects = nn.Sequential(nn.Linear(3 * channels[-1], 64), nn.SiLU(), nn.Linear(64, 1))
         self.aesthetics = nn.Sequential(nn.Linear(2 * channels[-1], 64), nn.SiLU(), nn.Linear(64, 1))
         self.image_match = nn.Linear(2 * channels[-1], match_dim)

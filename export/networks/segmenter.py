@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
@@ -32,12 +34,14 @@ class Segmenter(ModelMixin, ConfigMixin):
     def __init__(self, channels: tuple[int, ...] = (12, 24, 48, 64)) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, channels[0], 3, stride=2, padding=1)
-        pairs = list(zip(channels[:-1], channels[1:], strict=True))
+        pairs = list(itertools.pairwise(channels))
         self.enter = _Double(channels[0], channels[0])
         self.down = nn.ModuleList(_Double(a, b) for a, b in pairs)
         self.bottom = _Double(channels[-1], channels[-1])
         self.up = nn.ModuleList(_Double(a + b, a) for a, b in reversed(pairs))
-        self.refine = nn.Sequential(nn.Conv2d(channels[0] + 3, 8, 3, padding=1), nn.SiLU(), nn.Conv2d(8, 1, 3, padding=1))
+        self.refine = nn.Sequential(
+            nn.Conv2d(channels[0] + 3, 8, 3, padding=1), nn.SiLU(), nn.Conv2d(8, 1, 3, padding=1)
+        )
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Returns the alpha [B, 1, H, W] in [0, 1] of `image` [B, 3, H, W] in [-1, 1]; H and W multiples of 32."""

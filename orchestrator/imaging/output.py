@@ -1,4 +1,4 @@
-"""Scenes out of the decoder to finished pictures: compositing, encoding, and the receipt of what came of the product."""
+"""Scenes out of the decoder to finished pictures: compositing, encoding, and the receipt of the product."""
 
 from __future__ import annotations
 
@@ -72,9 +72,7 @@ def receipt(data: bytes, canvas: Canvas, mask_source: MaskSource) -> Receipt:
     )
 
 
-def preview(
-    predicted_clean: Floats, scene_input: SceneInput, factors: Floats, bias: Floats, factor: int
-) -> bytes:
+def preview(predicted_clean: Floats, scene_input: SceneInput, factors: Floats, bias: Floats, factor: int) -> bytes:
     """A JPEG of a predicted clean latent [C, h, w], projected linearly to RGB, with the real product on top.
 
     Four pixels a latent: enough to judge a composition, and no call of the VAE. `factors` [C, 3] and `bias` [3] map

@@ -141,7 +141,8 @@ def _bad_geometry() -> Iterator[BadInput]:
         yield BadInput(f"padding_{padding}", valid_request(placement=fit), INVALID, "placement.fit.padding")
     for name in ("horizontal", "vertical"):
         for value in (99, -1):
-            placement = pb.Placement(fit=pb.Fit(**{name: value}))
+            unknown: dict[str, Any] = {name: value}
+            placement = pb.Placement(fit=pb.Fit(**unknown))
             yield BadInput(f"{name}_{value}", valid_request(placement=placement), INVALID, f"placement.fit.{name}")
     boxes = {
         "without_width": (0, 0, 0, 10),

@@ -1,0 +1,1 @@
+"""Tests of `export/`, on a tiny pipeline folder made here."""

@@ -1,0 +1,1 @@
+"""Tests of `local/`: real processes on free ports, stopped by their own pids."""

@@ -187,9 +187,7 @@ async def test_a_slow_reader_is_cut_off(tmp_path: Path) -> None:
         ({"mask": np.full((64, 64), 255, np.uint8), "output_size": Size(64, 64), "placement": Fit(0.0)}, "placement"),
     ],
 )
-async def test_a_picture_without_room_for_a_scene_is_refused(
-    bench: Bench, changes: dict[str, Any], field: str
-) -> None:
+async def test_a_picture_without_room_for_a_scene_is_refused(bench: Bench, changes: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidRequestError) as caught:
         await bench.events(job(**changes))
     assert (caught.value.reason, caught.value.field) == (Reason.INVALID_MASK, field)

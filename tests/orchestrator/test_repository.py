@@ -84,10 +84,10 @@ def test_what_triton_serves_is_compared(tmp_path: Path) -> None:
     write(tmp_path, document(tmp_path))
     model = load(tmp_path).pipelines["p"].models["denoiser"]
     check_served(model, model)
-    with pytest.raises(RepositoryError, match="denoiser.*sha256:other"):
+    with pytest.raises(RepositoryError, match=r"denoiser.*sha256:other"):
         check_served(model, dataclasses.replace(model, fingerprint="sha256:other"))
     narrow = dataclasses.replace(model, inputs=(TensorSpec("image", "FP16", (3, -1, -1)),))
-    with pytest.raises(RepositoryError, match="input image is .*FP16"):
+    with pytest.raises(RepositoryError, match=r"input image is .*FP16"):
         check_served(model, narrow)
     nameless = dataclasses.replace(model, outputs=())
     with pytest.raises(RepositoryError, match="output out is missing"):

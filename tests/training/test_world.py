@@ -16,8 +16,10 @@ from training.world.picture import plain_photo, render
 
 def test_the_same_seed_gives_the_same_picture() -> None:
     one, two, other = render(11), render(11), render(12)
-    assert one.image.tobytes() == two.image.tobytes() and one.product_mask.tobytes() == two.product_mask.tobytes()
-    assert one.caption == two.caption and one.background == two.background
+    assert one.image.tobytes() == two.image.tobytes()
+    assert one.product_mask.tobytes() == two.product_mask.tobytes()
+    assert one.caption == two.caption
+    assert one.background == two.background
     assert one.image.tobytes() != other.image.tobytes()
 
 
@@ -26,17 +28,22 @@ def test_training_and_held_out_seeds_never_meet() -> None:
     for job in jobs(Config()):
         seeds = range(job.first_seed, job.first_seed + job.count)
         (held if job.kind.startswith("held") else train).update(seeds)
-    assert train and held and not train & held
+    assert train
+    assert held
+    assert not train & held
     assert max(train) < HELD_OUT_SEED <= min(held)
-    assert PHOTO_SEED > Config().data.train_count
+    assert Config().data.train_count < PHOTO_SEED
 
 
 @pytest.mark.parametrize("scene", SCENES)
 def test_every_scene_paints_in_every_light(scene: str) -> None:
     for n, time in enumerate(TIMES):
-        spec = Spec(seed=n, scene=scene, time=time, accent="blue", detail=DETAILS[scene][n], product=PRODUCTS[n], colour="red")
+        spec = Spec(
+            seed=n, scene=scene, time=time, accent="blue", detail=DETAILS[scene][n], product=PRODUCTS[n], colour="red"
+        )
         picture = render(n, 128, spec)
-        assert picture.image.shape == (128, 128, 3) and picture.image.dtype == np.uint8
+        assert picture.image.shape == (128, 128, 3)
+        assert picture.image.dtype == np.uint8
         assert picture.image.std() > 5
 
 
@@ -45,7 +52,8 @@ def test_masks_are_soft_and_hold_a_product(product: str) -> None:
     spec = replace(draw_spec(3), product=product)
     for picture in (render(3, 256, spec), plain_photo(3, 256, spec)):
         mask = picture.product_mask
-        assert mask.min() == 0 and mask.max() == 255
+        assert mask.min() == 0
+        assert mask.max() == 255
         assert 0.01 < (mask > 127).mean() < 0.5
         assert ((mask > 0) & (mask < 255)).any(), "the border must be anti-aliased"
         assert (picture.product[..., 3] == mask).all()
@@ -57,9 +65,10 @@ def test_captions_name_the_scene_and_the_product() -> None:
     for seed in range(300):
         spec, rng = draw_spec(seed), np.random.default_rng(seed)
         full, background = full_caption(spec, rng), background_prompt(spec, rng)
-        key = {"forest": ("forest",), "mountain": ("mountain",)}.get(spec.scene, (spec.scene,))
-        assert any(word in full for word in key) and any(word in background for word in key), (full, background)
-        assert spec.colour in full and any(word in full for word in PRODUCT_WORDS[spec.product])
+        assert spec.scene in full, full
+        assert spec.scene in background, background
+        assert spec.colour in full
+        assert any(word in full for word in PRODUCT_WORDS[spec.product])
         assert not any(word in background for word in PRODUCT_WORDS[spec.product])
 
 

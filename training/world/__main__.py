@@ -1,4 +1,4 @@
-"""Writes pictures of the procedural world: `python -m training.world --out DIR --count N`, or one product as users send it."""
+"""Writes pictures of the procedural world (`python -m training.world --out DIR`), or one product as users send it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from PIL import Image
 
 from training.world.labels import COLOURS, PRODUCTS, Spec, draw_spec
 from training.world.picture import plain_photo, render
-from training.world.products import make_product
+from training.world.products import MAKERS, make_product
 from training.world.sky import Light
 
 log = logging.getLogger(__name__)
 
 
 def sample_product(path: Path, size: int, product: str, colour: str) -> None:
-    """Writes a cut-out (RGBA on transparent) at `path`, and beside it `photo.png`: the same kind on a plain background."""
-    spec = Spec(seed=1, scene="studio", time="day", accent="white", detail="plain", product=product, colour=colour)
+    """Writes a cut-out (RGBA) at `path`, and beside it `photo.png`: such a product on a plain background."""
+    spec = Spec(seed=22, scene="studio", time="day", accent="white", detail="plain", product=product, colour=colour)
     white = Light(side=-1.0, tint=np.ones((3, 1, 1), np.float32), shadow=0.3)
-    planes = make_product(spec, white, size, np.random.default_rng(spec.seed), share=0.62)
+    share = MAKERS[product][2][1]
+    planes = make_product(spec, white, size, np.random.default_rng(spec.seed), share=share)
     rows, columns = planes.shape[1:]
     canvas = np.zeros((size, size, 4), np.uint8)
     top, left = int(size * 0.90) - rows, (size - columns) // 2
@@ -31,7 +32,7 @@ def sample_product(path: Path, size: int, product: str, colour: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(canvas, "RGBA").save(path, optimize=True)
     photo = path.with_name("photo.png")
-    Image.fromarray(plain_photo(spec.seed, size, spec, share=0.62).image).save(photo, optimize=True)
+    Image.fromarray(plain_photo(spec.seed, size, spec, share=share).image).save(photo, optimize=True)
     log.info("%s and %s", path, photo)
 
 
@@ -62,8 +63,8 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--sample-product", type=Path)
-    parser.add_argument("--product", choices=PRODUCTS, default="bottle")
-    parser.add_argument("--colour", choices=list(COLOURS), default="teal")
+    parser.add_argument("--product", choices=PRODUCTS, default="perfume")
+    parser.add_argument("--colour", choices=list(COLOURS), default="pink")
     arguments = parser.parse_args()
     if arguments.sample_product:
         sample_product(arguments.sample_product, max(arguments.size, 64), arguments.product, arguments.colour)

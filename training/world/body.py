@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.world.canvas import Array, as_colour
+from training.world.canvas import Array
 from training.world.sky import Light
 
 
@@ -41,7 +41,7 @@ class Body:
         return np.asarray(d * min(rx, ry), np.float32)
 
     def turned(self, radius: Array, low: float, high: float, curve: float = 0.06) -> Array:
-        """Signed distance to a solid of revolution of half-width `radius` [rows, 1]; its foot bulges as seen from above."""
+        """Signed distance to a turned solid of half-width `radius` [rows, 1]; its foot bulges as seen from above."""
         across = np.sqrt(np.clip(1 - (self.x / np.maximum(radius, 1e-3)) ** 2, 0, 1))
         foot = low + curve * radius * (1 - across)
         return np.asarray(np.maximum(np.maximum(np.abs(self.x) - radius, foot - self.y), self.y - high), np.float32)
@@ -59,7 +59,14 @@ class Body:
         shine = gloss * np.exp(-(((self.x * self.light.side - 0.55 * self.y + 0.22) / 0.10) ** 2))
         return np.asarray(diffuse, np.float32), np.asarray(shine, np.float32)
 
-    def paint(self, distance: Array, paint: object, shade: tuple[Array, Array] | None = None, softness: float = 1.0, solid: bool = True) -> None:
+    def paint(
+        self,
+        distance: Array,
+        paint: object,
+        shade: tuple[Array, Array] | None = None,
+        softness: float = 1.0,
+        solid: bool = True,
+    ) -> None:
         """Paints a shape. `solid` shapes add to the outline; others stay inside what is there (labels, shine)."""
         cover = self.edge(distance, softness)
         if not solid:

@@ -57,7 +57,10 @@ def city(canvas: Canvas, spec: Spec) -> Light:
         water = canvas.mirror(level, 0.016) * 0.75 + colour(0.05, 0.12, 0.20) * sky.tint * 0.25
         canvas.over(water * (1 + 0.15 * (canvas.noise(5, 50) - 0.5)), canvas.edge(level - canvas.v))
         quay = level + 0.17
-        canvas.over(colour(0.50, 0.48, 0.46) * (0.3 + 0.7 * sky.tint) * (0.85 + 0.2 * canvas.clouds(6, 8, 2)), canvas.edge(quay - canvas.v))
+        canvas.over(
+            colour(0.50, 0.48, 0.46) * (0.3 + 0.7 * sky.tint) * (0.85 + 0.2 * canvas.clouds(6, 8, 2)),
+            canvas.edge(quay - canvas.v),
+        )
         canvas.over(colour(0.72, 0.70, 0.66) * (0.3 + 0.7 * sky.tint), canvas.box(-0.1, 1.1, quay, quay + 0.018))
     else:
         haze = np.clip((canvas.v - level + 0.2) / 0.3, 0, 1) * (canvas.v < level)
@@ -89,7 +92,9 @@ def _street(canvas: Canvas, spec: Spec, level: float, warm: Array, glass: Array,
     base = colour(0.30, 0.28, 0.32) * (TINT_FLOOR + (1 - TINT_FLOOR) * warm_tint(spec.time))
     fade = np.clip((distance - 1) / 5, 0, 1) * 0.4
     canvas.over(base * tone * (1 - fade) + as_colour(glass) * fade, wall)
-    pane, lit = _windows(canvas, distance * 5.2 + np.zeros_like(canvas.v), (level - canvas.v) * distance * 11, lit_share)
+    pane, lit = _windows(
+        canvas, distance * 5.2 + np.zeros_like(canvas.v), (level - canvas.v) * distance * 11, lit_share
+    )
     fine = wall * pane * np.clip(1.6 - distance / 3, 0, 1)
     canvas.over(glass, fine * ~lit * 0.6)
     canvas.over(warm, fine * lit * 0.9)
@@ -108,7 +113,12 @@ TINT_FLOOR = 0.25
 
 def warm_tint(time: str) -> Array:
     """The tint of facades; kept apart from the sky's, because streets are lit by lamps as well."""
-    return {"day": colour(1.25, 1.2, 1.15), "sunset": colour(1.2, 0.8, 0.65), "night": colour(0.35, 0.32, 0.5), "dawn": colour(1.05, 0.9, 0.95)}[time]
+    return {
+        "day": colour(1.25, 1.2, 1.15),
+        "sunset": colour(1.2, 0.8, 0.65),
+        "night": colour(0.35, 0.32, 0.5),
+        "dawn": colour(1.05, 0.9, 0.95),
+    }[time]
 
 
 def studio(canvas: Canvas, spec: Spec) -> Light:
@@ -145,7 +155,12 @@ def studio(canvas: Canvas, spec: Spec) -> Light:
 def kitchen(canvas: Canvas, spec: Spec) -> Light:
     """A wall with a window, shelves, tiles or plants out of focus, and a sharp counter."""
     rng = canvas.rng
-    tint = {"day": colour(1.0, 1.0, 0.98), "sunset": colour(1.05, 0.88, 0.72), "night": colour(0.62, 0.52, 0.46), "dawn": colour(1.0, 0.93, 0.92)}[spec.time]
+    tint = {
+        "day": colour(1.0, 1.0, 0.98),
+        "sunset": colour(1.05, 0.88, 0.72),
+        "night": colour(0.62, 0.52, 0.46),
+        "dawn": colour(1.0, 0.93, 0.92),
+    }[spec.time]
     wall = mix(COLOURS[spec.accent], (0.97, 0.95, 0.91), 0.55) * tint
     counter_v = float(rng.uniform(0.66, 0.74))
     side = 1.0 if rng.random() < 0.5 else -1.0
@@ -154,10 +169,15 @@ def kitchen(canvas: Canvas, spec: Spec) -> Light:
     canvas.image *= 0.80 + 0.30 * canvas.glow(0.5 + 0.4 * side, 0.25, 0.6)
     canvas.soften(4)
     wood = rng.random() < 0.6
-    body = (mix((0.62, 0.40, 0.22), (0.80, 0.60, 0.38), float(rng.random())) if wood else colour(0.90, 0.89, 0.87)) * (0.2 + 0.8 * tint)
+    body = (mix((0.62, 0.40, 0.22), (0.80, 0.60, 0.38), float(rng.random())) if wood else colour(0.90, 0.89, 0.87)) * (
+        0.2 + 0.8 * tint
+    )
     grain = canvas.noise(3, 44) if wood else smooth(np.abs(canvas.clouds(4, 6, 3) - 0.5), 0.0, 0.12)
     depth = np.clip((canvas.v - counter_v) / (1 - counter_v), 0, 1)
-    canvas.over(body * (0.84 + 0.18 * grain + 0.08 * depth) + 0.10 * canvas.glow(0.5 + 0.3 * side, counter_v + 0.05, 0.4, 0.12), canvas.edge(counter_v - canvas.v, 2.0))
+    canvas.over(
+        body * (0.84 + 0.18 * grain + 0.08 * depth) + 0.10 * canvas.glow(0.5 + 0.3 * side, counter_v + 0.05, 0.4, 0.12),
+        canvas.edge(counter_v - canvas.v, 2.0),
+    )
     canvas.image *= 1 - 0.25 * np.exp(-(((canvas.v - counter_v) / 0.02) ** 2))
     return Light(side, np.asarray(tint * 0.6 + 0.4, np.float32), 0.45, 0.10)
 
@@ -169,16 +189,28 @@ def _wall_things(canvas: Canvas, spec: Spec, wall: Array, tint: Array, counter_v
         rows, columns = canvas.v * 14, canvas.u * 9
         shifted = columns + 0.5 * (np.floor(rows) % 2)
         joint = np.minimum(np.abs(shifted - np.round(shifted)) * 1.5, np.abs(rows - np.round(rows)))
-        tone = rng.uniform(0.90, 1.08, (16, 16)).astype(np.float32)[np.floor(rows).astype(int) % 16, np.floor(shifted).astype(int) % 16]
+        tone = rng.uniform(0.90, 1.08, (16, 16)).astype(np.float32)[
+            np.floor(rows).astype(int) % 16, np.floor(shifted).astype(int) % 16
+        ]
         canvas.over(wall * tone, canvas.box(-1, 2, counter_v - 0.42, counter_v))
-        canvas.over(mix(wall, (1, 1, 1), 0.65), smooth(0.08 - joint, 0, 0.06) * canvas.box(-1, 2, counter_v - 0.42, counter_v))
+        canvas.over(
+            mix(wall, (1, 1, 1), 0.65), smooth(0.08 - joint, 0, 0.06) * canvas.box(-1, 2, counter_v - 0.42, counter_v)
+        )
     if spec.detail == "window" or (spec.detail == "plants" and rng.random() < 0.6):
         u, w, v0, v1 = 0.5 + side * 0.24, 0.20, 0.08, counter_v - 0.14
-        outside = {"day": ((0.55, 0.80, 0.98), (0.90, 0.97, 0.90)), "sunset": ((0.90, 0.55, 0.50), (1.0, 0.86, 0.55)), "night": ((0.05, 0.08, 0.22), (0.14, 0.18, 0.34)), "dawn": ((0.80, 0.76, 0.92), (1.0, 0.90, 0.82))}[spec.time]
+        outside = {
+            "day": ((0.55, 0.80, 0.98), (0.90, 0.97, 0.90)),
+            "sunset": ((0.90, 0.55, 0.50), (1.0, 0.86, 0.55)),
+            "night": ((0.05, 0.08, 0.22), (0.14, 0.18, 0.34)),
+            "dawn": ((0.80, 0.76, 0.92), (1.0, 0.90, 0.82)),
+        }[spec.time]
         t = np.clip((canvas.v - v0) / (v1 - v0), 0, 1)
         canvas.over(colour(0.97, 0.96, 0.94) * tint, canvas.box(u - w - 0.025, u + w + 0.025, v0 - 0.025, v1 + 0.035))
         canvas.over(as_colour(outside[0]) * (1 - t) + as_colour(outside[1]) * t, canvas.box(u - w, u + w, v0, v1))
-        for bar in (canvas.box(u - 0.008, u + 0.008, v0, v1), canvas.box(u - w, u + w, (v0 + v1) / 2 - 0.008, (v0 + v1) / 2 + 0.008)):
+        for bar in (
+            canvas.box(u - 0.008, u + 0.008, v0, v1),
+            canvas.box(u - w, u + w, (v0 + v1) / 2 - 0.008, (v0 + v1) / 2 + 0.008),
+        ):
             canvas.over(colour(0.97, 0.96, 0.94) * tint, bar)
     if spec.detail == "shelves":
         for v in (0.24, 0.44):
@@ -186,7 +218,11 @@ def _wall_things(canvas: Canvas, spec: Spec, wall: Array, tint: Array, counter_v
             u = 0.10
             while u < 0.88:
                 w, h = float(rng.uniform(0.025, 0.05)), float(rng.uniform(0.06, 0.14))
-                hue = mix(list(COLOURS.values())[int(rng.integers(len(COLOURS)))], (0.95, 0.93, 0.9), float(rng.uniform(0.3, 0.8)))
+                hue = mix(
+                    list(COLOURS.values())[int(rng.integers(len(COLOURS)))],
+                    (0.95, 0.93, 0.9),
+                    float(rng.uniform(0.3, 0.8)),
+                )
                 canvas.over(hue * tint, canvas.box(u, u + 2 * w, v - h, v, 3.0))
                 u += 2 * w + float(rng.uniform(0.02, 0.10))
     if spec.detail == "plants":
@@ -196,7 +232,10 @@ def _wall_things(canvas: Canvas, spec: Spec, wall: Array, tint: Array, counter_v
                 a, r = float(rng.uniform(-1.1, 1.1)), float(rng.uniform(0.06, 0.16))
                 leaf = canvas.disc(u + r * np.sin(a), counter_v - 0.14 - r * np.cos(a), 0.030, 0.055, 3.0)
                 canvas.over(mix((0.16, 0.42, 0.18), (0.42, 0.62, 0.26), float(rng.random())) * tint, leaf)
-            canvas.over(mix((0.78, 0.42, 0.28), (0.95, 0.93, 0.9), float(rng.random())) * tint, canvas.box(u - 0.05, u + 0.05, counter_v - 0.13, counter_v))
+            canvas.over(
+                mix((0.78, 0.42, 0.28), (0.95, 0.93, 0.9), float(rng.random())) * tint,
+                canvas.box(u - 0.05, u + 0.05, counter_v - 0.13, counter_v),
+            )
     if spec.time == "night" or rng.random() < 0.3:
         u = 0.5 - side * 0.22
         canvas.add((1.0, 0.80, 0.50), 0.55 * canvas.glow(u, 0.22, 0.26))

@@ -127,7 +127,12 @@ class Canvas:
         """What lies above `level`, mirrored below it as water would: planes [3, size, size]."""
         rows = np.arange(self.size)
         line = int(level * self.size)
-        wave = ripple * self.size * np.sin(rows * 0.55 + 3 * np.sin(rows * 0.13)) * np.clip((rows - line) / self.size * 6, 0, 1)
+        wave = (
+            ripple
+            * self.size
+            * np.sin(rows * 0.55 + 3 * np.sin(rows * 0.13))
+            * np.clip((rows - line) / self.size * 6, 0, 1)
+        )
         source = np.clip(2 * line - rows + wave, 0, max(line - 1, 0)).astype(int)
         return self.image[:, source, :]
 

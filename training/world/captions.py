@@ -9,43 +9,221 @@ from training.world.labels import Spec
 # Every phrase must contain a word that gives the scene away; the tests hold captions to this list.
 PLACES: dict[str, tuple[str, ...]] = {
     "beach": (
-        "a beach", "a sandy beach", "a tropical beach", "the beach by the sea", "a beach with gentle ocean waves",
-        "a seaside beach", "a summer beach", "the sea shore of a beach", "an ocean beach", "a quiet beach on the coast",
+        "a beach",
+        "a sandy beach",
+        "a tropical beach",
+        "the beach by the sea",
+        "a beach with gentle ocean waves",
+        "a seaside beach",
+        "a summer beach",
+        "the sea shore of a beach",
+        "an ocean beach",
+        "a quiet beach on the coast",
     ),
     "city": (
-        "a city", "a city street", "a modern city", "a big city with skyscrapers", "an urban city scene",
-        "a downtown city", "a city skyline", "a busy city with tall buildings", "the streets of a city", "a metropolitan city",
+        "a city",
+        "a city street",
+        "a modern city",
+        "a big city with skyscrapers",
+        "an urban city scene",
+        "a downtown city",
+        "a city skyline",
+        "a busy city with tall buildings",
+        "the streets of a city",
+        "a metropolitan city",
     ),
     "space": (
-        "outer space", "deep space", "space with stars", "the surface of a moon in space", "a galaxy in outer space",
-        "a starry outer space scene", "space among the planets", "cosmic space", "space", "a space scene with planets",
+        "outer space",
+        "deep space",
+        "space with stars",
+        "the surface of a moon in space",
+        "a galaxy in outer space",
+        "a starry outer space scene",
+        "space among the planets",
+        "cosmic space",
+        "space",
+        "a space scene with planets",
     ),
     "forest": (
-        "a forest", "a green forest", "a forest with tall trees", "the woods of a forest", "a deep forest",
-        "a woodland forest", "a misty forest", "a forest clearing", "a lush forest", "a quiet forest in nature",
+        "a forest",
+        "a green forest",
+        "a forest with tall trees",
+        "the woods of a forest",
+        "a deep forest",
+        "a woodland forest",
+        "a misty forest",
+        "a forest clearing",
+        "a lush forest",
+        "a quiet forest in nature",
     ),
     "studio": (
-        "a studio", "a photo studio", "a studio backdrop", "a minimal studio", "a clean studio background",
-        "a professional studio set", "a plain studio background", "a studio with soft light", "a seamless studio backdrop",
+        "a studio",
+        "a photo studio",
+        "a studio backdrop",
+        "a minimal studio",
+        "a clean studio background",
+        "a professional studio set",
+        "a plain studio background",
+        "a studio with soft light",
+        "a seamless studio backdrop",
         "an elegant studio",
     ),
     "desert": (
-        "a desert", "a sandy desert", "desert sand dunes", "a hot desert", "a wide open desert",
-        "the sahara desert", "a dry desert landscape", "a desert with dunes", "an empty desert", "a red rock desert",
+        "a desert",
+        "a sandy desert",
+        "desert sand dunes",
+        "a hot desert",
+        "a wide open desert",
+        "the sahara desert",
+        "a dry desert landscape",
+        "a desert with dunes",
+        "an empty desert",
+        "a red rock desert",
     ),
     "mountain": (
-        "a mountain lake", "the mountains", "a mountain landscape", "snowy mountain peaks", "a mountain valley",
-        "an alpine mountain scene", "high mountains with snow", "a mountain view", "a mountain range", "a lake in the mountains",
+        "a mountain lake",
+        "the mountains",
+        "a mountain landscape",
+        "snowy mountain peaks",
+        "a mountain valley",
+        "an alpine mountain scene",
+        "high mountains with snow",
+        "a mountain view",
+        "a mountain range",
+        "a lake in the mountains",
     ),
     "kitchen": (
-        "a kitchen", "a modern kitchen", "a kitchen counter", "a bright kitchen", "a cosy kitchen",
-        "a kitchen table", "a home kitchen", "a wooden kitchen counter", "a rustic kitchen", "a kitchen worktop",
+        "a kitchen",
+        "a modern kitchen",
+        "a kitchen counter",
+        "a bright kitchen",
+        "a cosy kitchen",
+        "a kitchen table",
+        "a home kitchen",
+        "a wooden kitchen counter",
+        "a rustic kitchen",
+        "a kitchen worktop",
+    ),
+}
+
+# The same places for people who do not say their name; the encoders learn these beside the others.
+ALIASES: dict[str, tuple[str, ...]] = {
+    "beach": (
+        "the seaside",
+        "ocean waves",
+        "sand and sea",
+        "a tropical island",
+        "the coast",
+        "palm trees by the ocean",
+        "the sea shore",
+        "a summer holiday by the sea",
+        "a lagoon",
+        "turquoise water and white sand",
+        "waves of the ocean",
+    ),
+    "city": (
+        "new york",
+        "a downtown street",
+        "skyscrapers",
+        "an urban street",
+        "a skyline",
+        "the streets of tokyo",
+        "a rooftop terrace downtown",
+        "tall buildings",
+        "a neon street",
+        "an avenue with buildings",
+        "traffic and towers",
+    ),
+    "space": (
+        "the moon",
+        "the lunar surface",
+        "a galaxy",
+        "the cosmos",
+        "a nebula",
+        "planets and stars",
+        "the universe",
+        "the milky way",
+        "mars",
+        "a ringed planet",
+        "the stars of a galaxy",
+    ),
+    "forest": (
+        "the woods",
+        "dark woods",
+        "a woodland",
+        "pine trees",
+        "tall trees",
+        "a jungle",
+        "a misty wood",
+        "birch trees",
+        "a park with trees",
+        "a trail among trees",
+        "moss and ferns",
+    ),
+    "studio": (
+        "a plain background",
+        "a seamless backdrop",
+        "a minimal background",
+        "a clean background",
+        "a podium",
+        "a gradient background",
+        "soft bokeh",
+        "an elegant backdrop",
+        "a simple backdrop",
+        "a pedestal",
+        "a luxury product shot",
+    ),
+    "desert": (
+        "sand dunes",
+        "the sahara",
+        "sahara dunes",
+        "a canyon",
+        "cactus and sand",
+        "an oasis",
+        "dry sand",
+        "red cliffs",
+        "mesas",
+        "a dry wasteland",
+        "hot dunes",
+    ),
+    "mountain": (
+        "the alps",
+        "snowy peaks",
+        "an alpine lake",
+        "a lake",
+        "high peaks",
+        "a glacier",
+        "a valley with a lake",
+        "snow and peaks",
+        "a meadow",
+        "green hills",
+        "an alpine valley",
+    ),
+    "kitchen": (
+        "a marble worktop",
+        "a wooden table",
+        "a counter top",
+        "a cosy home",
+        "a dining room",
+        "a table by the window",
+        "a tiled wall",
+        "a cafe table",
+        "a living room",
+        "shelves on a wall",
+        "a wooden worktop",
     ),
 }
 
 TIME_WORDS: dict[str, tuple[str, ...]] = {
     "day": ("in daylight", "on a sunny day", "during the day", "under a blue sky", "at noon", "on a clear day", ""),
-    "sunset": ("at sunset", "at golden hour", "in the evening", "with a warm orange sunset sky", "at dusk", "in warm light"),
+    "sunset": (
+        "at sunset",
+        "at golden hour",
+        "in the evening",
+        "with a warm orange sunset sky",
+        "at dusk",
+        "in warm light",
+    ),
     "night": ("at night", "under the stars", "at midnight", "in the moonlight", "on a dark night", "after dark"),
     "dawn": ("at dawn", "at sunrise", "in the early morning", "in pink morning light", "in soft morning mist"),
 }
@@ -106,7 +284,17 @@ PRODUCT_WORDS: dict[str, tuple[str, ...]] = {
 
 _OPENINGS = ("", "", "a photo of ", "a product photo of ", "an advert with ", "professional photo of ", "picture of ")
 _LINKS = (" on ", " in ", " in front of ", ", ", " standing in ", " at ", " placed in ")
-_STYLES = ("", "", "", ", high quality", ", soft light", ", photorealistic", ", advertising photo", ", beautiful", ", 4k")
+_STYLES = (
+    "",
+    "",
+    "",
+    ", high quality",
+    ", soft light",
+    ", photorealistic",
+    ", advertising photo",
+    ", beautiful",
+    ", 4k",
+)
 
 
 def _pick(rng: np.random.Generator, options: tuple[str, ...]) -> str:
@@ -117,9 +305,9 @@ def _tail(rng: np.random.Generator, spec: Spec) -> str:
     """Time, accent and detail, each said only sometimes and in any order."""
     parts = []
     if spec.scene in ACCENT_WORDS and rng.random() < (0.35 if spec.scene == "city" else 0.75):
+        said = _pick(rng, ACCENT_WORDS[spec.scene]).format(c=spec.accent)
         # A city's accent is its neon: it is seen after dark only.
-        if spec.scene != "city" or spec.time == "night":
-            parts.append(_pick(rng, ACCENT_WORDS[spec.scene]).format(c=spec.accent))
+        parts += [said] if spec.scene != "city" or spec.time == "night" else []
     if spec.scene not in ("studio", "space") and rng.random() < 0.85:
         parts.append(_pick(rng, TIME_WORDS[spec.time]))
     if rng.random() < 0.45:
@@ -138,6 +326,11 @@ def background_prompt(spec: Spec, rng: np.random.Generator) -> str:
     if rng.random() < 0.15:
         text = _pick(rng, ("on ", "in ", "at ")) + text
     return text + _pick(rng, _STYLES)
+
+
+def alias_prompt(spec: Spec, rng: np.random.Generator) -> str:
+    """Names the background without the scene's own word: "the woods at night"."""
+    return f"{_pick(rng, ALIASES[spec.scene])} {_tail(rng, spec)}".strip() + _pick(rng, _STYLES)
 
 
 def full_caption(spec: Spec, rng: np.random.Generator) -> str:

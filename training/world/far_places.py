@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.world.canvas import Canvas, as_colour, colour, mix, smooth
+from training.world.canvas import Array, Canvas, as_colour, colour, mix, smooth
 from training.world.labels import COLOURS, Spec
 from training.world.sky import PALETTES, TINTS, Light, paint_stars
 from training.world.things import conifers
@@ -37,7 +37,9 @@ def space(canvas: Canvas, spec: Spec) -> Light:
         size = 0.03 + 0.22 * (v - level)
         u = float(rng.random())
         canvas.over(soil * 1.02, canvas.disc(u, v, size, size * 0.30, 2.0) * 0.7)
-        canvas.over(soil * 0.42, canvas.disc(u + 0.10 * size * side, v + 0.02 * size, size * 0.86, size * 0.23, 3.0) * 0.7)
+        canvas.over(
+            soil * 0.42, canvas.disc(u + 0.10 * size * side, v + 0.02 * size, size * 0.86, size * 0.23, 3.0) * 0.7
+        )
     canvas.add(accent, 0.20 * np.exp(-(((canvas.v - top) / 0.03) ** 2)) * (canvas.v < top + 0.01))
     return Light(side, mix((1, 1, 1), accent, 0.16) * 0.98, 0.6)
 
@@ -54,11 +56,17 @@ def _planet(canvas: Canvas, spec: Spec, side: float) -> None:
     hue = as_colour(list(COLOURS.values())[int(rng.integers(len(COLOURS)))])
     if spec.detail == "moon":
         hue = colour(0.80, 0.80, 0.82)
-    bands = 0.82 + 0.36 * (canvas.noise(2, 26) - 0.2) if spec.detail != "moon" else 0.75 + 0.5 * (canvas.clouds(10, 10, 2) - 0.4)
+    bands = (
+        0.82 + 0.36 * (canvas.noise(2, 26) - 0.2)
+        if spec.detail != "moon"
+        else 0.75 + 0.5 * (canvas.clouds(10, 10, 2) - 0.4)
+    )
     tilt = y + 0.30 * x * side
     ring = spec.detail == "ringed planet"
     reach = np.sqrt((x * 0.56) ** 2 + (tilt * 2.6) ** 2)
-    band = smooth(reach, 0.74, 0.80) * smooth(1.30 - reach, 0, 0.08) * (0.55 + 0.45 * np.cos(reach * 34)) if ring else None
+    band = (
+        smooth(reach, 0.74, 0.80) * smooth(1.30 - reach, 0, 0.08) * (0.55 + 0.45 * np.cos(reach * 34)) if ring else None
+    )
     if band is not None:
         canvas.over(mix(hue, (1, 0.95, 0.85), 0.55), band * 0.85 * (tilt < 0))
     canvas.add(hue, 0.22 * canvas.glow(cu, cv, radius * 1.35))
@@ -74,7 +82,12 @@ def forest(canvas: Canvas, spec: Spec) -> Light:
     options = PALETTES[spec.time]
     haze = as_colour(options[int(rng.integers(len(options)))][2])
     level = float(rng.uniform(0.58, 0.66))
-    green = {"day": (0.66, 0.84, 0.56), "sunset": (0.98, 0.78, 0.46), "night": (0.10, 0.20, 0.26), "dawn": (0.90, 0.86, 0.74)}[spec.time]
+    green = {
+        "day": (0.66, 0.84, 0.56),
+        "sunset": (0.98, 0.78, 0.46),
+        "night": (0.10, 0.20, 0.26),
+        "dawn": (0.90, 0.86, 0.74),
+    }[spec.time]
     glow = mix(haze, green, 0.6)
     side = 1.0 if rng.random() < 0.5 else -1.0
     sun_u = 0.5 + 0.22 * side
@@ -112,11 +125,24 @@ def forest(canvas: Canvas, spec: Spec) -> Light:
     return Light(side, lit, 0.5)
 
 
-def _crowns(canvas: Canvas, spec: Spec, base: float, near: float, paint: np.ndarray, glow: np.ndarray, tint: np.ndarray, count: int) -> None:
+def _crowns(
+    canvas: Canvas,
+    spec: Spec,
+    base: float,
+    near: float,
+    paint: Array,
+    glow: Array,
+    tint: Array,
+    count: int,
+) -> None:
     """Trunks with a roof of leaves; birches are white with dark marks."""
     rng = canvas.rng
     birch = spec.detail == "birches"
-    bark = mix(colour(0.88, 0.87, 0.82) * (0.15 + 0.85 * tint), glow, 0.5 * (1 - near)) if birch else mix(colour(0.26, 0.18, 0.12) * tint, glow, 0.65 * (1 - near))
+    bark = (
+        mix(colour(0.88, 0.87, 0.82) * (0.15 + 0.85 * tint), glow, 0.5 * (1 - near))
+        if birch
+        else mix(colour(0.26, 0.18, 0.12) * tint, glow, 0.65 * (1 - near))
+    )
     marks = smooth(canvas.noise(40, 60), 0.66, 0.80) * near if birch else None
     for n in range(count):
         u = (n + float(rng.uniform(0.15, 0.85))) / count

@@ -18,7 +18,9 @@ def beach(canvas: Canvas, spec: Spec) -> Light:
     shore = horizon + float(rng.uniform(0.14, 0.22)) + float(rng.uniform(-0.12, 0.12)) * (canvas.u - 0.5)
     shore = shore + 0.035 * (canvas.line(2, 2) - 0.5)
     depth = np.clip((canvas.v - horizon) / 0.22, 0, 1)
-    far, near = ((0.05, 0.32, 0.56), (0.18, 0.68, 0.72)) if rng.random() < 0.6 else ((0.06, 0.26, 0.45), (0.22, 0.56, 0.62))
+    far, near = (
+        ((0.05, 0.32, 0.56), (0.18, 0.68, 0.72)) if rng.random() < 0.6 else ((0.06, 0.26, 0.45), (0.22, 0.56, 0.62))
+    )
     water = (colour(*far) * (1 - depth) + colour(*near) * depth) * sky.tint
     water = water * 0.72 + canvas.mirror(horizon, 0.01) * 0.28
     ripple = canvas.noise(5, 40) - 0.5
@@ -32,7 +34,10 @@ def beach(canvas: Canvas, spec: Spec) -> Light:
         _sailboat(canvas, sky, horizon)
     if spec.detail == "rocks":
         top = horizon - 0.11 * smooth(canvas.line(3, 3), 0.45, 0.9) * smooth(np.abs(canvas.u - sky.sun_u), 0.12, 0.3)
-        canvas.over(mix(sky.haze, np.array((0.20, 0.26, 0.22)).reshape(3, 1, 1) * sky.tint, 0.65), canvas.below(top) * (canvas.v < horizon + 0.008))
+        canvas.over(
+            mix(sky.haze, np.array((0.20, 0.26, 0.22)).reshape(3, 1, 1) * sky.tint, 0.65),
+            canvas.below(top) * (canvas.v < horizon + 0.008),
+        )
     sand = colour(0.93, 0.80, 0.60) if rng.random() < 0.6 else colour(0.88, 0.76, 0.64)
     _sand(canvas, sky, sand, shore)
     wet = np.exp(-(((canvas.v - shore) / 0.05) ** 2)) * canvas.below(shore)
@@ -46,7 +51,14 @@ def beach(canvas: Canvas, spec: Spec) -> Light:
     if spec.detail == "palms":
         side = -1 if sky.sun_u > 0.5 else 1
         for n in range(int(rng.integers(1, 3))):
-            palm(canvas, 0.5 + side * (0.36 + 0.08 * n), horizon + 0.20, float(rng.uniform(0.46, 0.62)), -side, colour(0.10, 0.20, 0.12) * sky.tint)
+            palm(
+                canvas,
+                0.5 + side * (0.36 + 0.08 * n),
+                horizon + 0.20,
+                float(rng.uniform(0.46, 0.62)),
+                -side,
+                colour(0.10, 0.20, 0.12) * sky.tint,
+            )
     return sky.light
 
 
@@ -63,9 +75,20 @@ def _sailboat(canvas: Canvas, sky: Sky, horizon: float) -> None:
     u = float(1 - sky.sun_u + canvas.rng.uniform(-0.08, 0.08))
     height = float(canvas.rng.uniform(0.10, 0.16))
     rise = (horizon + 0.005 - canvas.v) / height
-    inside = canvas.edge(np.maximum(np.abs(canvas.u - u - 0.012) - 0.045 * (1 - rise) * (canvas.u > u + 0.002) - 0.02 * (1 - rise) * (canvas.u <= u), -0.2) * 0.8)
+    inside = canvas.edge(
+        np.maximum(
+            np.abs(canvas.u - u - 0.012)
+            - 0.045 * (1 - rise) * (canvas.u > u + 0.002)
+            - 0.02 * (1 - rise) * (canvas.u <= u),
+            -0.2,
+        )
+        * 0.8
+    )
     canvas.over(colour(0.98, 0.97, 0.95) * (0.3 + 0.7 * sky.tint), inside * ((rise > 0) & (rise < 1)))
-    canvas.over(colour(0.35, 0.20, 0.14) * sky.tint, canvas.disc(u + 0.012, horizon + 0.010, 0.05, 0.013) * (canvas.v > horizon + 0.004))
+    canvas.over(
+        colour(0.35, 0.20, 0.14) * sky.tint,
+        canvas.disc(u + 0.012, horizon + 0.010, 0.05, 0.013) * (canvas.v > horizon + 0.004),
+    )
 
 
 def desert(canvas: Canvas, spec: Spec) -> Light:
@@ -77,7 +100,9 @@ def desert(canvas: Canvas, spec: Spec) -> Light:
     if spec.detail == "mesas":
         for depth in (0.75, 0.35):
             line = canvas.line(5, 1)
-            top = horizon - 0.26 * (1 - 0.4 * depth) * smooth(line, 0.50, 0.56) * (0.75 + 0.3 * canvas.line(3, 2)) + 0.01
+            top = (
+                horizon - 0.26 * (1 - 0.4 * depth) * smooth(line, 0.50, 0.56) * (0.75 + 0.3 * canvas.line(3, 2)) + 0.01
+            )
             strata = 0.88 + 0.2 * canvas.noise(1, 22)
             canvas.over(mix(colour(0.72, 0.33, 0.20) * sky.tint, sky.haze, depth * 0.75) * strata, canvas.below(top))
     count = 4
@@ -96,7 +121,14 @@ def desert(canvas: Canvas, spec: Spec) -> Light:
     if spec.detail == "cactus":
         for side in (-1, 1):
             if rng.random() < 0.8:
-                cactus(canvas, 0.5 + side * float(rng.uniform(0.30, 0.44)), horizon + float(rng.uniform(0.14, 0.30)), float(rng.uniform(0.22, 0.40)), ground, sky.sun_u)
+                cactus(
+                    canvas,
+                    0.5 + side * float(rng.uniform(0.30, 0.44)),
+                    horizon + float(rng.uniform(0.14, 0.30)),
+                    float(rng.uniform(0.22, 0.40)),
+                    ground,
+                    sky.sun_u,
+                )
     if spec.detail == "rocks":
         rocks(canvas, horizon + 0.30, colour(0.52, 0.33, 0.24) * sky.tint, sky.sun_u)
     return sky.light
@@ -118,7 +150,10 @@ def mountain(canvas: Canvas, spec: Spec) -> Light:
         body = rock * sky.tint * (0.62 + 0.5 * lit)
         snow_line = 0.09 * (1.3 - near) + 0.12 * (facets - 0.4)
         snow = smooth(snow_line - (canvas.v - top), -0.015, 0.02) * (0.95 if n == 0 or spec.detail == "peaks" else 0.55)
-        white = mix(colour(0.62, 0.72, 0.90) * sky.tint, sky.tint, 0.0) * (1 - lit) + colour(0.99, 0.98, 0.97) * (0.25 + 0.75 * sky.tint) * lit
+        white = (
+            mix(colour(0.62, 0.72, 0.90) * sky.tint, sky.tint, 0.0) * (1 - lit)
+            + colour(0.99, 0.98, 0.97) * (0.25 + 0.75 * sky.tint) * lit
+        )
         planes = body * (1 - snow) + white * snow
         planes = planes * (0.45 + 0.55 * near) + sky.haze * (0.55 - 0.55 * near)
         canvas.over(planes, canvas.below(top))

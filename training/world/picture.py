@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training.world.body import Body
 from training.world.canvas import Array, Canvas, colour, mix
@@ -14,22 +15,24 @@ from training.world.products import MAKERS, make_product
 from training.world.scenes import PAINTERS
 from training.world.sky import Light
 
+Bytes = NDArray[np.uint8]
+
 
 @dataclass(frozen=True)
 class Picture:
     """A rendered sample. Pictures are uint8 [H, W, C]; the mask is uint8 [H, W], 255 where the *product* is."""
 
     spec: Spec
-    image: np.ndarray
-    product_mask: np.ndarray
-    product: np.ndarray
+    image: Bytes
+    product_mask: Bytes
+    product: Bytes
     """The product alone, RGBA, in its place."""
     caption: str
     background: str
 
 
 def _place(canvas: Canvas, light: Light, product: Array, foot_u: float, foot_v: float) -> Array:
-    """Composites `product` with its shadows; returns its alpha on the canvas. The foot may leave no room: it is cropped."""
+    """Composites `product` with its shadows, cropped at the borders; returns its alpha on the canvas."""
     size = canvas.size
     rows, columns = product.shape[1:]
     height = rows / (1 + 2 * Body.MARGIN)
@@ -47,7 +50,9 @@ def _place(canvas: Canvas, light: Light, product: Array, foot_u: float, foot_v: 
     if light.gloss > 0:
         foot = round(foot_v * size) - 1
         count = min(size - foot, int(height * 0.5))
-        mirrored = product[:, int(height * (1 + Body.MARGIN)) - count : int(height * (1 + Body.MARGIN))][:, ::-1, c0 - left : c1 - left]
+        mirrored = product[:, int(height * (1 + Body.MARGIN)) - count : int(height * (1 + Body.MARGIN))][
+            :, ::-1, c0 - left : c1 - left
+        ]
         fade = light.gloss * np.linspace(1, 0, count, dtype=np.float32)[:, None]
         target = canvas.image[:, foot : foot + count, c0:c1]
         target += (mirrored[:3] - target) * (mirrored[3] * fade)
@@ -58,7 +63,7 @@ def _place(canvas: Canvas, light: Light, product: Array, foot_u: float, foot_v: 
 
 
 def _stand(spec: Spec, light: Light, size: int, rng: np.random.Generator) -> tuple[Array, float, float]:
-    """The product and where its foot stands. Users place products freely, so half of them stand anywhere on the ground."""
+    """The product and where its foot stands. Users place products freely, so half stand anywhere on the ground."""
     share = float(rng.uniform(*MAKERS[spec.product][2]))
     if spec.scene == "studio" and spec.detail == "podium":
         return make_product(spec, light, size, rng, share), 0.5, 0.885
@@ -70,7 +75,7 @@ def _stand(spec: Spec, light: Light, size: int, rng: np.random.Generator) -> tup
     return make_product(spec, light, size, rng, share), foot_u, foot_v
 
 
-def _bytes(planes: Array) -> np.ndarray:
+def _bytes(planes: Array) -> Bytes:
     return (np.clip(planes, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
@@ -102,13 +107,24 @@ def plain_photo(seed: int, size: int = 256, spec: Spec | None = None, share: flo
     rng = np.random.default_rng((seed, 4))
     canvas = Canvas(size, rng)
     names = list(COLOURS)
-    tone = mix(COLOURS[names[int(rng.integers(len(names)))]], (0.97, 0.97, 0.96), float(rng.choice((1.0, 0.85, 0.6, 0.2))))
+    tone = mix(
+        COLOURS[names[int(rng.integers(len(names)))]], (0.97, 0.97, 0.96), float(rng.choice((1.0, 0.85, 0.6, 0.2)))
+    )
     fall = float(rng.uniform(0.0, 0.25))
     canvas.gradient([(0, tone * (1 - fall * 0.5)), (0.7, tone), (1, tone * (1 - fall))])
     canvas.add((1, 1, 1), 0.10 * canvas.glow(0.5, 0.4, 0.5))
-    light = Light(1.0 if rng.random() < 0.5 else -1.0, colour(1, 1, 1), float(rng.uniform(0.1, 0.4)), float(rng.choice((0.0, 0.0, 0.12))))
+    light = Light(
+        1.0 if rng.random() < 0.5 else -1.0,
+        colour(1, 1, 1),
+        float(rng.uniform(0.1, 0.4)),
+        float(rng.choice((0.0, 0.0, 0.12))),
+    )
     product = make_product(spec, light, size, rng, share)
-    alpha = _place(canvas, light, product, 0.5 + float(rng.normal(0, 0.04)) * (share is None), float(rng.uniform(0.76, 0.92)))
+    alpha = _place(
+        canvas, light, product, 0.5 + float(rng.normal(0, 0.04)) * (share is None), float(rng.uniform(0.76, 0.92))
+    )
     alone = np.zeros((4, size, size), np.float32)
     alone[:3], alone[3] = np.where(alpha > 0, canvas.image, 0), alpha
-    return Picture(spec, _bytes(canvas.image).transpose(1, 2, 0), _bytes(alpha), _bytes(alone).transpose(1, 2, 0), "", "")
+    return Picture(
+        spec, _bytes(canvas.image).transpose(1, 2, 0), _bytes(alpha), _bytes(alone).transpose(1, 2, 0), "", ""
+    )

@@ -54,7 +54,9 @@ def can(body: Body, base: Array) -> None:
     stripe = np.abs(body.y + curve - 0.52 - slant * body.x) - float(rng.uniform(0.05, 0.12))
     body.paint(np.asarray(stripe, np.float32), trim, body.round_shade(radius, 0.4), solid=False)
     if rng.random() < 0.6:
-        body.paint(body.ellipse(0, 0.52, 0.10, 0.10), mix(base, (1, 1, 1), 0.75), body.round_shade(radius, 0.3), solid=False)
+        body.paint(
+            body.ellipse(0, 0.52, 0.10, 0.10), mix(base, (1, 1, 1), 0.75), body.round_shade(radius, 0.3), solid=False
+        )
     for low, high in ((-0.1, 0.05), (0.90, 1.1)):
         rim = np.maximum(low - (body.y + curve * 0.6), body.y + curve * 0.6 - high)
         body.paint(np.asarray(rim, np.float32), STEEL, body.round_shade(radius, 0.6), solid=False)
@@ -66,7 +68,9 @@ def mug(body: Body, base: Array) -> None:
     rng = body.rng
     side, wide = (1.0 if rng.random() < 0.5 else -1.0), float(rng.uniform(0.33, 0.38))
     shift = -0.09 * side
-    ring = np.abs(np.sqrt(((body.x - shift - side * wide) / 0.19) ** 2 + ((body.y - 0.48) / 0.27) ** 2) - 1) * 0.19 - 0.042
+    ring = (
+        np.abs(np.sqrt(((body.x - shift - side * wide) / 0.19) ** 2 + ((body.y - 0.48) / 0.27) ** 2) - 1) * 0.19 - 0.042
+    )
     body.paint(np.asarray(ring, np.float32), base, body.flat_shade(0.2))
     x, body.x = body.x, body.x - shift
     radius = wide * (1 - 0.10 * smooth(-body.y, -0.14, 0.0)) * np.ones_like(body.y)
@@ -109,8 +113,18 @@ def handbag(body: Body, base: Array) -> None:
     body.paint(body.box(0, tall / 2, half, tall / 2, 0.07), base, shade)
     flap = float(rng.uniform(0.30, 0.42))
     drop = tall - flap * np.sqrt(np.clip(1 - (body.x / (high + 0.03)) ** 2, 0, 1))
-    body.paint(np.asarray(np.maximum(drop + 0.022 - body.y, np.abs(body.x) - half + 0.01), np.float32), base * 0.55, None, solid=False)
-    body.paint(np.asarray(np.maximum(drop + 0.035 - body.y, np.abs(body.x) - half + 0.01), np.float32), mix(base, (1, 1, 1), 0.10), shade, solid=False)
+    body.paint(
+        np.asarray(np.maximum(drop + 0.022 - body.y, np.abs(body.x) - half + 0.01), np.float32),
+        base * 0.55,
+        None,
+        solid=False,
+    )
+    body.paint(
+        np.asarray(np.maximum(drop + 0.035 - body.y, np.abs(body.x) - half + 0.01), np.float32),
+        mix(base, (1, 1, 1), 0.10),
+        shade,
+        solid=False,
+    )
     metal = GOLD if rng.random() < 0.7 else STEEL
     body.paint(body.box(0, tall - flap + 0.03, 0.05, 0.045, 0.015), metal, body.flat_shade(0.3), solid=False)
     for side in (-1, 1):
@@ -133,7 +147,11 @@ def lamp(body: Body, base: Array) -> None:
     radius = low + (high - low) * np.clip((body.y - 0.52) / 0.48, 0, 1)
     glow = 0.35 * np.exp(-((body.x / 0.20) ** 2) - (((body.y - 0.66) / 0.20) ** 2))
     diffuse, shine = body.round_shade(radius, 0.05)
-    body.paint(body.turned(radius, 0.52, 1.0, 0.14), base, (0.35 + 0.65 * diffuse + glow, np.asarray(shine + 0.55 * glow, np.float32)))
+    body.paint(
+        body.turned(radius, 0.52, 1.0, 0.14),
+        base,
+        (0.35 + 0.65 * diffuse + glow, np.asarray(shine + 0.55 * glow, np.float32)),
+    )
     for level in (0.545, 0.985):
         body.paint(np.asarray(np.abs(body.y - level + 0.01) - 0.012, np.float32), base * 0.7, None, solid=False)
 
@@ -159,7 +177,12 @@ def watch(body: Body, base: Array) -> None:
     body.paint(np.asarray(case + 0.038, np.float32), dial, body.flat_shade(0.16), solid=False)
     for hour in range(0, 12, 3):
         a = hour * np.pi / 6
-        body.paint(body.ellipse(float(np.sin(a)) * (radius - 0.075), 0.5 + float(np.cos(a)) * (radius - 0.075), 0.016, 0.016), ink, None, solid=False)
+        body.paint(
+            body.ellipse(float(np.sin(a)) * (radius - 0.075), 0.5 + float(np.cos(a)) * (radius - 0.075), 0.016, 0.016),
+            ink,
+            None,
+            solid=False,
+        )
     for angle, reach in ((float(rng.uniform(-1.2, 1.2)), radius - 0.09), (float(rng.uniform(1.6, 3.6)), radius - 0.13)):
         dx, dy = float(np.sin(angle)), float(np.cos(angle))
         along = np.clip(body.x * dx + (body.y - 0.5) * dy, 0, reach)
@@ -182,7 +205,10 @@ def shoe(body: Body, base: Array) -> None:
     heel = np.sqrt(np.clip(1 - np.clip((0.10 - t) / 0.10, 0, 1) ** 2, 0, 1))
     upper = np.maximum(np.maximum(body.y - top * (0.55 + 0.45 * heel), 0.14 - body.y), np.abs(x) - half + 0.02)
     diffuse = 0.72 + 0.30 * body.y + 0.16 * body.x * body.light.side
-    shade = (np.asarray(diffuse, np.float32), np.asarray(0.18 * np.exp(-(((body.y - top + 0.12) / 0.07) ** 2)), np.float32))
+    shade = (
+        np.asarray(diffuse, np.float32),
+        np.asarray(0.18 * np.exp(-(((body.y - top + 0.12) / 0.07) ** 2)), np.float32),
+    )
     body.paint(np.asarray(upper * 0.8, np.float32), base, shade)
     trim = _trim(body, base)
     toe = np.asarray(np.maximum(0.80 - t + 0.10 * (body.y - 0.2), body.y - 0.40), np.float32)
@@ -194,11 +220,20 @@ def shoe(body: Body, base: Array) -> None:
     for n in range(4):
         at = 0.40 + 0.065 * n
         lace = np.abs(body.y - (top - 0.03) - 0.5 * (t - at)) - 0.016
-        body.paint(np.asarray(np.maximum(lace, np.abs(t - at) - 0.024), np.float32), as_colour((0.97, 0.97, 0.95)), None, solid=False)
+        body.paint(
+            np.asarray(np.maximum(lace, np.abs(t - at) - 0.024), np.float32),
+            as_colour((0.97, 0.97, 0.95)),
+            None,
+            solid=False,
+        )
     opening = np.sqrt(((t - 0.205) / 0.115) ** 2 + ((body.y - collar - 0.01) / 0.075) ** 2) - 1
     body.paint(np.asarray(opening * 0.1, np.float32), base * 0.35, None, solid=False)
     sole = body.box(0, 0.09, half, 0.09, 0.07)
-    body.paint(sole, as_colour((0.95, 0.95, 0.93)) if rng.random() < 0.75 else mix(base, (0, 0, 0), 0.6), (np.asarray(0.80 + body.y * 1.4, np.float32), np.zeros_like(body.y)))
+    body.paint(
+        sole,
+        as_colour((0.95, 0.95, 0.93)) if rng.random() < 0.75 else mix(base, (0, 0, 0), 0.6),
+        (np.asarray(0.80 + body.y * 1.4, np.float32), np.zeros_like(body.y)),
+    )
     body.paint(np.asarray(np.abs(body.y - 0.075) - 0.010, np.float32) + 0 * body.x, trim, None, solid=False)
 
 

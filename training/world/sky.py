@@ -108,7 +108,12 @@ def _stars(canvas: Canvas, count: int, horizon: float, bright: float = 0.75) -> 
     reach = int(3 * radius)
     for _ in range(count):
         row, column = int(rng.random() * horizon * size), int(rng.random() * size)
-        r0, r1, c0, c1 = max(row - reach, 0), min(row + reach + 1, size), max(column - reach, 0), min(column + reach + 1, size)
+        r0, r1, c0, c1 = (
+            max(row - reach, 0),
+            min(row + reach + 1, size),
+            max(column - reach, 0),
+            min(column + reach + 1, size),
+        )
         rows, columns = np.arange(r0, r1)[:, None] - row, np.arange(c0, c1)[None, :] - column
         spot = np.exp(-(rows**2 + columns**2) / (radius**2 * float(rng.uniform(0.5, 1.2))))
         canvas.image[:, r0:r1, c0:c1] += (bright * float(rng.uniform(0.3, 1.0)) * spot).astype(np.float32)
@@ -124,7 +129,11 @@ def _clouds(canvas: Canvas, time: str, horizon: float, sun: Array, haze: Array) 
     rng = canvas.rng
     field = canvas.clouds(int(rng.integers(2, 4)), int(rng.integers(5, 8)), 4)
     cover = float(rng.uniform(0.46, 0.60))
-    alpha = smooth(field, cover, cover + 0.22) * np.clip(1.15 - canvas.v / horizon, 0, 1) * (0.9 if time != "night" else 0.35)
+    alpha = (
+        smooth(field, cover, cover + 0.22)
+        * np.clip(1.15 - canvas.v / horizon, 0, 1)
+        * (0.9 if time != "night" else 0.35)
+    )
     lit = {"day": (1, 1, 1), "sunset": (1.0, 0.66, 0.50), "night": (0.26, 0.30, 0.46), "dawn": (1.0, 0.88, 0.88)}[time]
     shade = smooth(field, cover, cover + 0.5)
     dark = mix(lit, haze * 0.75, 0.5)

@@ -39,7 +39,9 @@ def conifers(canvas: Canvas, base: float, height: float, count: int, paint: Arra
         top = np.minimum(top, base - tall * (1 - np.abs(canvas.u - u) / wide))
     # Boughs: the slope steps in and out on its way down.
     steps = 0.006 * np.sign(np.sin(canvas.v * (150 / max(height / 0.15, 0.8))))
-    canvas.over(paint, canvas.edge(top - canvas.v + steps * np.minimum((base - top) * 12, 1)) * (canvas.v < base + 0.004))
+    canvas.over(
+        paint, canvas.edge(top - canvas.v + steps * np.minimum((base - top) * 12, 1)) * (canvas.v < base + 0.004)
+    )
 
 
 def cactus(canvas: Canvas, u: float, base: float, height: float, paint: Array, sun_u: float) -> None:

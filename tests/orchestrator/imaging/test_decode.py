@@ -130,9 +130,9 @@ def test_too_many_pixels_are_refused_from_the_header_alone(claim: tuple[int, int
 def test_damage_never_ends_in_another_exception(cut: int, flip: int, kind: str) -> None:
     data = bytearray(encoded(noisy_photo(20, 20), kind))
     data[flip % len(data)] ^= 0x55
+    outcome: object = None
     try:
-        photo = decode_photo(bytes(data[: cut or None]), max_pixels=LIMIT)
+        outcome = decode_photo(bytes(data[: cut or None]), max_pixels=LIMIT).rgb.dtype
     except InvalidRequestError as refused:
-        assert refused.field == "product"
-    else:
-        assert photo.rgb.dtype == np.uint8
+        outcome = refused.field
+    assert outcome in (np.uint8, "product")

@@ -46,7 +46,9 @@ def test_the_product_always_lies_inside(
     assert box.x + box.width <= size.width
     assert box.y + box.height <= size.height
     # The ratio is kept to within the pixel that rounding takes.
-    room = Size(*(max(1, side - 2 * round(padding * min(size.width, size.height))) for side in (size.width, size.height)))
+    room = Size(
+        *(max(1, side - 2 * round(padding * min(size.width, size.height))) for side in (size.width, size.height))
+    )
     scale = min(room.width / width, room.height / height)
     assert abs(box.width - width * scale) <= 1
     assert abs(box.height - height * scale) <= 1
@@ -65,7 +67,9 @@ def test_the_canvas_lies_inside_its_bucket_undistorted(size: Size) -> None:
     assert abs(inner.height - size.height * scale) <= 1
 
 
-@pytest.mark.parametrize(("size", "bucket"), [((512, 512), (256, 256)), ((800, 600), (192, 256)), ((9, 16), (256, 192))])
+@pytest.mark.parametrize(
+    ("size", "bucket"), [((512, 512), (256, 256)), ((800, 600), (192, 256)), ((9, 16), (256, 192))]
+)
 def test_the_nearest_aspect_ratio_wins(size: tuple[int, int], bucket: tuple[int, int]) -> None:
     chosen = choose_scene(Size(*size), BUCKETS).bucket
     assert (chosen.height, chosen.width) == bucket

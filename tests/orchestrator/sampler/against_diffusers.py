@@ -70,7 +70,8 @@ def cases() -> Iterator[Case]:
 
 def stand_in(sample: Array, timestep: float) -> Array:
     """A deterministic nonlinear stand-in for a denoiser; float32 in and out."""
-    return np.tanh(sample + np.float32(timestep / 1000))
+    bent: Array = np.tanh(sample + np.float32(timestep / 1000))
+    return bent
 
 
 def ours(case: Case) -> list[Point]:
@@ -186,7 +187,7 @@ def golden_cases() -> Iterator[Case]:
         SOLVERS, BETAS[1:], zip(spacings, predictions, strict=True)
     ):
         for steps in (5, 20):
-            yield Case(solver, ScheduleConfig(1000, *betas, prediction, *spacing), steps)
+            yield Case(solver, ScheduleConfig(1000, *betas, prediction, *spacing, set_alpha_to_one=False), steps)
 
 
 def write_golden() -> None:
