@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from orchestrator.sampler.schedule import ScheduleConfig
+from orchestrator.triton.tensors import ModelMetadata, TensorSpec
 
 FORMAT = 1
 ROLES = ("text_encoder_l", "text_encoder_g", "vae_encoder", "denoiser", "vae_decoder", "reward", "segmenter")
@@ -17,15 +18,6 @@ ROLES = ("text_encoder_l", "text_encoder_g", "vae_encoder", "denoiser", "vae_dec
 
 class RepositoryError(Exception):
     """The repository is not what the orchestrator needs; the message names the file or model, and why."""
-
-
-@dataclasses.dataclass(frozen=True)
-class TensorSpec:
-    """Name, Triton dtype ("FP32") and shape without the batch dimension (−1 = any)."""
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,17 +67,6 @@ class Repository:
     default: str
 
 
-class ServedModel(Protocol):
-    """What Triton says of a model: the pool's `ModelMetadata`."""
-
-    @property
-    def inputs(self) -> Sequence[Any]: ...
-    @property
-    def outputs(self) -> Sequence[Any]: ...
-    @property
-    def fingerprint(self) -> str: ...
-
-
 def load(path: Path, *, verify_files: bool = True) -> Repository:
     """Reads `path`/pipeline.json and checks every listed file's sha256.
 
@@ -115,7 +96,7 @@ def load(path: Path, *, verify_files: bool = True) -> Repository:
     return Repository(path, pipelines, default)
 
 
-def check_served(model: ModelSpec, served: ServedModel) -> None:
+def check_served(model: ModelSpec, served: ModelMetadata) -> None:
     """Compares a model of pipeline.json with what a Triton replica reports of it.
 
     Raises:
@@ -174,7 +155,7 @@ def _pipeline(name: str, value: Mapping[str, Any], models: Mapping[str, ModelSpe
     return spec
 
 
-def _verify(path: Path, models: Any) -> None:
+def _verify(path: Path, models: Iterable[ModelSpec]) -> None:
     for model in models:
         for file, digest in model.files.items():
             try:

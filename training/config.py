@@ -73,7 +73,7 @@ class Vae:
     crop: int = 64
     batch: int = 12
     steps: int = 1500
-    decoder_steps: int = 2000
+    decoder_steps: int = 2400
     """Further steps of the decoder alone, after the latents have been fixed for the denoiser."""
     learning_rate: float = 1.2e-3
     kl_weight: float = 5e-3
@@ -93,9 +93,9 @@ class Denoiser:
     groups: int = 16
     time_embedding: int = 32
     """Width of each of the six embedded time ids."""
-    small_steps: int = 2500
+    small_steps: int = 1800
     """Steps on 128-pixel pictures (16x16 latents)."""
-    steps: int = 6000
+    steps: int = 3600
     """Steps in all; the rest run at 32x32 and the two other buckets."""
     batch: int = 32
     large_batch: int = 16
@@ -123,12 +123,12 @@ class Small:
     """The small convolutional networks: reward, segmenter and scene classifier."""
 
     reward_channels: tuple[int, ...] = (16, 32, 64, 96)
-    reward_steps: int = 900
+    reward_steps: int = 600
     segmenter_channels: tuple[int, ...] = (12, 24, 48, 64)
-    segmenter_steps: int = 900
+    segmenter_steps: int = 500
     classifier_channels: tuple[int, ...] = (16, 32, 64, 96)
-    classifier_steps: int = 600
-    batch: int = 32
+    classifier_steps: int = 400
+    batch: int = 16
     learning_rate: float = 2e-3
 
 

@@ -126,7 +126,7 @@ def predict(unet: UNet2DConditionModel, noisy: Tensor, t: Tensor, b: dict[str, T
 
 
 def train(config: Config) -> None:
-    """Small latents first, then large ones; large shards are picked up as they are written."""
+    """Small latents first, then large ones; shards are picked up as they are written."""
     workers = join_workers()
     torch.manual_seed(config.seed)
     d = config.denoiser
@@ -141,8 +141,8 @@ def train(config: Config) -> None:
 
     def body(step: int) -> dict[str, float]:
         nonlocal bank
-        if step == d.small_steps or (step > d.small_steps and step % 200 == 0):
-            bank = latents.load_pictures(config, config.data.size)
+        if step == d.small_steps or step % 200 == 0:
+            bank = latents.load_pictures(config, 128 if step < d.small_steps else config.data.size)
         draw = step * workers.count + workers.rank
         b = batch(config, bank, captions, draw, workers.count)
         noisy, target, t, weight = diffuse(config, b["latent"], alpha_bar, torch.Generator().manual_seed(draw))

@@ -45,26 +45,30 @@ def colour_guide(image: Tensor) -> Tensor:
     return torch.einsum("oc,bchw->bohw", image.new_tensor(OPPONENT), F.avg_pool2d(image, 8))
 
 
-def batch(config: Config, pictures: shards.PictureSet, step: int) -> tuple[Tensor, Tensor]:
+def batch(config: Config, pictures: shards.PictureSet, step: int, decoder_only: bool = False) -> tuple[Tensor, Tensor]:
     """Pictures and masks of one step.
 
-    Half keep their product, a quarter are made wholly, and a quarter are masked pictures made wholly: the encoder
-    meets both kinds of input it will be given.
+    Most keep their product and some are made wholly. While the encoder learns, a quarter are masked pictures made
+    wholly, so that it meets both kinds of input it will be given.
     """
     rng = loop.generator(config, "vae", step)
-    # Mostly small crops, many to a batch; every third step fewer and wider ones, because normalisation sees the extent.
-    wide = step % 3 == 0
-    size, count = (2 * config.vae.crop, config.vae.batch // 3) if wide else (config.vae.crop, config.vae.batch)
+    # Small crops, many to a batch; every third step fewer and wider ones, because normalisation sees the extent.
+    # The decoder finishes on crops twice as wide, up to whole pictures.
+    widening = (2 if step % 3 == 0 else 1) * (2 if decoder_only else 1)
+    size, count = config.vae.crop * widening, max(1, round(config.vae.batch / widening**1.6))
     image, mask, _ = draw(pictures, rng, count)
-    if rng.random() < 0.25:
+    if rng.random() < 0.25 and size <= image.shape[-1] // 2:
         image, mask = F.avg_pool2d(image, 2), F.avg_pool2d(mask, 2)
     image, mask = crop(image, mask, rng, size)
     image, mask = image.clone(), mask.clone()
-    quarter = count // 4
-    if rng.random() < 0.3:
-        mask[:quarter] = torch.from_numpy(random_mask(rng, size, size))
-    image[-quarter:] = masked_picture(image[-quarter:], mask[-quarter:])
-    mask[-2 * quarter :] = 1
+    for row in range(count):
+        kind = rng.random()
+        if rng.random() < 0.15:
+            mask[row, 0] = torch.from_numpy(random_mask(rng, size, size))
+        if kind > 0.75 and not decoder_only:
+            image[row] = masked_picture(image[row], mask[row])
+        if kind > 0.5 + 0.25 * decoder_only:
+            mask[row] = 1
     return image.contiguous(memory_format=torch.channels_last), mask
 
 
@@ -145,13 +149,14 @@ def train_decoder(config: Config) -> None:
     spread = 1 / float(vae.config["scaling_factor"])
 
     def body(step: int) -> dict[str, float]:
-        image, mask = batch(config, pictures, step + config.vae.steps)
+        image, mask = batch(config, pictures, step + config.vae.steps, decoder_only=True)
         optimiser.param_groups[0]["lr"] = loop.learning_rate(step, config.vae.decoder_steps, rate)
         with loop.half_precision():
             with torch.no_grad():
-                latent = vae.encode(image).latent_dist.sample()
+                latent = vae.encode(image).latent_dist.mean
                 latent = latent + torch.randn_like(latent) * spread * float(np.random.default_rng(step).uniform(0, 0.1))
-            made = vae.decode(latent, image=image, mask=mask).sample.float()
+            # The pipeline hands over the masked picture, which the decoder masks once more; soft borders notice.
+            made = vae.decode(latent, image=masked_picture(image, mask), mask=mask).sample.float()
         loss = reconstruction(config, made, image)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

@@ -11,9 +11,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from orchestrator.cache import Lookup
 from orchestrator.domain import Job, MaskSource, OutputFormat
-from orchestrator.repository import ROLES, ModelSpec, PipelineSpec, Repository, TensorSpec
+from orchestrator.repository import ROLES, ModelSpec, PipelineSpec, Repository
 from orchestrator.sampler.schedule import ScheduleConfig
 from orchestrator.tokenize import PromptTokenizers
+from orchestrator.triton.tensors import TensorSpec
 from tests.pictures import ellipse_mask, noisy_photo
 
 Array = npt.NDArray[Any]

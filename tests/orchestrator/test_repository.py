@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.repository import ROLES, RepositoryError, TensorSpec, check_served, load
+from orchestrator.repository import ROLES, RepositoryError, check_served, load
+from orchestrator.triton.tensors import ModelMetadata, TensorSpec
 
 
 def document(folder: Path) -> dict[str, Any]:
@@ -83,12 +84,13 @@ def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
 def test_what_triton_serves_is_compared(tmp_path: Path) -> None:
     write(tmp_path, document(tmp_path))
     model = load(tmp_path).pipelines["p"].models["denoiser"]
-    check_served(model, model)
+    served = ModelMetadata(model.name, model.inputs, model.outputs, 8, model.fingerprint)
+    check_served(model, served)
     with pytest.raises(RepositoryError, match=r"denoiser.*sha256:other"):
-        check_served(model, dataclasses.replace(model, fingerprint="sha256:other"))
-    narrow = dataclasses.replace(model, inputs=(TensorSpec("image", "FP16", (3, -1, -1)),))
+        check_served(model, dataclasses.replace(served, fingerprint="sha256:other"))
+    narrow = dataclasses.replace(served, inputs=(TensorSpec("image", "FP16", (3, -1, -1)),))
     with pytest.raises(RepositoryError, match=r"input image is .*FP16"):
         check_served(model, narrow)
-    nameless = dataclasses.replace(model, outputs=())
+    nameless = dataclasses.replace(served, outputs=())
     with pytest.raises(RepositoryError, match="output out is missing"):
         check_served(model, nameless)

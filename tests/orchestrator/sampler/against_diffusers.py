@@ -183,11 +183,10 @@ def golden_cases() -> Iterator[Case]:
     """Yields the few cases whose trajectories are kept in the repository."""
     spacings = (("trailing", 0), ("leading", 1), ("linspace", 0))
     predictions = ("v_prediction", "epsilon", "sample")
-    for solver, betas, (spacing, prediction) in itertools.product(
-        SOLVERS, BETAS[1:], zip(spacings, predictions, strict=True)
-    ):
-        for steps in (5, 20):
-            yield Case(solver, ScheduleConfig(1000, *betas, prediction, *spacing, set_alpha_to_one=False), steps)
+    pairs = tuple(zip(spacings, predictions, strict=True))
+    for solver, betas, (spacing, prediction), steps in itertools.product(SOLVERS, BETAS[1:], pairs, (5, 20)):
+        (name, first, last), (spread, offset) = betas, spacing
+        yield Case(solver, ScheduleConfig(1000, name, first, last, prediction, spread, offset), steps)
 
 
 def write_golden() -> None:
