@@ -123,11 +123,11 @@ class Small:
     """The small convolutional networks: reward, segmenter and scene classifier."""
 
     reward_channels: tuple[int, ...] = (16, 32, 64, 96)
-    reward_steps: int = 600
+    reward_steps: int = 1600
     segmenter_channels: tuple[int, ...] = (12, 24, 48, 64)
-    segmenter_steps: int = 500
+    segmenter_steps: int = 380
     classifier_channels: tuple[int, ...] = (16, 32, 64, 96)
-    classifier_steps: int = 400
+    classifier_steps: int = 320
     batch: int = 16
     learning_rate: float = 2e-3
 

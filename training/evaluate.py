@@ -128,7 +128,7 @@ def scene_figures(config: Config, made: Tensor, pairs: list[tuple[str, str]], he
     """Whether the scene that was asked for is the one that a classifier sees."""
     judge = classifier.load(config)
     with torch.no_grad():
-        guesses = [SCENES[n] for n in torch.cat([judge(part) for part in made.split(32)]).argmax(1).tolist()]
+        guesses = [SCENES[n] for n in torch.cat([judge(picture[None]) for picture in made]).argmax(1).tolist()]
     right = [guess == scene for guess, (scene, _) in zip(guesses, pairs, strict=True)]
     for scene in SCENES:
         hits = [ok for ok, (asked, _) in zip(right, pairs, strict=True) if asked == scene]

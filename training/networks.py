@@ -102,9 +102,11 @@ def scheduler(config: Config) -> DPMSolverMultistepScheduler:
 
 def reward(config: Config) -> RewardModel:
     """The reward model."""
-    return RewardModel(channels=config.small.reward_channels, text_dim=config.text.projection)
+    model: RewardModel = RewardModel(channels=config.small.reward_channels, text_dim=config.text.projection)
+    return model
 
 
 def segmenter(config: Config) -> Segmenter:
     """The product segmenter."""
-    return Segmenter(channels=config.small.segmenter_channels)
+    model: Segmenter = Segmenter(channels=config.small.segmenter_channels)
+    return model

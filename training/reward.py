@@ -92,7 +92,7 @@ def embedder(config: Config) -> Callable[[list[str]], Tensor]:
 def train(config: Config) -> RewardModel:
     """Trains the reward model and records its held-out figures."""
     torch.manual_seed(config.seed)
-    model = networks.reward(config).to(memory_format=torch.channels_last)
+    model: RewardModel = networks.reward(config).to(memory_format=torch.channels_last)
     rate, steps = config.small.learning_rate, config.small.reward_steps
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.01)
     average = loop.Average(model, 0.995)
@@ -143,7 +143,8 @@ def load(config: Config) -> RewardModel:
     model = networks.reward(config)
     state = torch.load(config.paths.work / STAGE / "checkpoint.pt", weights_only=True)
     model.load_state_dict(state["average"]["weights"])
-    return model.eval().requires_grad_(False)
+    model.eval().requires_grad_(False)
+    return model
 
 
 def main() -> None:

@@ -50,7 +50,7 @@ def disturb(image: Tensor, alpha: Tensor, rng: np.random.Generator) -> tuple[Ten
 def train(config: Config) -> Segmenter:
     """Trains the segmenter and records its held-out overlap."""
     torch.manual_seed(config.seed)
-    model = networks.segmenter(config).to(memory_format=torch.channels_last)
+    model: Segmenter = networks.segmenter(config).to(memory_format=torch.channels_last)
     rate, steps = config.small.learning_rate, config.small.segmenter_steps
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=1e-3)
     average = loop.Average(model, 0.995)
@@ -100,7 +100,8 @@ def load(config: Config) -> Segmenter:
     model = networks.segmenter(config)
     state = torch.load(config.paths.work / STAGE / "checkpoint.pt", weights_only=True)
     model.load_state_dict(state["average"]["weights"])
-    return model.eval().requires_grad_(False)
+    model.eval().requires_grad_(False)
+    return model
 
 
 def main() -> None:

@@ -21,7 +21,8 @@ class _Block(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.norm(self.down(x))
-        return x + self.conv(nn.functional.silu(x))
+        out: torch.Tensor = x + self.conv(nn.functional.silu(x))
+        return out
 
 
 class RewardModel(ModelMixin, ConfigMixin):

@@ -86,4 +86,4 @@ class Body:
     def finish(self) -> Array:
         """The product as RGBA planes [4, rows, columns] in [0, 1], under the scene's light."""
         rgb = np.clip(self.rgb * self.light.tint, 0, 1)
-        return np.concatenate([rgb, self.alpha[None]]).astype(np.float32)
+        return np.asarray(np.concatenate([rgb, self.alpha[None]]), np.float32)
