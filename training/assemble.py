@@ -82,12 +82,15 @@ def trained_parts(config: Config) -> Parts:
 
 def stage_steps(config: Config) -> dict[str, int]:
     """How many steps each stage has done, from the checkpoints."""
-    paths = sorted(config.paths.work.glob("*/checkpoint.pt"))
-    return {path.parent.name: int(torch.load(path, weights_only=True)["step"]) for path in paths}
+    stages = ("text_encoders", "vae", "decoder", "denoiser", "segmenter", "reward")
+    paths = [config.paths.work / stage / "checkpoint.pt" for stage in stages]
+    return {path.parent.name: int(torch.load(path, weights_only=True)["step"]) for path in paths if path.exists()}
 
 
 def manifest(config: Config, preview: dict[str, object], stages: dict[str, int], trained_on: str) -> dict[str, object]:
     """The content of `backdrop.json`: what a diffusers folder has no place for."""
+    # Written by hand where a run was changed under way, which the config alone would not tell.
+    notes = config.paths.work / "notes.txt"
     return {
         "buckets": [list(bucket) for bucket in config.buckets],
         "preview": preview,
@@ -98,6 +101,7 @@ def manifest(config: Config, preview: dict[str, object], stages: dict[str, int],
             "seed": config.seed,
             "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
             "stages": stages,
+            "notes": notes.read_text().strip() if notes.exists() else "",
             "config": {
                 key: value for key, value in asdict(config).items() if key not in ("paths", "buckets", "guidance_scale")
             },

@@ -95,7 +95,7 @@ class Denoiser:
     """Width of each of the six embedded time ids."""
     small_steps: int = 1800
     """Steps on 128-pixel pictures (16x16 latents)."""
-    steps: int = 3600
+    steps: int = 4000
     """Steps in all; the rest run at 32x32 and the two other buckets."""
     batch: int = 32
     large_batch: int = 16
@@ -107,6 +107,7 @@ class Denoiser:
     ema: float = 0.998
     prompt_drop: float = 0.12
     min_snr_gamma: float = 5.0
+    weight_floor: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class Small:
     """The small convolutional networks: reward, segmenter and scene classifier."""
 
     reward_channels: tuple[int, ...] = (16, 32, 64, 96)
-    reward_steps: int = 1600
+    reward_steps: int = 900
     segmenter_channels: tuple[int, ...] = (12, 24, 48, 64)
     segmenter_steps: int = 380
     classifier_channels: tuple[int, ...] = (16, 32, 64, 96)
@@ -139,7 +140,7 @@ class Config:
     seed: int = 7
     buckets: tuple[tuple[int, int], ...] = ((256, 256), (192, 256), (256, 192))
     """Picture sizes served, as (height, width)."""
-    guidance_scale: float = 3.0
+    guidance_scale: float = 4.0
     paths: Paths = field(default_factory=Paths)
     data: Data = field(default_factory=Data)
     text: Text = field(default_factory=Text)

@@ -6,19 +6,22 @@ the product's alpha, so that what is to be made is mid grey (0 in [-1, 1]).
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from training.shards import PictureSet
 
 
-def pictures_to_tensor(images: np.ndarray) -> Tensor:
+def pictures_to_tensor(images: NDArray[Any]) -> Tensor:
     """uint8 [B, H, W, 3] to float [B, 3, H, W] in [-1, 1]."""
     return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
-def product_masks(masks: np.ndarray) -> Tensor:
+def product_masks(masks: NDArray[Any]) -> Tensor:
     """uint8 product coverage [B, H, W] to the background mask [B, 1, H, W] in [0, 1]."""
     return 1 - torch.from_numpy(np.ascontiguousarray(masks))[:, None].float().div_(255)
 
@@ -33,7 +36,7 @@ def latent_mask(mask: Tensor) -> Tensor:
     return torch.nn.functional.avg_pool2d(mask, 8)
 
 
-def random_mask(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+def random_mask(rng: np.random.Generator, height: int, width: int) -> NDArray[Any]:
     """A mask [H, W] of a few boxes and ellipses, to be made (or, as often, to be kept)."""
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     hole = np.zeros((height, width), np.float32)
@@ -46,7 +49,7 @@ def random_mask(rng: np.random.Generator, height: int, width: int) -> np.ndarray
     return hole if rng.random() < 0.5 else 1 - hole
 
 
-def draw(pictures: PictureSet, rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor, np.ndarray]:
+def draw(pictures: PictureSet, rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor, NDArray[Any]]:
     """Random pictures, their background masks and their indices."""
     indices = rng.integers(len(pictures), size=count)
     images, masks = pictures.at(indices)

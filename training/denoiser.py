@@ -64,7 +64,7 @@ class Workers:
         gradients = [p.grad for p in network.parameters() if p.grad is not None]
         flat = torch.cat([gradient.flatten() for gradient in gradients])
         dist.all_reduce(flat)
-        for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        for gradient, part in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
             gradient.copy_(part.view_as(gradient) / self.count)
 
 
@@ -76,7 +76,9 @@ def join_workers() -> Workers:
     return Workers(dist.get_rank(), dist.get_world_size())
 
 
-def batch(config: Config, bank: latents.Bank, captions: latents.Captions, draw: int, workers: int = 1) -> dict[str, Tensor]:
+def batch(
+    config: Config, bank: latents.Bank, captions: latents.Captions, draw: int, workers: int = 1
+) -> dict[str, Tensor]:
     """Latents, conditions and prompts of one worker's share of a step; `draw` numbers the shares."""
     rng = loop.generator(config, STAGE, draw)
     count = (config.denoiser.batch if bank.size < 256 else config.denoiser.large_batch) // workers
@@ -115,6 +117,8 @@ def diffuse(
     noisy = torch.where(pure, noise, noisy)
     snr = alpha_bar[t] / (1 - alpha_bar[t])
     weight = snr.clamp(max=config.denoiser.min_snr_gamma) / (snr + 1)
+    # Where noise prevails, min-SNR alone would hardly weigh at all; but that is where the layout of a scene is decided.
+    weight = weight.clamp(min=config.denoiser.weight_floor)
     return noisy, target, t, weight
 
 

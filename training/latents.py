@@ -10,12 +10,14 @@ import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from diffusers import AsymmetricAutoencoderKL
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn.functional import avg_pool2d
 
 from training import loop, shards, text_encoders, tokenizer, vae
 from training.config import Config
@@ -31,11 +33,11 @@ def folder(config: Config) -> Path:
     return path
 
 
-def masks_for(config: Config, masks: np.ndarray, shard: int, size: int) -> Tensor:
+def masks_for(config: Config, masks: NDArray[Any], shard: int, size: int) -> Tensor:
     """Background masks [B, 1, H, W] of one shard: mostly the product's, every fifth a random one."""
     rng = loop.generator(config, "latents", shard)
     mask = product_masks(masks)
-    mask = F.avg_pool2d(mask, mask.shape[-1] // size)
+    mask = avg_pool2d(mask, mask.shape[-1] // size)
     for row in range(0, len(mask), 5):
         mask[row, 0] = torch.from_numpy(random_mask(rng, size, size))
     return mask
@@ -46,10 +48,12 @@ def encode(model: AsymmetricAutoencoderKL, image: Tensor) -> Tensor:
     """The encoder's mean, scaled as the denoiser sees it."""
     with loop.half_precision():
         mean = model.encode(image.contiguous(memory_format=torch.channels_last)).latent_dist.mean
-    return mean.float() * float(model.config["scaling_factor"])
+    return torch.as_tensor(mean.float() * float(model.config["scaling_factor"]))
 
 
-def encode_shard(config: Config, model: AsymmetricAutoencoderKL, pictures: shards.PictureSet, shard: int, size: int) -> None:
+def encode_shard(
+    config: Config, model: AsymmetricAutoencoderKL, pictures: shards.PictureSet, shard: int, size: int
+) -> None:
     """Writes the latents of one shard, unless they are there."""
     path = folder(config) / f"{size}-{shard:03d}.npz"
     if path.exists():
@@ -58,7 +62,7 @@ def encode_shard(config: Config, model: AsymmetricAutoencoderKL, pictures: shard
     parts: dict[str, list[Tensor]] = {"latent": [], "masked": [], "mask": []}
     for start in range(0, len(masks), 8):
         image = pictures_to_tensor(pictures.images[shard][start : start + 8])
-        image = F.avg_pool2d(image, image.shape[-1] // size)
+        image = avg_pool2d(image, image.shape[-1] // size)
         mask = masks[start : start + 8]
         parts["latent"].append(encode(model, image))
         parts["masked"].append(encode(model, masked_picture(image, mask)))
@@ -85,11 +89,17 @@ def run_text(config: Config, count: int, per_picture: int = 1, batch: int = 64) 
     strangers = text_encoders.stranger_words()
     rows = shards.load(config, "scene").rows[:count]
     rng = loop.generator(config, "captions", 0)
-    texts = [text_encoders.caption_for(text_encoders.spec_of(row), rng, strangers) for row in rows for _ in range(per_picture)]
+    texts = [
+        text_encoders.caption_for(text_encoders.spec_of(row), rng, strangers)
+        for row in rows
+        for _ in range(per_picture)
+    ]
     texts.append("")
     width = config.text.cross_attention_dim
     shape = (len(texts), config.text.max_length, width)
-    bank = np.lib.format.open_memmap(folder(config) / "states.tmp.npy", "w+", np.float16, shape)
+    bank = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
+        folder(config) / "states.tmp.npy", "w+", np.float16, shape
+    )
     pooled = np.zeros((len(texts), config.text.projection), np.float16)
     for start in range(0, len(texts), batch):
         ids = text_encoders.tokens(tok, texts[start : start + batch], config.text.max_length)
@@ -124,7 +134,9 @@ def load_pictures(config: Config, size: int) -> Bank:
     """The shards of `size` written so far."""
     paths = sorted(path for path in folder(config).glob(f"{size}-*.npz") if ".tmp" not in path.name)
     loaded = [np.load(path) for path in paths]
-    planes = {name: torch.from_numpy(np.concatenate([part[name] for part in loaded])) for name in ("latent", "masked", "mask")}
+    planes = {
+        name: torch.from_numpy(np.concatenate([part[name] for part in loaded])) for name in ("latent", "masked", "mask")
+    }
     return Bank(size, **planes, grey=torch.from_numpy(np.load(folder(config) / f"grey-{size}.npy")))
 
 
@@ -132,11 +144,11 @@ def load_pictures(config: Config, size: int) -> Bank:
 class Captions:
     """Encoded captions; `per_picture` rows to a picture, the empty prompt last."""
 
-    states: np.ndarray
-    pooled: np.ndarray
+    states: NDArray[Any]
+    pooled: NDArray[Any]
     per_picture: int
 
-    def at(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+    def at(self, rows: NDArray[Any]) -> tuple[Tensor, Tensor]:
         """States [B, T, D] and pooled embeddings [B, P]."""
         return torch.from_numpy(self.states[rows]).float(), torch.from_numpy(self.pooled[rows]).float()
 

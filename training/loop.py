@@ -109,7 +109,7 @@ class Run:
         self.path.with_suffix(".tmp").rename(self.path)
 
     def loop(self, steps: int, body: Callable[[int], dict[str, float]], every: int = 50, writes: bool = True) -> None:
-        """Calls `body(step)` up to `steps`, logging its averaged losses, and checkpoints once a minute if it `writes`."""
+        """Calls `body(step)` up to `steps`, logging averaged losses; checkpoints once a minute if it `writes`."""
         saved = since = time.monotonic()
         sums: dict[str, float] = {}
         done = 0

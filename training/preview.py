@@ -1,12 +1,14 @@
-"""Fits the preview: the linear map from a latent cell to its colour, by least squares (as previews of SDXL are made)."""
+"""Fits the preview: the linear map from a latent cell to its colour, by least squares."""
 
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional as F
+from numpy.typing import NDArray
+from torch.nn.functional import avg_pool2d
 
 from training import latents, loop, shards, vae
 from training.config import Config
@@ -15,7 +17,7 @@ from training.data import draw
 log = logging.getLogger(__name__)
 
 
-def fit(latent: np.ndarray, colour: np.ndarray) -> dict[str, object]:
+def fit(latent: NDArray[Any], colour: NDArray[Any]) -> dict[str, object]:
     """Solves colour = latent @ factors + bias. `latent` is [N, 4], `colour` [N, 3] in [0, 1]."""
     design = np.concatenate([latent, np.ones((len(latent), 1))], axis=1)
     solution, *_ = np.linalg.lstsq(design, colour, rcond=None)
@@ -26,8 +28,8 @@ def run(config: Config, count: int = 48) -> dict[str, object]:
     """Fits the map on training pictures with the encoder as it is now."""
     model = vae.load(config)
     image, _, _ = draw(shards.load(config, "scene"), loop.generator(config, "preview", 0), count)
-    cells = torch.cat([latents.encode(model, part) for part in image.split(8)])
-    colours = F.avg_pool2d(image * 0.5 + 0.5, 8)
+    cells = torch.cat([latents.encode(model, part) for part in torch.split(image, 8)])
+    colours = avg_pool2d(image * 0.5 + 0.5, 8)
     result = fit(
         cells.permute(0, 2, 3, 1).reshape(-1, cells.shape[1]).numpy().astype(np.float64),
         colours.permute(0, 2, 3, 1).reshape(-1, 3).numpy().astype(np.float64),

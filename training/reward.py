@@ -38,28 +38,16 @@ def differs(one: dict[str, Any], other: dict[str, Any]) -> bool:
     )
 
 
-def partner(rows: list[dict[str, Any]], row: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
-    """A picture whose caption does not fit: now and then of the same scene, so that details count as well."""
-    same_scene = rng.random() < 0.25
-    other = row
-    # Few pictures may hold no such partner: settle for a looser one instead of looking for ever.
-    for attempt in range(60):
-        other = rows[int(rng.integers(len(rows)))]
-        if differs(row, other) and (attempt > 30 or not same_scene or other["scene"] == row["scene"]):
-            break
-    return other
-
-
 class Batches:
     """Pictures with the three targets of each."""
 
     def __init__(self, pictures: shards.PictureSet, embed: Callable[[list[str]], Tensor]) -> None:
         self.pictures, self.embed = pictures, embed
 
-    def make(self, rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Images, masks, text embeddings and targets [B, 3]."""
+    def make(self, rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Images, masks, text embeddings, targets [B, 2] of the two looks, and which text fits which picture [B, B]."""
         image, mask, indices = draw(self.pictures, rng, count)
-        target = torch.ones(count, 3)
+        target = torch.ones(count, 2)
         texts = []
         for n in range(count):
             row = self.pictures.rows[int(indices[n])]
@@ -73,14 +61,14 @@ class Batches:
                 image[n : n + 1] = degrade(
                     DEGRADATIONS[int(rng.integers(len(DEGRADATIONS)))], image[n : n + 1], strength, rng
                 )
-                target[n, 2] = 0.55 - 0.55 * strength
-            if rng.random() < 0.5:
-                row, target[n, 1] = partner(self.pictures.rows, row, rng), 0
+                target[n, 1] = 0.55 - 0.55 * strength
             spec = text_encoders.spec_of(row)
             texts.append(background_prompt(spec, rng) if rng.random() < 0.6 else full_caption(spec, rng))
         if rng.random() < 0.5:
             image, mask = image.flip(-1), mask.flip(-1)
-        return image, mask, self.embed(texts), target
+        rows = [self.pictures.rows[int(index)] for index in indices]
+        fits = torch.tensor([[not differs(one, other) for other in rows] for one in rows]).float()
+        return image, mask, self.embed(texts), target, fits
 
 
 def embedder(config: Config) -> Callable[[list[str]], Tensor]:
@@ -102,10 +90,19 @@ def train(config: Config) -> RewardModel:
     model.train()
 
     def body(step: int) -> dict[str, float]:
-        image, mask, embeds, target = batches.make(loop.generator(config, STAGE, step), config.small.batch // 2)
+        image, mask, embeds, target, fits = batches.make(loop.generator(config, STAGE, step), config.small.batch)
         with loop.half_precision():
-            scores = model(image.contiguous(memory_format=torch.channels_last), mask, embeds)
-        losses = functional.binary_cross_entropy(scores.float().clamp(1e-4, 1 - 1e-4), target, reduction="none").mean(0)
+            whole, seen = model.see(image.contiguous(memory_format=torch.channels_last), mask)
+            looks = torch.cat([model.defects(seen), model.aesthetics(seen)], dim=1)
+            # Every picture is held against every text of the batch: captions are scarce, pairs of them are not.
+            count = len(whole)
+            pairs = model.match(whole.repeat_interleave(count, 0), embeds.repeat(count, 1)).view(count, count)
+        parts = functional.binary_cross_entropy_with_logits(looks.float(), target, reduction="none").mean(0)
+        weight = fits / fits.mean() + (1 - fits) / (1 - fits).mean().clamp(min=1e-3)
+        fidelity = (
+            functional.binary_cross_entropy_with_logits(pairs.float(), fits, reduction="none") * weight
+        ).mean() / 2
+        losses = torch.stack([parts[0], fidelity, parts[1]])
         optimiser.param_groups[0]["lr"] = loop.learning_rate(step, steps, rate, 50)
         optimiser.zero_grad()
         losses.sum().backward()  # type: ignore[no-untyped-call]
@@ -128,14 +125,18 @@ def held_out(model: RewardModel, batches: Batches, rounds: int | None = None) ->
     """Share of (good, bad) pairs of pictures that each head ranks rightly."""
     rng = np.random.default_rng(99)
     rounds = min(10, len(batches.pictures) // 32 + 1) if rounds is None else rounds
-    parts = [batches.make(rng, 32) for _ in range(rounds)]
-    made = torch.cat([model(image, mask, embeds) for image, mask, embeds, _ in parts])
-    real = torch.cat([target for *_, target in parts])
-    result = {}
-    for n, name in enumerate(REWARD_HEADS):
-        good, bad = made[real[:, n] > 0.9, n], made[real[:, n] < 0.5, n]
-        result[name] = float((good[:, None] > bad[None]).float().mean())
-    return result
+    result: dict[str, list[float]] = {name: [] for name in REWARD_HEADS}
+    for _ in range(rounds):
+        image, mask, embeds, target, fits = batches.make(rng, 32)
+        own = model(image, mask, embeds)
+        other = model(image, mask, embeds.roll(1, 0))
+        # Only where the neighbour's text does not fit is its score the bad one of a pair.
+        wrong = fits.roll(1, 1).diagonal() < 0.5
+        result["fidelity"] += (own[wrong, 1] > other[wrong, 1]).float().tolist()
+        for column, name in ((0, "defects"), (2, "aesthetics")):
+            good, bad = own[target[:, column // 2] > 0.9, column], own[target[:, column // 2] < 0.5, column]
+            result[name] += (good[:, None] > bad[None]).float().flatten().tolist()
+    return {name: float(np.mean(values)) for name, values in result.items()}
 
 
 def load(config: Config) -> RewardModel:

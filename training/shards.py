@@ -1,6 +1,6 @@
 """Renders the world into shards: pictures and product masks as uint8 arrays, captions and labels as JSON.
 
-`python -m training.shards` renders what is missing; a shard is written whole or not at all, so it can be stopped any time.
+`python -m training.shards` renders what is missing. A shard is written whole or not at all: it may be stopped any time.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training.config import HELD_OUT_SEED, Config
 from training.world.picture import plain_photo, render
@@ -73,14 +74,14 @@ def render_shard(job: Job) -> Path:
 class PictureSet:
     """All shards of one kind, as one array that stays on disk until it is read."""
 
-    images: list[np.ndarray]
-    masks: list[np.ndarray]
+    images: list[NDArray[Any]]
+    masks: list[NDArray[Any]]
     rows: list[dict[str, Any]]
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def at(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def at(self, indices: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         """Pictures [B, H, W, 3] and product masks [B, H, W] at `indices`."""
         width = len(self.images[0])
         places = [divmod(int(index), width) for index in indices]

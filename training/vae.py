@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from diffusers import AsymmetricAutoencoderKL
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn.functional import avg_pool2d
 
 from training import loop, networks, shards
 from training.config import Config
@@ -29,7 +29,7 @@ def edge_loss(made: Tensor, real: Tensor, scales: int = 3) -> Tensor:
     for _ in range(scales):
         total = total + (made.diff(dim=-1) - real.diff(dim=-1)).abs().mean()
         total = total + (made.diff(dim=-2) - real.diff(dim=-2)).abs().mean()
-        made, real = F.avg_pool2d(made, 2), F.avg_pool2d(real, 2)
+        made, real = avg_pool2d(made, 2), avg_pool2d(real, 2)
     return total / scales
 
 
@@ -42,7 +42,7 @@ def colour_guide(image: Tensor) -> Tensor:
 
     It makes latents that look like a small picture, which is what a small denoiser learns fastest.
     """
-    return torch.einsum("oc,bchw->bohw", image.new_tensor(OPPONENT), F.avg_pool2d(image, 8))
+    return torch.einsum("oc,bchw->bohw", image.new_tensor(OPPONENT), avg_pool2d(image, 8))
 
 
 def batch(config: Config, pictures: shards.PictureSet, step: int, decoder_only: bool = False) -> tuple[Tensor, Tensor]:
@@ -58,7 +58,7 @@ def batch(config: Config, pictures: shards.PictureSet, step: int, decoder_only: 
     size, count = config.vae.crop * widening, max(1, round(config.vae.batch / widening**1.6))
     image, mask, _ = draw(pictures, rng, count)
     if rng.random() < 0.25 and size <= image.shape[-1] // 2:
-        image, mask = F.avg_pool2d(image, 2), F.avg_pool2d(mask, 2)
+        image, mask = avg_pool2d(image, 2), avg_pool2d(mask, 2)
     image, mask = crop(image, mask, rng, size)
     image, mask = image.clone(), mask.clone()
     for row in range(count):
@@ -99,7 +99,7 @@ def train(config: Config) -> AsymmetricAutoencoderKL:
         guide = ((posterior.mean[:, :3].float() - colour_guide(image)) ** 2).mean()
         weight = max(1 - step / config.vae.guide_steps, config.vae.guide_weight)
         optimiser.zero_grad()
-        (loss + config.vae.kl_weight * kl + weight * guide).backward()  # type: ignore[no-untyped-call]
+        (loss + config.vae.kl_weight * kl + weight * guide).backward()
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
         optimiser.step()
         average.update(vae)
@@ -116,7 +116,7 @@ def train(config: Config) -> AsymmetricAutoencoderKL:
 def measure_scale(config: Config, vae: AsymmetricAutoencoderKL, pictures: shards.PictureSet) -> float:
     """1 / std of the latents, which the denoiser works in; recorded for every later stage."""
     image, _, _ = draw(pictures, loop.generator(config, "scale", 0), 64)
-    mean = torch.cat([vae.encode(part).latent_dist.mean for part in image.split(8)])
+    mean = torch.cat([vae.encode(part).latent_dist.mean for part in torch.split(image, 8)])
     scale = 1 / float(mean.std())
     log.info("latents: mean %s std %s", mean.mean((0, 2, 3)).tolist(), mean.std((0, 2, 3)).tolist())
     (config.paths.work / "vae" / "scale.json").write_text(json.dumps({"scaling_factor": scale}))

@@ -35,14 +35,39 @@ class RewardModel(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(self, channels: tuple[int, ...] = (16, 32, 64, 96), text_dim: int = 160, match_dim: int = 64) -> None:
         super().__init__()
-        # The border of the mask is where defects live, so the mask is seen by every layer, not only pooled.
-        widths = (4, *channels)
+        # Seen beside the picture: the mask, fine detail, and the band along the product's border.
+        widths = (6, *channels)
         self.blocks = nn.ModuleList(_Block(a, b) for a, b in itertools.pairwise(widths))
-        self.defects = nn.Sequential(nn.Linear(3 * channels[-1], 64), nn.SiLU(), nn.Linear(64, 1))
-        self.aesthetics = nn.Sequential(nn.Linear(2 * channels[-1], 64), nn.SiLU(), nn.Linear(64, 1))
-        self.image_match = nn.Linear(2 * channels[-1], match_dim)
+        whole, looks = 2 * channels[-1], 3 * channels[-1] + 8
+        self.defects = nn.Sequential(nn.Linear(looks, 64), nn.SiLU(), nn.Linear(64, 1))
+        self.aesthetics = nn.Sequential(nn.Linear(looks, 64), nn.SiLU(), nn.Linear(64, 1))
+        self.image_match = nn.Linear(whole, match_dim)
         self.text_match = nn.Sequential(nn.Linear(text_dim, match_dim), nn.SiLU(), nn.Linear(match_dim, match_dim))
         self.fidelity = nn.Sequential(nn.Linear(2 * match_dim, match_dim), nn.SiLU(), nn.Linear(match_dim, 1))
+
+    def see(self, image: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the picture holds [B, 2C]; and how it looks: that, its border and plain statistics [B, 3C + 8]."""
+        fine = (image - nn.functional.avg_pool2d(image, 3, 1, 1)).abs().mean(dim=1, keepdim=True) * 8
+        # Widened by 4 pixels to each side: defects live on the border, and the mean of a whole picture drowns them.
+        band = nn.functional.max_pool2d(mask, 9, 1, 4) + nn.functional.max_pool2d(-mask, 9, 1, 4)
+        x = torch.cat([image, mask, fine, band], dim=1)
+        for block in self.blocks:
+            x = block(x)
+        x = nn.functional.silu(x)
+        near = nn.functional.avg_pool2d(band, 2 ** len(self.blocks))
+        border = (x * near).sum(dim=(2, 3)) / near.sum(dim=(2, 3)).clamp(min=1e-3)
+        whole = torch.cat([x.mean(dim=(2, 3)), x.amax(dim=(2, 3))], dim=1)
+        plain = torch.cat([image, fine], dim=1)
+        middle = plain.mean(dim=(2, 3), keepdim=True)
+        spread = (plain - middle).abs().mean(dim=(2, 3))
+        return whole, torch.cat([whole, border, middle.flatten(1), spread], dim=1)
+
+    def match(self, whole: torch.Tensor, text_embeds: torch.Tensor) -> torch.Tensor:
+        """Logits [B, 1] of pictures' features [B, 2C] showing what texts [B, text_dim] say."""
+        image_side, text_side = self.image_match(whole), self.text_match(text_embeds)
+        pair = torch.cat([image_side * text_side, (image_side - text_side).abs()], dim=1)
+        logits: torch.Tensor = self.fidelity(pair)
+        return logits
 
     def forward(self, image: torch.Tensor, mask: torch.Tensor, text_embeds: torch.Tensor) -> torch.Tensor:
         """Scores pictures.
@@ -55,16 +80,6 @@ class RewardModel(ModelMixin, ConfigMixin):
         Returns:
             [B, 3] scores in [0, 1].
         """
-        x = torch.cat([image, mask], dim=1)
-        for block in self.blocks:
-            x = block(x)
-        mean, peak = x.mean(dim=(2, 3)), x.amax(dim=(2, 3))
-        # A broken outline is local: the mean of a whole picture would drown it, and its lowest value shows gaps.
-        low = x.amin(dim=(2, 3))
-        pooled = torch.cat([mean, peak], dim=1)
-        image_side, text_side = self.image_match(pooled), self.text_match(text_embeds)
-        match = torch.cat([image_side * text_side, (image_side - text_side).abs()], dim=1)
-        logits = torch.cat(
-            [self.defects(torch.cat([pooled, low], dim=1)), self.fidelity(match), self.aesthetics(pooled)], dim=1
-        )
-        return torch.sigmoid(logits)
+        whole, looks = self.see(image, mask)
+        logits = [self.defects(looks), self.match(whole, text_embeds), self.aesthetics(looks)]
+        return torch.sigmoid(torch.cat(logits, dim=1))
