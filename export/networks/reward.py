@@ -39,28 +39,34 @@ class RewardModel(ModelMixin, ConfigMixin):
         widths = (6, *channels)
         self.blocks = nn.ModuleList(_Block(a, b) for a, b in itertools.pairwise(widths))
         whole, looks = 2 * channels[-1], 3 * channels[-1] + 8
-        self.defects = nn.Sequential(nn.Linear(looks, 64), nn.SiLU(), nn.Linear(64, 1))
+        sides = 3 * sum(channels)
+        self.defects = nn.Sequential(nn.LayerNorm(sides), nn.Linear(sides, 64), nn.SiLU(), nn.Linear(64, 1))
         self.aesthetics = nn.Sequential(nn.Linear(looks, 64), nn.SiLU(), nn.Linear(64, 1))
         self.image_match = nn.Linear(whole, match_dim)
         self.text_match = nn.Sequential(nn.Linear(text_dim, match_dim), nn.SiLU(), nn.Linear(match_dim, match_dim))
         self.fidelity = nn.Sequential(nn.Linear(2 * match_dim, match_dim), nn.SiLU(), nn.Linear(match_dim, 1))
 
-    def see(self, image: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the picture holds [B, 2C]; and how it looks: that, its border and plain statistics [B, 3C + 8]."""
+    def see(self, image: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Features of the whole [B, 2C], of its looks [B, 3C + 8], and of the product's border at each scale [B, S]."""
         fine = (image - nn.functional.avg_pool2d(image, 3, 1, 1)).abs().mean(dim=1, keepdim=True) * 8
         # Widened by 4 pixels to each side: defects live on the border, and the mean of a whole picture drowns them.
         band = nn.functional.max_pool2d(mask, 9, 1, 4) + nn.functional.max_pool2d(-mask, 9, 1, 4)
         x = torch.cat([image, mask, fine, band], dim=1)
+        places = torch.cat([band * mask, band * (1 - mask), mask], dim=1)
+        sides = []
         for block in self.blocks:
-            x = block(x)
-        x = nn.functional.silu(x)
+            x, places = block(x), nn.functional.avg_pool2d(places, 2)
+            seen = nn.functional.silu(x)
+            share = places / places.sum(dim=(2, 3), keepdim=True).clamp(min=1e-3)
+            # Just outside the border, just inside, and all of the background: a seam is a difference between them.
+            sides += [(seen * share[:, n : n + 1]).sum(dim=(2, 3)) for n in range(3)]
         near = nn.functional.avg_pool2d(band, 2 ** len(self.blocks))
-        border = (x * near).sum(dim=(2, 3)) / near.sum(dim=(2, 3)).clamp(min=1e-3)
-        whole = torch.cat([x.mean(dim=(2, 3)), x.amax(dim=(2, 3))], dim=1)
+        border = (seen * near).sum(dim=(2, 3)) / near.sum(dim=(2, 3)).clamp(min=1e-3)
+        whole = torch.cat([seen.mean(dim=(2, 3)), seen.amax(dim=(2, 3))], dim=1)
         plain = torch.cat([image, fine], dim=1)
         middle = plain.mean(dim=(2, 3), keepdim=True)
         spread = (plain - middle).abs().mean(dim=(2, 3))
-        return whole, torch.cat([whole, border, middle.flatten(1), spread], dim=1)
+        return whole, torch.cat([whole, border, middle.flatten(1), spread], dim=1), torch.cat(sides, dim=1)
 
     def match(self, whole: torch.Tensor, text_embeds: torch.Tensor) -> torch.Tensor:
         """Logits [B, 1] of pictures' features [B, 2C] showing what texts [B, text_dim] say."""
@@ -80,6 +86,6 @@ class RewardModel(ModelMixin, ConfigMixin):
         Returns:
             [B, 3] scores in [0, 1].
         """
-        whole, looks = self.see(image, mask)
-        logits = [self.defects(looks), self.match(whole, text_embeds), self.aesthetics(looks)]
+        whole, looks, sides = self.see(image, mask)
+        logits = [self.defects(sides), self.match(whole, text_embeds), self.aesthetics(looks)]
         return torch.sigmoid(torch.cat(logits, dim=1))
