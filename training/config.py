@@ -124,7 +124,7 @@ class Small:
     """The small convolutional networks: reward, segmenter and scene classifier."""
 
     reward_channels: tuple[int, ...] = (16, 32, 64, 96)
-    reward_steps: int = 1400
+    reward_steps: int = 600
     segmenter_channels: tuple[int, ...] = (12, 24, 48, 64)
     segmenter_steps: int = 380
     classifier_channels: tuple[int, ...] = (16, 32, 64, 96)

@@ -25,6 +25,12 @@ class Figure:
     better: str
     """"higher" or "lower"."""
     spread: float
+    why: str = ""
+    """Why the mark may be missed; written only where it is."""
+
+    def met(self) -> bool:
+        """Whether the value reaches its mark."""
+        return self.value >= self.mark if self.better == "higher" else self.value <= self.mark
 
     def __str__(self) -> str:
         return f"{self.name}: {self.value:.4g} (mark {self.mark:g}, {self.better} is better, spread {self.spread:.3g})"
@@ -54,6 +60,8 @@ def update(path: Path, figures: list[Figure], command: str) -> None:
     here = {"command": command, "commit": commit(), "machine": machine()}
     for figure in figures:
         row = {**asdict(figure), "value": round(figure.value, 4), "spread": round(figure.spread, 4), **here}
+        if figure.met() or not figure.why:
+            del row["why"]
         at = next((n for n, old in enumerate(rows) if old["name"] == figure.name), None)
         if at is None:
             rows.append(row)
