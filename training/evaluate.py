@@ -127,7 +127,8 @@ def autoencoder_figures(pipeline: Pipeline, held: PictureSet, count: int = 64) -
 def wilson(share: float, count: int) -> float:
     """Half the 95 % interval of a share (Wilson 1927); unlike the plain one it is not 0 where all or none succeed."""
     z2 = 1.96**2
-    return 1.96 * (share * (1 - share) / count + z2 / (4 * count**2)) ** 0.5 / (1 + z2 / count)
+    half: float = 1.96 * (share * (1 - share) / count + z2 / (4 * count**2)) ** 0.5 / (1 + z2 / count)
+    return half
 
 
 def relative(path: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -303,7 +304,11 @@ def test_as_a_real_process(fake: FakeBackdrop, product: Path, tmp_path: Path) ->
 def test_ctrl_c_cancels_cleanly(slow_fake: FakeBackdrop, product: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "backdrop", "generate", "--product", str(product), "--out", str(tmp_path / "out")]
     command += ["--endpoint", slow_fake.endpoint, "--steps", "100"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    # A suite that runs in the background of a shell inherits an ignored SIGINT; a person's shell does not.
+    interruptible = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=interruptible
+    ) as process:
         deadline = time.monotonic() + 30
         while slow_fake.steps_run < 3 and time.monotonic() < deadline:
             time.sleep(0.01)
