@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 
@@ -123,15 +122,5 @@ def load(config: Config) -> SceneClassifier:
     return model.eval().requires_grad_(False)
 
 
-def main() -> None:
-    """Trains the classifier."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
-    loop.start_logging()
-    torch.set_num_threads(arguments.threads)
-    train(Config())
-
-
 if __name__ == "__main__":
-    main()
+    loop.run_stage(__doc__, train)

@@ -7,7 +7,6 @@ once a step and not once a layer: `python -m torch.distributed.run --nproc-per-n
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 from dataclasses import dataclass
@@ -172,21 +171,9 @@ def train(config: Config) -> None:
 def load(config: Config) -> UNet2DConditionModel:
     """The averaged weights of the latest checkpoint."""
     unet = networks.unet(config)
-    state = torch.load(config.paths.work / STAGE / "checkpoint.pt", weights_only=True)
-    unet.load_state_dict(state["average"]["weights"])
-    log.info("denoiser at step %d", state["step"])
-    return unet.eval().requires_grad_(False)
-
-
-def main() -> None:
-    """Trains the denoiser."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
-    loop.start_logging()
-    torch.set_num_threads(arguments.threads)
-    train(Config())
+    loop.load_average(config, STAGE, unet)
+    return unet
 
 
 if __name__ == "__main__":
-    main()
+    loop.run_stage(__doc__, train)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
 import time
@@ -133,3 +134,21 @@ class Run:
 def generator(config: Config, stage: str, step: int) -> np.random.Generator:
     """The random numbers of one step: they do not depend on where a run was interrupted."""
     return np.random.default_rng((config.seed, sum(map(ord, stage)), step))
+
+
+def load_average(config: Config, stage: str, network: torch.nn.Module) -> None:
+    """Puts a stage's averaged weights, as far as it has got, into `network`, and makes it ready for use."""
+    state = torch.load(config.paths.work / stage / "checkpoint.pt", weights_only=True)
+    network.load_state_dict(state["average"]["weights"])
+    network.eval().requires_grad_(False)
+    log.info("%s at step %d", stage, state["step"])
+
+
+def run_stage(description: str | None, train: Callable[[Config], object]) -> None:
+    """What `python -m training.<stage>` does: reads its options, then trains."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--threads", type=int, default=2, help="threads of one torch operation (default: %(default)s)")
+    arguments = parser.parse_args()
+    start_logging()
+    torch.set_num_threads(arguments.threads)
+    train(Config())

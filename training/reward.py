@@ -6,7 +6,6 @@ from others, and `aesthetics` is a proxy that only knows technical degradation.
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 from collections.abc import Callable
@@ -144,21 +143,9 @@ def held_out(model: RewardModel, batches: Batches, rounds: int | None = None) ->
 def load(config: Config) -> RewardModel:
     """The trained reward model, as far as it has got."""
     model = networks.reward(config)
-    state = torch.load(config.paths.work / STAGE / "checkpoint.pt", weights_only=True)
-    model.load_state_dict(state["average"]["weights"])
-    model.eval().requires_grad_(False)
+    loop.load_average(config, STAGE, model)
     return model
 
 
-def main() -> None:
-    """Trains the reward model."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
-    loop.start_logging()
-    torch.set_num_threads(arguments.threads)
-    train(Config())
-
-
 if __name__ == "__main__":
-    main()
+    loop.run_stage(__doc__, train)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 
@@ -98,21 +97,9 @@ def overlap(model: Segmenter, held: shards.PictureSet, count: int = 128) -> floa
 def load(config: Config) -> Segmenter:
     """The trained segmenter, as far as it has got."""
     model = networks.segmenter(config)
-    state = torch.load(config.paths.work / STAGE / "checkpoint.pt", weights_only=True)
-    model.load_state_dict(state["average"]["weights"])
-    model.eval().requires_grad_(False)
+    loop.load_average(config, STAGE, model)
     return model
 
 
-def main() -> None:
-    """Trains the segmenter."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
-    loop.start_logging()
-    torch.set_num_threads(arguments.threads)
-    train(Config())
-
-
 if __name__ == "__main__":
-    main()
+    loop.run_stage(__doc__, train)

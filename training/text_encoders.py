@@ -6,7 +6,6 @@ make the hidden states that the denoiser reads easy to use after a few minutes o
 
 from __future__ import annotations
 
-import argparse
 import itertools
 from typing import Any
 
@@ -222,15 +221,5 @@ def encode(towers: Towers, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tenso
     return torch.cat([out_l.hidden_states[-2], out_g.hidden_states[-2]], dim=-1), out_g.text_embeds
 
 
-def main() -> None:
-    """Trains both encoders."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
-    loop.start_logging()
-    torch.set_num_threads(arguments.threads)
-    train(Config())
-
-
 if __name__ == "__main__":
-    main()
+    loop.run_stage(__doc__, train)
