@@ -19,7 +19,7 @@ class Paths:
     """Where stages leave their work. `work` may be deleted at any time; `weights` is what gets exported."""
 
     work: Path = ROOT / "work"
-    weights: Path = ROOT / "weights" / "backdrop"
+    weights: Path = ROOT / "weights"
     classifier: Path = ROOT / "weights" / "classifier"
 
 
@@ -73,11 +73,13 @@ class Vae:
     crop: int = 64
     batch: int = 12
     steps: int = 1500
-    decoder_steps: int = 2400
+    decoder_steps: int = 4000
     """Further steps of the decoder alone, after the latents have been fixed for the denoiser."""
     learning_rate: float = 1.2e-3
     kl_weight: float = 5e-3
     edge_weight: float = 1.0
+    seam_weight: float = 0.5
+    """How much the border band counts beside the whole picture, when the decoder is trained alone."""
     guide_weight: float = 0.15
     """How strongly the first three latent channels are held to the blocks' colours, after `guide_steps`."""
     guide_steps: int = 300
@@ -85,7 +87,7 @@ class Vae:
 
 @dataclass(frozen=True)
 class Denoiser:
-    """UNet2DConditionModel in SDXL's shape, and the two phases of its training."""
+    """UNet2DConditionModel in SDXL's shape."""
 
     channels: tuple[int, ...] = (48, 96, 160)
     heads: tuple[int, ...] = (2, 3, 5)
@@ -93,19 +95,48 @@ class Denoiser:
     groups: int = 16
     time_embedding: int = 32
     """Width of each of the six embedded time ids."""
-    small_steps: int = 1800
-    """Steps on 128-pixel pictures (16x16 latents)."""
-    steps: int = 4000
-    """Steps in all; the rest run at 32x32 and the two other buckets."""
-    batch: int = 32
-    large_batch: int = 16
-    """The batch at the full size."""
-    text_to_image: float = 0.10
-    """Share of samples that are made wholly, without a product."""
-    learning_rate: float = 8e-4
+    image_tokens: int = 4
+
+
+@dataclass(frozen=True)
+class Transformer:
+    """SD3Transformer2DModel, small."""
+
+    layers: int = 6
+    heads: int = 6
+    head_width: int = 32
+
+
+@dataclass(frozen=True)
+class Diffusion:
+    """How one diffusion stage is trained."""
+
+    steps: int
+    small_steps: int = 0
+    """The first steps, on 128-pixel pictures (16x16 latents): a quarter of the work a picture."""
+    batch: int = 16
+    small_batch: int = 48
+    learning_rate: float = 4e-4
     warmup: int = 100
     ema: float = 0.998
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The diffusion stages in their order."""
+
+    base: Diffusion = Diffusion(steps=9000, small_steps=1500, learning_rate=8e-4)
+    stage1: Diffusion = Diffusion(steps=1200, learning_rate=3e-4, ema=0.995)
+    stage2: Diffusion = Diffusion(steps=1500, learning_rate=8e-4, ema=0.995)
+    image_adapter: Diffusion = Diffusion(steps=1500, learning_rate=6e-4, ema=0.995)
+    distil: Diffusion = Diffusion(steps=1000, learning_rate=1e-4, warmup=20, ema=0.98)
+    dit: Diffusion = Diffusion(steps=6000, small_steps=2500, learning_rate=6e-4)
+    brand: Diffusion = Diffusion(steps=240, batch=8, learning_rate=1e-3, warmup=20, ema=0.98)
+    lora_rank: int = 16
+    brand_rank: int = 8
+    brand_pictures: int = 40
     prompt_drop: float = 0.12
+    """Share of samples that read the empty prompt, for classifier-free guidance."""
     min_snr_gamma: float = 5.0
     weight_floor: float = 0.5
 
@@ -117,20 +148,75 @@ class Schedule:
     train_timesteps: int = 1000
     beta_start: float = 0.00085
     beta_end: float = 0.012
+    shift: float = 1.5
+    """How far the flow's noise levels lean to the noisy end in training."""
+    sampling_shift: float = 1.5
+    """The same in sampling."""
 
 
 @dataclass(frozen=True)
 class Small:
-    """The small convolutional networks: reward, segmenter and scene classifier."""
+    """The small convolutional networks: reward, segmenter and the classifier that judges generated pictures."""
 
-    reward_channels: tuple[int, ...] = (16, 32, 64, 96)
-    reward_steps: int = 600
-    segmenter_channels: tuple[int, ...] = (12, 24, 48, 64)
-    segmenter_steps: int = 380
-    classifier_channels: tuple[int, ...] = (16, 32, 64, 96)
-    classifier_steps: int = 320
-    batch: int = 16
+    reward_channels: tuple[int, ...] = (24, 48, 64, 96)
+    reward_steps: int = 2400
+    reward_batch: int = 8
+    """Pairs of a whole and a damaged picture to a step."""
+    softened: int = 1536
+    """Pictures whose background is taken through the autoencoder, as made backgrounds are."""
+    softened_held: int = 256
+    segmenter_channels: tuple[int, ...] = (16, 32, 48, 80, 112)
+    segmenter_steps: int = 3000
+    segmenter_batch: int = 16
+    empty_scenes: int = 1024
+    """Scenes without a product, for pasting others into."""
+    classifier_channels: tuple[int, ...] = (24, 48, 96, 128)
+    classifier_steps: int = 2000
+    classifier_batch: int = 32
     learning_rate: float = 2e-3
+
+
+@dataclass(frozen=True)
+class Uve:
+    """The unified visual embedding: several naming tasks at once, and a contrast of scene and palette."""
+
+    channels: tuple[int, ...] = (24, 48, 96, 144)
+    dim: int = 128
+    steps: int = 3000
+    groups: int = 16
+    """Kinds of scene and palette to a batch; of each there are `per_group` pictures."""
+    per_group: int = 4
+    learning_rate: float = 2e-3
+    contrast_temperature: float = 0.1
+
+
+@dataclass(frozen=True)
+class ImageEncoder:
+    """CLIP's image tower, made small; its projection is as wide as the text encoder's."""
+
+    size: int = 64
+    patch: int = 8
+    hidden: int = 128
+    layers: int = 4
+    heads: int = 4
+    steps: int = 2500
+    batch: int = 64
+    learning_rate: float = 1e-3
+
+
+@dataclass(frozen=True)
+class T5:
+    """T5's encoder, made small, over the same vocabulary as the two CLIP encoders."""
+
+    d_model: int = 192
+    layers: int = 4
+    heads: int = 4
+    d_kv: int = 48
+    d_ff: int = 512
+    max_length: int = 128
+    steps: int = 2500
+    batch: int = 64
+    learning_rate: float = 1.5e-3
 
 
 @dataclass(frozen=True)
@@ -141,13 +227,19 @@ class Config:
     buckets: tuple[tuple[int, int], ...] = ((256, 256), (192, 256), (256, 192))
     """Picture sizes served, as (height, width)."""
     guidance_scale: float = 4.0
+    dit_guidance_scale: float = 4.0
     paths: Paths = field(default_factory=Paths)
     data: Data = field(default_factory=Data)
     text: Text = field(default_factory=Text)
     vae: Vae = field(default_factory=Vae)
     denoiser: Denoiser = field(default_factory=Denoiser)
+    transformer: Transformer = field(default_factory=Transformer)
+    diffusion: Stages = field(default_factory=Stages)
     schedule: Schedule = field(default_factory=Schedule)
     small: Small = field(default_factory=Small)
+    uve: Uve = field(default_factory=Uve)
+    image_encoder: ImageEncoder = field(default_factory=ImageEncoder)
+    t5: T5 = field(default_factory=T5)
 
 
 REWARD_HEADS = ("defects", "fidelity", "aesthetics")

@@ -1,4 +1,8 @@
-"""Controlled damage to good pictures: what the reward model learns defects and poor looks from."""
+"""Controlled damage to good pictures: what the reward model learns defects and poor looks from.
+
+A defect here is something a person sees: damage that hardly changes the picture, a smear on a smooth wall say, is
+drawn again (`damage`), and never called a defect.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-DEFECTS = ("seam", "grown", "cut", "broken", "smear", "ghost")
+DEFECTS = ("seam", "grown", "cut", "broken", "smear", "ghost", "blotch")
 DEGRADATIONS = ("blur", "noise", "flat", "cast", "blocks", "burnt")
+VISIBLE = 0.16
+"""Mean change of a 4x4 block, in [-1, 1], that is seen: several times the autoencoder's own error."""
+VISIBLE_BLOCKS = 14
+"""How many such blocks make a defect, of the 4096 of a picture."""
 
 
 def _blur(x: Tensor, factor: int) -> Tensor:
@@ -24,8 +32,14 @@ def _patch(rng: np.random.Generator, mask: Tensor, near_border: bool) -> Tensor:
         cy, cx = border[int(rng.integers(len(border)))].tolist() if len(border) else (height // 2, width // 2)
     else:
         cy, cx = int(rng.integers(height)), int(rng.integers(width))
-    ry, rx = rng.uniform(0.05, 0.16) * height, rng.uniform(0.05, 0.16) * width
+    ry, rx = rng.uniform(0.06, 0.16) * height, rng.uniform(0.06, 0.16) * width
     return torch.exp(-(((rows - cy) / ry) ** 2) - ((columns - cx) / rx) ** 2)[None, None].float().clamp(0, 1)
+
+
+def _tone(rng: np.random.Generator, low: float, high: float) -> Tensor:
+    """A shift in tone [1, 3, 1, 1], towards light or dark, of at least `low` in every channel."""
+    sign = 1.0 if rng.random() < 0.5 else -1.0
+    return torch.from_numpy((sign * rng.uniform(low, high, (1, 3, 1, 1))).astype(np.float32))
 
 
 def add_defect(kind: str, image: Tensor, mask: Tensor, rng: np.random.Generator) -> Tensor:
@@ -33,12 +47,12 @@ def add_defect(kind: str, image: Tensor, mask: Tensor, rng: np.random.Generator)
     product = 1 - mask
     if kind == "seam":
         # The made part does not meet the kept part: a step in tone along the border.
-        shift = torch.from_numpy(rng.uniform(-0.5, 0.5, (1, 3, 1, 1)).astype(np.float32))
-        near = _blur(functional.max_pool2d(product, 9, 1, 4), 4) * mask
-        return (image + (shift + 0.15 * shift.sign()) * near).clamp(-1, 1)
+        reach = int(rng.choice((7, 9, 13)))
+        near = _blur(functional.max_pool2d(product, reach, 1, reach // 2), 4) * mask
+        return (image + _tone(rng, 0.3, 0.8) * near).clamp(-1, 1)
     if kind == "grown":
         # The product is continued into the background: its border colours are dragged outwards.
-        dy, dx = int(rng.integers(-14, 15)), int(rng.choice((-1, 1))) * int(rng.integers(8, 22))
+        dy, dx = int(rng.integers(-16, 17)), int(rng.choice((-1, 1))) * int(rng.integers(10, 28))
         moved, shape = torch.roll(image, (dy, dx), (2, 3)), torch.roll(product, (dy, dx), (2, 3))
         return image * (1 - shape * mask) + moved * shape * mask
     if kind == "cut":
@@ -48,17 +62,47 @@ def add_defect(kind: str, image: Tensor, mask: Tensor, rng: np.random.Generator)
         return image * (1 - spot * product) + other * spot * product
     if kind == "broken":
         # The anti-aliased outline is lost: hard, stepped edges with a halo.
-        rough = functional.interpolate(functional.avg_pool2d(product, 8), scale_factor=8.0, mode="nearest")
-        halo = ((rough > 0.3).float() - (product > 0.5).float()).abs()
+        block = int(rng.choice((4, 8)))
+        coarse = functional.interpolate(functional.avg_pool2d(product, block), scale_factor=float(block))
+        halo = ((coarse > 0.3).float() - (product > 0.5).float()).abs()
         tone = torch.from_numpy(rng.uniform(-1, 1, (1, 3, 1, 1)).astype(np.float32))
-        return image * (1 - halo) + (0.3 * image + 0.7 * tone) * halo
+        return image * (1 - halo) + (0.2 * image + 0.8 * tone) * halo
     if kind == "smear":
-        spot = (_patch(rng, mask, bool(rng.random() < 0.5)) * 1.8).clamp(0, 1)
-        return image * (1 - spot) + _blur(image, 16) * spot
-    # A ghost: a faint second product in the background.
+        # Dragged sideways or washed out: structure is lost in one place only.
+        spot = (_patch(rng, mask, bool(rng.random() < 0.5)) * 2.2).clamp(0, 1) * mask
+        if rng.random() < 0.5:
+            return image * (1 - spot) + _blur(image, 16) * spot
+        width = image.shape[-1]
+        drag = functional.avg_pool2d(functional.pad(image, (20, 20, 0, 0), mode="reflect"), (1, 41), 1)
+        return image * (1 - spot) + torch.roll(drag[..., :width], int(rng.integers(-24, 25)), 3) * spot
+    if kind == "blotch":
+        # A spot that was never finished: coloured noise, or one flat tone that belongs to nothing around it.
+        spot = (_patch(rng, mask, bool(rng.random() < 0.5)) * 2.5 - 0.5).clamp(0, 1) * mask
+        seed = torch.Generator().manual_seed(int(rng.integers(2**31)))
+        grain = int(rng.choice((1, 4, 8)))
+        rough = torch.randn((1, 3, image.shape[-2] // grain, image.shape[-1] // grain), generator=seed)
+        noise = functional.interpolate(rough, scale_factor=float(grain), mode="nearest")
+        made = image + 0.5 * noise if rng.random() < 0.5 else image + _tone(rng, 0.4, 1.0)
+        return (image * (1 - spot) + made * spot).clamp(-1, 1)
+    # A ghost: a second product in the background.
     aside = int(rng.choice((-1, 1))) * int(image.shape[-1] * rng.uniform(0.2, 0.4))
-    moved, shape = torch.roll(image, aside, 3), torch.roll(product, aside, 3) * mask * float(rng.uniform(0.4, 0.9))
+    moved, shape = torch.roll(image, aside, 3), torch.roll(product, aside, 3) * mask * float(rng.uniform(0.55, 1.0))
     return image * (1 - shape) + moved * shape
+
+
+def visible(damaged: Tensor, image: Tensor) -> bool:
+    """Whether a person would see the difference between two pictures [1, 3, H, W]."""
+    change = functional.avg_pool2d((damaged - image).abs().mean(1, keepdim=True), 4)
+    return int((change > VISIBLE).sum()) >= VISIBLE_BLOCKS
+
+
+def damage(image: Tensor, mask: Tensor, rng: np.random.Generator, tries: int = 8) -> Tensor | None:
+    """One picture [1, 3, H, W] with a random defect that can be seen; None where none of the draws could be."""
+    for _ in range(tries):
+        damaged = add_defect(DEFECTS[int(rng.integers(len(DEFECTS)))], image, mask, rng)
+        if visible(damaged, image):
+            return damaged
+    return None
 
 
 def degrade(kind: str, image: Tensor, strength: float, rng: np.random.Generator) -> Tensor:

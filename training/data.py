@@ -61,3 +61,34 @@ def crop(image: Tensor, mask: Tensor, rng: np.random.Generator, size: int) -> tu
     top, left = (int(rng.integers(0, extent - size + 1)) for extent in image.shape[-2:])
     window = (..., slice(top, top + size), slice(left, left + size))
     return image[window], mask[window]
+
+
+def halves(pictures: PictureSet) -> NDArray[np.uint8]:
+    """All pictures at half their size, held in memory: uint8 [N, H/2, W/2, 3], the mean of every 2x2 block."""
+    count, (height, width) = len(pictures), pictures.images[0].shape[1:3]
+    small = np.empty((count, height // 2, width // 2, 3), np.uint8)
+    for start in range(0, count, 256):
+        images = pictures.at(np.arange(start, min(start + 256, count)))[0].astype(np.uint16)
+        total = images[:, ::2, ::2] + images[:, 1::2, ::2] + images[:, ::2, 1::2] + images[:, 1::2, 1::2]
+        small[start : start + len(images)] = (total + 2) // 4
+    return small
+
+
+def look_again(image: Tensor, rng: np.random.Generator) -> Tensor:
+    """Small pictures [B, 3, S, S] mirrored, cropped, softened, and a little off in tone and noise.
+
+    Generated pictures are softer than rendered ones. The tone moves little: palettes are told apart by it.
+    """
+    size = image.shape[-1]
+    if rng.random() < 0.5:
+        image = image.flip(-1)
+    side = int(rng.integers(round(0.8 * size), size + 1))
+    top, left = int(rng.integers(0, size + 1 - side)), int(rng.integers(0, size + 1 - side))
+    image = image[..., top : top + side, left : left + side]
+    if rng.random() < 0.5:
+        soft = int(rng.choice((size // 4, size * 3 // 8, size // 2)))
+        image = torch.nn.functional.interpolate(image, size=(soft, soft), mode="area")
+    image = torch.nn.functional.interpolate(image, size=(size, size), mode="bilinear")
+    gain = torch.from_numpy(rng.uniform(0.95, 1.05, (len(image), 3, 1, 1)).astype(np.float32))
+    light = torch.from_numpy(rng.uniform(-0.06, 0.06, (len(image), 1, 1, 1)).astype(np.float32))
+    return (image * gain + light + 0.03 * float(rng.random()) * torch.randn_like(image)).clamp(-1, 1)

@@ -42,9 +42,14 @@ def learning_rate(step: int, steps: int, peak: float, warmup: int = 100) -> floa
     return peak * (0.03 + 0.97 * 0.5 * (1 + float(np.cos(np.pi * share))))
 
 
+def device() -> torch.device:
+    """Where a stage trains: on a GPU where there is one, else on the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def half_precision(enabled: bool = True) -> torch.autocast:
     """bfloat16 for the matrix work; CPUs that have AVX512-BF16 or AMX run it about twice as fast."""
-    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled)
+    return torch.autocast(device().type, dtype=torch.bfloat16, enabled=enabled)
 
 
 def plain_attention(network: torch.nn.Module) -> None:
@@ -96,7 +101,7 @@ class Run:
     def resume(self) -> int:
         """Puts the last checkpoint back, if there is one; returns the step to go on from."""
         if self.path.exists():
-            state = torch.load(self.path, weights_only=True)
+            state = torch.load(self.path, weights_only=True, map_location=device())
             for name, part in self.parts.items():
                 part.load_state_dict(state[name])
             self.step = int(state["step"])
@@ -138,7 +143,7 @@ def generator(config: Config, stage: str, step: int) -> np.random.Generator:
 
 def load_average(config: Config, stage: str, network: torch.nn.Module) -> None:
     """Puts a stage's averaged weights, as far as it has got, into `network`, and makes it ready for use."""
-    state = torch.load(config.paths.work / stage / "checkpoint.pt", weights_only=True)
+    state = torch.load(config.paths.work / stage / "checkpoint.pt", weights_only=True, map_location="cpu")
     network.load_state_dict(state["average"]["weights"])
     network.eval().requires_grad_(False)
     log.info("%s at step %d", stage, state["step"])

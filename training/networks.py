@@ -5,12 +5,25 @@ from __future__ import annotations
 from diffusers import (
     AsymmetricAutoencoderKL,
     DPMSolverMultistepScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    LCMScheduler,
+    SD3Transformer2DModel,
     UNet2DConditionModel,
 )
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPVisionConfig,
+    CLIPVisionModelWithProjection,
+    T5Config,
+    T5EncoderModel,
+)
 
+from export.networks.image_projector import ImageProjector
 from export.networks.reward import RewardModel
 from export.networks.segmenter import Segmenter
+from export.networks.uve import UVE
 from training.config import Config
 
 
@@ -61,12 +74,12 @@ def vae(config: Config) -> AsymmetricAutoencoderKL:
     )
 
 
-def unet(config: Config) -> UNet2DConditionModel:
+def unet(config: Config, in_channels: int = 9) -> UNet2DConditionModel:
     """The denoiser: noisy latents (4), mask (1) and masked-image latents (4) in, v-prediction out."""
     d, levels = config.denoiser, len(config.denoiser.channels)
     return UNet2DConditionModel(
         sample_size=config.data.size // 8,
-        in_channels=9,
+        in_channels=in_channels,
         out_channels=4,
         # Attention at 1/32 of the picture only: further out it would cost the most and say the least.
         down_block_types=(*("DownBlock2D",) * (levels - 1), "CrossAttnDownBlock2D"),
@@ -81,6 +94,25 @@ def unet(config: Config) -> UNet2DConditionModel:
         addition_embed_type="text_time",
         addition_time_embed_dim=d.time_embedding,
         projection_class_embeddings_input_dim=config.text.projection + 6 * d.time_embedding,
+    )
+
+
+def transformer(config: Config) -> SD3Transformer2DModel:
+    """The DiT denoiser: the same nine channels in, the flow's velocity out."""
+    t, latent = config.transformer, config.vae.latent_channels
+    width = t.heads * t.head_width
+    return SD3Transformer2DModel(
+        sample_size=config.data.size // 8,
+        patch_size=2,
+        in_channels=2 * latent + 1,
+        out_channels=latent,
+        num_layers=t.layers,
+        num_attention_heads=t.heads,
+        attention_head_dim=t.head_width,
+        joint_attention_dim=config.t5.d_model,
+        caption_projection_dim=width,
+        pooled_projection_dim=config.text.projection,
+        pos_embed_max_size=config.data.size // 16 * 2,
     )
 
 
@@ -100,6 +132,27 @@ def scheduler(config: Config) -> DPMSolverMultistepScheduler:
     )
 
 
+def lcm_scheduler(config: Config) -> LCMScheduler:
+    """The consistency model's sampler, on the same schedule."""
+    s = config.schedule
+    return LCMScheduler(
+        num_train_timesteps=s.train_timesteps,
+        beta_start=s.beta_start,
+        beta_end=s.beta_end,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+        original_inference_steps=50,
+        timestep_scaling=10.0,
+    )
+
+
+def flow_scheduler(config: Config) -> FlowMatchEulerDiscreteScheduler:
+    """Euler's method along the flow."""
+    return FlowMatchEulerDiscreteScheduler(
+        num_train_timesteps=config.schedule.train_timesteps, shift=config.schedule.sampling_shift
+    )
+
+
 def reward(config: Config) -> RewardModel:
     """The reward model."""
     model: RewardModel = RewardModel(channels=config.small.reward_channels, text_dim=config.text.projection)
@@ -110,3 +163,59 @@ def segmenter(config: Config) -> Segmenter:
     """The product segmenter."""
     model: Segmenter = Segmenter(channels=config.small.segmenter_channels)
     return model
+
+
+def uve(config: Config) -> UVE:
+    """The unified visual embedding."""
+    model: UVE = UVE(channels=config.uve.channels, dim=config.uve.dim)
+    return model
+
+
+def image_projector(config: Config) -> ImageProjector:
+    """From both image embeddings to the tokens that the denoiser's image attention reads."""
+    model: ImageProjector = ImageProjector(
+        uve_dim=config.uve.dim,
+        clip_dim=config.text.projection,
+        tokens=config.denoiser.image_tokens,
+        cross_attention_dim=config.text.cross_attention_dim,
+    )
+    return model
+
+
+def image_encoder(config: Config) -> CLIPVisionModelWithProjection:
+    """CLIP's image tower; its projected embedding lies in the second text encoder's space."""
+    c = config.image_encoder
+    return CLIPVisionModelWithProjection(
+        CLIPVisionConfig(
+            image_size=c.size,
+            patch_size=c.patch,
+            hidden_size=c.hidden,
+            intermediate_size=4 * c.hidden,
+            projection_dim=config.text.projection,
+            num_hidden_layers=c.layers,
+            num_attention_heads=c.heads,
+            hidden_act="gelu",
+        )
+    )
+
+
+def t5_encoder(config: Config) -> T5EncoderModel:
+    """T5's encoder, in the shape of SD3's third text encoder: gated GELU, no mask over the padding."""
+    c, text = config.t5, config.text
+    return T5EncoderModel(
+        T5Config(
+            vocab_size=text.vocab_size,
+            d_model=c.d_model,
+            d_kv=c.d_kv,
+            d_ff=c.d_ff,
+            num_layers=c.layers,
+            num_heads=c.heads,
+            feed_forward_proj="gated-gelu",
+            dropout_rate=0.0,
+            pad_token_id=text.vocab_size - 1,
+            eos_token_id=text.vocab_size - 1,
+            decoder_start_token_id=text.vocab_size - 1,
+            is_encoder_decoder=False,
+            use_cache=False,
+        )
+    )

@@ -1,7 +1,8 @@
-"""Trains the reward model on good pictures, on pictures with controlled damage, and on captions of other pictures.
+"""Trains the reward model on good pictures, the same pictures with controlled damage, and captions of other pictures.
 
-No person judged anything here: `defects` knows the damage of `training.corruption`, `fidelity` tells matched captions
-from others, and `aesthetics` is a proxy that only knows technical degradation.
+No person judged anything here: `defects` knows the damage of `training.corruption`, `fidelity` tells captions that fit
+from captions that do not, and `aesthetics` is a proxy that only knows technical degradation. Half of the pictures have
+had their background through the autoencoder, as everything has that the model scores in service.
 """
 
 from __future__ import annotations
@@ -9,135 +10,237 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 from torch.nn import functional
 
 from export.networks.reward import RewardModel
 from training import loop, networks, shards, text_encoders, tokenizer
 from training.config import REWARD_HEADS, Config
-from training.corruption import DEFECTS, DEGRADATIONS, add_defect, degrade
-from training.data import draw
+from training.corruption import DEGRADATIONS, damage, degrade
+from training.data import pictures_to_tensor, product_masks
+from training.facets import FACETS, facet_ids, naming_loss
+from training.fitting import fitting
+from training.softened import softened
 from training.world.captions import background_prompt, full_caption
 
 log = logging.getLogger(__name__)
 
 STAGE = "reward"
+TOKENS = 40
+"""Sentences here are short; what is behind them would change nothing, since attention is causal."""
+SPOILT = 0.4
+"""From this strength of degradation on, damage is not asked after: it can no longer be seen for certain."""
+UNJUDGED = -1.0
+
+Embed = Callable[[list[str]], Tensor]
 
 
-def differs(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether another picture's background prompt would be wrong for this one."""
-    indoors = one["scene"] in ("studio", "space")
-    return bool(
-        one["scene"] != other["scene"]
-        or (one["accent"] if indoors else one["time"]) != (other["accent"] if indoors else other["time"])
-    )
+@dataclass(frozen=True)
+class Batch:
+    """Pictures [2P, ...]: P whole ones, then the same ones damaged; texts [P] of the whole ones."""
+
+    image: Tensor
+    mask: Tensor
+    intact: Tensor
+    """1 where nothing is damaged, 0 where something is, `UNJUDGED` where it cannot be said."""
+    looks: Tensor
+    """1 where not degraded, falling to 0 with strength."""
+    texts: list[str]
+    fits: Tensor
+    """[2P, P]: which text is true of which picture."""
+    facets: Tensor
 
 
-class Batches:
-    """Pictures with the three targets of each."""
+class Pairs:
+    """Draws whole and damaged versions of the same pictures."""
 
-    def __init__(self, pictures: shards.PictureSet, embed: Callable[[list[str]], Tensor]) -> None:
-        self.pictures, self.embed = pictures, embed
+    def __init__(self, pictures: shards.PictureSet, soft: NDArray[np.uint8] | None) -> None:
+        """`soft` are the first pictures with their background by way of the autoencoder."""
+        self.pictures, self.soft = pictures, soft
+        self.facets = facet_ids(pictures.rows)
+        scenes = sorted({row["scene"] for row in pictures.rows})
+        self.by_scene = [
+            np.array([n for n, row in enumerate(pictures.rows) if row["scene"] == scene]) for scene in scenes
+        ]
 
-    def make(self, rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Images, masks, text embeddings, targets [B, 2] of the two looks, and which text fits which picture [B, B]."""
-        image, mask, indices = draw(self.pictures, rng, count)
-        target = torch.ones(count, 2)
-        texts = []
+    def whole(self, index: int, soften: bool) -> tuple[Tensor, Tensor]:
+        """One picture [1, 3, H, W] and its background mask."""
+        images, masks = self.pictures.at(np.array([index]))
+        if soften and self.soft is not None:
+            images = np.array(self.soft[index : index + 1])
+        return pictures_to_tensor(images), product_masks(masks)
+
+    def make(self, rng: np.random.Generator, count: int) -> Batch:
+        """`count` pairs of a few scenes only: captions of the same scene are the ones that are hard to tell apart."""
+        chosen = rng.choice(len(self.by_scene), min(4, len(self.by_scene)), replace=False)
+        good, bad, masks, intact, looks, picks = [], [], [], [], [], []
         for n in range(count):
-            row = self.pictures.rows[int(indices[n])]
+            of_scene = self.by_scene[int(chosen[n % len(chosen)])]
+            soften = self.soft is not None and n % 2 == 0
+            if soften and self.soft is not None:
+                of_scene = of_scene[of_scene < len(self.soft)] if (of_scene < len(self.soft)).any() else of_scene
+            index = int(of_scene[int(rng.integers(len(of_scene)))])
+            image, mask = self.whole(index, soften and self.soft is not None and index < len(self.soft))
             if rng.random() < 0.5:
-                image[n : n + 1] = add_defect(
-                    DEFECTS[int(rng.integers(len(DEFECTS)))], image[n : n + 1], mask[n : n + 1], rng
-                )
-                target[n, 0] = 0
+                image, mask = image.flip(-1), mask.flip(-1)
+            damaged = damage(image, mask, rng)
+            broken, seen = (image, UNJUDGED) if damaged is None else (damaged, 0.0)
+            look, judged = 1.0, 1.0
             if rng.random() < 0.5:
                 strength = float(rng.random())
-                image[n : n + 1] = degrade(
-                    DEGRADATIONS[int(rng.integers(len(DEGRADATIONS)))], image[n : n + 1], strength, rng
-                )
-                target[n, 1] = 0.55 - 0.55 * strength
-            spec = text_encoders.spec_of(row)
-            texts.append(background_prompt(spec, rng) if rng.random() < 0.6 else full_caption(spec, rng))
-        if rng.random() < 0.5:
-            image, mask = image.flip(-1), mask.flip(-1)
-        rows = [self.pictures.rows[int(index)] for index in indices]
-        fits = torch.tensor([[not differs(one, other) for other in rows] for one in rows]).float()
-        return image, mask, self.embed(texts), target, fits
+                kind, again = DEGRADATIONS[int(rng.integers(len(DEGRADATIONS)))], int(rng.integers(2**31))
+                image, broken = (degrade(kind, x, strength, np.random.default_rng(again)) for x in (image, broken))
+                look = 0.55 - 0.55 * strength
+                judged, seen = (UNJUDGED, UNJUDGED) if strength > SPOILT else (judged, seen)
+            good.append(image)
+            bad.append(broken)
+            masks.append(mask)
+            intact.append((judged, seen))
+            looks.append(look)
+            picks.append(index)
+        rows = [self.pictures.rows[index] for index in picks]
+        specs = [text_encoders.spec_of(row) for row in rows]
+        texts = [background_prompt(spec, rng) if rng.random() < 0.6 else full_caption(spec, rng) for spec in specs]
+        fits = fitting(rows, texts, specs)
+        return Batch(
+            image=torch.cat(good + bad),
+            mask=torch.cat(masks + masks),
+            intact=torch.tensor(intact).T.flatten(),
+            looks=torch.tensor(looks + looks),
+            texts=texts,
+            fits=torch.cat([fits, fits]),
+            facets=self.facets[picks + picks],
+        )
 
 
-def embedder(config: Config) -> Callable[[list[str]], Tensor]:
-    """The projected embedding of texts, by the trained encoders. Sentences here are short: 40 tokens do."""
+def embedder(config: Config) -> Embed:
+    """The projected embedding of texts, by the trained encoders."""
     towers, tok = text_encoders.load(config), tokenizer.load(config)
-    return lambda texts: text_encoders.encode(towers, text_encoders.tokens(tok, texts, 40))[1]
+    return lambda texts: text_encoders.encode(towers, text_encoders.tokens(tok, texts, TOKENS))[1]
+
+
+class Trainee(nn.Module):
+    """The reward model with heads that name what a picture shows, and are thrown away: fidelity learns faster."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.model = networks.reward(config)
+        self.naming = nn.ModuleList(nn.Linear(128, len(names)) for names in FACETS.values())
+
+    def forward(self, batch: Batch, text: Tensor) -> dict[str, Tensor]:
+        """The loss of every head, and of the naming."""
+        seen = self.model.see(batch.image, batch.mask)
+        intact = self.model.defects(seen.places)[:, 0].float()
+        judged = (batch.intact != UNJUDGED).float()
+        entropy = functional.binary_cross_entropy_with_logits(intact, batch.intact.clamp(min=0), reduction="none")
+        defects = (entropy * judged).sum() / judged.sum().clamp(min=1)
+        # The pair differs in nothing but the damage: their order says most about it.
+        good, bad = intact.chunk(2)
+        both = judged.view(2, -1).amin(0)
+        order = (functional.softplus(bad - good) * both).sum() / both.sum().clamp(min=1)
+        count = len(text)
+        whole = seen.whole.repeat_interleave(count, 0)
+        pairs = self.model.match(whole, text.repeat(len(seen.whole), 1)).view(-1, count).float()
+        # Every picture is held against every text of the batch: captions are scarce, pairs of them are not.
+        weight = batch.fits / batch.fits.mean() + (1 - batch.fits) / (1 - batch.fits).mean().clamp(min=1e-3)
+        fidelity = functional.binary_cross_entropy_with_logits(pairs, batch.fits, reduction="none") * weight
+        looks = self.model.aesthetics(seen.whole)[:, 0].float()
+        return {
+            "defects": defects + order,
+            "fidelity": fidelity.mean() / 2,
+            "aesthetics": functional.binary_cross_entropy_with_logits(looks, batch.looks),
+            "naming": naming_loss([head(seen.whole) for head in self.naming], batch.facets, (0.3, 0.3, 0.3, 0.2, 0.0)),
+        }
+
+
+def to(batch: Batch, device: torch.device) -> Batch:
+    """The batch on a device, its pictures laid out as convolutions like them."""
+    return Batch(
+        image=batch.image.to(device).contiguous(memory_format=torch.channels_last),
+        mask=batch.mask.to(device),
+        intact=batch.intact.to(device),
+        looks=batch.looks.to(device),
+        texts=batch.texts,
+        fits=batch.fits.to(device),
+        facets=batch.facets.to(device),
+    )
 
 
 def train(config: Config) -> RewardModel:
     """Trains the reward model and records its held-out figures."""
     torch.manual_seed(config.seed)
-    model: RewardModel = networks.reward(config).to(memory_format=torch.channels_last)
-    rate, steps = config.small.learning_rate, config.small.reward_steps
-    optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.01)
-    average = loop.Average(model, 0.995)
-    run = loop.Run(config, STAGE, model=model, optimiser=optimiser, average=average)
+    device, small = loop.device(), config.small
+    trainee = Trainee(config)
+    trainee.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = torch.optim.AdamW(trainee.parameters(), lr=small.learning_rate, weight_decay=0.01)
+    average = loop.Average(trainee.model, 0.998)
+    run = loop.Run(config, STAGE, model=trainee, optimiser=optimiser, average=average)
     run.resume()
-    batches, held = Batches(shards.load(config, "scene"), embedder(config)), shards.load(config, "held")
-    model.train()
-    # Damage is the hardest to see; without a larger share the other two heads take over the shared layers.
-    weights = torch.tensor([3.0, 1.0, 1.0])
+    pictures, embed = shards.load(config, "scene"), embedder(config)
+    pairs = Pairs(pictures, softened(config, pictures, "scene", small.softened))
+    trainee.train()
 
     def body(step: int) -> dict[str, float]:
-        image, mask, embeds, target, fits = batches.make(loop.generator(config, STAGE, step), config.small.batch)
+        batch = to(pairs.make(loop.generator(config, STAGE, step), small.reward_batch), device)
+        text = embed(batch.texts).to(device)
         with loop.half_precision():
-            whole, seen, sides = model.see(image.contiguous(memory_format=torch.channels_last), mask)
-            looks = torch.cat([model.defects(sides), model.aesthetics(seen)], dim=1)
-            # Every picture is held against every text of the batch: captions are scarce, pairs of them are not.
-            count = len(whole)
-            pairs = model.match(whole.repeat_interleave(count, 0), embeds.repeat(count, 1)).view(count, count)
-        parts = functional.binary_cross_entropy_with_logits(looks.float(), target, reduction="none").mean(0)
-        weight = fits / fits.mean() + (1 - fits) / (1 - fits).mean().clamp(min=1e-3)
-        fidelity = (
-            functional.binary_cross_entropy_with_logits(pairs.float(), fits, reduction="none") * weight
-        ).mean() / 2
-        losses = torch.stack([parts[0], fidelity, parts[1]])
-        optimiser.param_groups[0]["lr"] = loop.learning_rate(step, steps, rate, 50)
+            losses = trainee(batch, text)
+        optimiser.param_groups[0]["lr"] = loop.learning_rate(step, small.reward_steps, small.learning_rate)
         optimiser.zero_grad()
-        (losses * weights).sum().backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        # Damage is the hardest to see; without a larger share the other heads take over the shared layers.
+        (2 * losses["defects"] + losses["fidelity"] + losses["aesthetics"] + losses["naming"]).backward()
+        nn.utils.clip_grad_norm_(trainee.parameters(), 1.0)
         optimiser.step()
-        average.update(model)
-        return {name: float(loss) for name, loss in zip(REWARD_HEADS, losses.detach(), strict=True)}
+        average.update(trainee.model)
+        return {name: float(loss.detach()) for name, loss in losses.items()}
 
-    run.loop(steps, body)
-    model.load_state_dict(average.weights)
-    model.eval()
-    scores = held_out(model, Batches(held, batches.embed))
+    run.loop(small.reward_steps, body)
+    trainee.model.load_state_dict(average.weights)
+    model: RewardModel = trainee.model.cpu().eval()
+    scores = held_out_auc(config, model, embed)
     (run.folder / "scores.json").write_text(json.dumps(scores, indent=2) + "\n")
-    log.info("held-out pairs ranked rightly: %s", scores)
+    log.info("held-out areas under the curve: %s", scores)
     return model
 
 
+def auc(good: Tensor, bad: Tensor) -> float:
+    """Area under the ROC curve: the share of (good, bad) pairs of scores that are ranked rightly, ties by half."""
+    return float((good[:, None] > bad[None]).float().mean() + 0.5 * (good[:, None] == bad[None]).float().mean())
+
+
 @torch.no_grad()
-def held_out(model: RewardModel, batches: Batches, rounds: int | None = None) -> dict[str, float]:
-    """Share of (good, bad) pairs of pictures that each head ranks rightly."""
+def held_out_auc(config: Config, model: RewardModel, embed: Embed, rounds: int = 24) -> dict[str, float]:
+    """Each head's area under the curve on held-out pictures, over all pairs of a good and a bad one.
+
+    `defects` counts pictures that are not strongly degraded besides; `fidelity` holds every picture against texts of
+    the same few scenes, so most of its bad pairs have the right scene and a wrong time, weather, palette or colour.
+    """
+    held = shards.load(config, "held")
+    pairs = Pairs(held, softened(config, held, "held", config.small.softened_held))
     rng = np.random.default_rng(99)
-    rounds = min(10, len(batches.pictures) // 32 + 1) if rounds is None else rounds
-    result: dict[str, list[float]] = {name: [] for name in REWARD_HEADS}
-    for _ in range(rounds):
-        image, mask, embeds, target, fits = batches.make(rng, 32)
-        own = model(image, mask, embeds)
-        other = model(image, mask, embeds.roll(1, 0))
-        # Only where the neighbour's text does not fit is its score the bad one of a pair.
-        wrong = fits.roll(1, 1).diagonal() < 0.5
-        result["fidelity"] += (own[wrong, 1] > other[wrong, 1]).float().tolist()
-        for column, name in ((0, "defects"), (2, "aesthetics")):
-            good, bad = own[target[:, column // 2] > 0.9, column], own[target[:, column // 2] < 0.5, column]
-            result[name] += (good[:, None] > bad[None]).float().flatten().tolist()
-    return {name: float(np.mean(values)) for name, values in result.items()}
+    good: dict[str, list[Tensor]] = {name: [] for name in REWARD_HEADS}
+    bad: dict[str, list[Tensor]] = {name: [] for name in REWARD_HEADS}
+    for _ in range(min(rounds, len(held) // 8 + 1)):
+        batch = pairs.make(rng, 16)
+        seen, text = model.see(batch.image, batch.mask), embed(batch.texts)
+        intact = model.defects(seen.places)[:, 0]
+        good["defects"].append(intact[batch.intact == 1])
+        bad["defects"].append(intact[batch.intact == 0])
+        looks = model.aesthetics(seen.whole)[:, 0]
+        good["aesthetics"].append(looks[batch.looks == 1])
+        bad["aesthetics"].append(looks[batch.looks < 1])
+        count = len(text)
+        match = model.match(seen.whole.repeat_interleave(count, 0), text.repeat(len(seen.whole), 1)).view(-1, count)
+        # Only the whole pictures: a prompt is held against what may be sent.
+        match, fits = match[:count], batch.fits[:count]
+        good["fidelity"].append(match[fits == 1])
+        bad["fidelity"].append(match[fits == 0])
+    return {name: auc(torch.cat(good[name]), torch.cat(bad[name])) for name in REWARD_HEADS}
 
 
 def load(config: Config) -> RewardModel:

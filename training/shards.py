@@ -93,10 +93,15 @@ def load(config: Config, kind: str) -> PictureSet:
     ready = [job.stem for job in jobs(config) if job.kind == kind and job.stem.with_suffix(".json").exists()]
     if not ready:
         raise FileNotFoundError(f"no shards of kind {kind!r}: run python -m training.shards")
+    return read(ready)
+
+
+def read(stems: list[Path]) -> PictureSet:
+    """Opens shards by the paths of their files without endings."""
     return PictureSet(
-        images=[np.load(f"{stem}.image.npy", mmap_mode="r") for stem in ready],
-        masks=[np.load(f"{stem}.mask.npy", mmap_mode="r") for stem in ready],
-        rows=[row for stem in ready for row in json.loads(stem.with_suffix(".json").read_text())],
+        images=[np.load(f"{stem}.image.npy", mmap_mode="r") for stem in stems],
+        masks=[np.load(f"{stem}.mask.npy", mmap_mode="r") for stem in stems],
+        rows=[row for stem in stems for row in json.loads(stem.with_suffix(".json").read_text())],
     )
 
 

@@ -24,18 +24,22 @@ from training.world.captions import (
     ACCENT_WORDS,
     ALIASES,
     DETAIL_WORDS,
+    PALETTE_WORDS,
     PLACES,
     PRODUCT_WORDS,
     TIME_WORDS,
+    WEATHER_WORDS,
     alias_prompt,
     background_prompt,
     full_caption,
 )
-from training.world.labels import ACCENTS, COLOURS, DETAILS, PRODUCTS, SCENES, TIMES, Spec
+from training.world.labels import ACCENTS, COLOURS, DETAILS, PALETTES, PRODUCTS, SCENES, TIMES, WEATHERS, Spec
 
 LABELS: dict[str, tuple[str, ...]] = {
     "scene": SCENES,
     "time": TIMES,
+    "weather": WEATHERS,
+    "palette": PALETTES,
     "accent": ACCENTS,
     "detail": tuple(f"{scene}/{detail}" for scene, details in DETAILS.items() for detail in details),
     "product": PRODUCTS,
@@ -99,7 +103,7 @@ class Towers(nn.Module):
             out_g.text_embeds, self.image_g(image)
         )
         end = (ids == self.text_l.config.eos_token_id).int().argmax(dim=1)
-        row = torch.arange(len(ids))
+        row = torch.arange(len(ids), device=ids.device)
         penultimate = torch.cat([out_l.hidden_states[-2][row, end], out_g.hidden_states[-2][row, end]], dim=1)
         naming = (
             self.heads["image"](image, labels)
@@ -113,7 +117,7 @@ class Towers(nn.Module):
         logits = (
             self.scale.exp() * functional.normalize(text.float(), dim=1) @ functional.normalize(image.float(), dim=1).T
         )
-        target = torch.arange(len(text))
+        target = torch.arange(len(text), device=text.device)
         return (functional.cross_entropy(logits, target) + functional.cross_entropy(logits.T, target)) / 2
 
 
@@ -131,7 +135,7 @@ def caption_for(spec: Spec, rng: np.random.Generator, strangers: list[str]) -> s
 
 def stranger_words() -> list[str]:
     """Words of the broad list that no caption uses."""
-    tables = (PLACES, ALIASES, TIME_WORDS, ACCENT_WORDS, DETAIL_WORDS, PRODUCT_WORDS)
+    tables = (PLACES, ALIASES, TIME_WORDS, WEATHER_WORDS, PALETTE_WORDS, ACCENT_WORDS, DETAIL_WORDS, PRODUCT_WORDS)
     phrases = [phrase for table in tables for options in table.values() for phrase in options]
     known = {word for phrase in [*phrases, *COLOURS] for word in phrase.replace(",", " ").split()}
     return [word for word in WORDS if word not in known]
@@ -168,7 +172,7 @@ def train(config: Config) -> Towers:
     pixels = small_pictures(data)
     specs = [spec_of(row) for row in data.rows]
     labels = torch.tensor([label_ids(spec) for spec in specs])
-    model = Towers(config)
+    model = Towers(config).to(loop.device())
     for encoder in (model.text_l, model.text_g):
         # On a CPU the fused attention's backward pass takes twice as long as plain matrix products.
         encoder.set_attn_implementation("eager")
@@ -191,7 +195,8 @@ def train(config: Config) -> Towers:
             ]
         ids = tokens(tok, texts, config.text.max_length if long else 32)
         with loop.half_precision():
-            contrast, naming = model(ids, pictures_to_tensor(pixels[pick]), labels[pick])
+            rows = (ids, pictures_to_tensor(pixels[pick]), labels[pick])
+            contrast, naming = model(*(part.to(loop.device()) for part in rows))
         optimiser.param_groups[0]["lr"] = loop.learning_rate(step, config.text.steps, config.text.learning_rate)
         optimiser.zero_grad()
         (contrast + naming).backward()
@@ -209,7 +214,7 @@ def load(config: Config) -> Towers:
     if not path.exists():
         raise FileNotFoundError("the text encoders are not trained yet: run python -m training.text_encoders")
     model = Towers(config)
-    model.load_state_dict(torch.load(path, weights_only=True)["model"])
+    model.load_state_dict(torch.load(path, weights_only=True, map_location="cpu")["model"])
     return model.eval().requires_grad_(False)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 from pathlib import Path
@@ -95,6 +96,13 @@ def load(config: Config) -> CLIPTokenizer:
     if not (folder / "tokenizer.json").exists():
         save(build(config), folder)
     return CLIPTokenizer.from_pretrained(folder)
+
+
+def with_length(tokenizer: CLIPTokenizer, length: int) -> CLIPTokenizer:
+    """The same tokenizer for an encoder of another context length."""
+    longer = copy.deepcopy(tokenizer)
+    longer.model_max_length = length
+    return longer
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from diffusers import AsymmetricAutoencoderKL
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import avg_pool2d, max_pool2d
 
 from training import loop, networks, shards
 from training.config import Config
@@ -69,7 +69,19 @@ def batch(config: Config, pictures: shards.PictureSet, step: int, decoder_only: 
             image[row] = masked_picture(image[row], mask[row])
         if kind > 0.5 + 0.25 * decoder_only:
             mask[row] = 1
-    return image.contiguous(memory_format=torch.channels_last), mask
+    return image.to(loop.device()).contiguous(memory_format=torch.channels_last), mask.to(loop.device())
+
+
+def border_band(mask: Tensor, reach: int = 3) -> Tensor:
+    """Where made background and kept product meet, `reach` pixels to either side: [B, 1, H, W] of 0 and 1."""
+    wide = 2 * reach + 1
+    return (max_pool2d(mask, wide, 1, reach) * max_pool2d(1 - mask, wide, 1, reach)).gt(0.25).float()
+
+
+def seam_loss(made: Tensor, real: Tensor, mask: Tensor) -> Tensor:
+    """L1 of the made side of the border band: the decoder knows the product there, and must not smear it outwards."""
+    place = border_band(mask) * mask
+    return ((made - real).abs() * place).sum() / (3 * place.sum()).clamp(min=1)
 
 
 def reconstruction(config: Config, made: Tensor, real: Tensor) -> Tensor:
@@ -80,7 +92,7 @@ def reconstruction(config: Config, made: Tensor, real: Tensor) -> Tensor:
 def train(config: Config) -> AsymmetricAutoencoderKL:
     """Trains encoder and decoder together."""
     torch.manual_seed(config.seed)
-    vae = networks.vae(config).to(memory_format=torch.channels_last)
+    vae = networks.vae(config).to(loop.device(), memory_format=torch.channels_last)
     loop.plain_attention(vae)
     optimiser = torch.optim.AdamW(vae.parameters(), lr=config.vae.learning_rate, weight_decay=1e-3)
     average = loop.Average(vae, 0.995)
@@ -116,7 +128,7 @@ def train(config: Config) -> AsymmetricAutoencoderKL:
 def measure_scale(config: Config, vae: AsymmetricAutoencoderKL, pictures: shards.PictureSet) -> float:
     """1 / std of the latents, which the denoiser works in; recorded for every later stage."""
     image, _, _ = draw(pictures, loop.generator(config, "scale", 0), 64)
-    mean = torch.cat([vae.encode(part).latent_dist.mean for part in torch.split(image, 8)])
+    mean = torch.cat([vae.encode(part).latent_dist.mean for part in torch.split(image.to(loop.device()), 8)])
     scale = 1 / float(mean.std())
     log.info("latents: mean %s std %s", mean.mean((0, 2, 3)).tolist(), mean.std((0, 2, 3)).tolist())
     (config.paths.work / "vae" / "scale.json").write_text(json.dumps({"scaling_factor": scale}))
@@ -127,17 +139,17 @@ def load(config: Config) -> AsymmetricAutoencoderKL:
     """The autoencoder as trained so far: the fixed encoder with the latest decoder."""
     folder = config.paths.work / "vae"
     vae = networks.vae(config)
-    vae.load_state_dict(torch.load(folder / "encoder.pt", weights_only=True))
+    vae.load_state_dict(torch.load(folder / "encoder.pt", weights_only=True, map_location="cpu"))
     later = config.paths.work / "decoder" / "decoder.pt"
     if later.exists():
-        vae.decoder.load_state_dict(torch.load(later, weights_only=True))
+        vae.decoder.load_state_dict(torch.load(later, weights_only=True, map_location="cpu"))
     vae.register_to_config(scaling_factor=json.loads((folder / "scale.json").read_text())["scaling_factor"])
     return vae.eval()
 
 
 def train_decoder(config: Config) -> None:
     """Goes on with the decoder alone, on slightly noisy latents: the denoiser's are never quite clean either."""
-    vae = load(config).to(memory_format=torch.channels_last).requires_grad_(False)
+    vae = load(config).to(loop.device(), memory_format=torch.channels_last).requires_grad_(False)
     loop.plain_attention(vae)
     decoder = vae.decoder.requires_grad_(True).train()
     rate = config.vae.learning_rate / 2
@@ -157,7 +169,8 @@ def train_decoder(config: Config) -> None:
                 latent = latent + torch.randn_like(latent) * spread * float(np.random.default_rng(step).uniform(0, 0.1))
             # The pipeline hands over the masked picture, which the decoder masks once more; soft borders notice.
             made = vae.decode(latent, image=masked_picture(image, mask), mask=mask).sample.float()
-        loss = reconstruction(config, made, image)
+        seam = seam_loss(made, image, mask)
+        loss = reconstruction(config, made, image) + config.vae.seam_weight * seam
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
@@ -165,7 +178,7 @@ def train_decoder(config: Config) -> None:
         average.update(decoder)
         if step % 100 == 99:
             torch.save(average.weights, run.folder / "decoder.pt")
-        return {"loss": loss.item(), "l1": (made - image).abs().mean().item()}
+        return {"loss": loss.item(), "l1": (made - image).abs().mean().item(), "seam": seam.item()}
 
     run.loop(config.vae.decoder_steps, body)
     torch.save(average.weights, run.folder / "decoder.pt")

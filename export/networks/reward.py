@@ -3,26 +3,50 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
+
+from export.networks.blocks import Residual
 
 
-class _Block(nn.Module):
-    """Halves the picture, then one residual convolution."""
+@dataclass(frozen=True)
+class Seen:
+    """What the network makes of pictures before any head judges it."""
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    places: Tensor
+    """Features [B, C, H/8, W/8] that still know where in the picture they are."""
+    whole: Tensor
+    """Features [B, W] of the whole picture, its colours among them."""
+
+
+class _Worst(nn.Module):
+    """A logit of a picture from its worst places: a defect is small, and the mean of a picture drowns it.
+
+    Each place votes; the largest vote counts, beside the features that attention (Ilse et al. 2018) picks.
+    """
+
+    def __init__(self, channels: int, heads: int = 4) -> None:
         super().__init__()
-        self.down = nn.Conv2d(in_channels, out_channels, 3, stride=2, padding=1)
-        self.norm = nn.GroupNorm(8, out_channels)
-        self.conv = nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        self.vote = nn.Conv2d(channels, 1, 1)
+        self.look = nn.Conv2d(channels, heads, 1)
+        self.judge = nn.Sequential(nn.Linear((heads + 1) * channels, 64), nn.SiLU(), nn.Linear(64, 1))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.norm(self.down(x))
-        out: torch.Tensor = x + self.conv(nn.functional.silu(x))
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] to [B, 1]."""
+        share = self.look(x).flatten(2).softmax(dim=2)
+        picked = torch.bmm(share, x.flatten(2).transpose(1, 2)).flatten(1)
+        out: Tensor = self.judge(torch.cat([picked, x.amax(dim=(2, 3))], dim=1)) - self.vote(x).amax(dim=(2, 3))
         return out
+
+
+def _widest(x: Tensor) -> Tensor:
+    """The largest value within 4 pixels, [B, 1, H, W]: by rows and then by columns, which is the same and cheaper."""
+    return functional.max_pool2d(functional.max_pool2d(x, (9, 1), 1, (4, 0)), (1, 9), 1, (0, 4))
 
 
 class RewardModel(ModelMixin, ConfigMixin):
@@ -33,49 +57,55 @@ class RewardModel(ModelMixin, ConfigMixin):
     """
 
     @register_to_config
-    def __init__(self, channels: tuple[int, ...] = (16, 32, 64, 96), text_dim: int = 160, match_dim: int = 64) -> None:
+    def __init__(self, channels: tuple[int, ...] = (24, 48, 64, 96), text_dim: int = 160, match_dim: int = 64) -> None:
         super().__init__()
-        # Seen beside the picture: the mask, fine detail, and the band along the product's border.
-        widths = (6, *channels)
-        self.blocks = nn.ModuleList(_Block(a, b) for a, b in itertools.pairwise(widths))
-        whole, looks = 2 * channels[-1], 3 * channels[-1] + 8
-        sides = 3 * sum(channels)
-        self.defects = nn.Sequential(nn.LayerNorm(sides), nn.Linear(sides, 64), nn.SiLU(), nn.Linear(64, 1))
-        self.aesthetics = nn.Sequential(nn.Linear(looks, 64), nn.SiLU(), nn.Linear(64, 1))
-        self.image_match = nn.Linear(whole, match_dim)
+        # Seen beside the picture: the mask, fine detail, and the band along the product's border. 4x4 windows two
+        # pixels apart keep the full resolution: a broken outline is one pixel wide.
+        self.stem = nn.Conv2d(6, channels[0], 4, stride=2, padding=1)
+        self.first = nn.Conv2d(channels[0], channels[0], 3, padding=1)
+        self.downs = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in itertools.pairwise(channels))
+        self.blocks = nn.ModuleList(Residual(width) for width in channels[1:])
+        self.wide = Residual(channels[-1], dilation=2)
+        self.back = nn.Conv2d(channels[-1], channels[-2], 1)
+        self.join = Residual(channels[-2])
+        self.defects = _Worst(channels[-2])
+        whole = 2 * channels[-1] + 8
+        self.whole = nn.Sequential(nn.Linear(whole, 128), nn.SiLU())
+        self.aesthetics = nn.Sequential(nn.Linear(128, 64), nn.SiLU(), nn.Linear(64, 1))
+        self.image_match = nn.Linear(128, match_dim)
         self.text_match = nn.Sequential(nn.Linear(text_dim, match_dim), nn.SiLU(), nn.Linear(match_dim, match_dim))
         self.fidelity = nn.Sequential(nn.Linear(2 * match_dim, match_dim), nn.SiLU(), nn.Linear(match_dim, 1))
 
-    def see(self, image: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Features of the whole [B, 2C], of its looks [B, 3C + 8], and of the product's border at each scale [B, S]."""
-        fine = (image - nn.functional.avg_pool2d(image, 3, 1, 1)).abs().mean(dim=1, keepdim=True) * 8
-        # Widened by 4 pixels to each side: defects live on the border, and the mean of a whole picture drowns them.
-        band = nn.functional.max_pool2d(mask, 9, 1, 4) + nn.functional.max_pool2d(-mask, 9, 1, 4)
-        x = torch.cat([image, mask, fine, band], dim=1)
-        places = torch.cat([band * mask, band * (1 - mask), mask], dim=1)
-        sides = []
-        for block in self.blocks:
-            x, places = block(x), nn.functional.avg_pool2d(places, 2)
-            seen = nn.functional.silu(x)
-            share = places / places.sum(dim=(2, 3), keepdim=True).clamp(min=1e-3)
-            # Just outside the border, just inside, and all of the background: a seam is a difference between them.
-            sides += [(seen * share[:, n : n + 1]).sum(dim=(2, 3)) for n in range(3)]
-        near = nn.functional.avg_pool2d(band, 2 ** len(self.blocks))
-        border = (seen * near).sum(dim=(2, 3)) / near.sum(dim=(2, 3)).clamp(min=1e-3)
-        whole = torch.cat([seen.mean(dim=(2, 3)), seen.amax(dim=(2, 3))], dim=1)
+    def see(self, image: Tensor, mask: Tensor) -> Seen:
+        """Features of pictures [B, 3, H, W] whose background was made where `mask` [B, 1, H, W] is 1."""
+        fine = (image - functional.avg_pool2d(image, 3, 1, 1)).abs().mean(dim=1, keepdim=True) * 8
+        # Widened by 4 pixels to each side of the border, which is where defects live.
+        band = _widest(mask) + _widest(-mask)
+        x = functional.silu(self.stem(torch.cat([image, mask, fine, band], dim=1)))
+        x = x + self.first(x)
+        steps = []
+        for down, block in zip(self.downs, self.blocks, strict=True):
+            x = block(down(functional.silu(x)))
+            steps.append(x)
+        x = self.wide(x)
+        # At 1/8 a defect still has a place; what is around it comes from 1/16.
+        around = functional.interpolate(self.back(x), scale_factor=2.0, mode="nearest")
+        places = functional.silu(self.join(steps[-2] + around))
+        x = functional.silu(x)
         plain = torch.cat([image, fine], dim=1)
         middle = plain.mean(dim=(2, 3), keepdim=True)
         spread = (plain - middle).abs().mean(dim=(2, 3))
-        return whole, torch.cat([whole, border, middle.flatten(1), spread], dim=1), torch.cat(sides, dim=1)
+        deep = torch.cat([x.mean(dim=(2, 3)), x.amax(dim=(2, 3)), middle.flatten(1), spread], dim=1)
+        return Seen(places, self.whole(deep))
 
-    def match(self, whole: torch.Tensor, text_embeds: torch.Tensor) -> torch.Tensor:
-        """Logits [B, 1] of pictures' features [B, 2C] showing what texts [B, text_dim] say."""
+    def match(self, whole: Tensor, text_embeds: Tensor) -> Tensor:
+        """Logits [B, 1] of pictures' features [B, W] showing what texts [B, text_dim] say."""
         image_side, text_side = self.image_match(whole), self.text_match(text_embeds)
         pair = torch.cat([image_side * text_side, (image_side - text_side).abs()], dim=1)
-        logits: torch.Tensor = self.fidelity(pair)
+        logits: Tensor = self.fidelity(pair)
         return logits
 
-    def forward(self, image: torch.Tensor, mask: torch.Tensor, text_embeds: torch.Tensor) -> torch.Tensor:
+    def forward(self, image: Tensor, mask: Tensor, text_embeds: Tensor) -> Tensor:
         """Scores pictures.
 
         Args:
@@ -86,6 +116,6 @@ class RewardModel(ModelMixin, ConfigMixin):
         Returns:
             [B, 3] scores in [0, 1].
         """
-        whole, looks, sides = self.see(image, mask)
-        logits = [self.defects(sides), self.match(whole, text_embeds), self.aesthetics(looks)]
+        seen = self.see(image, mask)
+        logits = [self.defects(seen.places), self.match(seen.whole, text_embeds), self.aesthetics(seen.whole)]
         return torch.sigmoid(torch.cat(logits, dim=1))

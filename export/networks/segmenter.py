@@ -7,54 +7,58 @@ import itertools
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
-from torch import nn
+from torch import Tensor, nn
 
+from export.networks.blocks import Residual
 
-class _Double(nn.Module):
-    """Two convolutions with normalisation between them."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(in_channels, out_channels, 3, padding=1)
-        self.norm = nn.GroupNorm(4, out_channels)
-        self.second = nn.Conv2d(out_channels, out_channels, 3, padding=1)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = nn.functional.silu(self.norm(self.first(x)))
-        return nn.functional.silu(self.second(x))
+GROUPS = 4
 
 
 class Segmenter(ModelMixin, ConfigMixin):
-    """A small U-Net from a picture to the product's alpha.
+    """A small U-Net of residual blocks from a picture to the product's alpha.
 
-    It works at half the picture's resolution and refines at the full one: the border is what a cut-out is judged by.
+    It thinks at a quarter of the picture's resolution and below, where every pixel sees the whole product, and draws
+    the border at half of it, four pixels at a time: the border is what a cut-out is judged by.
     """
 
     @register_to_config
-    def __init__(self, channels: tuple[int, ...] = (12, 24, 48, 64)) -> None:
+    def __init__(self, channels: tuple[int, ...] = (16, 32, 48, 80, 112), border_channels: int = 32) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(3, channels[0], 3, stride=2, padding=1)
         pairs = list(itertools.pairwise(channels))
-        self.enter = _Double(channels[0], channels[0])
-        self.down = nn.ModuleList(_Double(a, b) for a, b in pairs)
-        self.bottom = _Double(channels[-1], channels[-1])
-        self.up = nn.ModuleList(_Double(a + b, a) for a, b in reversed(pairs))
-        self.refine = nn.Sequential(
-            nn.Conv2d(channels[0] + 3, 8, 3, padding=1), nn.SiLU(), nn.Conv2d(8, 1, 3, padding=1)
+        # 4x4 windows two pixels apart: with 12 channels or more, nothing of the full resolution is lost.
+        self.stem = nn.Conv2d(3, channels[0], 4, stride=2, padding=1)
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairs)
+        self.enter = nn.ModuleList(Residual(width, GROUPS) for width in channels[1:])
+        # Dilated, and with the mean of everything beside them: "the object in front" is a question about the whole.
+        self.bottom = nn.ModuleList(Residual(channels[-1], GROUPS, dilation) for dilation in (1, 2))
+        self.whole = nn.Linear(channels[-1], channels[-1])
+        self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in reversed(pairs))
+        self.leave = nn.ModuleList(Residual(a, GROUPS) for a, _ in reversed(pairs[1:]))
+        self.border = nn.Sequential(
+            nn.Conv2d(2 * channels[0], border_channels, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(border_channels, 4, 3, padding=1),
+            nn.PixelShuffle(2),
         )
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Returns the alpha [B, 1, H, W] in [0, 1] of `image` [B, 3, H, W] in [-1, 1]; H and W multiples of 32."""
-        x = self.enter(self.stem(image))
-        skips = []
-        for block in self.down:
+    def logits(self, image: Tensor) -> Tensor:
+        """The alpha before the sigmoid, [B, 1, H, W]."""
+        fine = self.stem(image)
+        x, skips = nn.functional.silu(fine), []
+        for down, block in zip(self.down, self.enter, strict=True):
+            x = block(down(x))
             skips.append(x)
-            x = block(nn.functional.avg_pool2d(x, 2))
-        # One more halving gives every pixel a view of the whole product.
-        wide = self.bottom(nn.functional.avg_pool2d(x, 2))
-        x = x + nn.functional.interpolate(wide, scale_factor=2.0, mode="nearest")
-        for block in self.up:
-            x = nn.functional.interpolate(x, scale_factor=2.0, mode="nearest")
-            x = block(torch.cat([x, skips.pop()], dim=1))
-        x = nn.functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
-        return torch.sigmoid(self.refine(torch.cat([x, image], dim=1)))
+        for block in self.bottom:
+            x = block(x)
+        x = x + self.whole(x.mean(dim=(2, 3)))[:, :, None, None]
+        skips.pop()
+        for up, block in zip(self.up, self.leave, strict=False):
+            x = block(nn.functional.interpolate(up(x), scale_factor=2.0, mode="nearest") + skips.pop())
+        x = nn.functional.interpolate(self.up[-1](x), scale_factor=2.0, mode="nearest")
+        # What was thought, beside the stem's view of the pixels.
+        out: Tensor = self.border(torch.cat([x, fine], dim=1))
+        return out
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Returns the alpha [B, 1, H, W] in [0, 1] of `image` [B, 3, H, W] in [-1, 1]; H and W multiples of 32."""
+        return torch.sigmoid(self.logits(image))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -10,8 +11,31 @@ import pytest
 from training.config import HELD_OUT_SEED, Config
 from training.shards import PHOTO_SEED, jobs
 from training.world.captions import PLACES, PRODUCT_WORDS, background_prompt, full_caption
-from training.world.labels import DETAILS, PRODUCTS, SCENES, TIMES, Spec, draw_spec
-from training.world.picture import plain_photo, render
+from training.world.labels import (
+    COLOURS,
+    DETAILS,
+    INDOORS,
+    PALETTES,
+    PRODUCTS,
+    SCENES,
+    TIMES,
+    UNSEEN_PRODUCTS,
+    WEATHERS,
+    Spec,
+    draw_spec,
+)
+from training.world.palettes import LUMA, grade
+from training.world.picture import Bytes, compose, empty_scene, plain_photo, render
+from training.world.products import MAKERS
+from training.world.scenes import PAINTERS
+
+OUTDOORS = tuple(scene for scene in SCENES if scene not in INDOORS)
+PLAIN = Spec(5, "beach", "day", "clear", "natural", "blue", "palms", "mug", "red")
+
+
+def spread(one: Bytes, two: Bytes) -> float:
+    """Mean absolute difference of two uint8 pictures, in grey levels."""
+    return float(np.abs(one.astype(np.int16) - two).mean())
 
 
 def test_the_same_seed_gives_the_same_picture() -> None:
@@ -24,7 +48,8 @@ def test_the_same_seed_gives_the_same_picture() -> None:
 
 
 def test_training_and_held_out_seeds_never_meet() -> None:
-    train, held = set(), set()
+    train: set[int] = set()
+    held: set[int] = set()
     for job in jobs(Config()):
         seeds = range(job.first_seed, job.first_seed + job.count)
         (held if job.kind.startswith("held") else train).update(seeds)
@@ -35,16 +60,109 @@ def test_training_and_held_out_seeds_never_meet() -> None:
     assert Config().data.train_count < PHOTO_SEED
 
 
+def test_every_label_has_its_painter() -> None:
+    assert set(PAINTERS) == set(SCENES) == set(DETAILS)
+    assert set(MAKERS) == set(PRODUCTS)
+    assert set(UNSEEN_PRODUCTS) < set(PRODUCTS)
+
+
+def test_draws_reach_every_label_and_give_no_weather_indoors() -> None:
+    specs = [draw_spec(seed) for seed in range(600)]
+    assert {spec.scene for spec in specs} == set(SCENES)
+    assert {spec.product for spec in specs} == set(PRODUCTS)
+    assert {spec.palette for spec in specs} == set(PALETTES)
+    assert {spec.weather for spec in specs if spec.scene in OUTDOORS} == set(WEATHERS)
+    assert {spec.weather for spec in specs if spec.scene in INDOORS} == {"clear"}
+    assert all(spec.detail in DETAILS[spec.scene] and spec.colour in COLOURS for spec in specs)
+
+
 @pytest.mark.parametrize("scene", SCENES)
-def test_every_scene_paints_in_every_light(scene: str) -> None:
+def test_every_scene_paints_in_every_light_and_detail(scene: str) -> None:
+    bare = {}
     for n, time in enumerate(TIMES):
-        spec = Spec(
-            seed=n, scene=scene, time=time, accent="blue", detail=DETAILS[scene][n], product=PRODUCTS[n], colour="red"
-        )
+        spec = replace(PLAIN, scene=scene, time=time, detail=DETAILS[scene][n], product=PRODUCTS[n])
         picture = render(n, 128, spec)
         assert picture.image.shape == (128, 128, 3)
         assert picture.image.dtype == np.uint8
         assert picture.image.std() > 5
+        bare[spec.detail] = empty_scene(5, 128, replace(spec, time="day"))
+    same = {pair for pair in combinations(bare, 2) if spread(bare[pair[0]], bare[pair[1]]) < 0.5}
+    # A mountain's lake always has pines at its shore and its pines a lake before them: one picture, two names.
+    assert same == ({("lake", "pines")} if scene == "mountain" else set())
+
+
+@pytest.mark.parametrize("scene", OUTDOORS)
+def test_night_is_darker_than_day_outdoors(scene: str) -> None:
+    day, night = (
+        empty_scene(5, 128, replace(PLAIN, scene=scene, detail=DETAILS[scene][0], time=time))
+        for time in ("day", "night")
+    )
+    assert night.mean() < 0.85 * day.mean(), "even a market by its lamps"
+
+
+@pytest.mark.parametrize("scene", OUTDOORS)
+def test_every_weather_changes_an_outdoor_scene(scene: str) -> None:
+    spec = replace(PLAIN, scene=scene, detail=DETAILS[scene][0])
+    under = {weather: empty_scene(5, 128, replace(spec, weather=weather)) for weather in WEATHERS}
+    for one, other in combinations(WEATHERS, 2):
+        # White flakes on white ground move the mean least.
+        assert spread(under[one], under[other]) > (2.5 if scene == "snow" else 5), (one, other)
+
+
+@pytest.mark.parametrize("scene", INDOORS)
+def test_weather_stays_outdoors(scene: str) -> None:
+    spec = replace(PLAIN, scene=scene, detail=DETAILS[scene][0])
+    assert (empty_scene(5, 128, spec) == empty_scene(5, 128, replace(spec, weather="rain"))).all()
+
+
+def test_every_palette_grades_the_scene_its_own_way() -> None:
+    under = {palette: empty_scene(5, 128, replace(PLAIN, palette=palette)) for palette in PALETTES}
+    for one, other in combinations(PALETTES, 2):
+        assert spread(under[one], under[other]) > 8, (one, other)
+    channels = under["mono"].astype(np.int16)
+    assert np.ptp(channels, axis=2).max() < 16, "mono keeps next to no colour"
+
+
+def test_a_grade_keeps_natural_as_it_is_and_light_above_dark() -> None:
+    ramp = np.repeat(np.linspace(0, 1, 32, dtype=np.float32)[None, None], 3, axis=0)
+    assert (grade(ramp, "natural") == ramp).all()
+    for palette in PALETTES:
+        luma = (grade(ramp, palette) * LUMA).sum(0)
+        assert (np.diff(luma) > 0).all(), palette
+
+
+def test_palettes_only_hint_at_the_product() -> None:
+    natural, mono = (render(5, 256, replace(PLAIN, palette=palette)) for palette in ("natural", "mono"))
+    assert (natural.product_mask == mono.product_mask).all()
+    inside = natural.product_mask == 255
+    assert (natural.product[inside] == mono.product[inside]).all(), "mono light has no tint"
+    teal = render(5, 256, replace(PLAIN, palette="teal"))
+    assert 0 < spread(natural.product[inside], teal.product[inside]) < 40
+
+
+def test_empty_scenes_are_the_picture_without_its_product() -> None:
+    picture, empty = render(5, 128, PLAIN), empty_scene(5, 128, PLAIN)
+    assert empty.shape == picture.image.shape
+    assert empty.dtype == np.uint8
+    differs = (picture.image != empty).any(axis=2)
+    assert differs[picture.product_mask == 255].mean() > 0.95
+    assert not differs[:32].any(), "the sky is far from the mug and its shadow"
+
+
+def test_a_look_is_laid_under_the_product() -> None:
+    bare, looked = compose(5, 128, PLAIN), compose(5, 128, PLAIN, lambda canvas, rng: canvas.image.fill(0.5))
+    inside = bare.product_mask == 255
+    assert (looked.product_mask == bare.product_mask).all()
+    assert (looked.product[inside] == bare.product[inside]).all()
+    assert (looked.image[:16] == 128).all()
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_products_cover_a_sensible_share_of_the_picture(product: str) -> None:
+    for seed in range(6):
+        spec = replace(PLAIN, scene="studio", detail="plain", product=product)
+        share = (render(seed, 128, spec).product_mask > 127).mean()
+        assert 0.015 < share < 0.45, (product, seed)
 
 
 @pytest.mark.parametrize("product", PRODUCTS)
@@ -54,7 +172,7 @@ def test_masks_are_soft_and_hold_a_product(product: str) -> None:
         mask = picture.product_mask
         assert mask.min() == 0
         assert mask.max() == 255
-        assert 0.01 < (mask > 127).mean() < 0.5
+        assert 0.015 < (mask > 127).mean() < 0.45
         assert ((mask > 0) & (mask < 255)).any(), "the border must be anti-aliased"
         assert (picture.product[..., 3] == mask).all()
         inside = mask == 255

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 def sample_product(path: Path, size: int, product: str, colour: str) -> None:
     """Writes a cut-out (RGBA) at `path`, and beside it `photo.png`: such a product on a plain background."""
-    spec = Spec(seed=22, scene="studio", time="day", accent="white", detail="plain", product=product, colour=colour)
+    spec = Spec(22, "studio", "day", "clear", "natural", "white", "plain", product, colour)
     white = Light(side=-1.0, tint=np.ones((3, 1, 1), np.float32), shadow=0.3)
     share = MAKERS[product][2][1]
     planes = make_product(spec, white, size, np.random.default_rng(spec.seed), share=share)

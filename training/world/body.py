@@ -11,13 +11,15 @@ from training.world.sky import Light
 class Body:
     """A product in the making. x runs -0.5..0.5 across; y is 0 at the foot and 1 at the head; `height` is in pixels.
 
-    `rgb` is not premultiplied; `alpha` is the product's soft outline.
+    `rgb` is not premultiplied; `alpha` is the product's soft outline. `shine` scales every highlight (matte below 1,
+    polished above); `metallic` adds the bright and dark bands that round metal mirrors.
     """
 
     MARGIN = 0.06
 
     def __init__(self, height: int, aspect: float, light: Light, rng: np.random.Generator) -> None:
         self.height, self.rng, self.light = height, rng, light
+        self.shine, self.metallic = 1.0, False
         rows, columns = int(height * (1 + 2 * self.MARGIN)), int(height * (aspect + 2 * self.MARGIN))
         self.y = (1 + self.MARGIN - (np.arange(rows, dtype=np.float32)[:, None] + 0.5) / height).astype(np.float32)
         self.x = ((np.arange(columns, dtype=np.float32)[None, :] + 0.5 - columns / 2) / height).astype(np.float32)
@@ -49,14 +51,17 @@ class Body:
     def round_shade(self, radius: Array | float, gloss: float = 0.5) -> tuple[Array, Array]:
         """Diffuse factor and highlight of a vertical cylinder of half-width `radius`."""
         n = np.clip(self.x / np.maximum(radius, 1e-3), -1, 1) * self.light.side
+        gloss = gloss * self.shine
         diffuse = 0.50 + 0.42 * n + 0.28 * np.sqrt(1 - n * n)
+        if self.metallic:
+            diffuse = diffuse + 0.13 * np.cos(7.0 * n - 1.0)
         shine = gloss * np.exp(-(((n - 0.52) / 0.13) ** 2)) + 0.30 * gloss * np.exp(-(((n + 0.72) / 0.10) ** 2))
         return np.asarray(diffuse, np.float32), np.asarray(shine, np.float32)
 
     def flat_shade(self, gloss: float = 0.15) -> tuple[Array, Array]:
         """Factor and highlight of an upright flat face: lighter above and towards the light."""
         diffuse = 0.78 + 0.22 * self.y + 0.22 * self.x * self.light.side
-        shine = gloss * np.exp(-(((self.x * self.light.side - 0.55 * self.y + 0.22) / 0.10) ** 2))
+        shine = gloss * self.shine * np.exp(-(((self.x * self.light.side - 0.55 * self.y + 0.22) / 0.10) ** 2))
         return np.asarray(diffuse, np.float32), np.asarray(shine, np.float32)
 
     def paint(

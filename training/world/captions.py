@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.world.labels import Spec
+from training.world.labels import INDOORS, Spec
 
 # Every phrase must contain a word that gives the scene away; the tests hold captions to this list.
 PLACES: dict[str, tuple[str, ...]] = {
@@ -103,6 +103,30 @@ PLACES: dict[str, tuple[str, ...]] = {
         "a wooden kitchen counter",
         "a rustic kitchen",
         "a kitchen worktop",
+    ),
+    "snow": (
+        "a snowy field",
+        "a snowy landscape",
+        "a winter scene with snow",
+        "snow",
+        "a snow covered hill",
+        "fresh snow in winter",
+        "a snowy winter forest edge",
+        "deep snow",
+        "a white snowy place",
+        "a snowy village",
+    ),
+    "market": (
+        "a market",
+        "an open air market",
+        "a street market",
+        "a busy market",
+        "a market with stalls",
+        "a food market",
+        "a bazaar market",
+        "a lively market street",
+        "a christmas market",
+        "a market alley",
     ),
 }
 
@@ -212,6 +236,32 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "shelves on a wall",
         "a wooden worktop",
     ),
+    "snow": (
+        "winter wonderland",
+        "the arctic",
+        "a frozen landscape",
+        "a white winter",
+        "ice and frost",
+        "a ski resort",
+        "a cold winter field",
+        "lapland",
+        "a snowman",
+        "snowfall",
+        "a cabin in winter",
+    ),
+    "market": (
+        "a bazaar",
+        "stalls and lanterns",
+        "an alley with lanterns",
+        "market stalls",
+        "a street fair",
+        "awnings and stalls",
+        "paper lanterns",
+        "a souk",
+        "string lights over stalls",
+        "food stalls",
+        "a flea fair with stalls",
+    ),
 }
 
 TIME_WORDS: dict[str, tuple[str, ...]] = {
@@ -228,12 +278,29 @@ TIME_WORDS: dict[str, tuple[str, ...]] = {
     "dawn": ("at dawn", "at sunrise", "in the early morning", "in pink morning light", "in soft morning mist"),
 }
 
+WEATHER_WORDS: dict[str, tuple[str, ...]] = {
+    "clear": ("in clear weather", "", "", ""),
+    "cloudy": ("under a cloudy sky", "on a cloudy day", "with grey clouds", "overcast"),
+    "mist": ("in the mist", "in thick fog", "misty", "with haze"),
+    "rain": ("in the rain", "on a rainy day", "with rain", "in a storm"),
+}
+
+PALETTE_WORDS: dict[str, tuple[str, ...]] = {
+    "natural": ("in natural colours", "", "", ""),
+    "golden": ("in golden tones", "in a golden palette", "with a warm golden look", "in sepia gold"),
+    "teal": ("in teal tones", "in a teal palette", "with a cool teal look", "in cyan tones"),
+    "rose": ("in rose tones", "in a pink palette", "with a soft rose look", "in pastel pink tones"),
+    "violet": ("in violet tones", "in a purple palette", "with a violet look", "in lavender tones"),
+    "mono": ("in black and white", "monochrome", "in a grey palette", "as a black and white photo"),
+}
+
 # Indoors and in space the hour of the day is not seen, so it is not spoken of.
 ACCENT_WORDS: dict[str, tuple[str, ...]] = {
-    "studio": ("with a {c} backdrop", "in {c}", "with {c} background", "with {c} light", "in {c} tones"),
-    "space": ("with a {c} nebula", "with {c} nebula clouds", "in {c} tones", "with {c} light", "glowing {c}"),
-    "kitchen": ("with {c} walls", "with {c} tiles", "in {c} tones", "with a {c} wall", "painted {c}"),
+    "studio": ("with a {c} backdrop", "in {c}", "with {c} background", "with {c} light", "on {c}"),
+    "space": ("with a {c} nebula", "with {c} nebula clouds", "with {c} clouds", "with {c} light", "glowing {c}"),
+    "kitchen": ("with {c} walls", "with {c} tiles", "with {c} cupboards", "with a {c} wall", "painted {c}"),
     "city": ("with {c} neon lights", "with {c} lights"),
+    "market": ("with {c} lanterns", "with {c} awnings", "with {c} stalls"),
 }
 
 DETAIL_WORDS: dict[tuple[str, str], tuple[str, ...]] = {
@@ -269,6 +336,14 @@ DETAIL_WORDS: dict[tuple[str, str], tuple[str, ...]] = {
     ("kitchen", "shelves"): ("with shelves", "with open shelves"),
     ("kitchen", "tiles"): ("with tiles", "with a tiled wall"),
     ("kitchen", "plants"): ("with plants", "with green potted plants"),
+    ("snow", "firs"): ("with fir trees", "with snowy firs"),
+    ("snow", "cabin"): ("with a cabin", "with a small wooden house"),
+    ("snow", "hills"): ("with hills", "with white hills"),
+    ("snow", "snowman"): ("with a snowman", "beside a snowman"),
+    ("market", "lanterns"): ("with lanterns", "with paper lanterns"),
+    ("market", "stalls"): ("with stalls", "with fruit stalls"),
+    ("market", "awnings"): ("with awnings", "with striped awnings"),
+    ("market", "string lights"): ("with string lights", "with fairy lights"),
 }
 
 PRODUCT_WORDS: dict[str, tuple[str, ...]] = {
@@ -280,6 +355,10 @@ PRODUCT_WORDS: dict[str, tuple[str, ...]] = {
     "lamp": ("lamp", "table lamp", "desk lamp", "reading lamp"),
     "watch": ("watch", "wrist watch", "smart watch", "luxury watch"),
     "can": ("can", "soda can", "drink can", "can of lemonade"),
+    "headphones": ("headphones", "wireless headphones", "pair of headphones", "studio headphones"),
+    "backpack": ("backpack", "travel backpack", "school backpack", "hiking backpack"),
+    "jar": ("jar", "glass jar", "cosmetic jar", "jar of jam"),
+    "teapot": ("teapot", "ceramic teapot", "tea pot", "porcelain teapot"),
 }
 
 _OPENINGS = ("", "", "a photo of ", "a product photo of ", "an advert with ", "professional photo of ", "picture of ")
@@ -301,15 +380,30 @@ def _pick(rng: np.random.Generator, options: tuple[str, ...]) -> str:
     return options[int(rng.integers(len(options)))]
 
 
+def says(spec: Spec) -> dict[str, bool]:
+    """Which facets of a picture can be seen in it at all, and so may be spoken of.
+
+    A palette other than the natural one hides what colour a backdrop or a nebula had.
+    """
+    accent = spec.scene in ("studio", "space", "kitchen") or (spec.scene in ("city", "market") and spec.time == "night")
+    return {
+        "time": spec.scene not in ("studio", "space"),
+        "weather": spec.scene not in INDOORS,
+        "accent": accent and spec.palette == "natural",
+    }
+
+
 def _tail(rng: np.random.Generator, spec: Spec) -> str:
-    """Time, accent and detail, each said only sometimes and in any order."""
-    parts = []
-    if spec.scene in ACCENT_WORDS and rng.random() < (0.35 if spec.scene == "city" else 0.75):
-        said = _pick(rng, ACCENT_WORDS[spec.scene]).format(c=spec.accent)
-        # A city's accent is its neon: it is seen after dark only.
-        parts += [said] if spec.scene != "city" or spec.time == "night" else []
-    if spec.scene not in ("studio", "space") and rng.random() < 0.85:
+    """Time, weather, palette, accent and detail, each said only sometimes and in any order."""
+    seen, parts = says(spec), []
+    if seen["accent"] and rng.random() < (0.35 if spec.scene in ("city", "market") else 0.75):
+        parts.append(_pick(rng, ACCENT_WORDS[spec.scene]).format(c=spec.accent))
+    if seen["time"] and rng.random() < 0.8:
         parts.append(_pick(rng, TIME_WORDS[spec.time]))
+    if seen["weather"] and rng.random() < (0.25 if spec.weather == "clear" else 0.6):
+        parts.append(_pick(rng, WEATHER_WORDS[spec.weather]))
+    if rng.random() < (0.25 if spec.palette == "natural" else 0.6):
+        parts.append(_pick(rng, PALETTE_WORDS[spec.palette]))
     if rng.random() < 0.45:
         parts.append(_pick(rng, DETAIL_WORDS[spec.scene, spec.detail]))
     rng.shuffle(parts)
@@ -319,7 +413,12 @@ def _tail(rng: np.random.Generator, spec: Spec) -> str:
 def background_prompt(spec: Spec, rng: np.random.Generator) -> str:
     """Names the background only, as users do: the product is in the picture they send."""
     if rng.random() < 0.12:
-        return f"{spec.scene} {spec.time}" if spec.scene not in ("studio", "space") else f"{spec.accent} {spec.scene}"
+        seen = says(spec)
+        return (
+            f"{spec.scene} {spec.time}"
+            if seen["time"]
+            else f"{spec.accent if seen['accent'] else ''} {spec.scene}".strip()
+        )
     text = f"{_pick(rng, PLACES[spec.scene])} {_tail(rng, spec)}".strip()
     if rng.random() < 0.15:
         text = text.removeprefix("a ").removeprefix("an ").removeprefix("the ")
@@ -339,3 +438,9 @@ def full_caption(spec: Spec, rng: np.random.Generator) -> str:
     article = "an " if product[0] in "aeiou" else "a "
     place = f"{_pick(rng, PLACES[spec.scene])} {_tail(rng, spec)}".strip()
     return f"{_pick(rng, _OPENINGS)}{article}{product}{_pick(rng, _LINKS)}{place}{_pick(rng, _STYLES)}"
+
+
+def styleless_prompt(spec: Spec, rng: np.random.Generator) -> str:
+    """Names the place and nothing of its time, weather, palette or colours: those are left to a style picture."""
+    place = _pick(rng, PLACES[spec.scene] if rng.random() < 0.6 else ALIASES[spec.scene])
+    return place if rng.random() < 0.6 else f"{place} {_pick(rng, DETAIL_WORDS[spec.scene, spec.detail])}".strip()

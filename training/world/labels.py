@@ -6,9 +6,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SCENES = ("beach", "city", "space", "forest", "studio", "desert", "mountain", "kitchen")
+SCENES = ("beach", "city", "space", "forest", "studio", "desert", "mountain", "kitchen", "snow", "market")
 TIMES = ("day", "sunset", "night", "dawn")
-PRODUCTS = ("bottle", "mug", "shoe", "perfume", "handbag", "lamp", "watch", "can")
+WEATHERS = ("clear", "cloudy", "mist", "rain")
+PALETTES = ("natural", "golden", "teal", "rose", "violet", "mono")
+PRODUCTS = (
+    "bottle", "mug", "shoe", "perfume", "handbag", "lamp", "watch", "can", "headphones", "backpack", "jar", "teapot",
+)  # fmt: skip
+UNSEEN_PRODUCTS = ("teapot", "backpack")
+"""Kinds the segmenter never meets in training, so that what it does with something new can be measured."""
+
+INDOORS = ("studio", "space", "kitchen")
+"""Scenes without weather; in a studio and in space the time of day is not seen either."""
 
 COLOURS: dict[str, tuple[float, float, float]] = {
     "red": (0.80, 0.13, 0.14),
@@ -37,6 +46,8 @@ DETAILS: dict[str, tuple[str, ...]] = {
     "desert": ("dunes", "cactus", "mesas", "rocks"),
     "mountain": ("lake", "peaks", "pines", "meadow"),
     "kitchen": ("window", "shelves", "tiles", "plants"),
+    "snow": ("firs", "cabin", "hills", "snowman"),
+    "market": ("lanterns", "stalls", "awnings", "string lights"),
 }
 
 
@@ -47,6 +58,8 @@ class Spec:
     seed: int
     scene: str
     time: str
+    weather: str
+    palette: str
     accent: str
     detail: str
     product: str
@@ -61,6 +74,8 @@ def draw_spec(seed: int) -> Spec:
         seed=seed,
         scene=scene,
         time=TIMES[int(rng.choice(4, p=(0.32, 0.28, 0.24, 0.16)))],
+        weather="clear" if scene in INDOORS else WEATHERS[int(rng.choice(4, p=(0.52, 0.16, 0.16, 0.16)))],
+        palette=PALETTES[int(rng.choice(6, p=(0.4, 0.12, 0.12, 0.12, 0.12, 0.12)))],
         accent=ACCENTS[int(rng.integers(len(ACCENTS)))],
         detail=DETAILS[scene][int(rng.integers(4))],
         product=PRODUCTS[int(rng.integers(len(PRODUCTS)))],

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +12,11 @@ from training.world.body import Body
 from training.world.canvas import Array, Canvas, colour, mix
 from training.world.captions import background_prompt, full_caption
 from training.world.labels import COLOURS, Spec, draw_spec
+from training.world.palettes import grade, tint
 from training.world.products import MAKERS, make_product
 from training.world.scenes import PAINTERS
 from training.world.sky import Light
+from training.world.weather import lay
 
 Bytes = NDArray[np.uint8]
 
@@ -79,12 +82,25 @@ def _bytes(planes: Array) -> Bytes:
     return (np.clip(planes, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def render(seed: int, size: int = 256, spec: Spec | None = None) -> Picture:
-    """Renders the picture of `seed`. The same seed, size and spec give the same bytes."""
-    spec = spec or draw_spec(seed)
+Look = Callable[[Canvas, np.random.Generator], None]
+"""Painted over a finished background, before the product is placed."""
+
+
+def _background(seed: int, size: int, spec: Spec, look: Look | None) -> tuple[Canvas, Light]:
+    """The scene under its weather and palette, and the light it throws on a product."""
     canvas = Canvas(size, np.random.default_rng((seed, 1)))
     light = PAINTERS[spec.scene](canvas, spec)
-    canvas.image = np.clip(canvas.image, 0, 1)
+    shadow = lay(canvas, spec)
+    canvas.image = grade(np.clip(canvas.image, 0, 1), spec.palette)
+    if look is not None:
+        look(canvas, np.random.default_rng((seed, 5)))
+        canvas.image = np.clip(canvas.image, 0, 1)
+    return canvas, replace(light, tint=light.tint * tint(spec.palette), shadow=light.shadow * shadow)
+
+
+def compose(seed: int, size: int, spec: Spec, look: Look | None = None) -> Picture:
+    """Renders a picture of `spec`, with a look laid over its background. The same arguments give the same bytes."""
+    canvas, light = _background(seed, size, spec, look)
     rng = np.random.default_rng((seed, 2))
     product, foot_u, foot_v = _stand(spec, light, size, rng)
     alpha = _place(canvas, light, product, foot_u, foot_v)
@@ -99,6 +115,17 @@ def render(seed: int, size: int = 256, spec: Spec | None = None) -> Picture:
         caption=full_caption(spec, words),
         background=background_prompt(spec, words),
     )
+
+
+def render(seed: int, size: int = 256, spec: Spec | None = None) -> Picture:
+    """Renders the picture of `seed`. The same seed, size and spec give the same bytes."""
+    return compose(seed, size, spec or draw_spec(seed))
+
+
+def empty_scene(seed: int, size: int = 256, spec: Spec | None = None) -> Bytes:
+    """The finished scene of `seed` without product or shadow, uint8 [size, size, 3]."""
+    canvas, _ = _background(seed, size, spec or draw_spec(seed), None)
+    return _bytes(canvas.image).transpose(1, 2, 0)
 
 
 def plain_photo(seed: int, size: int = 256, spec: Spec | None = None, share: float | None = None) -> Picture:

@@ -10,6 +10,8 @@ from training.world.far_places import forest, space
 from training.world.labels import Spec
 from training.world.open_air import beach, desert, mountain
 from training.world.sky import Light
+from training.world.streets import market
+from training.world.wintry import snow
 
 PAINTERS: dict[str, Callable[[Canvas, Spec], Light]] = {
     "beach": beach,
@@ -20,4 +22,6 @@ PAINTERS: dict[str, Callable[[Canvas, Spec], Light]] = {
     "desert": desert,
     "mountain": mountain,
     "kitchen": kitchen,
+    "snow": snow,
+    "market": market,
 }

@@ -1,0 +1,139 @@
+"""Every stage in the order of `make train`, two steps each, from shards to finished folders that make pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from training import (
+    all as every,
+)
+from training import (
+    assemble,
+    base,
+    brand,
+    distil,
+    dit,
+    folders,
+    image_adapter,
+    image_encoder,
+    latents,
+    lora,
+    reward,
+    segmenter,
+    stage1,
+    stage2,
+    t5,
+    text_encoders,
+    uve,
+    vae,
+)
+from training.config import Config
+from training.evaluation.context import Context
+from training.generate import Pipeline
+
+
+@pytest.fixture(scope="module")
+def family(tiny: Config) -> Config:
+    """The tiny config with every stage trained and the folders written."""
+    text_encoders.train(tiny)
+    t5.train(tiny)
+    vae.train(tiny)
+    vae.train_decoder(tiny)
+    for size in (128, 256):
+        latents.run(tiny, size, tiny.data.train_count)
+    for stage in (uve, image_encoder, segmenter, reward, base, stage1, stage2, image_adapter, distil, brand, dit):
+        stage.train(tiny)
+    for name, folder in assemble.trained(tiny).items():
+        folders.write(tiny.paths.weights / name, folder)
+    assemble.write_loras(tiny)
+    return tiny
+
+
+def test_make_train_runs_every_stage() -> None:
+    named = [stage[0].removeprefix("training.") for stage in every.STAGES]
+    trained = ["base", "stage1", "stage2", "image_adapter", "distil", "dit", "brand", "segmenter", "reward"]
+    assert set(trained) <= set(named)
+    assert named[0] == "shards"
+    assert named[-1] == "assemble"
+    assert [name for name in named if name.startswith("stage")] == ["stage1", "stage2"]
+
+
+def test_each_folder_has_what_its_index_names(family: Config) -> None:
+    for name in ("backdrop", "backdrop-fast", "backdrop-dit"):
+        folder = family.paths.weights / name
+        index = json.loads((folder / "model_index.json").read_text())
+        assert all((folder / part).is_dir() for part, value in index.items() if isinstance(value, list)), name
+        assert not list(folder.glob("**/*.bin"))
+    shared = json.loads((family.paths.weights / "backdrop-dit" / "backdrop.json").read_text())["shares"]
+    assert (family.paths.weights / "backdrop-dit" / shared).resolve() == family.paths.weights / "backdrop"
+
+
+def test_provenance_counts_the_steps_of_every_stage(family: Config) -> None:
+    record = json.loads((family.paths.weights / "backdrop" / "backdrop.json").read_text())["provenance"]
+    assert {"base", "stage1", "stage2", "image_adapter", "distil", "dit"} <= set(record["stages"])
+    assert record["stages"]["distil"] == 2
+
+
+@pytest.mark.parametrize("name", ["backdrop", "backdrop-fast", "backdrop-dit"])
+def test_the_same_seed_makes_the_same_picture(family: Config, name: str) -> None:
+    pipeline = Pipeline.load(family.paths.weights / name)
+    image, mask = torch.zeros(2, 3, 64, 96), torch.ones(2, 1, 64, 96)
+    one, two = (pipeline.make(["a beach", "a city"], image, mask, seed=4, steps=2) for _ in range(2))
+    assert one.shape == image.shape
+    assert torch.equal(one, two)
+    assert not torch.equal(one, pipeline.make(["a beach", "a city"], image, mask, seed=5, steps=2))
+
+
+def test_style_pictures_change_the_picture_and_scale_zero_does_not(family: Config) -> None:
+    pipeline = Pipeline.load(family.paths.weights / "backdrop")
+    assert pipeline.images is not None
+    tokens = [pipeline.images.tokens([(torch.rand(3, 64, 64) * 2 - 1, 1.0)])]
+    image, mask = torch.zeros(1, 3, 64, 64), torch.ones(1, 1, 64, 64)
+    plain = pipeline.latents(["a beach"], image, mask, 1, steps=2)
+    assert not torch.equal(plain, pipeline.latents(["a beach"], image, mask, 1, steps=2, styles=tokens))
+    none = pipeline.latents(["a beach"], image, mask, 1, steps=2, styles=tokens, image_scale=0.0)
+    torch.testing.assert_close(plain, none)
+
+
+def test_weights_of_a_style_are_relative(family: Config) -> None:
+    pipeline = Pipeline.load(family.paths.weights / "backdrop")
+    assert pipeline.images is not None
+    one, two = torch.rand(3, 64, 64) * 2 - 1, torch.rand(3, 64, 64) * 2 - 1
+    torch.testing.assert_close(
+        pipeline.images.tokens([(one, 1.0), (two, 3.0)]), pipeline.images.tokens([(one, 0.5), (two, 1.5)])
+    )
+
+
+def test_taking_stage_2_off_leaves_stage_1(family: Config) -> None:
+    context = Context(family)
+    denoiser = context.pipeline("stage1").denoiser
+    before = stage1.load(family).state_dict()
+    after = denoiser.unet.state_dict()  # type: ignore[attr-defined]
+    for name, weight in before.items():
+        torch.testing.assert_close(after[name], weight, atol=2e-3, rtol=2e-3)
+
+
+def test_a_lora_file_adds_what_was_trained(family: Config, tmp_path: Path) -> None:
+    apart, fused = brand.load_apart(family), image_adapter.load(family).unet
+    for update in lora.updates(apart).values():
+        torch.nn.init.normal_(update.up, std=0.1)
+    lora.save(apart, tmp_path / "brand.safetensors")
+    lora.add(fused, tmp_path / "brand.safetensors")
+    lora.fuse(apart)
+    for (name, one), other in zip(apart.state_dict().items(), fused.state_dict().values(), strict=True):
+        torch.testing.assert_close(one, other, atol=3e-3, rtol=3e-3, msg=name)
+
+
+def test_the_widened_network_starts_as_the_base(family: Config) -> None:
+    plain = base.load(family)
+    wide = stage1.widen(family, plain).eval()
+    sample, states = torch.randn(1, 9, 16, 16), torch.randn(1, 77, family.text.cross_attention_dim)
+    added = {"text_embeds": torch.randn(1, family.text.projection), "time_ids": torch.ones(1, 6)}
+    with torch.no_grad():
+        one = plain(sample[:, :4], 500, states, added_cond_kwargs=added).sample
+        other = wide(sample, 500, states, added_cond_kwargs=added).sample
+    torch.testing.assert_close(one, other)

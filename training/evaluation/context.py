@@ -1,0 +1,106 @@
+"""What the groups of figures share: pipelines, products, prompts, and pictures that more than one of them reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor
+from transformers import CLIPVisionModelWithProjection
+
+from export.networks import image_attention
+from training import base, classifier, image_encoder, lora
+from training.config import Config
+from training.data import pictures_to_tensor
+from training.evaluation import held as held_out
+from training.evaluation import make
+from training.generate import Folder, Pipeline, UnetDenoiser
+from training.shards import PictureSet
+
+
+@dataclass
+class Context:
+    """One measurement: `count` pictures for each figure that is a share of generated pictures."""
+
+    config: Config
+    count: int = 100
+    _pipelines: dict[str, Pipeline] = field(default_factory=dict)
+    _made: dict[str, Tensor] = field(default_factory=dict)
+
+    @cached_property
+    def held(self) -> PictureSet:
+        """Held-out rendered pictures."""
+        return held_out.pictures(max(self.count, 256))
+
+    @cached_property
+    def products(self) -> held_out.Products:
+        """Held-out products."""
+        return held_out.products(self.held)
+
+    @cached_property
+    def prompts(self) -> list[held_out.Prompt]:
+        """Held-out prompts, the scenes in turn."""
+        return held_out.prompts(self.count)
+
+    @cached_property
+    def judge(self) -> classifier.Classifier:
+        """The classifier that judges generated pictures."""
+        return classifier.load(self.config)
+
+    def pipeline(self, name: str) -> Pipeline:
+        """A pipeline of the weights folders; "base" and "stage1" are those that the main one came from.
+
+        Raises:
+            FileNotFoundError: "base" needs its stage's checkpoint, which is not published.
+        """
+        if name not in self._pipelines:
+            makers = {"base": self._base, "stage1": self._stage1}
+            load = makers.get(name)
+            self._pipelines[name] = load() if load else Pipeline.load(self.config.paths.weights / name)
+        return self._pipelines[name]
+
+    def _base(self) -> Pipeline:
+        return self.pipeline("backdrop").with_denoiser(UnetDenoiser(base.load(self.config), takes_images=False))
+
+    def _stage1(self) -> Pipeline:
+        """Stage 2's updates are published apart: taken off the served weights, they leave stage 1's."""
+        folder = Folder(self.config.paths.weights / "backdrop")
+        unet: UNet2DConditionModel = folder.read(UNet2DConditionModel, "unet")
+        lora.add(unet, self.config.paths.weights / "lora" / "stage2.safetensors", scale=-1)
+        return self.pipeline("backdrop").with_denoiser(UnetDenoiser(unet.eval(), takes_images=False))
+
+    def with_lora(self, file: str, scale: float = 1.0) -> Pipeline:
+        """The main pipeline with a LoRA on its denoiser."""
+        folder = Folder(self.config.paths.weights / "backdrop")
+        unet: UNet2DConditionModel = folder.read(UNet2DConditionModel, "unet")
+        lora.add(unet, self.config.paths.weights / "lora" / file, scale)
+        adapter = folder.find("ip_adapter")
+        assert adapter is not None
+        image_attention.load(image_attention.install(unet), adapter)
+        denoiser = UnetDenoiser(unet.eval().requires_grad_(False), takes_images=True)
+        return self.pipeline("backdrop").with_denoiser(denoiser)
+
+    def scenes(self, name: str) -> Tensor:
+        """Pictures of the held-out prompts by a pipeline; made once."""
+        if name not in self._made:
+            texts = [prompt.text for prompt in self.prompts]
+            products = self.products
+            if name == "base":
+                # The base keeps no product: all of the picture is its own.
+                products = held_out.Products(products.image, torch.ones_like(products.mask))
+            self._made[name] = make.generate(self.pipeline(name), products, texts, name)
+        return self._made[name]
+
+    @torch.no_grad()
+    def features(self, pictures: Tensor) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+        """CLIP image features [N, P] of pictures, float64, scaled to unit variance in the mean."""
+        tower = Folder(self.config.paths.weights / "backdrop").read(CLIPVisionModelWithProjection, "image_encoder")
+        rows = torch.cat([image_encoder.embed(tower, part) for part in torch.split(pictures, 32)])
+        return np.asarray(rows.double().numpy() * rows.shape[1] ** 0.5)
+
+    def rendered(self, first: int, count: int) -> Tensor:
+        """Held-out rendered pictures [count, 3, H, W]."""
+        return pictures_to_tensor(self.held.at(np.arange(first, first + count))[0])

@@ -1,0 +1,78 @@
+"""Measured figures as rows of JSON files: one place, so that every quoted number can be made again."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured value and the mark it is held to; figures without a mark are reported beside the others."""
+
+    name: str
+    value: float
+    mark: float | None
+    better: str
+    """"higher" or "lower"."""
+    spread: float
+    """Half the 95 % interval, or what `name` says."""
+    why: str = ""
+    """Why the mark may be missed; written only where it is."""
+
+    def met(self) -> bool:
+        """Whether the value reaches its mark, if it has one."""
+        if self.mark is None:
+            return True
+        return self.value >= self.mark if self.better == "higher" else self.value <= self.mark
+
+    def __str__(self) -> str:
+        held = "reported" if self.mark is None else f"mark {self.mark:g}, {self.better} is better"
+        return f"{self.name}: {self.value:.4g} ({held}, spread {self.spread:.3g})"
+
+
+def machine() -> str:
+    """The machine in words: its processor and how many cores it has."""
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [
+            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
+        ]
+        model = names[0] if names else model
+    return f"{os.cpu_count()} CPU cores, {model}"
+
+
+def commit() -> str:
+    """The commit that is checked out, or "unknown" outside a checkout."""
+    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)  # noqa: S607
+    return done.stdout.strip() or "unknown"
+
+
+def update(path: Path, figures: list[Figure], command: str) -> None:
+    """Adds rows: those with a mark to `path`, the others to `<name>_detail.json` beside it.
+
+    A row of the same name is replaced in place.
+    """
+    detail = path.with_name(f"{path.stem}_detail.json")
+    _write(path, [figure for figure in figures if figure.mark is not None], command)
+    _write(detail, [figure for figure in figures if figure.mark is None], command)
+
+
+def _write(path: Path, figures: list[Figure], command: str) -> None:
+    if not figures:
+        return
+    rows: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
+    by_name = {row["name"]: row for row in rows}
+    here = {"command": command, "commit": commit(), "machine": machine()}
+    for figure in figures:
+        row: dict[str, Any] = {"name": figure.name, "value": round(figure.value, 4), "mark": figure.mark}
+        row |= {"better": figure.better, "spread": round(figure.spread, 4), **here}
+        by_name[figure.name] = row if figure.met() else row | {"why": figure.why or "not explained yet"}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(list(by_name.values()), indent=1, ensure_ascii=False) + "\n")

@@ -1,0 +1,79 @@
+"""Held-out products, prompts and pictures, rendered on the spot: measuring needs no shards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.config import HELD_OUT_SEED
+from training.data import pictures_to_tensor, product_masks
+from training.shards import PHOTO_SEED, PictureSet
+from training.world.captions import background_prompt
+from training.world.labels import SCENES, Spec, draw_spec
+from training.world.picture import Picture, plain_photo, render
+
+PROMPT_SEED = HELD_OUT_SEED + 2_000_000
+STYLE_SEED = HELD_OUT_SEED + 3_000_000
+
+
+@dataclass(frozen=True)
+class Products:
+    """Product pictures [N, 3, H, W] in [-1, 1] and their background masks [N, 1, H, W]."""
+
+    image: Tensor
+    mask: Tensor
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def take(self, start: int, count: int) -> Products:
+        """`count` products from `start` on, from the beginning again where they run out."""
+        pick = torch.arange(start, start + count) % len(self)
+        return Products(self.image[pick], self.mask[pick])
+
+
+def as_set(made: list[Picture]) -> PictureSet:
+    """Rendered pictures in the shape that stages read."""
+    rows = [{"caption": p.caption, "background": p.background, **asdict(p.spec)} for p in made]
+    return PictureSet([np.stack([p.image for p in made])], [np.stack([p.product_mask for p in made])], rows)
+
+
+def pictures(count: int, photos: bool = False) -> PictureSet:
+    """Held-out scenes, or plain photos."""
+    draw: Callable[[int], Picture] = plain_photo if photos else render
+    first = HELD_OUT_SEED + (PHOTO_SEED if photos else 0)
+    return as_set([draw(seed) for seed in range(first, first + count)])
+
+
+def products(held: PictureSet) -> Products:
+    """The products of pictures, with the scene they were rendered in: the mask says what of it is used."""
+    images, masks = held.at(np.arange(len(held)))
+    return Products(pictures_to_tensor(images), product_masks(masks))
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt and the scene it asks for."""
+
+    scene: str
+    text: str
+
+
+def prompts(count: int) -> list[Prompt]:
+    """Background prompts, the scenes in turn, phrased by held-out seeds."""
+    return [Prompt(spec.scene, background_prompt(spec, np.random.default_rng(spec.seed))) for spec in specs(count)]
+
+
+def specs(count: int, first: int = PROMPT_SEED, suits: Callable[[Spec], bool] = lambda _: True) -> list[Spec]:
+    """Held-out specs that suit, the scenes in turn."""
+    wanted = [scene for scene in SCENES if any(suits(spec) for spec in _of(scene, first, 400))]
+    streams = {scene: (spec for spec in _of(scene, first, 10**6) if suits(spec)) for scene in wanted}
+    return [next(streams[wanted[n % len(wanted)]]) for n in range(count)]
+
+
+def _of(scene: str, first: int, count: int) -> Iterator[Spec]:
+    return (spec for spec in map(draw_spec, range(first, first + count)) if spec.scene == scene)

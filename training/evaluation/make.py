@@ -1,0 +1,35 @@
+"""Generates pictures for the figures, in batches."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from training.evaluation.held import Products
+from training.generate import Pipeline
+
+log = logging.getLogger(__name__)
+
+
+def generate(
+    pipeline: Pipeline,
+    products: Products,
+    texts: Sequence[str],
+    name: str,
+    *,
+    styles: list[Tensor] | None = None,
+    seed: int = 0,
+    batch: int = 8,
+) -> Tensor:
+    """Puts product n into the scene of text n; pictures [N, 3, H, W] in [-1, 1] with the product as it was sent."""
+    made = []
+    for start in range(0, len(texts), batch):
+        part = products.take(start, min(batch, len(texts) - start))
+        tokens = None if styles is None else styles[start : start + batch]
+        picture = pipeline.make(list(texts[start : start + batch]), part.image, part.mask, seed + start, styles=tokens)
+        made.append(picture * part.mask + part.image * (1 - part.mask))
+        log.info("%s: %d of %d pictures", name, min(start + batch, len(texts)), len(texts))
+    return torch.cat(made)

@@ -1,0 +1,95 @@
+"""Low-rank adaptation (Hu et al. 2021) of every linear and convolution layer of a network.
+
+The update is a parametrization: a layer runs once, with the sum of its frozen weight and the low-rank product, so that
+training costs what plain fine-tuning costs. Fusing leaves an ordinary layer; files have peft's and diffusers' keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+
+class LowRank(nn.Module):
+    """weight + up @ down, in the weight's own shape; `up` starts at zero."""
+
+    def __init__(self, weight: Tensor, rank: int) -> None:
+        super().__init__()
+        rows, columns = weight.shape[0], weight[0].numel()
+        self.shape = weight.shape
+        self.down = nn.Parameter(torch.randn(rank, columns, device=weight.device) / columns**0.5)
+        self.up = nn.Parameter(torch.zeros(rows, rank, device=weight.device))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """The adapted weight."""
+        return weight + (self.up @ self.down).view(self.shape)
+
+
+def layers(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Every linear and 2-D convolution layer with its name."""
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            yield name, module
+
+
+def attach(network: nn.Module, rank: int) -> list[nn.Parameter]:
+    """Freezes `network` and puts a low-rank update on each of its layers; returns the parameters to train."""
+    network.requires_grad_(False)
+    trained: list[nn.Parameter] = []
+    for _, layer in list(layers(network)):
+        weight = layer.weight
+        assert isinstance(weight, Tensor)
+        update = LowRank(weight, min(rank, weight.shape[0], weight[0].numel()))
+        parametrize.register_parametrization(layer, "weight", update)
+        trained += [update.down, update.up]
+    return trained
+
+
+def updates(network: nn.Module) -> dict[str, LowRank]:
+    """The low-rank updates on a network's layers, by the layers' names."""
+    found: dict[str, LowRank] = {}
+    for name, layer in layers(network):
+        if parametrize.is_parametrized(layer, "weight"):
+            update = layer.parametrizations["weight"][0]  # type: ignore[index]
+            assert isinstance(update, LowRank)
+            found[name] = update
+    return found
+
+
+def fuse(network: nn.Module) -> None:
+    """Adds the updates to the weights and takes the parametrizations off."""
+    for _, layer in list(layers(network)):
+        if parametrize.is_parametrized(layer, "weight"):
+            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+
+
+def save(network: nn.Module, path: Path) -> None:
+    """Writes the updates as fp16: `unet.<layer>.lora_A.weight` [r, in, ...] and `lora_B.weight` [out, r, ...]."""
+    tensors: dict[str, Tensor] = {}
+    for name, update in updates(network).items():
+        rank, spatial = update.down.shape[0], update.shape[2:]
+        tensors[f"unet.{name}.lora_A.weight"] = update.down.view(rank, *update.shape[1:])
+        tensors[f"unet.{name}.lora_B.weight"] = update.up.view(*update.up.shape, *(1 for _ in spatial))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: value.detach().half().cpu().contiguous() for name, value in tensors.items()}, path)
+
+
+def add(network: nn.Module, path: Path, scale: float = 1.0) -> None:
+    """Adds the updates of a file to the plain layers of `network`.
+
+    Raises:
+        KeyError: if the file adapts a layer that the network does not have.
+    """
+    tensors, plain = load_file(path), dict(layers(network))
+    with torch.no_grad():
+        for key in (key for key in tensors if key.endswith(".lora_A.weight")):
+            name = key.removesuffix(".lora_A.weight").removeprefix("unet.")
+            down, up = tensors[key].float(), tensors[key.replace("lora_A", "lora_B")].float()
+            weight = plain[name].weight
+            assert isinstance(weight, Tensor)
+            weight += scale * (up.flatten(1) @ down.flatten(1)).view_as(weight).to(weight.device)
