@@ -39,6 +39,7 @@ from backdrop._types import (
     Settings,
     StageStarted,
     StepProgress,
+    StyleImage,
     Timing,
     VariantFinished,
 )
@@ -96,6 +97,7 @@ __all__ = [
     "Stage",
     "StageStarted",
     "StepProgress",
+    "StyleImage",
     "SyncGeneration",
     "Timing",
     "UnauthenticatedError",

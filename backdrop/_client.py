@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 import uuid
+from collections.abc import Sequence
 from types import TracebackType
 
 import grpc
@@ -15,10 +16,10 @@ from backdrop import _convert
 from backdrop._enums import OutputFormat, Scheduler
 from backdrop._generation import Generation
 from backdrop._info import Info
-from backdrop._request import ImageSource, build_request
+from backdrop._request import build_request
 from backdrop._retry import RetryPolicy
 from backdrop._status import from_rpc_error
-from backdrop._types import Box, Fit, Size
+from backdrop._types import Box, Fit, ImageSource, Size, StyleImage
 from backdrop.errors import BackdropError, DeadlineExceededError, UnavailableError
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
@@ -96,6 +97,8 @@ class AsyncClient:
         idempotency_key: str = "",
         preview_every: int = 0,
         pipeline: str = "",
+        style_images: Sequence[ImageSource | StyleImage] = (),
+        image_scale: float | None = None,
         timeout_s: float | None = None,
     ) -> Generation:
         """Returns the generation of `variants` pictures of the product in the scene of `prompt`; await it, or iterate.
@@ -122,6 +125,9 @@ class AsyncClient:
                 first one's result. Default: a new key for each call while retries are on.
             preview_every: a preview after every N-th step of a variant, 0 to 1000. 0: none.
             pipeline: by the name that `info()` gives.
+            style_images: pictures whose look the scene takes on, up to `Limits.max_style_images`, each as for `product`
+                or a `StyleImage` with a weight. Only on pipelines that say `takes_style_images`.
+            image_scale: how strongly the scene follows them, 0.0 (not at all) to 2.0.
             timeout_s: instead of the client's, for this call.
 
         Raises:
@@ -145,6 +151,8 @@ class AsyncClient:
             idempotency_key=idempotency_key,
             preview_every=preview_every,
             pipeline=pipeline,
+            style_images=style_images,
+            image_scale=image_scale,
         )
         if not request.idempotency_key and self._retry.retries > 0:
             # With a key, a retry gets the result that its lost first attempt made, instead of paying for it again. The

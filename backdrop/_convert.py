@@ -70,6 +70,7 @@ def server_info(message: info_pb.GetInfoResponse) -> info.Info:
             max_running=limits.max_running,
             max_queued=limits.max_queued,
             idempotency_ttl_s=limits.idempotency_ttl.ToNanoseconds() / 1e9,
+            max_style_images=limits.max_style_images,
         ),
         ready_replicas=message.ready_replicas,
     )
@@ -87,6 +88,8 @@ def _pipeline(message: info_pb.Pipeline) -> info.Pipeline:
         max_prompt_tokens=message.max_prompt_tokens,
         reward_heads=tuple(message.reward_heads),
         models=tuple(info.Model(model.role, model.name, model.version, model.fingerprint) for model in message.models),
+        takes_style_images=message.takes_style_images,
+        default_image_scale=message.default_image_scale,
     )
 
 
@@ -124,6 +127,7 @@ def _settings(message: pb.EffectiveSettings) -> types.Settings:
         scheduler=_enum(Scheduler, pb.Scheduler, message.scheduler),
         guidance_scale=message.guidance_scale,
         output_format=_enum(OutputFormat, pb.OutputFormat, message.output_format),
+        image_scale=message.image_scale,
     )
 
 

@@ -12,6 +12,10 @@ class Scheduler(enum.StrEnum):
     EULER = "euler"
     DPMPP_2M = "dpmpp_2m"
     DDPM = "ddpm"
+    LCM = "lcm"
+    """For distilled pipelines; at most 50 steps."""
+    FLOW_EULER = "flow_euler"
+    """For pipelines trained by flow matching."""
     UNKNOWN = "unknown"
     """Only ever received: a solver that this client is too old to know."""
 

@@ -36,6 +36,10 @@ class Pipeline:
     """Start and end tokens included."""
     reward_heads: tuple[str, ...]
     models: tuple[Model, ...]
+    takes_style_images: bool
+    """Whether `style_images` may be given."""
+    default_image_scale: float
+    """When style pictures come without a scale; 0.0 where none are taken."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +57,8 @@ class Limits:
     """How many more may wait."""
     idempotency_ttl_s: float
     """How long a result is kept for its idempotency key."""
+    max_style_images: int
+    """Most style pictures a request may hold."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,23 +6,18 @@ import io
 import math
 import numbers
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from backdrop._convert import enum_number
 from backdrop._enums import HorizontalAlignment, OutputFormat, Scheduler, VerticalAlignment
-from backdrop._types import Box, Fit, Size
+from backdrop._types import Box, Fit, ImageSource, Size, StyleImage
 from backdrop.errors import BackdropError, Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from PIL import Image
-
-    ImageSource: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
-else:
-    ImageSource: TypeAlias = Any
 
 _E = TypeVar("_E", Scheduler, OutputFormat, HorizontalAlignment, VerticalAlignment)
 
@@ -50,6 +45,8 @@ def build_request(
     idempotency_key: str = "",
     preview_every: int = 0,
     pipeline: str = "",
+    style_images: Sequence[ImageSource | StyleImage] = (),
+    image_scale: float | None = None,
 ) -> pb.GenerateRequest:
     """Returns the request that says this; see `AsyncClient.generate` for what each argument means.
 
@@ -70,6 +67,8 @@ def build_request(
         idempotency_key=_text(idempotency_key, "idempotency_key"),
         preview_every=_integer(preview_every, "preview_every"),
         pipeline=_text(pipeline, "pipeline"),
+        style_images=_style(style_images),
+        image_scale=None if image_scale is None else _number(image_scale, "image_scale"),
     )
     request.output_format = _enum(OutputFormat, output_format, "output_format", pb.OutputFormat)
     if scheduler is not None:
@@ -103,6 +102,21 @@ def _placement(placement: Fit | Box) -> pb.Placement:
     )
     fit.vertical = _enum(VerticalAlignment, placement.vertical, "placement.fit.vertical", pb.VerticalAlignment)
     return pb.Placement(fit=fit)
+
+
+def _style(pictures: Sequence[ImageSource | StyleImage]) -> list[pb.StyleImage]:
+    # A path or an array alone is a sequence too, of characters or of rows: not what anybody means.
+    if not isinstance(pictures, list | tuple):
+        raise _refusal("style_images", "must be a list of pictures", Reason.INVALID_PICTURE)
+    messages = []
+    for index, picture in enumerate(pictures):
+        field = f"style_images[{index}]"
+        if isinstance(picture, StyleImage):
+            weight = _number(picture.weight, f"{field}.weight")
+            messages.append(pb.StyleImage(image=_picture(picture.picture, f"{field}.image"), weight=weight))
+        else:
+            messages.append(pb.StyleImage(image=_picture(picture, f"{field}.image")))
+    return messages
 
 
 def _picture(source: ImageSource, field: str) -> bytes:

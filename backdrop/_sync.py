@@ -11,8 +11,7 @@ from backdrop._client import AsyncClient
 from backdrop._generation import Generation
 from backdrop._info import Info
 from backdrop._loop import LoopThread
-from backdrop._request import ImageSource
-from backdrop._types import Event, Result
+from backdrop._types import Event, ImageSource, Result
 
 
 class SyncGeneration:

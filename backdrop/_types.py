@@ -7,7 +7,7 @@ import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from backdrop._enums import (
     CompositingMode,
@@ -20,7 +20,14 @@ from backdrop._enums import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL import Image
+
+    ImageSource: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
+else:
+    ImageSource: TypeAlias = Any
+"""A picture to send: encoded bytes, a path, a PIL image, or a uint8 array (height, width[, 3 or 4])."""
 
 Size: TypeAlias = tuple[int, int]
 """Width and height in pixels."""
@@ -50,6 +57,16 @@ class Box:
     """At least 1."""
     height: int
     """At least 1."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class StyleImage:
+    """A picture whose look the scene takes on, with a weight of its own."""
+
+    picture: ImageSource = dataclasses.field(repr=False)
+    """Encoded bytes, a path, a PIL image or a uint8 array, as for the product photo."""
+    weight: float = 1.0
+    """Its share among the style pictures; only the ratios count. Above 0.0, to 10.0."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,6 +171,8 @@ class Settings:
     guidance_scale: float
     """1.0 = off."""
     output_format: OutputFormat
+    image_scale: float = 0.0
+    """0.0 without style pictures."""
 
 
 @dataclasses.dataclass(frozen=True)

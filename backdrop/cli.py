@@ -12,7 +12,7 @@ from backdrop._cli import generate as generate_command
 from backdrop._cli import info as info_command
 from backdrop._cli import up as up_command
 from backdrop._cli.failures import EXIT_STATUSES, failures_as_sentences
-from backdrop._cli.values import parse_placement, parse_size
+from backdrop._cli.values import parse_placement, parse_size, parse_style
 from backdrop._enums import HorizontalAlignment, VerticalAlignment
 
 app = typer.Typer(
@@ -112,13 +112,24 @@ def generate(
         int | None, typer.Option(help="Denoising steps, 1 to the server's limit. Default: the pipeline's.")
     ] = None,
     scheduler: Annotated[
-        str | None, typer.Option(help="ddim, euler, dpmpp_2m or ddpm. Default: the pipeline's.")
+        str | None,
+        typer.Option(help="ddim, euler, dpmpp_2m, ddpm, lcm or flow_euler, as the pipeline has. Default: its own."),
     ] = None,
     guidance_scale: Annotated[float | None, typer.Option(help="1.0 (off) to 20.0. Default: the pipeline's.")] = None,
     format: Annotated[  # noqa: A002  (the option's name)
         str, typer.Option(help="png (keeps the product exact), jpeg or webp.")
     ] = "png",
     pipeline: Annotated[str, typer.Option(help="One of `backdrop info`. Default: the server's.")] = "",
+    style: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PICTURE[:WEIGHT]",
+            help="A picture whose look the scene takes on; may be given several times. Default weight: 1.",
+        ),
+    ] = None,
+    image_scale: Annotated[
+        float | None, typer.Option(help="How strongly the scene follows them, 0.0 to 2.0. Default: the pipeline's.")
+    ] = None,
     idempotency_key: Annotated[
         str, typer.Option(help="The same key and request again give the first result. Default: a new key.")
     ] = "",
@@ -144,6 +155,8 @@ def generate(
             "guidance_scale": guidance_scale,
             "output_format": format,
             "pipeline": pipeline,
+            "style_images": [parse_style(text) for text in style or ()],
+            "image_scale": image_scale,
             "idempotency_key": idempotency_key,
             "preview_every": 2 if preview else 0,
         }

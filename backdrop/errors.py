@@ -42,6 +42,7 @@ class Reason(enum.StrEnum):
     INVALID_PLACEMENT = "INVALID_PLACEMENT"
     OUT_OF_RANGE = "OUT_OF_RANGE"
     UNKNOWN_VALUE = "UNKNOWN_VALUE"
+    STYLE_NOT_TAKEN = "STYLE_NOT_TAKEN"
     INVALID_MESSAGE = "INVALID_MESSAGE"
     UNKNOWN_PIPELINE = "UNKNOWN_PIPELINE"
     IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
@@ -165,7 +166,7 @@ class _Row:
 
 # The one table: docs/errors.md is generated from it, server and SDK both read it.
 ERRORS: dict[Reason, _Row] = {
-    Reason.INVALID_PICTURE: _Row(InvalidRequestError, "the photo or mask is not a whole, still PNG, JPEG or WebP"),
+    Reason.INVALID_PICTURE: _Row(InvalidRequestError, "a picture is not a whole, still PNG, JPEG or WebP"),
     Reason.PICTURE_TOO_LARGE: _Row(InvalidRequestError, "the picture has more pixels or bytes than allowed"),
     Reason.INVALID_MASK: _Row(InvalidRequestError, "the mask has another size, or is empty or full"),
     Reason.INVALID_PROMPT: _Row(InvalidRequestError, "the prompt holds characters that cannot be read"),
@@ -174,6 +175,7 @@ ERRORS: dict[Reason, _Row] = {
     Reason.INVALID_PLACEMENT: _Row(InvalidRequestError, "the placement does not lie in the picture"),
     Reason.OUT_OF_RANGE: _Row(InvalidRequestError, "a number is outside its range"),
     Reason.UNKNOWN_VALUE: _Row(InvalidRequestError, "an enum value that this server or pipeline does not know"),
+    Reason.STYLE_NOT_TAKEN: _Row(InvalidRequestError, "the pipeline takes no style pictures"),
     Reason.INVALID_MESSAGE: _Row(InvalidRequestError, "the message is not a valid protobuf of its type"),
     Reason.UNKNOWN_PIPELINE: _Row(NotFoundError, "no pipeline of that name is served"),
     Reason.IDEMPOTENCY_KEY_REUSED: _Row(ConflictError, "the idempotency key was used with another request"),

@@ -18,8 +18,9 @@ from types import TracebackType
 
 import grpc.aio
 
+from backdrop._fake.info import make_info
 from backdrop._fake.script import Failure, Script
-from backdrop._fake.service import Service, make_info
+from backdrop._fake.service import Service
 from backdrop._loop import LoopThread
 from backdrop.errors import Reason, error
 from backdrop.v1 import generation_service_pb2 as pb

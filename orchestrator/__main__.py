@@ -57,7 +57,7 @@ async def serve(settings: Settings) -> None:
         RepositoryError: the model repository or what Triton serves is not what it should be.
     """
     metrics = Metrics()
-    served = await asyncio.to_thread(repository.load, settings.repository)
+    served = (await asyncio.to_thread(repository.load, settings.repository)).with_default(settings.default_pipeline)
     tokenizers = PromptTokenizers(served)
     pool = TritonPool(
         [endpoint.strip() for endpoint in settings.triton_endpoints.split(",") if endpoint.strip()],
@@ -94,7 +94,10 @@ async def serve(settings: Settings) -> None:
                 describer(settings, served, lambda: pool.ready_replicas),
             )
             await server.ready()
-            log.info("ready", port=server.port, pipelines=sorted(served.pipelines), repository=str(served.path))
+            log.info(
+                "ready", port=server.port, pipelines=sorted(served.pipelines), default=served.default,
+                repository=str(served.path),
+            )  # fmt: skip
             await stop.wait()
         log.info("stopping")
     await pool.close()

@@ -7,6 +7,8 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 async def gather(*coroutines: Coroutine[Any, Any, T]) -> list[T]:
@@ -19,3 +21,9 @@ async def gather(*coroutines: Coroutine[Any, Any, T]) -> list[T]:
         # Siblings that were cancelled are not in the group, so what is left is what went wrong first.
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]
+
+
+async def both(first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B]) -> tuple[A, B]:
+    """`gather` for two that return different things."""
+    results: list[Any] = await gather(first, second)
+    return results[0], results[1]

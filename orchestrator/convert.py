@@ -40,6 +40,7 @@ def _result(finished: Finished) -> pb.GenerateResult:
         scheduler=SCHEDULER_VALUES[job.scheduler],
         guidance_scale=job.guidance_scale,
         output_format=FORMAT_VALUES[job.output_format],
+        image_scale=job.image_scale,
     )
     cache = finished.cache
     return pb.GenerateResult(

@@ -79,6 +79,14 @@ class Fit:
     vertical: float = 0.5
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class StylePicture:
+    """A picture whose look the scene takes on: square 8-bit RGB `pixels` [S, S, 3], and its share among the others."""
+
+    pixels: Bytes
+    weight: float
+
+
 @dataclasses.dataclass(frozen=True)
 class Job:
     """A request that has passed every check that needs no model, with every default filled in.
@@ -103,6 +111,8 @@ class Job:
     guidance_scale: float
     output_format: OutputFormat
     preview_every: int
+    style: tuple[StylePicture, ...] = ()
+    image_scale: float = 0.0  # 0 without style pictures
 
     @property
     def guided(self) -> bool:

@@ -10,6 +10,7 @@ from google.protobuf import duration_pb2
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
 from orchestrator.convert import SCHEDULER_VALUES
+from orchestrator.parse_style import MAX_STYLE_IMAGES
 from orchestrator.repository import PipelineSpec, Repository
 from orchestrator.settings import Settings
 
@@ -30,6 +31,7 @@ def describer(
             max_running=settings.max_running,
             max_queued=settings.max_queued,
             idempotency_ttl=duration_pb2.Duration(seconds=settings.idempotency_ttl_s),
+            max_style_images=MAX_STYLE_IMAGES,
         ),
     )
 
@@ -57,6 +59,8 @@ def _pipeline(pipeline: PipelineSpec) -> info_pb.Pipeline:
             info_pb.Model(role=role, name=model.name, version=model.version, fingerprint=model.fingerprint)
             for role, model in pipeline.models.items()
         ],
+        takes_style_images=pipeline.takes_style,
+        default_image_scale=pipeline.default_image_scale if pipeline.takes_style else 0.0,
     )
 
 

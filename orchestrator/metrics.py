@@ -32,6 +32,9 @@ class Metrics:
             "backdrop_row_step_megapixels_total", "Row-steps × megapixels of the scene, finished requests", "pipeline"
         )
         self._pictures = counter("backdrop_pictures_total", "Pictures delivered", "pipeline")
+        self._style_pictures = counter(
+            "backdrop_style_pictures_total", "Style pictures of finished requests", "pipeline"
+        )
         self._calls = histogram("backdrop_model_call_seconds", "Model calls as seen from here", "model", "outcome")
         self._rows = counter("backdrop_model_rows_total", "Rows sent to models", "model", "replica")
         self._lookups = counter("backdrop_cache_lookups_total", "Cache events", "outcome")
@@ -61,6 +64,7 @@ class Metrics:
         self._row_steps.labels(pipeline).inc(event.job.row_steps)
         self._work.labels(pipeline).inc(event.job.row_steps * event.scene_size.pixels / 1e6)
         self._pictures.labels(pipeline).inc(len(event.pictures))
+        self._style_pictures.labels(pipeline).inc(len(event.job.style))
 
     def on_call(self, model: str, replica: str, rows: int, seconds: float, outcome: str) -> None:
         """A model call ended."""

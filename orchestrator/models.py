@@ -46,10 +46,14 @@ class Models:
         """Whether the model has an input of that name: how optional conditioning is discovered."""
         return any(spec.name == tensor for spec in self.pipeline.models[role].inputs)
 
+    def shape(self, role: str, tensor: str) -> tuple[int, ...]:
+        """The shape of an input of the model, without the batch dimension; KeyError when it has none of that name."""
+        return {spec.name: spec.shape for spec in self.pipeline.models[role].inputs}[tensor]
+
 
 @dataclasses.dataclass(frozen=True)
 class TextEmbeddings:
-    """One prompt as the denoiser reads it: `hidden_states` [T, Dl + Dg], `pooled` [P]."""
+    """One prompt as the denoiser reads it: `hidden_states` [T, D], `pooled` [P]."""
 
     hidden_states: Floats
     pooled: Floats
@@ -59,12 +63,13 @@ class TextEmbeddings:
 class Conditioning:
     """What stays the same for every step of a request.
 
-    `image_tokens` [N, D] and `image_scale` are the place of the IP-Adapter's style pictures.
+    `image_tokens` [N, D] stand for the style pictures and belong to the positive prompt alone (Ye et al. 2023):
+    guidance strengthens what they say, as it does with words.
     """
 
     positive: TextEmbeddings
     negative: TextEmbeddings | None  # None = guidance is off
-    image_tokens: Floats | None = None
+    image_tokens: Floats | None = None  # None = no style pictures
     image_scale: float = 0.0
 
 

@@ -11,7 +11,9 @@ from backdrop.errors import Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
 from orchestrator.domain import Bytes, Fit, Job, MaskSource, OutputFormat, Rect, Size
 from orchestrator.imaging.decode import decode_mask, decode_photo
+from orchestrator.parse_style import check_style, decode_style
 from orchestrator.repository import PipelineSpec, Repository
+from orchestrator.sampler import make_solver
 from orchestrator.settings import Settings
 from orchestrator.tokenize import PromptTokenizers
 
@@ -25,6 +27,8 @@ SCHEDULERS = {
     pb.SCHEDULER_EULER: "euler",
     pb.SCHEDULER_DPMPP_2M: "dpmpp_2m",
     pb.SCHEDULER_DDPM: "ddpm",
+    pb.SCHEDULER_LCM: "lcm",
+    pb.SCHEDULER_FLOW_EULER: "flow_euler",
 }
 FORMATS = {
     pb.OUTPUT_FORMAT_UNSPECIFIED: OutputFormat.PNG,
@@ -66,6 +70,8 @@ class Parser:
         if output_format is None:
             raise error(Reason.UNKNOWN_VALUE, "output_format is not one this server knows.", field="output_format")
         scheduler, guidance_scale = self._scheduler(request, pipeline), self._guidance(request, pipeline)
+        _check_steps(scheduler, pipeline, steps)
+        image_scale = check_style(request, pipeline, self.repository)
         for field in ("prompt", "negative_prompt"):
             self._check_prompt(field, getattr(request, field), pipeline)
         output_size = self._output_size(request)
@@ -77,6 +83,7 @@ class Parser:
             prompt=request.prompt, negative_prompt=request.negative_prompt, output_size=output_size,
             placement=placement, variants=variants, top_k=top_k, seed=seed, steps=steps, scheduler=scheduler,
             guidance_scale=guidance_scale, output_format=output_format, preview_every=request.preview_every,
+            style=decode_style(request, max_pixels=self.settings.max_pixels), image_scale=image_scale,
         )  # fmt: skip
 
     def _pipeline(self, name: str) -> PipelineSpec:
@@ -169,6 +176,14 @@ def check_mask(mask: Bytes, field: str, *, placed: bool) -> None:
             f"{field}: the mask covers the whole photo; there is no scene to make. Give an output_size or placement."
         )
         raise error(Reason.INVALID_MASK, message, field=field)
+
+
+def _check_steps(scheduler: str, pipeline: PipelineSpec, steps: int) -> None:
+    """Raises InvalidRequestError when the solver has no so many timesteps on the pipeline's schedule."""
+    try:
+        make_solver(scheduler, pipeline.schedule, steps)
+    except ValueError as problem:
+        raise error(Reason.OUT_OF_RANGE, f"steps is {steps}, too many here: {problem}.", field="steps") from None
 
 
 def _placement(request: pb.GenerateRequest, output_size: Size | None) -> Fit | Rect | None:

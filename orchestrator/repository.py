@@ -9,11 +9,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.sampler.schedule import ScheduleConfig
+from orchestrator.sampler import Schedule, read_schedule, solvers_of
 from orchestrator.triton.tensors import ModelMetadata, TensorSpec
 
 FORMAT = 1
 ROLES = ("text_encoder_l", "text_encoder_g", "vae_encoder", "denoiser", "vae_decoder", "reward", "segmenter")
+# Where a pipeline has it, the denoiser reads this encoder's states, and L's are not needed.
+T5 = "text_encoder_t5"
+# What makes image tokens of style pictures: a pipeline has all of them or none.
+IMAGE_ROLES = ("image_encoder_clip", "image_encoder_uve", "image_projector")
 
 
 class RepositoryError(Exception):
@@ -39,16 +43,17 @@ class PipelineSpec:
     name: str
     description: str
     models: Mapping[str, ModelSpec]  # by role
-    schedule: ScheduleConfig
+    schedule: Schedule
     schedulers: tuple[str, ...]
     default_scheduler: str
     default_steps: int
     default_guidance_scale: float
+    default_image_scale: float  # read only where style pictures are taken
     latent_channels: int
     latent_factor: int
     preview_factors: tuple[tuple[float, ...], ...]  # [channels][3]
     preview_bias: tuple[float, ...]
-    max_prompt_tokens: int
+    max_tokens: Mapping[str, int]  # by text encoder's role
     buckets: tuple[tuple[int, int], ...]  # (height, width) in pixels
     reward_heads: tuple[str, ...]
 
@@ -56,6 +61,21 @@ class PipelineSpec:
     def fingerprints(self) -> dict[str, str]:
         """Model name → digest of its served files."""
         return {model.name: model.fingerprint for model in self.models.values()}
+
+    @property
+    def states_roles(self) -> tuple[str, ...]:
+        """The text encoders whose states the denoiser reads, in the order of their concatenation."""
+        return (T5,) if T5 in self.models else ("text_encoder_l", "text_encoder_g")
+
+    @property
+    def max_prompt_tokens(self) -> int:
+        """Longest prompt, start and end tokens included."""
+        return min(self.max_tokens[role] for role in self.states_roles)
+
+    @property
+    def takes_style(self) -> bool:
+        """Whether style pictures can be given."""
+        return all(role in self.models for role in IMAGE_ROLES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +85,17 @@ class Repository:
     path: Path
     pipelines: Mapping[str, PipelineSpec]
     default: str
+
+    def with_default(self, name: str) -> Repository:
+        """The same with another default pipeline; an empty name changes nothing.
+
+        Raises:
+            RepositoryError: there is no such pipeline.
+        """
+        if name and name not in self.pipelines:
+            known = ", ".join(sorted(self.pipelines))
+            raise RepositoryError(f"BACKDROP_DEFAULT_PIPELINE is {name!r}; {self.path / 'pipeline.json'} has {known}")
+        return dataclasses.replace(self, default=name or self.default)
 
 
 def load(path: Path, *, verify_files: bool = True) -> Repository:
@@ -128,31 +159,53 @@ def _model(name: str, value: Mapping[str, Any]) -> ModelSpec:
 
 
 def _pipeline(name: str, value: Mapping[str, Any], models: Mapping[str, ModelSpec]) -> PipelineSpec:
-    components = {role: value["components"].get(role) for role in ROLES} | value["components"]
-    missing = [role for role, model in components.items() if model not in models]
-    if missing:
-        raise ValueError(f"pipeline {name} has no model for {', '.join(missing)}")
+    components = _components(name, value["components"], models)
     defaults, latents, preview = value["defaults"], value["latents"], value["preview"]
+    max_tokens = dict.fromkeys(("text_encoder_l", "text_encoder_g"), value["text"]["max_tokens"])
+    if T5 in components:
+        max_tokens[T5] = value["text"]["t5_max_tokens"]
     spec = PipelineSpec(
         name=name,
         description=value["description"],
         models={role: models[model] for role, model in components.items()},
-        schedule=ScheduleConfig.from_json(value["schedule"]),
+        schedule=read_schedule(value["schedule"]),
         schedulers=tuple(value["schedulers"]),
         default_scheduler=defaults["scheduler"],
         default_steps=defaults["steps"],
         default_guidance_scale=defaults["guidance_scale"],
+        default_image_scale=defaults.get("image_scale", 1.0),
         latent_channels=latents["channels"],
         latent_factor=latents["factor"],
         preview_factors=tuple(tuple(row) for row in preview["factors"]),
         preview_bias=tuple(preview["bias"]),
-        max_prompt_tokens=value["text"]["max_tokens"],
+        max_tokens=max_tokens,
         buckets=tuple((height, width) for height, width in value["buckets"]),
         reward_heads=tuple(value["reward_heads"]),
     )
     if spec.default_scheduler not in spec.schedulers:
         raise ValueError(f"pipeline {name} defaults to {spec.default_scheduler}, which is not among its schedulers")
+    for scheduler in spec.schedulers:
+        if scheduler not in solvers_of(spec.schedule):
+            known = ", ".join(solvers_of(spec.schedule))
+            raise ValueError(f"pipeline {name} offers {scheduler}; for its schedule there are {known}")
     return spec
+
+
+def _components(name: str, given: Mapping[str, str], models: Mapping[str, ModelSpec]) -> Mapping[str, str]:
+    """Model names by role; every role that the pipeline needs has a model that is there."""
+    needed = [role for role in ROLES if role != "text_encoder_l" or T5 not in given]
+    if any(role in given for role in IMAGE_ROLES):
+        needed += IMAGE_ROLES
+    missing = [role for role in dict.fromkeys([*needed, *given]) if given.get(role) not in models]
+    if missing:
+        raise ValueError(f"pipeline {name} has no model for {', '.join(missing)}")
+    shapes = {tensor.name: tensor.shape for tensor in models[given["denoiser"]].inputs}
+    if "image_projector" in given and "image_tokens" not in shapes:
+        raise ValueError(f"pipeline {name} has an image_projector, but its denoiser takes no image_tokens")
+    if min(shapes.get("image_tokens", ()), default=0) < 0:
+        # Rows without style carry zeros in their place, so their number and width must be known.
+        raise ValueError(f"pipeline {name}: {given['denoiser']} takes image_tokens of no fixed shape")
+    return given
 
 
 def _verify(path: Path, models: Iterable[ModelSpec]) -> None:

@@ -140,7 +140,7 @@ class _Audit:
     def job(self, job: Job, request: pb.GenerateRequest) -> None:
         self._fields |= {
             "pipeline": job.pipeline.name, "variants": job.variants, "steps": job.steps, "seed": job.seed,
-            "scheduler": job.scheduler, "row_steps": job.row_steps,
+            "scheduler": job.scheduler, "row_steps": job.row_steps, "style_images": len(job.style),
             "photo": f"{job.photo.shape[1]}x{job.photo.shape[0]}",
             "product_sha256": hashlib.sha256(request.product).hexdigest(),
         }  # fmt: skip

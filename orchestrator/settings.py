@@ -18,6 +18,7 @@ class Settings(BaseSettings):
     triton_endpoints: str = Field(description="comma-separated host:port, or dns:///host:port, of Triton replicas")
     redis_url: str = Field("", description="redis://… of the shared cache; empty = memory only")
     repository: Path = Field(description="the triton_repo folder that Triton serves, with pipeline.json")
+    default_pipeline: str = Field("", description="pipeline for requests that name none; empty = pipeline.json's own")
 
     max_running: int = Field(8, ge=1, description="requests that run side by side")
     max_queued: int = Field(64, ge=0, description="requests that may wait; the next one is refused")

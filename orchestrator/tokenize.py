@@ -10,8 +10,6 @@ from tokenizers import Tokenizer
 
 from orchestrator.repository import PipelineSpec, Repository, RepositoryError
 
-TEXT_ROLES = ("text_encoder_l", "text_encoder_g")
-
 
 class PromptTokenizer:
     """Tokenizes for one model of the repository; `max_tokens` includes the start and end tokens."""
@@ -35,26 +33,31 @@ class PromptTokenizer:
         return len(self._tokenizer.encode(text).ids)
 
     def ids(self, text: str) -> npt.NDArray[np.int64]:
-        """[max_tokens] token ids, padded; `text` must fit, as `count` says."""
+        """[max_tokens] token ids, padded; of a text that is longer the beginning, and the end token after it."""
         ids = self._tokenizer.encode(text).ids
+        if len(ids) > self._max_tokens:
+            ids = [*ids[: self._max_tokens - 1], ids[-1]]
         return np.array(ids + [self._pad_id] * (self._max_tokens - len(ids)), np.int64)
 
 
 class PromptTokenizers:
-    """The tokenizers of every pipeline's text encoders."""
+    """The tokenizers of every pipeline's text encoders: a file beside each model, read to the pipeline's length."""
 
     def __init__(self, repository: Repository) -> None:
-        self._by_model: dict[str, PromptTokenizer] = {}
+        self._by_model: dict[tuple[str, int], PromptTokenizer] = {}
         for pipeline in repository.pipelines.values():
-            for role in TEXT_ROLES:
+            for role, max_tokens in pipeline.max_tokens.items():
+                if role not in pipeline.models:
+                    continue
                 name = pipeline.models[role].name
                 path = repository.path / name / "tokenizer.json"
-                self._by_model[name] = PromptTokenizer(path, pipeline.max_prompt_tokens)
+                if (name, max_tokens) not in self._by_model:
+                    self._by_model[name, max_tokens] = PromptTokenizer(path, max_tokens)
 
     def of(self, pipeline: PipelineSpec, role: str) -> PromptTokenizer:
         """The tokenizer of the model that plays `role`."""
-        return self._by_model[pipeline.models[role].name]
+        return self._by_model[pipeline.models[role].name, pipeline.max_tokens[role]]
 
     def count(self, pipeline: PipelineSpec, text: str) -> int:
-        """The most tokens that any of the pipeline's encoders makes of `text`."""
-        return max(self.of(pipeline, role).count(text) for role in TEXT_ROLES)
+        """The most tokens that any encoder makes of `text` whose states the denoiser reads."""
+        return max(self.of(pipeline, role).count(text) for role in pipeline.states_roles)

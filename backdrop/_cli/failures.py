@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 
 import typer
@@ -57,6 +58,8 @@ _OPTIONS = {
     "output_format": "--format",
     "idempotency_key": "--idempotency-key",
     "pipeline": "--pipeline",
+    "style_images": "--style",
+    "image_scale": "--image-scale",
 }
 
 
@@ -111,6 +114,7 @@ def sentence(error: BackdropError) -> str:
 
 
 def _option(field: str) -> str:
+    field = re.sub(r"\[\d+\]", "", field)  # which of several is in the message
     while field:
         if field in _OPTIONS:
             return _OPTIONS[field]

@@ -44,6 +44,7 @@ def run(order: Order) -> None:
         endpoint=endpoint,
         product=photo,
         product_name=order.product.name,
+        style=tuple((Path(str(style.picture)).name, style.weight) for style in order.arguments["style_images"]),
     )
     stdout = Console()
     if not stdout.is_terminal:

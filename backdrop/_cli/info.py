@@ -38,6 +38,7 @@ def _print(info: Info, endpoint: str) -> None:
     table = Table("limit", "value", title="Limits", title_justify="left")
     table.add_row("variants a request", str(limits.max_variants))
     table.add_row("steps", str(limits.max_steps))
+    table.add_row("style pictures", str(limits.max_style_images))
     table.add_row("pixels of a picture", f"{limits.max_pixels:,}")
     table.add_row("bytes of a request", f"{limits.max_request_bytes:,}")
     table.add_row("requests running, waiting", f"{limits.max_running}, {limits.max_queued}")
@@ -57,6 +58,8 @@ def _print_pipeline(console: Console, pipeline: Pipeline, *, default: bool) -> N
         "defaults",
         f"{pipeline.default_steps} steps of {pipeline.default_scheduler}, guidance {pipeline.default_guidance_scale:g}",
     )
+    style = f"yes, image scale {pipeline.default_image_scale:g}" if pipeline.takes_style_images else "no"
+    facts.add_row("style pictures", style)
     facts.add_row("prompt", f"up to {pipeline.max_prompt_tokens} tokens")
     facts.add_row("scores", ", ".join(pipeline.reward_heads))
     console.print(facts)

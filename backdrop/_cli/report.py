@@ -26,6 +26,8 @@ class Asked:
     endpoint: str
     product: bytes
     product_name: str
+    style: tuple[tuple[str, float], ...]
+    """Name and weight of each style picture."""
 
 
 def write_result(folder: Path, result: Result, asked: Asked) -> list[Path]:
@@ -85,6 +87,7 @@ def _describe(result: Result, asked: Asked, names: list[str]) -> dict[str, Any]:
         "product": asked.product_name,
         "prompt": asked.prompt,
         "negative_prompt": asked.negative_prompt,
+        "style_images": [{"file": name, "weight": weight} for name, weight in asked.style],
         "contact_sheet": "contact_sheet.png",
         **described,
     }

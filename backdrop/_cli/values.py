@@ -1,11 +1,12 @@
-"""Option values that need reading: sizes and rectangles."""
+"""Option values that need reading: sizes, rectangles, style pictures with weights."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from backdrop._enums import HorizontalAlignment, VerticalAlignment
-from backdrop._types import Box, Fit, Size
+from backdrop._types import Box, Fit, Size, StyleImage
 from backdrop.errors import Reason, error
 
 
@@ -37,3 +38,18 @@ def parse_placement(
         message = f"{box!r} is not a rectangle; write X,Y,WIDTH,HEIGHT in pixels."
         raise error(Reason.INVALID_PLACEMENT, message, field="placement.box")
     return Box(*(int(number) for number in match.groups()))
+
+
+def parse_style(text: str) -> StyleImage:
+    """Reads "PICTURE" or "PICTURE:WEIGHT".
+
+    A colon belongs to the path wherever that makes sense: when a file has the whole text as its name, and when what
+    follows the last colon is no number (a Windows drive).
+    """
+    path, colon, weight = text.rpartition(":")
+    if colon and path and not Path(text).exists():
+        try:
+            return StyleImage(Path(path), float(weight))
+        except ValueError:
+            pass
+    return StyleImage(Path(text))

@@ -11,6 +11,7 @@ import numpy as np
 
 from backdrop._fake import pictures
 from backdrop._fake.pictures import Canvas, Rect
+from backdrop._fake.style import check_scale, style_digests
 from backdrop.errors import BackdropError, Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
@@ -18,6 +19,7 @@ from backdrop.v1 import info_service_pb2 as info_pb
 _FORMATS = {pb.OUTPUT_FORMAT_PNG: "PNG", pb.OUTPUT_FORMAT_JPEG: "JPEG", pb.OUTPUT_FORMAT_WEBP: "WEBP"}
 _ALIGNMENT = (0.5, 0.0, 0.5, 1.0)  # by the enums' numbers: unspecified, left or top, center, right or bottom
 _MAX_SEED = 2**63 - 1
+_MAX_LCM_STEPS = 50
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,10 +55,12 @@ def make_plan(request: pb.GenerateRequest, info: info_pb.GetInfoResponse) -> Pla
     if not re.fullmatch(r"[ -~]{0,128}", request.idempotency_key):
         raise _out_of_range("idempotency_key", "0 to 128 printable ASCII characters")
     settings = _settings(request, pipeline, info.limits)
+    settings.image_scale = check_scale(request, pipeline, info)
     photo = pictures.decode(request.product, "product")
     rgba = np.asarray(photo.convert("RGBA"))
     mask, source = _mask(request, rgba)
     size, box = _geometry(request, (photo.width, photo.height), pictures.bounding_box(mask))
+    style = style_digests(request)
     canvas = pictures.place(rgba[..., :3], mask, size, box)
     settings.output_size.CopyFrom(pb.Size(width=size[0], height=size[1]))
     aspect = math.log(size[0] / size[1])
@@ -65,6 +69,8 @@ def make_plan(request: pb.GenerateRequest, info: info_pb.GetInfoResponse) -> Pla
     parts = [pipeline.name, request.prompt, settings.steps, settings.scheduler, settings.guidance_scale]
     if settings.guidance_scale > 1.0:
         parts.append(request.negative_prompt)
+    if style and settings.image_scale > 0.0:
+        parts += [settings.image_scale, style]
     return Plan(
         settings=settings,
         pipeline=pipeline.name,
@@ -120,6 +126,8 @@ def _settings(request: pb.GenerateRequest, pipeline: info_pb.Pipeline, limits: i
     scheduler = request.scheduler or pipeline.default_scheduler
     if scheduler not in pipeline.schedulers:
         raise _unknown("scheduler")
+    if scheduler == pb.SCHEDULER_LCM and steps > _MAX_LCM_STEPS:
+        raise _out_of_range("steps", f"at most {_MAX_LCM_STEPS} for lcm")
     output_format = request.output_format or pb.OUTPUT_FORMAT_PNG
     if output_format not in _FORMATS:
         raise _unknown("output_format")

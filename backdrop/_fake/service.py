@@ -5,26 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import hashlib
 import uuid
 from collections.abc import AsyncGenerator
 from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
-from backdrop._fake.generation import HEADS, Run
-from backdrop._fake.pictures import MAX_PIXELS
+from backdrop._fake.generation import Run
 from backdrop._fake.plan import Plan, make_plan
 from backdrop._fake.script import Failure, Script
 from backdrop.errors import BackdropError, Reason, error, to_status, trailers
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
 
-_ROLES = ("text_encoder_l", "text_encoder_g", "vae_encoder", "denoiser", "vae_decoder", "reward", "segmenter")
 _SERVING, _NOT_SERVING = 1, 2
 
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
@@ -124,7 +120,8 @@ class Service:
                 yield _accepted(request_id, plan, 0)
                 yield pb.GenerateResponse(result=kept.result)
                 return
-            fingerprints = {model.name: model.fingerprint for model in self._info.pipelines[0].models}
+            pipeline = next(pipeline for pipeline in self._info.pipelines if pipeline.name == plan.pipeline)
+            fingerprints = {model.name: model.fingerprint for model in pipeline.models}
             run = Run(plan, request_id, fingerprints, self._script)
             async with contextlib.aclosing(self._queue(run, plan, request_id, failure)) as events:
                 async for event in events:
@@ -163,44 +160,6 @@ class Service:
             message = "This idempotency_key was used with another request; use a new one."
             raise error(Reason.IDEMPOTENCY_KEY_REUSED, message, field="idempotency_key")
         return kept
-
-
-def make_info() -> info_pb.GetInfoResponse:
-    """Returns what the fake says about itself; its models are names without files, and their fingerprints say so."""
-    pipeline = info_pb.Pipeline(
-        name="backdrop",
-        description="A fake: real products on painted gradients, for tests.",
-        scene_sizes=[pb.Size(width=width, height=height) for width, height in ((256, 256), (256, 192), (192, 256))],
-        schedulers=[pb.SCHEDULER_DDIM, pb.SCHEDULER_EULER, pb.SCHEDULER_DPMPP_2M, pb.SCHEDULER_DDPM],
-        default_scheduler=pb.SCHEDULER_DPMPP_2M,
-        default_steps=20,
-        default_guidance_scale=5.0,
-        max_prompt_tokens=77,
-        reward_heads=HEADS,
-        models=[
-            info_pb.Model(role=role, name=role, version="1", fingerprint=f"sha256:{_digest(role)}") for role in _ROLES
-        ],
-    )
-    limits = info_pb.Limits(
-        max_variants=16,
-        max_steps=100,
-        max_pixels=MAX_PIXELS,
-        max_request_bytes=40 * 2**20,
-        max_running=8,
-        max_queued=64,
-        idempotency_ttl=Duration(seconds=3600),
-    )
-    return info_pb.GetInfoResponse(
-        server_version="0.0.0+fake",
-        pipelines=[pipeline],
-        default_pipeline=pipeline.name,
-        limits=limits,
-        ready_replicas=1,
-    )
-
-
-def _digest(role: str) -> str:
-    return hashlib.sha256(f"fake {role}".encode()).hexdigest()
 
 
 def _accepted(request_id: str, plan: Plan, ahead: int) -> pb.GenerateResponse:

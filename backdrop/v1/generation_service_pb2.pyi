@@ -31,6 +31,8 @@ class Scheduler(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SCHEDULER_EULER: _ClassVar[Scheduler]
     SCHEDULER_DPMPP_2M: _ClassVar[Scheduler]
     SCHEDULER_DDPM: _ClassVar[Scheduler]
+    SCHEDULER_LCM: _ClassVar[Scheduler]
+    SCHEDULER_FLOW_EULER: _ClassVar[Scheduler]
 
 class OutputFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -74,6 +76,8 @@ SCHEDULER_DDIM: Scheduler
 SCHEDULER_EULER: Scheduler
 SCHEDULER_DPMPP_2M: Scheduler
 SCHEDULER_DDPM: Scheduler
+SCHEDULER_LCM: Scheduler
+SCHEDULER_FLOW_EULER: Scheduler
 OUTPUT_FORMAT_UNSPECIFIED: OutputFormat
 OUTPUT_FORMAT_PNG: OutputFormat
 OUTPUT_FORMAT_JPEG: OutputFormat
@@ -94,7 +98,7 @@ MASK_SOURCE_ALPHA: MaskSource
 MASK_SOURCE_SEGMENTER: MaskSource
 
 class GenerateRequest(_message.Message):
-    __slots__ = ("product", "mask", "prompt", "negative_prompt", "output_size", "placement", "variants", "top_k", "seed", "steps", "scheduler", "guidance_scale", "output_format", "idempotency_key", "preview_every", "pipeline")
+    __slots__ = ("product", "mask", "prompt", "negative_prompt", "output_size", "placement", "variants", "top_k", "seed", "steps", "scheduler", "guidance_scale", "output_format", "idempotency_key", "preview_every", "pipeline", "style_images", "image_scale")
     PRODUCT_FIELD_NUMBER: _ClassVar[int]
     MASK_FIELD_NUMBER: _ClassVar[int]
     PROMPT_FIELD_NUMBER: _ClassVar[int]
@@ -111,6 +115,8 @@ class GenerateRequest(_message.Message):
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     PREVIEW_EVERY_FIELD_NUMBER: _ClassVar[int]
     PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    STYLE_IMAGES_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_SCALE_FIELD_NUMBER: _ClassVar[int]
     product: bytes
     mask: bytes
     prompt: str
@@ -127,7 +133,17 @@ class GenerateRequest(_message.Message):
     idempotency_key: str
     preview_every: int
     pipeline: str
-    def __init__(self, product: _Optional[bytes] = ..., mask: _Optional[bytes] = ..., prompt: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., output_size: _Optional[_Union[Size, _Mapping]] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., variants: _Optional[int] = ..., top_k: _Optional[int] = ..., seed: _Optional[int] = ..., steps: _Optional[int] = ..., scheduler: _Optional[_Union[Scheduler, str]] = ..., guidance_scale: _Optional[float] = ..., output_format: _Optional[_Union[OutputFormat, str]] = ..., idempotency_key: _Optional[str] = ..., preview_every: _Optional[int] = ..., pipeline: _Optional[str] = ...) -> None: ...
+    style_images: _containers.RepeatedCompositeFieldContainer[StyleImage]
+    image_scale: float
+    def __init__(self, product: _Optional[bytes] = ..., mask: _Optional[bytes] = ..., prompt: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., output_size: _Optional[_Union[Size, _Mapping]] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., variants: _Optional[int] = ..., top_k: _Optional[int] = ..., seed: _Optional[int] = ..., steps: _Optional[int] = ..., scheduler: _Optional[_Union[Scheduler, str]] = ..., guidance_scale: _Optional[float] = ..., output_format: _Optional[_Union[OutputFormat, str]] = ..., idempotency_key: _Optional[str] = ..., preview_every: _Optional[int] = ..., pipeline: _Optional[str] = ..., style_images: _Optional[_Iterable[_Union[StyleImage, _Mapping]]] = ..., image_scale: _Optional[float] = ...) -> None: ...
+
+class StyleImage(_message.Message):
+    __slots__ = ("image", "weight")
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    image: bytes
+    weight: float
+    def __init__(self, image: _Optional[bytes] = ..., weight: _Optional[float] = ...) -> None: ...
 
 class Size(_message.Message):
     __slots__ = ("width", "height")
@@ -247,7 +263,7 @@ class GenerateResult(_message.Message):
     def __init__(self, pictures: _Optional[_Iterable[_Union[Picture, _Mapping]]] = ..., model_fingerprints: _Optional[_Mapping[str, str]] = ..., timings: _Optional[_Iterable[_Union[StageTiming, _Mapping]]] = ..., cache: _Optional[_Union[CacheReport, _Mapping]] = ..., pipeline: _Optional[str] = ..., settings: _Optional[_Union[EffectiveSettings, _Mapping]] = ..., replayed: bool = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class EffectiveSettings(_message.Message):
-    __slots__ = ("output_size", "scene_size", "variants", "top_k", "seed", "steps", "scheduler", "guidance_scale", "output_format")
+    __slots__ = ("output_size", "scene_size", "variants", "top_k", "seed", "steps", "scheduler", "guidance_scale", "output_format", "image_scale")
     OUTPUT_SIZE_FIELD_NUMBER: _ClassVar[int]
     SCENE_SIZE_FIELD_NUMBER: _ClassVar[int]
     VARIANTS_FIELD_NUMBER: _ClassVar[int]
@@ -257,6 +273,7 @@ class EffectiveSettings(_message.Message):
     SCHEDULER_FIELD_NUMBER: _ClassVar[int]
     GUIDANCE_SCALE_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FORMAT_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_SCALE_FIELD_NUMBER: _ClassVar[int]
     output_size: Size
     scene_size: Size
     variants: int
@@ -266,7 +283,8 @@ class EffectiveSettings(_message.Message):
     scheduler: Scheduler
     guidance_scale: float
     output_format: OutputFormat
-    def __init__(self, output_size: _Optional[_Union[Size, _Mapping]] = ..., scene_size: _Optional[_Union[Size, _Mapping]] = ..., variants: _Optional[int] = ..., top_k: _Optional[int] = ..., seed: _Optional[int] = ..., steps: _Optional[int] = ..., scheduler: _Optional[_Union[Scheduler, str]] = ..., guidance_scale: _Optional[float] = ..., output_format: _Optional[_Union[OutputFormat, str]] = ...) -> None: ...
+    image_scale: float
+    def __init__(self, output_size: _Optional[_Union[Size, _Mapping]] = ..., scene_size: _Optional[_Union[Size, _Mapping]] = ..., variants: _Optional[int] = ..., top_k: _Optional[int] = ..., seed: _Optional[int] = ..., steps: _Optional[int] = ..., scheduler: _Optional[_Union[Scheduler, str]] = ..., guidance_scale: _Optional[float] = ..., output_format: _Optional[_Union[OutputFormat, str]] = ..., image_scale: _Optional[float] = ...) -> None: ...
 
 class Picture(_message.Message):
     __slots__ = ("data", "media_type", "width", "height", "variant", "seed", "scores", "receipt")

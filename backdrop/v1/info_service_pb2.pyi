@@ -29,7 +29,7 @@ class GetInfoResponse(_message.Message):
     def __init__(self, server_version: _Optional[str] = ..., pipelines: _Optional[_Iterable[_Union[Pipeline, _Mapping]]] = ..., default_pipeline: _Optional[str] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., ready_replicas: _Optional[int] = ...) -> None: ...
 
 class Pipeline(_message.Message):
-    __slots__ = ("name", "description", "scene_sizes", "schedulers", "default_scheduler", "default_steps", "default_guidance_scale", "max_prompt_tokens", "reward_heads", "models")
+    __slots__ = ("name", "description", "scene_sizes", "schedulers", "default_scheduler", "default_steps", "default_guidance_scale", "max_prompt_tokens", "reward_heads", "models", "takes_style_images", "default_image_scale")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     SCENE_SIZES_FIELD_NUMBER: _ClassVar[int]
@@ -40,6 +40,8 @@ class Pipeline(_message.Message):
     MAX_PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     REWARD_HEADS_FIELD_NUMBER: _ClassVar[int]
     MODELS_FIELD_NUMBER: _ClassVar[int]
+    TAKES_STYLE_IMAGES_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_IMAGE_SCALE_FIELD_NUMBER: _ClassVar[int]
     name: str
     description: str
     scene_sizes: _containers.RepeatedCompositeFieldContainer[_generation_service_pb2.Size]
@@ -50,7 +52,9 @@ class Pipeline(_message.Message):
     max_prompt_tokens: int
     reward_heads: _containers.RepeatedScalarFieldContainer[str]
     models: _containers.RepeatedCompositeFieldContainer[Model]
-    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., scene_sizes: _Optional[_Iterable[_Union[_generation_service_pb2.Size, _Mapping]]] = ..., schedulers: _Optional[_Iterable[_Union[_generation_service_pb2.Scheduler, str]]] = ..., default_scheduler: _Optional[_Union[_generation_service_pb2.Scheduler, str]] = ..., default_steps: _Optional[int] = ..., default_guidance_scale: _Optional[float] = ..., max_prompt_tokens: _Optional[int] = ..., reward_heads: _Optional[_Iterable[str]] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ...) -> None: ...
+    takes_style_images: bool
+    default_image_scale: float
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., scene_sizes: _Optional[_Iterable[_Union[_generation_service_pb2.Size, _Mapping]]] = ..., schedulers: _Optional[_Iterable[_Union[_generation_service_pb2.Scheduler, str]]] = ..., default_scheduler: _Optional[_Union[_generation_service_pb2.Scheduler, str]] = ..., default_steps: _Optional[int] = ..., default_guidance_scale: _Optional[float] = ..., max_prompt_tokens: _Optional[int] = ..., reward_heads: _Optional[_Iterable[str]] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., takes_style_images: bool = ..., default_image_scale: _Optional[float] = ...) -> None: ...
 
 class Model(_message.Message):
     __slots__ = ("role", "name", "version", "fingerprint")
@@ -65,7 +69,7 @@ class Model(_message.Message):
     def __init__(self, role: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[str] = ..., fingerprint: _Optional[str] = ...) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ("max_variants", "max_steps", "max_pixels", "max_request_bytes", "max_running", "max_queued", "idempotency_ttl")
+    __slots__ = ("max_variants", "max_steps", "max_pixels", "max_request_bytes", "max_running", "max_queued", "idempotency_ttl", "max_style_images")
     MAX_VARIANTS_FIELD_NUMBER: _ClassVar[int]
     MAX_STEPS_FIELD_NUMBER: _ClassVar[int]
     MAX_PIXELS_FIELD_NUMBER: _ClassVar[int]
@@ -73,6 +77,7 @@ class Limits(_message.Message):
     MAX_RUNNING_FIELD_NUMBER: _ClassVar[int]
     MAX_QUEUED_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENCY_TTL_FIELD_NUMBER: _ClassVar[int]
+    MAX_STYLE_IMAGES_FIELD_NUMBER: _ClassVar[int]
     max_variants: int
     max_steps: int
     max_pixels: int
@@ -80,4 +85,5 @@ class Limits(_message.Message):
     max_running: int
     max_queued: int
     idempotency_ttl: _duration_pb2.Duration
-    def __init__(self, max_variants: _Optional[int] = ..., max_steps: _Optional[int] = ..., max_pixels: _Optional[int] = ..., max_request_bytes: _Optional[int] = ..., max_running: _Optional[int] = ..., max_queued: _Optional[int] = ..., idempotency_ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    max_style_images: int
+    def __init__(self, max_variants: _Optional[int] = ..., max_steps: _Optional[int] = ..., max_pixels: _Optional[int] = ..., max_request_bytes: _Optional[int] = ..., max_running: _Optional[int] = ..., max_queued: _Optional[int] = ..., idempotency_ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_style_images: _Optional[int] = ...) -> None: ...

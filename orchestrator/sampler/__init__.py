@@ -1,4 +1,4 @@
-"""Solvers of the diffusion ODE and SDE as pure numpy functions that read like their papers."""
+"""Solvers of the diffusion ODE and SDE and of rectified flows, as pure numpy functions that read like their papers."""
 
 from __future__ import annotations
 
@@ -9,34 +9,49 @@ from orchestrator.sampler.ddim import Ddim
 from orchestrator.sampler.ddpm import Ddpm
 from orchestrator.sampler.dpmpp import DpmSolverPlusPlus2M
 from orchestrator.sampler.euler import Euler
+from orchestrator.sampler.flow_euler import FlowEuler
 from orchestrator.sampler.guidance import combine
+from orchestrator.sampler.lcm import Lcm
 from orchestrator.sampler.noise import NoiseStream, variant_seed
-from orchestrator.sampler.schedule import ScheduleConfig
+from orchestrator.sampler.schedule import FlowConfig, Schedule, ScheduleConfig, read_schedule
 from orchestrator.sampler.solver import Array, Solver, State
 
 __all__ = [
+    "FLOW_SOLVERS",
     "SOLVERS",
     "Array",
+    "FlowConfig",
     "NoiseStream",
+    "Schedule",
     "ScheduleConfig",
     "Solver",
     "State",
     "combine",
     "make_solver",
+    "read_schedule",
+    "solvers_of",
     "variant_seed",
 ]
 
 SOLVERS: Mapping[str, Callable[[ScheduleConfig, int], Solver]] = MappingProxyType(
-    {"ddim": Ddim, "euler": Euler, "dpmpp_2m": DpmSolverPlusPlus2M, "ddpm": Ddpm}
+    {"ddim": Ddim, "euler": Euler, "dpmpp_2m": DpmSolverPlusPlus2M, "ddpm": Ddpm, "lcm": Lcm}
 )
+FLOW_SOLVERS: Mapping[str, Callable[[FlowConfig, int], Solver]] = MappingProxyType({"flow_euler": FlowEuler})
 
 
-def make_solver(name: str, config: ScheduleConfig, steps: int) -> Solver:
+def solvers_of(schedule: Schedule) -> tuple[str, ...]:
+    """Names of the solvers that can walk this kind of schedule."""
+    return tuple(FLOW_SOLVERS if isinstance(schedule, FlowConfig) else SOLVERS)
+
+
+def make_solver(name: str, schedule: Schedule, steps: int) -> Solver:
     """Returns the solver called `name` on a schedule, for `steps` model calls.
 
     Raises:
-        ValueError: no solver has that name, or the schedule has no `steps` different timesteps for it.
+        ValueError: no solver of that name walks this kind of schedule, or it has no `steps` different timesteps for it.
     """
-    if name not in SOLVERS:
-        raise ValueError(f"scheduler must be one of {', '.join(SOLVERS)}, got {name!r}")
-    return SOLVERS[name](config, steps)
+    if name not in solvers_of(schedule):
+        raise ValueError(f"scheduler must be one of {', '.join(solvers_of(schedule))}, got {name!r}")
+    if isinstance(schedule, FlowConfig):
+        return FLOW_SOLVERS[name](schedule, steps)
+    return SOLVERS[name](schedule, steps)

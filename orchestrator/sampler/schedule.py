@@ -1,5 +1,7 @@
 """The noise schedule a model was trained with, and the timesteps at which a solver visits it.
 
+There are two kinds: diffusion (`ScheduleConfig`) and rectified flow (`FlowConfig`); `read_schedule` tells them apart.
+
 The vocabulary and the arithmetic are those of diffusers' schedulers, so a model trained against one of them is
 sampled here without translating a number.
 """
@@ -10,6 +12,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Mapping
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +23,15 @@ _CHOICES = {
     "timestep_spacing": ("leading", "trailing", "linspace"),
 }
 
+FLOW = "flow"
+
 # Nichol & Dhariwal 2021: beyond this the last steps of the cosine schedule would divide by zero.
 _MAX_BETA = 0.999
 
 
 @dataclasses.dataclass(frozen=True)
 class ScheduleConfig:
-    """How the model was trained, and where its solvers look at it: `pipeline.json`'s "schedule".
+    """How a diffusion model was trained, and where its solvers look at it: `pipeline.json`'s "schedule".
 
     Attributes:
         num_train_timesteps: noise levels in training; timesteps run from 0 (almost clean) to one less than this.
@@ -66,23 +71,69 @@ class ScheduleConfig:
 
     @classmethod
     def from_json(cls, value: Mapping[str, object]) -> ScheduleConfig:
-        """Reads the "schedule" of one pipeline.
+        """Reads the "schedule" of a diffusion pipeline.
 
         Raises:
             ValueError: a key is missing, unknown, of another type or out of range; the message names it.
         """
-        fields = {field.name: field for field in dataclasses.fields(cls)}
-        # An unknown key means a schedule that we would sample wrongly without noticing.
-        for key in value:
-            if key not in fields:
-                raise ValueError(f"{key} is not a key of a schedule")
-        arguments: dict[str, object] = {}
-        for key, field in fields.items():
-            if key in value:
-                arguments[key] = _typed(key, value[key], str(field.type))
-            elif field.default is dataclasses.MISSING:
-                raise ValueError(f"{key} is missing from the schedule")
-        return cls(**arguments)  # type: ignore[arg-type]
+        return _from_json(cls, value)
+
+
+@dataclasses.dataclass(frozen=True)
+class FlowConfig:
+    """How a rectified flow was trained: x = (1 − σ) · clean + σ · noise, the model returning noise − clean.
+
+    Liu et al. 2023, "Flow Straight and Fast"; the shift is that of Esser et al. 2024, section 5.3.2.
+
+    Attributes:
+        num_train_timesteps: what σ is multiplied by for the model's timestep.
+        prediction_type: "flow", by which the two kinds of schedule are told apart.
+        shift: how far the visited σ are moved towards noise, σ → shift · σ / (1 + (shift − 1) · σ); 1.0 leaves them.
+    """
+
+    num_train_timesteps: int
+    prediction_type: str
+    shift: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.num_train_timesteps < 2:
+            raise ValueError(f"num_train_timesteps must be at least 2, got {self.num_train_timesteps}")
+        if self.prediction_type != FLOW:
+            raise ValueError(f"prediction_type of a flow must be {FLOW}, got {self.prediction_type!r}")
+        if not 0 < self.shift < math.inf:
+            raise ValueError(f"shift must be above 0, got {self.shift}")
+
+
+Schedule: TypeAlias = ScheduleConfig | FlowConfig
+
+
+def read_schedule(value: Mapping[str, object]) -> Schedule:
+    """Reads the "schedule" of one pipeline; "prediction_type": "flow" makes it a flow's.
+
+    Raises:
+        ValueError: a key is missing, unknown, of another type or out of range; the message names it.
+    """
+    if value.get("prediction_type") == FLOW:
+        return _from_json(FlowConfig, value)
+    return _from_json(ScheduleConfig, value)
+
+
+_C = TypeVar("_C", ScheduleConfig, FlowConfig)
+
+
+def _from_json(cls: type[_C], value: Mapping[str, object]) -> _C:
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    # An unknown key means a schedule that we would sample wrongly without noticing.
+    for key in value:
+        if key not in fields:
+            raise ValueError(f"{key} is not a key of a schedule")
+    arguments: dict[str, Any] = {}
+    for key, field in fields.items():
+        if key in value:
+            arguments[key] = _typed(key, value[key], str(field.type))
+        elif field.default is dataclasses.MISSING:
+            raise ValueError(f"{key} is missing from the schedule")
+    return cls(**arguments)
 
 
 def _typed(key: str, value: object, kind: str) -> object:

@@ -23,19 +23,19 @@ class GuidedDenoiser:
         self._guidance_scale = job.guidance_scale
         prompts = [conditioning.positive] + ([conditioning.negative] if conditioning.negative else [])
         rows = len(prompts)
-        bucket = prepared.scene.bucket
-        time_ids = np.array([bucket.height, bucket.width, 0, 0, bucket.height, bucket.width], np.float32)
         self._rows = rows
         self._constant: dict[str, Floats] = {
             "mask": batch_of(*[prepared.scene_input.latent_mask] * rows),
             "masked_image_latents": batch_of(*[prepared.masked_image_latents] * rows),
             "encoder_hidden_states": batch_of(*[prompt.hidden_states for prompt in prompts]),
             "text_embeds": batch_of(*[prompt.pooled for prompt in prompts]),
-            "time_ids": batch_of(*[time_ids] * rows),
         }
-        if conditioning.image_tokens is not None and models.takes("denoiser", "image_tokens"):
-            self._constant["image_tokens"] = batch_of(*[conditioning.image_tokens] * rows)
-            self._constant["image_scale"] = np.full((rows, 1), conditioning.image_scale, np.float32)
+        if models.takes("denoiser", "time_ids"):
+            bucket = prepared.scene.bucket
+            time_ids = np.array([bucket.height, bucket.width, 0, 0, bucket.height, bucket.width], np.float32)
+            self._constant["time_ids"] = batch_of(*[time_ids] * rows)
+        if models.takes("denoiser", "image_tokens"):
+            self._constant |= _style_rows(conditioning, models.shape("denoiser", "image_tokens"), rows)
 
     async def __call__(self, sample: Floats, timestep: float) -> Floats:
         """Predicts for one sample [C, h, w] at one timestep."""
@@ -50,6 +50,17 @@ class GuidedDenoiser:
             alone: Floats = prediction[0]
             return alone
         return combine(prediction[0], prediction[1], self._guidance_scale)
+
+
+def _style_rows(conditioning: Conditioning, shape: tuple[int, ...], rows: int) -> dict[str, Floats]:
+    """`image_tokens` [rows, N, D] and `image_scale` [rows, 1]: the style in the first row, zeros in every other.
+
+    A row whose scale is 0 is computed as if the image attention were not there.
+    """
+    tokens, scale = np.zeros((rows, *shape), np.float32), np.zeros((rows, 1), np.float32)
+    if conditioning.image_tokens is not None:
+        tokens[0], scale[0] = conditioning.image_tokens, conditioning.image_scale
+    return {"image_tokens": tokens, "image_scale": scale}
 
 
 async def denoise(

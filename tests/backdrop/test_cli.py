@@ -20,6 +20,7 @@ from typer.testing import CliRunner, Result
 import backdrop
 from backdrop import Reason
 from backdrop._cli.up import find_checkout
+from backdrop._cli.values import parse_style
 from backdrop.cli import app
 from backdrop.testing import FakeBackdrop
 from tests.pictures import ellipse_mask, noisy_photo
@@ -104,6 +105,43 @@ def test_a_box_reaches_the_server(fake: FakeBackdrop, product: Path) -> None:
     assert (box.x, box.y, box.width, box.height) == (1, 2, 30, 40)
 
 
+def test_style_pictures_and_their_scale_reach_the_server(fake: FakeBackdrop, product: Path, tmp_path: Path) -> None:
+    beach, colon = tmp_path / "beach.png", tmp_path / "9:30.png"
+    for path, colour in ((beach, "orange"), (colon, "navy")):
+        Image.new("RGB", (9, 7), colour).save(path)
+    odd = tmp_path / "beach.png:2"
+    Image.new("RGB", (9, 7), "red").save(odd, "PNG")
+    options = ["--style", beach, "--style", f"{colon}:0.5", "--style", odd, "--style", f"{odd}:3"]
+    result = generate(fake, product, *options, "--image-scale", "0.8", "--pipeline", "backdrop-fast")
+    assert result.exit_code == 0, result.output
+    request = fake.requests[-1]
+    sent = [(style.image, style.weight) for style in request.style_images]
+    assert sent == [(beach.read_bytes(), 1), (colon.read_bytes(), 0.5), (odd.read_bytes(), 1), (odd.read_bytes(), 3)]
+    assert (round(request.image_scale, 3), request.pipeline) == (0.8, "backdrop-fast")
+    described = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert described["style_images"][1] == {"file": "9:30.png", "weight": 0.5}
+    assert round(described["settings"]["image_scale"], 3) == 0.8
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "weight"),
+    [
+        ("a.png", "a.png", 1.0),
+        ("a.png:2", "a.png", 2.0),
+        ("a.png:.5", "a.png", 0.5),
+        ("C:\\looks\\a.png", "C:\\looks\\a.png", 1.0),
+        ("C:\\looks\\a.png:1.5", "C:\\looks\\a.png", 1.5),
+        ("C:a.png", "C:a.png", 1.0),
+        ("a:b:3", "a:b", 3.0),
+        ("a.png:heavy", "a.png:heavy", 1.0),
+        (":2", ":2", 1.0),
+    ],
+)
+def test_a_colon_is_the_weights_only_before_a_number(text: str, path: str, weight: float) -> None:
+    style = parse_style(text)
+    assert (str(style.picture), style.weight) == (path, weight)
+
+
 def test_without_options_the_server_chooses(fake: FakeBackdrop, product: Path, tmp_path: Path) -> None:
     env = {"BACKDROP_ENDPOINT": fake.endpoint}
     assert run("generate", "--product", product, "--out", tmp_path / "out", env=env).exit_code == 0
@@ -134,6 +172,12 @@ BAD = [
     (["--variants", "2", "--top-k", "3"], "Change --top-k."),
     (["--guidance-scale", "nan"], "Change --guidance-scale."),
     (["--prompt", "word " * 100], "Change --prompt."),
+    (["--style", "/no/such/style.png"], "Change --style."),
+    (["--style", f"{__file__}:1"], "Change --style."),
+    (["--style", f"{__file__}:0"], "Change --style."),
+    (["--style", __file__, "--pipeline", "backdrop-dit"], "here these do: backdrop, backdrop-fast. Change --style."),
+    (["--image-scale", "3"], "Change --image-scale."),
+    (["--steps", "51", "--pipeline", "backdrop-fast"], "Change --steps."),
 ]
 
 
@@ -208,7 +252,20 @@ def test_a_defect_of_our_own_is_a_sentence_too(
 def test_info_shows_pipelines_limits_and_models(fake: FakeBackdrop) -> None:
     result = run("info", "--endpoint", fake.endpoint)
     assert result.exit_code == 0
-    for word in (fake.endpoint, "backdrop (default)", "dpmpp_2m", "denoiser", "256×256", "16,000,000"):
+    for word in (
+        fake.endpoint,
+        "backdrop (default)",
+        "dpmpp_2m",
+        "denoiser",
+        "256×256",
+        "16,000,000",
+        "backdrop-fast",
+        "backdrop-dit",
+        "lcm",
+        "flow_euler",
+        "yes, image scale 1",
+        "denoiser_dit",
+    ):
         assert word in result.stdout
 
 
@@ -217,6 +274,8 @@ def test_info_as_json(fake: FakeBackdrop) -> None:
     assert described["endpoint"] == fake.endpoint
     assert described["pipelines"][0]["schedulers"] == ["ddim", "euler", "dpmpp_2m", "ddpm"]
     assert described["limits"]["max_variants"] == 16
+    takes = {pipeline["name"]: pipeline["takes_style_images"] for pipeline in described["pipelines"]}
+    assert takes == {"backdrop": True, "backdrop-fast": True, "backdrop-dit": False}
 
 
 def test_info_waits_and_gives_up(fake: FakeBackdrop) -> None:

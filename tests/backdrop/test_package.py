@@ -18,7 +18,7 @@ EXPORTED = """
 Accepted AsyncClient BackdropError Box CacheReport CancelledError Client CompositingMode ConflictError
 DeadlineExceededError Event Fit Generation HorizontalAlignment Info InternalError InvalidRequestError Limits MaskSource
 Model NotFoundError OutputFormat OverloadedError PermissionDeniedError Picture Pipeline Reason Receipt Result Scheduler
-Scores Settings Stage StageStarted StepProgress SyncGeneration Timing UnauthenticatedError UnavailableError
+Scores Settings Stage StageStarted StepProgress StyleImage SyncGeneration Timing UnauthenticatedError UnavailableError
 UnimplementedError VariantFinished VerticalAlignment __version__
 """.split()  # noqa: SIM905
 

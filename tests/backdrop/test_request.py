@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from backdrop import Box, Fit, InvalidRequestError, OutputFormat, Reason, Scheduler
+from backdrop import Box, Fit, InvalidRequestError, OutputFormat, Reason, Scheduler, StyleImage
 from backdrop._request import build_request
 from backdrop.v1 import generation_service_pb2 as pb
 from tests.pictures import ellipse_mask, encoded, noisy_photo
@@ -26,8 +26,9 @@ def decoded(data: bytes) -> Image.Image:
 def test_only_the_product_is_needed() -> None:
     request = build_request(PNG)
     assert request.product == PNG
-    for field in ("output_size", "placement", "seed", "steps", "guidance_scale"):
+    for field in ("output_size", "placement", "seed", "steps", "guidance_scale", "image_scale"):
         assert not request.HasField(field)
+    assert not request.style_images
     assert request.scheduler == pb.SCHEDULER_UNSPECIFIED
     assert (request.mask, request.idempotency_key, request.pipeline) == (b"", "", "")
 
@@ -50,6 +51,8 @@ def test_everything_is_sent() -> None:
         idempotency_key="k",
         preview_every=3,
         pipeline="p",
+        style_images=[PNG, StyleImage(PNG, 2.5)],
+        image_scale=0.5,
     )
     fit = pb.Fit(padding=0.2, horizontal=pb.HORIZONTAL_ALIGNMENT_LEFT, vertical=pb.VERTICAL_ALIGNMENT_BOTTOM)
     assert request == pb.GenerateRequest(
@@ -69,14 +72,18 @@ def test_everything_is_sent() -> None:
         idempotency_key="k",
         preview_every=3,
         pipeline="p",
+        style_images=[pb.StyleImage(image=PNG), pb.StyleImage(image=PNG, weight=2.5)],
+        image_scale=0.5,
     )
 
 
 def test_explicit_zeros_are_sent() -> None:
-    request = build_request(PNG, seed=0, steps=0, guidance_scale=0, placement=Fit(padding=0.0))
+    request = build_request(PNG, seed=0, steps=0, guidance_scale=0, image_scale=0, placement=Fit(padding=0.0))
     assert request.HasField("seed")
     assert request.HasField("steps")
     assert request.HasField("guidance_scale")
+    assert request.HasField("image_scale")
+    assert build_request(PNG, style_images=[StyleImage(PNG, 0)]).style_images[0].HasField("weight")
     assert request.placement.fit.HasField("padding")
     assert not build_request(PNG, placement=Fit()).placement.fit.HasField("padding")
 
@@ -133,6 +140,16 @@ def test_a_mask_may_be_an_array() -> None:
     assert np.array_equal(np.asarray(decoded(build_request(PNG, mask=mask).mask)), mask)
 
 
+def test_style_pictures_come_in_every_form_that_the_photo_may_have(tmp_path: Path) -> None:
+    path = tmp_path / "style.png"
+    path.write_bytes(PNG)
+    forms = [PNG, path, str(path), PHOTO, Image.fromarray(PHOTO)]
+    for form in (*forms, *(StyleImage(form) for form in forms)):
+        for pictures in ([form], (form,)):
+            (sent,) = build_request(PNG, style_images=pictures).style_images
+            assert np.array_equal(np.asarray(decoded(sent.image)), PHOTO)
+
+
 def test_numpy_numbers_are_numbers() -> None:
     request = build_request(PNG, variants=np.int64(3), seed=np.uint64(2**63 - 1), guidance_scale=np.float32(2.5))
     assert (request.variants, request.seed, request.guidance_scale) == (3, 2**63 - 1, 2.5)
@@ -173,6 +190,17 @@ UNSENDABLE: list[tuple[dict[str, Any], str, Reason]] = [
     ({"scheduler": "karras"}, "scheduler", Reason.UNKNOWN_VALUE),
     ({"scheduler": "unknown"}, "scheduler", Reason.UNKNOWN_VALUE),
     ({"output_format": "bmp"}, "output_format", Reason.UNKNOWN_VALUE),
+    ({"style_images": "style.png"}, "style_images", Reason.INVALID_PICTURE),
+    ({"style_images": PNG}, "style_images", Reason.INVALID_PICTURE),
+    ({"style_images": PHOTO}, "style_images", Reason.INVALID_PICTURE),
+    ({"style_images": None}, "style_images", Reason.INVALID_PICTURE),
+    ({"style_images": StyleImage(PNG)}, "style_images", Reason.INVALID_PICTURE),
+    ({"style_images": [PNG, 5]}, "style_images[1].image", Reason.INVALID_PICTURE),
+    ({"style_images": [PNG, "/no/such/file.png"]}, "style_images[1].image", Reason.INVALID_PICTURE),
+    ({"style_images": [StyleImage("/no/such/file.png")]}, "style_images[0].image", Reason.INVALID_PICTURE),
+    ({"style_images": [StyleImage(PNG, "2")]}, "style_images[0].weight", Reason.OUT_OF_RANGE),
+    ({"style_images": [StyleImage(PNG, 1e300)]}, "style_images[0].weight", Reason.OUT_OF_RANGE),
+    ({"image_scale": "1"}, "image_scale", Reason.OUT_OF_RANGE),
     ({"preview_every": -1}, "preview_every", Reason.OUT_OF_RANGE),
 ]
 
@@ -187,7 +215,15 @@ def test_what_cannot_be_sent_is_refused_here(arguments: dict[str, Any], field: s
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"guidance_scale": float("nan")}, {"steps": 0}, {"variants": 10**9}, {"output_size": (1, 1)}]
+    "arguments",
+    [
+        {"guidance_scale": float("nan")},
+        {"steps": 0},
+        {"variants": 10**9},
+        {"output_size": (1, 1)},
+        {"style_images": [StyleImage(b"no picture", -1.0)] * 9},
+        {"image_scale": float("nan")},
+    ],
 )
 def test_the_rest_is_left_to_the_server(arguments: dict[str, Any]) -> None:
     assert build_request(PNG, **arguments)

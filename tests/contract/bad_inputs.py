@@ -108,6 +108,7 @@ def _bad_numbers() -> Iterator[BadInput]:
         "variants": [10_000, 2**32 - 1],
         "steps": [0, 10**9, 2**32 - 1],  # the last is what −1 becomes on the wire
         "guidance_scale": [float("nan"), float("inf"), float("-inf"), 0.0, 0.5, 20.5, -1.0, 3e38],
+        "image_scale": [float("nan"), float("inf"), float("-inf"), -0.1, 2.1, 3e38],
         "seed": [2**63, 2**64 - 1],
         "preview_every": [1001, 2**32 - 1],
         "scheduler": [99, -1],

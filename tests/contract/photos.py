@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from backdrop import Picture
+from backdrop import Info, Picture, Pipeline
 from tests.pictures import ellipse_mask, encoded, noisy_photo
 
 Bytes = NDArray[np.uint8]
@@ -25,6 +25,11 @@ QUICK: dict[str, Any] = {"product": PRODUCT, "mask": MASK, "prompt": "on a table
 """Arguments of the cheapest whole generation: two rows."""
 SLOW: dict[str, Any] = {**QUICK, "steps": 100, "variants": 4}
 """Arguments of one that lasts long enough to be cut short: 400 rows."""
+
+
+def default_of(info: Info) -> Pipeline:
+    """The pipeline that runs when none is named."""
+    return next(pipeline for pipeline in info.pipelines if pipeline.name == info.default_pipeline)
 
 
 def box_of(mask: Bytes) -> tuple[int, int, int, int]:

@@ -16,7 +16,7 @@ from backdrop import (
     StepProgress,
     VariantFinished,
 )
-from tests.contract.photos import QUICK, SLOW
+from tests.contract.photos import QUICK, SLOW, default_of
 
 STAGES = [Stage.ENCODE, Stage.PREPARE, Stage.DENOISE, Stage.DECODE, Stage.SCORE, Stage.SELECT]
 
@@ -95,7 +95,7 @@ async def test_timings_cover_the_stages_in_order(client: AsyncClient) -> None:
 
 async def test_settings_are_reported_with_every_default(client: AsyncClient) -> None:
     info = await client.info()
-    pipeline = next(pipeline for pipeline in info.pipelines if pipeline.name == info.default_pipeline)
+    pipeline = default_of(info)
     result = await client.generate(QUICK["product"], mask=QUICK["mask"], guidance_scale=1.0)
     settings = result.settings
     assert result.pipeline == pipeline.name

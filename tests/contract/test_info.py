@@ -27,6 +27,7 @@ async def test_info_describes_pipelines_that_can_run(client: AsyncClient) -> Non
         assert 1.0 <= pipeline.default_guidance_scale <= 20.0
         assert pipeline.max_prompt_tokens > 2
         assert pipeline.reward_heads
+        assert (0.0 < pipeline.default_image_scale <= 2.0) == pipeline.takes_style_images
         assert {"denoiser", "vae_decoder", "vae_encoder", "reward"} <= {model.role for model in pipeline.models}
         for model in pipeline.models:
             assert model.name
@@ -43,6 +44,7 @@ async def test_limits_are_set(client: AsyncClient) -> None:
     assert limits.max_running >= 1
     assert limits.max_queued >= 0
     assert limits.idempotency_ttl_s > 0
+    assert limits.max_style_images == 4
 
 
 async def test_the_limits_hold_at_their_edge(client: AsyncClient) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from backdrop import AsyncClient, Result
-from tests.contract.photos import QUICK
+from tests.contract.photos import QUICK, default_of
 
 
 @pytest.mark.parametrize(("variants", "top_k", "expected"), [(1, 0, 1), (3, 0, 3), (3, 2, 2), (3, 3, 3), (3, 1, 1)])
@@ -26,7 +26,7 @@ async def test_the_best_come_first(client: AsyncClient) -> None:
     info = await client.info()
     for picture in result.pictures:
         heads = picture.scores.heads
-        assert set(heads) == set(info.pipelines[0].reward_heads)
+        assert set(heads) == set(default_of(info).reward_heads)
         assert all(0.0 <= score <= 1.0 for score in heads.values())
         assert picture.scores.total == pytest.approx(sum(heads.values()) / len(heads), abs=1e-5)
 
@@ -81,16 +81,17 @@ async def test_the_prompt_and_the_scheduler_matter(client: AsyncClient) -> None:
     plain = await client.generate(**QUICK, seed=5)
     other_words = await client.generate(**{**QUICK, "prompt": "under water, deep blue"}, seed=5)
     info = await client.info()
-    offered = info.pipelines[0].schedulers
+    pipeline = default_of(info)
+    offered = pipeline.schedulers
     by_scheduler = {name: (await client.generate(**QUICK, seed=5, scheduler=name)).best for name in offered}
     assert plain.best.data != other_words.best.data
-    assert by_scheduler[info.pipelines[0].default_scheduler].data == plain.best.data
+    assert by_scheduler[pipeline.default_scheduler].data == plain.best.data
     assert len(by_scheduler) == len(offered)
 
 
 async def test_fingerprints_are_those_of_the_served_models(client: AsyncClient) -> None:
     info = await client.info()
-    served = {model.name: model.fingerprint for model in info.pipelines[0].models}
+    served = {model.name: model.fingerprint for model in default_of(info).models}
     result = await client.generate(**QUICK)
     assert result.model_fingerprints
     assert set(result.model_fingerprints.items()) <= set(served.items())

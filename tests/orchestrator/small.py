@@ -1,7 +1,10 @@
-"""A small pipeline whose models are plain functions: for tests of the orchestrator alone, without Triton."""
+"""Small pipelines whose models are plain functions: for tests of the orchestrator alone, without Triton.
+
+"small" is the plainest; "small-style" takes style pictures; "small-flow" reads T5 states and is sampled as a flow.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +13,9 @@ import numpy.typing as npt
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from orchestrator.cache import Lookup
-from orchestrator.domain import Job, MaskSource, OutputFormat
-from orchestrator.repository import ROLES, ModelSpec, PipelineSpec, Repository
-from orchestrator.sampler.schedule import ScheduleConfig
+from orchestrator.domain import Job, MaskSource, OutputFormat, StylePicture
+from orchestrator.repository import IMAGE_ROLES, ROLES, T5, ModelSpec, PipelineSpec, Repository
+from orchestrator.sampler import FlowConfig, Schedule, ScheduleConfig
 from orchestrator.tokenize import PromptTokenizers
 from orchestrator.triton.tensors import TensorSpec
 from tests.pictures import ellipse_mask, noisy_photo
@@ -21,39 +24,69 @@ Array = npt.NDArray[Any]
 HEADS = ("defects", "fidelity", "aesthetics")
 
 
-def pipeline_spec() -> PipelineSpec:
-    """64 × 64 pictures, 77 tokens, hidden sizes 4 and 6."""
-    any_input = (TensorSpec("x", "FP32", (-1,)),)
+UVE, CLIP, TOKENS = 5, 6, (3, 10)
+_ROWS = ("sample", "mask", "masked_image_latents", "timestep", "encoder_hidden_states", "text_embeds")
+_STYLE = ("image_tokens", "image_scale")
+# What a denoiser takes, by model; the orchestrator must send exactly this.
+DENOISERS = {
+    "denoiser": (*_ROWS, "time_ids"),
+    "denoiser_style": (*_ROWS, "time_ids", *_STYLE),
+    "denoiser_flow": _ROWS,
+}
+
+
+def model_spec(name: str) -> ModelSpec:
+    """A model that only exists as a method of `FunctionModels`."""
+    inputs = [TensorSpec(tensor, "FP32", (-1,)) for tensor in DENOISERS.get(name, ("x",)) if tensor not in _STYLE]
+    if name == "denoiser_style":
+        inputs += [TensorSpec("image_tokens", "FP32", TOKENS), TensorSpec("image_scale", "FP32", (1,))]
+    return ModelSpec(name, "1", f"sha256:{name}", {}, tuple(inputs), (TensorSpec("y", "FP32", (-1,)),))
+
+
+def pipeline_spec(name: str = "small") -> PipelineSpec:
+    """64 × 64 pictures, 12 tokens and 20 for T5, hidden sizes 4 and 6 and 8 for T5."""
+    models = {role: role for role in ROLES}
+    schedule: Schedule = ScheduleConfig(1000, "scaled_linear", 0.00085, 0.012, "v_prediction", "trailing")
+    schedulers, default_scheduler = ("ddim", "euler", "dpmpp_2m", "ddpm", "lcm"), "dpmpp_2m"
+    max_tokens = {"text_encoder_l": 12, "text_encoder_g": 12}
+    if name == "small-style":
+        models |= {role: role for role in IMAGE_ROLES} | {"denoiser": "denoiser_style"}
+    if name == "small-flow":
+        models = {role: role for role in (*ROLES, T5) if role != "text_encoder_l"} | {"denoiser": "denoiser_flow"}
+        schedule, schedulers, default_scheduler = FlowConfig(1000, "flow", 3.0), ("flow_euler",), "flow_euler"
+        max_tokens[T5] = 20
     return PipelineSpec(
-        name="small",
+        name=name,
         description="plain functions",
-        models={role: ModelSpec(role, "1", f"sha256:{role}", {}, any_input, any_input) for role in ROLES},
-        schedule=ScheduleConfig(1000, "scaled_linear", 0.00085, 0.012, "v_prediction", "trailing"),
-        schedulers=("ddim", "euler", "dpmpp_2m", "ddpm"),
-        default_scheduler="dpmpp_2m",
+        models={role: model_spec(model) for role, model in models.items()},
+        schedule=schedule,
+        schedulers=schedulers,
+        default_scheduler=default_scheduler,
         default_steps=4,
         default_guidance_scale=3.0,
+        default_image_scale=0.75,
         latent_channels=4,
         latent_factor=8,
         preview_factors=((0.1, 0.0, 0.0),) * 4,
         preview_bias=(0.5, 0.5, 0.5),
-        max_prompt_tokens=12,
+        max_tokens=max_tokens,
         buckets=((64, 64), (48, 64), (64, 48)),
         reward_heads=HEADS,
     )
 
 
 def tokenizers(folder: Path) -> tuple[Repository, PromptTokenizers]:
-    """A repository of one pipeline, with word-level tokenizers in `folder`."""
+    """A repository of the three pipelines, with word-level tokenizers in `folder`."""
     vocabulary = {"<s>": 0, "</s>": 1, "a": 2, "beach": 3, "city": 4, "?": 5}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="?"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.TemplateProcessing("<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 1)])
     tokenizer.enable_padding(length=12, pad_id=1, pad_token="</s>")
-    for role in ("text_encoder_l", "text_encoder_g"):
+    for role in ("text_encoder_l", "text_encoder_g", T5):
         (folder / role).mkdir(parents=True)
         tokenizer.save(str(folder / role / "tokenizer.json"))
-    repository = Repository(folder, {"small": pipeline_spec()}, "small")
+    pipelines = {name: pipeline_spec(name) for name in ("small", "small-style", "small-flow")}
+    repository = Repository(folder, pipelines, "small")
     return repository, PromptTokenizers(repository)
 
 
@@ -62,6 +95,7 @@ class FunctionModels:
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, int]] = []
+        self.inputs: dict[str, Mapping[str, Array]] = {}  # of each model's last call
         self.before: Callable[[str], Awaitable[None]] | None = None
 
     def rows(self, model: str) -> int:
@@ -71,9 +105,13 @@ class FunctionModels:
         rows = len(next(iter(inputs.values())))
         assert all(len(value) == rows for value in inputs.values())
         self.calls.append((model, rows))
+        self.inputs[model] = inputs
         await asyncio.sleep(0)
         if self.before is not None:
             await self.before(model)
+        if model in DENOISERS:
+            assert set(inputs) == set(DENOISERS[model])
+            return self._denoise(**inputs)
         answers: Callable[..., dict[str, Array]] = getattr(self, f"_{model}")
         return answers(**inputs)
 
@@ -84,12 +122,27 @@ class FunctionModels:
         states = np.repeat(input_ids[..., None], 6, -1).astype(np.float32)
         return {"hidden_states": states, "text_embeds": states.mean(1)}
 
+    def _text_encoder_t5(self, input_ids: Array) -> dict[str, Array]:
+        return {"hidden_states": np.repeat(input_ids[..., None], 8, -1).astype(np.float32)}
+
+    def _image_encoder_uve(self, image: Array) -> dict[str, Array]:
+        return {"embedding": _direction(image, UVE), "binary": _direction(image, UVE) > 0}
+
+    def _image_encoder_clip(self, image: Array) -> dict[str, Array]:
+        return {"image_embeds": _direction(image, CLIP)}
+
+    def _image_projector(self, uve: Array, clip: Array) -> dict[str, Array]:
+        both = np.concatenate([uve, clip], -1)[:, : TOKENS[1]]
+        return {"image_tokens": np.stack([both * (n + 1) for n in range(TOKENS[0])], 1).astype(np.float32)}
+
     def _vae_encoder(self, image: Array) -> dict[str, Array]:
         n, _, h, w = image.shape
         return {"latents": np.repeat(image.reshape(n, 3, h // 8, 8, w // 8, 8).mean((3, 5))[:, :1], 4, 1)}
 
-    def _denoiser(self, **inputs: Array) -> dict[str, Array]:
+    def _denoise(self, **inputs: Array) -> dict[str, Array]:
         shift = inputs["encoder_hidden_states"].mean((1, 2)) + inputs["text_embeds"].mean(1)
+        if "image_tokens" in inputs:
+            shift = shift + inputs["image_scale"][:, 0] * inputs["image_tokens"].mean((1, 2))
         slope = inputs["timestep"][:, 0] / 1000
         noise = np.tanh(inputs["sample"] * slope[:, None, None, None] + 0.1 * shift[:, None, None, None])
         return {"noise_pred": (noise * inputs["mask"]).astype(np.float32)}
@@ -108,6 +161,13 @@ class FunctionModels:
         return {"alpha": np.broadcast_to(alpha, (n, 1, h, w)).copy()}
 
 
+def _direction(image: Array, width: int) -> Array:
+    """An embedding [n, width] of length 1 that the picture's colours decide."""
+    colours = image.mean((2, 3)) + np.array([0.1, 0.2, 0.3])
+    bent = np.sin(colours @ np.linspace(1, 5, 3 * width).reshape(3, width)) + 0.01
+    return (bent / np.linalg.norm(bent, axis=-1, keepdims=True)).astype(np.float32)
+
+
 class DictCache:
     """The cache's interface over a dictionary."""
 
@@ -121,6 +181,13 @@ class DictCache:
         return Lookup(self.data[key], "computed")
 
 
+def style(*colours: tuple[int, int, int], weights: Sequence[float] = ()) -> tuple[StylePicture, ...]:
+    """Plain style pictures."""
+    weights = weights or [1.0] * len(colours)
+    pictures = zip(colours, weights, strict=True)
+    return tuple(StylePicture(np.full((256, 256, 3), colour, np.uint8), weight) for colour, weight in pictures)
+
+
 def job(**changes: Any) -> Job:
     """Two variants of four guided steps on a 64 × 64 photo with a hard mask."""
     values: dict[str, Any] = {
@@ -129,4 +196,7 @@ def job(**changes: Any) -> Job:
         "output_size": None, "placement": None, "variants": 2, "top_k": 2, "seed": 7, "steps": 4,
         "scheduler": "dpmpp_2m", "guidance_scale": 3.0, "output_format": OutputFormat.PNG, "preview_every": 0,
     }  # fmt: skip
+    if isinstance(changes.get("pipeline"), str):
+        spec = pipeline_spec(changes["pipeline"])
+        changes |= {"pipeline": spec, "scheduler": changes.get("scheduler", spec.default_scheduler)}
     return Job(**(values | changes))

@@ -6,7 +6,7 @@ import pytest
 
 from backdrop.errors import ConflictError
 from backdrop.v1 import generation_service_pb2 as pb
-from orchestrator.idempotency import Idempotency
+from orchestrator.idempotency import Idempotency, request_digest
 
 
 class Store:
@@ -75,3 +75,16 @@ async def test_without_a_key_nothing_is_kept() -> None:
     assert await call(idempotency, request(key=""), "one") == ("one", False)
     assert await call(idempotency, request(key=""), "two") == ("two", False)
     assert store.data == {}
+
+
+def test_pictures_weights_and_scale_of_the_style_belong_to_the_digest() -> None:
+    warm, cold = pb.StyleImage(image=b"warm"), pb.StyleImage(image=b"cold")
+    asked = [
+        pb.GenerateRequest(),
+        pb.GenerateRequest(style_images=[warm]),
+        pb.GenerateRequest(style_images=[warm, cold]),
+        pb.GenerateRequest(style_images=[cold, warm]),
+        pb.GenerateRequest(style_images=[pb.StyleImage(image=b"warm", weight=2.0)]),
+        pb.GenerateRequest(style_images=[warm], image_scale=0.5),
+    ]
+    assert len({request_digest(request) for request in asked}) == len(asked)

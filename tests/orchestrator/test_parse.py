@@ -24,7 +24,7 @@ PHOTO, MASK = encoded(noisy_photo(80, 60)), encoded(ellipse_mask(80, 60))
 @pytest.fixture(scope="module")
 def parser(tmp_path_factory: pytest.TempPathFactory) -> Parser:
     repository, prompts = tokenizers(tmp_path_factory.mktemp("repository"))
-    server = Settings(triton_endpoints="nowhere:1", repository=Path("nowhere"), max_variants=8, max_steps=50)
+    server = Settings(triton_endpoints="nowhere:1", repository=Path("nowhere"), max_variants=8, max_steps=60)
     return Parser(server, repository, prompts)
 
 
@@ -67,6 +67,41 @@ def deep_mask() -> bytes:
     return buffer.getvalue()
 
 
+STYLE = pb.StyleImage(image=encoded(noisy_photo(30, 20)))
+
+
+def styled(*pictures: pb.StyleImage, **fields: object) -> pb.GenerateRequest:
+    return request(**({"style_images": pictures, "pipeline": "small-style"} | fields))
+
+
+def test_style_pictures_are_decoded_and_weighted(parser: Parser) -> None:
+    heavy = pb.StyleImage(image=STYLE.image, weight=2.5)
+    job = parser.parse(styled(STYLE, heavy), "id")
+    assert [picture.weight for picture in job.style] == [1.0, 2.5]
+    assert all(picture.pixels.shape == (256, 256, 3) for picture in job.style)
+    assert job.image_scale == 0.75  # the pipeline's
+    assert parser.parse(styled(STYLE, image_scale=0.5), "id").image_scale == 0.5
+    without = parser.parse(styled(image_scale=0.5), "id")
+    assert (without.style, without.image_scale) == ((), 0.0)
+
+
+def test_pipelines_have_their_own_solvers_lengths_and_defaults(parser: Parser) -> None:
+    job = parser.parse(request(pipeline="small-flow", prompt="a " * 18), "id")
+    assert job.scheduler == "flow_euler"
+    assert parser.parse(request(scheduler=pb.SCHEDULER_LCM, steps=50), "id").scheduler == "lcm"
+
+
+def test_where_style_is_not_taken_the_pipelines_that_take_it_are_named(parser: Parser) -> None:
+    for name in ("small", "small-flow"):
+        with pytest.raises(InvalidRequestError, match=f"{name} takes no style pictures; .* do: small-style") as caught:
+            parser.parse(styled(STYLE, pipeline=name), "id")
+        assert (caught.value.reason, caught.value.field) == (Reason.STYLE_NOT_TAKEN, "style_images")
+
+
+def weighing(weight: float) -> Callable[[], pb.GenerateRequest]:
+    return lambda: styled(STYLE, pb.StyleImage(image=STYLE.image, weight=weight))
+
+
 BAD: dict[str, tuple[Callable[[], pb.GenerateRequest], Reason, str]] = {
     "no product": (lambda: request(product=b""), Reason.INVALID_PICTURE, "product"),
     "mask of another size": (lambda: request(mask=encoded(ellipse_mask(60, 80))), Reason.INVALID_MASK, "mask"),
@@ -84,6 +119,11 @@ BAD: dict[str, tuple[Callable[[], pb.GenerateRequest], Reason, str]] = {
     "steps 0": (lambda: request(steps=0), Reason.OUT_OF_RANGE, "steps"),
     "steps 10^9": (lambda: request(steps=10**9), Reason.OUT_OF_RANGE, "steps"),
     "seed": (lambda: request(seed=2**63), Reason.OUT_OF_RANGE, "seed"),
+    "steps beyond the solver": (
+        lambda: request(steps=50 + 1, scheduler=pb.SCHEDULER_LCM),
+        Reason.OUT_OF_RANGE,
+        "steps",
+    ),
     "guidance NaN": (lambda: request(guidance_scale=float("nan")), Reason.OUT_OF_RANGE, "guidance_scale"),
     "guidance infinite": (lambda: request(guidance_scale=float("inf")), Reason.OUT_OF_RANGE, "guidance_scale"),
     "guidance 0": (lambda: request(guidance_scale=0.0), Reason.OUT_OF_RANGE, "guidance_scale"),
@@ -101,6 +141,29 @@ BAD: dict[str, tuple[Callable[[], pb.GenerateRequest], Reason, str]] = {
         Reason.UNKNOWN_VALUE,
         "placement.fit.vertical",
     ),
+    "solver of a flow": (lambda: request(scheduler=pb.SCHEDULER_FLOW_EULER), Reason.UNKNOWN_VALUE, "scheduler"),
+    "solver of no flow": (
+        lambda: request(pipeline="small-flow", scheduler=pb.SCHEDULER_DDIM),
+        Reason.UNKNOWN_VALUE,
+        "scheduler",
+    ),
+    "prompt too long for T5": (
+        lambda: request(pipeline="small-flow", prompt="a " * 19),
+        Reason.PROMPT_TOO_LONG,
+        "prompt",
+    ),
+    "five pictures": (lambda: styled(*[STYLE] * 5), Reason.OUT_OF_RANGE, "style_images"),
+    "weight 0": (weighing(0.0), Reason.OUT_OF_RANGE, "style_images[1].weight"),
+    "weight 11": (weighing(11.0), Reason.OUT_OF_RANGE, "style_images[1].weight"),
+    "weight NaN": (weighing(float("nan")), Reason.OUT_OF_RANGE, "style_images[1].weight"),
+    "no picture": (lambda: styled(pb.StyleImage()), Reason.INVALID_PICTURE, "style_images[0].image"),
+    "damaged picture": (
+        lambda: styled(STYLE, pb.StyleImage(image=STYLE.image[:90])),
+        Reason.INVALID_PICTURE,
+        "style_images[1].image",
+    ),
+    "image scale": (lambda: styled(STYLE, image_scale=2.5), Reason.OUT_OF_RANGE, "image_scale"),
+    "image scale NaN": (lambda: request(image_scale=float("nan")), Reason.OUT_OF_RANGE, "image_scale"),
     "box outside": (
         lambda: request(placement=pb.Placement(box=pb.Box(x=60, y=0, width=21, height=5))),
         Reason.INVALID_PLACEMENT,

@@ -27,7 +27,7 @@ from orchestrator.domain import (
 )
 from orchestrator.pipeline import Pipeline
 from orchestrator.sampler import variant_seed
-from tests.orchestrator.small import DictCache, FunctionModels, job, tokenizers
+from tests.orchestrator.small import DictCache, FunctionModels, job, style, tokenizers
 from tests.pictures import ellipse_mask, noisy_photo
 
 
@@ -79,7 +79,7 @@ async def test_the_best_come_first_and_no_more_than_asked(bench: Bench) -> None:
     assert [p.data for p in best.pictures] == [p.data for p in everything.pictures[:2]]
 
 
-@pytest.mark.parametrize("scheduler", ["ddim", "euler", "dpmpp_2m", "ddpm"])
+@pytest.mark.parametrize("scheduler", ["ddim", "euler", "dpmpp_2m", "ddpm", "lcm"])
 async def test_a_variants_seed_alone_makes_its_bytes_again(bench: Bench, scheduler: str) -> None:
     both = await bench.finished(job(scheduler=scheduler))
     for picture in both.pictures:
@@ -111,6 +111,37 @@ async def test_a_second_request_finds_embeddings_and_latents_cached(bench: Bench
     assert (first.cache.misses, first.cache.memory_hits) == (5, 0)
     assert (second.cache.misses, second.cache.memory_hits) == (0, 5)
     assert [p.data for p in first.pictures] == [p.data for p in second.pictures]
+
+
+async def test_a_style_pictures_embeddings_are_cached_beside_the_texts(bench: Bench) -> None:
+    asked = job(pipeline="small-style", style=style((230, 150, 60), (30, 80, 200)), image_scale=1.0)
+    first, second = await bench.finished(asked), await bench.finished(asked)
+    assert (first.cache.misses, first.cache.memory_hits) == (9, 0)  # two encoders for each of two pictures
+    assert (second.cache.misses, second.cache.memory_hits) == (0, 9)
+    assert [p.data for p in first.pictures] == [p.data for p in second.pictures]
+    plain = await bench.finished(job(pipeline="small-style"))
+    assert plain.pictures[0].data != first.pictures[0].data
+
+
+async def test_a_flow_is_sampled_from_noise_with_previews_and_repeats_itself(bench: Bench) -> None:
+    asked = job(pipeline="small-flow", preview_every=1)
+    events = await bench.events(asked)
+    steps = [event for event in events if isinstance(event, StepDone)]
+    assert all(Image.open(io.BytesIO(step.preview)).size == (32, 32) for step in steps)
+    finished = events[-1]
+    assert isinstance(finished, Finished)
+    assert bench.models.rows("denoiser_flow") == asked.row_steps
+    assert finished.pictures[0].receipt.max_difference == 0
+    for picture in finished.pictures:
+        alone = await bench.finished(job(pipeline="small-flow", variants=1, top_k=1, seed=picture.seed))
+        assert alone.pictures[0].data == picture.data
+
+
+async def test_pipelines_run_side_by_side(bench: Bench) -> None:
+    names = ("small", "small-flow")
+    alone = [(await bench.finished(job(pipeline=name))).pictures[0].data for name in names]
+    together = await asyncio.gather(*(bench.finished(job(pipeline=name)) for name in names))
+    assert [finished.pictures[0].data for finished in together] == alone
 
 
 async def test_unguided_jobs_never_encode_the_negative_prompt(bench: Bench) -> None:

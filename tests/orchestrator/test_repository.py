@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-from orchestrator.repository import ROLES, RepositoryError, check_served, load
+from orchestrator.repository import IMAGE_ROLES, ROLES, T5, RepositoryError, check_served, load
+from orchestrator.sampler import FlowConfig
 from orchestrator.triton.tensors import ModelMetadata, TensorSpec
 
 
 def document(folder: Path) -> dict[str, Any]:
     """Writes a repository of one-byte models and returns its pipeline.json."""
     models = {}
-    for role in ROLES:
+    for role in (*ROLES, *IMAGE_ROLES, T5):
         (folder / role / "1").mkdir(parents=True)
         (folder / role / "1" / "model.onnx").write_bytes(b"x")
         models[role] = {
@@ -40,6 +41,10 @@ def document(folder: Path) -> dict[str, Any]:
         "buckets": [[64, 64]],
         "reward_heads": ["defects"],
     }  # fmt: skip
+    models["denoiser"]["inputs"] += [
+        {"name": "image_tokens", "dtype": "FP32", "shape": [4, 8]},
+        {"name": "image_scale", "dtype": "FP32", "shape": [1]},
+    ]
     return {"format": 1, "default": "p", "pipelines": {"p": pipeline}, "models": models}
 
 
@@ -51,6 +56,74 @@ def test_a_good_repository_loads(tmp_path: Path) -> None:
     write(tmp_path, document(tmp_path))
     repository = load(tmp_path)
     assert repository.pipelines["p"].fingerprints["denoiser"] == "sha256:denoiser"
+
+
+def styled(value: dict[str, Any]) -> dict[str, Any]:
+    """The document with the image roles in its pipeline."""
+    value["pipelines"]["p"]["components"] |= {role: role for role in IMAGE_ROLES}
+    return value
+
+
+def flowing(value: dict[str, Any]) -> dict[str, Any]:
+    """The document with a second pipeline, which reads T5 and is a flow."""
+    pipeline = dict(value["pipelines"]["p"])
+    pipeline["components"] = {role: role for role in (*ROLES, T5) if role != "text_encoder_l"}
+    pipeline["schedule"] = {"num_train_timesteps": 1000, "prediction_type": "flow", "shift": 2.5}
+    pipeline["schedulers"], pipeline["defaults"] = ["flow_euler"], {"scheduler": "flow_euler"} | {
+        "steps": 8, "guidance_scale": 3.0,
+    }  # fmt: skip
+    pipeline["text"] = {"max_tokens": 77, "t5_max_tokens": 128}
+    value["pipelines"]["q"] = pipeline
+    return value
+
+
+def test_optional_roles_say_what_a_pipeline_takes(tmp_path: Path) -> None:
+    value = document(tmp_path)
+    write(tmp_path, value)
+    plain = load(tmp_path).pipelines["p"]
+    assert not plain.takes_style
+    assert plain.states_roles == ("text_encoder_l", "text_encoder_g")
+    styled(value)["pipelines"]["p"]["defaults"]["image_scale"] = 0.6
+    write(tmp_path, flowing(value))
+    repository = load(tmp_path)
+    assert repository.pipelines["p"].takes_style
+    assert repository.pipelines["p"].default_image_scale == 0.6
+    flow = repository.pipelines["q"]
+    assert not flow.takes_style
+    assert flow.schedule == FlowConfig(1000, "flow", 2.5)
+    assert (flow.states_roles, flow.max_prompt_tokens) == ((T5,), 128)
+
+
+def test_the_default_pipeline_can_be_chosen(tmp_path: Path) -> None:
+    write(tmp_path, flowing(document(tmp_path)))
+    repository = load(tmp_path)
+    assert repository.with_default("").default == "p"
+    assert repository.with_default("q").default == "q"
+    with pytest.raises(RepositoryError, match=r"BACKDROP_DEFAULT_PIPELINE is 'r'; .*pipeline.json has p, q"):
+        repository.with_default("r")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda d: d["pipelines"]["p"]["components"].pop("image_projector"), "no model for image_projector"),
+        (lambda d: d["models"].pop("image_encoder_uve"), "no model for image_encoder_uve"),
+        (lambda d: d["models"]["denoiser"]["inputs"].pop(1), "denoiser takes no image_tokens"),
+        (lambda d: d["models"]["denoiser"]["inputs"][1].update(shape=[-1, 8]), "image_tokens of no fixed shape"),
+        (lambda d: d["pipelines"]["p"]["components"].pop("text_encoder_l"), "no model for text_encoder_l"),
+        (lambda d: d["pipelines"]["q"]["components"].pop("text_encoder_g"), "no model for text_encoder_g"),
+        (lambda d: d["pipelines"]["q"]["text"].pop("t5_max_tokens"), "t5_max_tokens"),
+        (lambda d: d["pipelines"]["q"]["schedulers"].append("ddim"), "offers ddim; for its schedule there are flow"),
+        (lambda d: d["pipelines"]["p"]["schedulers"].append("flow_euler"), "offers flow_euler"),
+        (lambda d: d["pipelines"]["p"]["schedulers"].append("karras"), "offers karras"),
+    ],
+)
+def test_what_is_wrong_with_optional_parts_is_named(tmp_path: Path, change: Any, words: str) -> None:
+    value = flowing(styled(document(tmp_path)))
+    change(value)
+    write(tmp_path, value)
+    with pytest.raises(RepositoryError, match=words):
+        load(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+import structlog
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status.rpc_status import from_call
@@ -157,6 +158,11 @@ async def test_overload_says_when_to_come_back(running: Running, channel: grpc.a
 
 async def test_a_caller_who_leaves_stops_the_work(running: Running, channel: grpc.aio.Channel) -> None:
     await running.open()
+
+    async def slow(model: str) -> None:
+        await asyncio.sleep(0.01)  # or everything is done before a busy machine has carried the cancel over
+
+    running.models.before = slow
     call = stubs.GenerationServiceStub(channel).Generate(request(steps=100))
     async for event in call:
         if event.WhichOneof("event") == "step":
@@ -206,3 +212,26 @@ async def test_metrics_count_what_happened(running: Running, channel: grpc.aio.C
     assert value("backdrop_requests_total", {"status": "INVALID_ARGUMENT"}) == 1
     assert value("backdrop_row_steps_total", {"pipeline": "small"}) == 4
     assert value("backdrop_stage_seconds_count", {"stage": "denoise"}) == 1
+
+
+async def test_style_is_told_to_logs_and_metrics_as_a_number_alone(running: Running, channel: grpc.aio.Channel) -> None:
+    await running.open()
+    picture = pb.StyleImage(image=encoded(noisy_photo(40, 30)), weight=2.0)
+    asked = request(pipeline="small-style", style_images=[picture, picture])
+    with structlog.testing.capture_logs() as lines:
+        events = [event async for event in stubs.GenerationServiceStub(channel).Generate(asked)]
+    assert events[-1].result.settings.image_scale == 0.75
+    value = running.metrics.registry.get_sample_value
+    assert value("backdrop_style_pictures_total", {"pipeline": "small-style"}) == 2
+    (line,) = (line for line in lines if line["event"] == "request")
+    assert {key: value for key, value in line.items() if "style" in key} == {"style_images": 2}
+
+
+async def test_info_says_which_pipelines_take_style(running: Running, channel: grpc.aio.Channel) -> None:
+    await running.open()
+    info = await info_stubs.InfoServiceStub(channel).GetInfo(info_pb.GetInfoRequest())
+    takes = {pipeline.name: (pipeline.takes_style_images, pipeline.default_image_scale) for pipeline in info.pipelines}
+    assert takes == {"small": (False, 0.0), "small-style": (True, 0.75), "small-flow": (False, 0.0)}
+    assert info.limits.max_style_images == 4
+    flow = next(pipeline for pipeline in info.pipelines if pipeline.name == "small-flow")
+    assert (list(flow.schedulers), flow.max_prompt_tokens) == ([pb.SCHEDULER_FLOW_EULER], 20)

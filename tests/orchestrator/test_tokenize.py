@@ -17,6 +17,14 @@ def test_ids_are_padded_and_counted(tmp_path: Path) -> None:
     assert prompts.of(pipeline, "text_encoder_l").ids("").tolist() == [0, 1] + [1] * 10
 
 
+def test_each_pipeline_reads_to_its_own_length(tmp_path: Path) -> None:
+    repository, prompts = tokenizers(tmp_path)
+    plain, flow = repository.pipelines["small"], repository.pipelines["small-flow"]
+    assert (plain.max_prompt_tokens, flow.max_prompt_tokens) == (12, 20)
+    assert prompts.of(flow, "text_encoder_t5").ids("a beach").tolist() == [0, 2, 3, 1] + [1] * 16
+    assert prompts.of(flow, "text_encoder_g").ids("a " * 14).tolist() == [0] + [2] * 10 + [1]
+
+
 def test_what_is_no_tokenizer_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RepositoryError, match="not a tokenizer"):
         PromptTokenizer(tmp_path / "missing.json", 77)

@@ -21,11 +21,22 @@ from unittest import mock
 
 import numpy as np
 
-from orchestrator.sampler import SOLVERS, Array, NoiseStream, ScheduleConfig, make_solver
+from orchestrator.sampler import (
+    FLOW_SOLVERS,
+    SOLVERS,
+    Array,
+    FlowConfig,
+    NoiseStream,
+    Schedule,
+    ScheduleConfig,
+    make_solver,
+)
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "solver_trajectories.npz"
 SHAPE = (1, 4, 4, 4)
 STEPS = (1, 2, 5, 20, 50)
+# How far a flow's σ are moved towards noise; 3 is Stable Diffusion 3's.
+SHIFTS = (1.0, 1.5, 3.0)
 SEED = 20260105
 
 # (beta schedule, first and last beta): Ho et al. 2020, Stable Diffusion, Nichol & Dhariwal 2021.
@@ -37,11 +48,13 @@ class Case:
     """One trajectory."""
 
     solver: str
-    config: ScheduleConfig
+    config: Schedule
     steps: int
 
     def __str__(self) -> str:
         config = self.config
+        if isinstance(config, FlowConfig):
+            return f"{self.solver}-shift{config.shift:g}-{self.steps}"
         final = "-to_one" if config.set_alpha_to_one else ""
         return (
             f"{self.solver}-{config.beta_schedule}-{config.prediction_type}-{config.timestep_spacing}"
@@ -60,12 +73,19 @@ class Point:
 
 
 def cases() -> Iterator[Case]:
-    """Yields every solver × beta schedule × prediction type × spacing × offset × steps; DDIM with both last alphas."""
+    """Yields every solver × beta schedule × prediction type × spacing × offset × steps, and for flows × shift × steps.
+
+    DDIM comes with both last alphas; LCM chooses its timesteps itself, so there one spacing stands for all.
+    """
     predictions = ("epsilon", "v_prediction", "sample")
     spacings = (("leading", 0), ("leading", 1), ("trailing", 0), ("linspace", 0))
     for solver, betas, prediction, spacing, steps in itertools.product(SOLVERS, BETAS, predictions, spacings, STEPS):
+        if solver == "lcm" and spacing[0] != "trailing":
+            continue
         for to_one in (False, True) if solver == "ddim" else (False,):
             yield Case(solver, ScheduleConfig(1000, *betas, prediction, *spacing, set_alpha_to_one=to_one), steps)
+    for solver, shift, steps in itertools.product(FLOW_SOLVERS, SHIFTS, STEPS):
+        yield Case(solver, FlowConfig(1000, "flow", shift), steps)
 
 
 def stand_in(sample: Array, timestep: float) -> Array:
@@ -95,16 +115,18 @@ def theirs(case: Case) -> list[Point]:
     scheduler, draws = _scheduler(case)
     scheduler.set_timesteps(case.steps)
     noise = NoiseStream(SEED)
-    sample = torch.from_numpy(noise.initial(SHAPE)) * scheduler.init_noise_sigma
+    # Flows begin with the noise itself and feed the sample as it is: their scheduler has neither of the two.
+    sample = torch.from_numpy(noise.initial(SHAPE)) * getattr(scheduler, "init_noise_sigma", 1.0)
+    scale = getattr(scheduler, "scale_model_input", lambda sample, _: sample)
     points = []
     for i, timestep in enumerate(scheduler.timesteps):
-        model_input = scheduler.scale_model_input(sample, timestep)
+        model_input = scale(sample, timestep)
         prediction = torch.from_numpy(stand_in(model_input.numpy(), float(timestep)))
         fresh = torch.from_numpy(noise.at_step(i, SHAPE))
         with draws(fresh):
             result = scheduler.step(prediction, timestep, sample)
         sample = result.prev_sample
-        clean = getattr(result, "pred_original_sample", None)
+        clean = getattr(result, "pred_original_sample", getattr(result, "denoised", None))
         clean = None if clean is None else clean.numpy()
         points.append(Point(float(timestep), model_input.numpy(), sample.numpy(), clean))
     return points
@@ -113,19 +135,24 @@ def theirs(case: Case) -> list[Point]:
 def _scheduler(case: Case) -> tuple[Any, Callable[[Any], Any]]:
     """Returns diffusers' scheduler for a case and a context in which its random draw is the given noise."""
     import diffusers
-    from diffusers.schedulers import scheduling_ddpm
+    from diffusers.schedulers import scheduling_ddpm, scheduling_lcm
 
+    draws_in = scheduling_lcm if case.solver == "lcm" else scheduling_ddpm
     config = dataclasses.asdict(case.config)
-    to_one = config.pop("set_alpha_to_one")
-    if case.solver == "ddim":
+    to_one = config.pop("set_alpha_to_one", False)
+    if isinstance(case.config, FlowConfig):
+        scheduler = diffusers.FlowMatchEulerDiscreteScheduler(case.config.num_train_timesteps, case.config.shift)
+    elif case.solver == "ddim":
         scheduler = diffusers.DDIMScheduler(**config, clip_sample=False, set_alpha_to_one=to_one)
     elif case.solver == "euler":
         scheduler = diffusers.EulerDiscreteScheduler(**config)
     elif case.solver == "dpmpp_2m":
         scheduler = diffusers.DPMSolverMultistepScheduler(**config, algorithm_type="dpmsolver++", solver_order=2)
+    elif case.solver == "lcm":
+        scheduler = diffusers.LCMScheduler(**config)
     else:
         scheduler = diffusers.DDPMScheduler(**config, clip_sample=False, variance_type="fixed_small")
-    return scheduler, lambda fresh: mock.patch.object(scheduling_ddpm, "randn_tensor", return_value=fresh)
+    return scheduler, lambda fresh: mock.patch.object(draws_in, "randn_tensor", return_value=fresh)
 
 
 @contextlib.contextmanager
@@ -142,6 +169,7 @@ def correctly_rounded() -> Iterator[None]:
     log, exp = torch.log, torch.exp
     with (
         mock.patch.object(torch.Tensor, "__pow__", rounded_power),
+        mock.patch.object(torch.Tensor, "sqrt", lambda x: torch.sqrt(x.double()).to(x.dtype)),
         mock.patch.object(torch, "log", lambda x: log(x.double()).to(x.dtype)),
         mock.patch.object(torch, "exp", lambda x: exp(x.double()).to(x.dtype)),
     ):
@@ -187,6 +215,8 @@ def golden_cases() -> Iterator[Case]:
     for solver, betas, (spacing, prediction), steps in itertools.product(SOLVERS, BETAS[1:], pairs, (5, 20)):
         (name, first, last), (spread, offset) = betas, spacing
         yield Case(solver, ScheduleConfig(1000, name, first, last, prediction, spread, offset), steps)
+    for solver, shift, steps in itertools.product(FLOW_SOLVERS, SHIFTS, (5, 20)):
+        yield Case(solver, FlowConfig(1000, "flow", shift), steps)
 
 
 def write_golden() -> None:

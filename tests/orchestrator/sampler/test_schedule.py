@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from orchestrator.sampler import ScheduleConfig
+from orchestrator.sampler import FlowConfig, ScheduleConfig, read_schedule
+from orchestrator.sampler.flow_euler import flow_sigmas
 from orchestrator.sampler.schedule import alphas_cumprod, integer_timesteps, sigmas, timesteps
 
 JSON = {
@@ -58,6 +59,45 @@ def test_a_missing_key_is_named(key):
 def test_a_wrong_value_or_an_unknown_key_is_named(key, value):
     with pytest.raises(ValueError, match=key):
         config(**{key: value})
+
+
+FLOW = {"num_train_timesteps": 1000, "prediction_type": "flow", "shift": 3.0}
+
+
+def test_the_two_kinds_of_schedule_are_told_apart():
+    assert read_schedule(JSON) == config()
+    assert read_schedule(FLOW) == FlowConfig(1000, "flow", 3.0)
+    assert read_schedule({"num_train_timesteps": 500, "prediction_type": "flow"}) == FlowConfig(500, "flow", 1.0)
+    assert read_schedule({**FLOW, "shift": 2}).shift == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("num_train_timesteps", 1),
+        ("num_train_timesteps", 10.5),
+        ("shift", 0.0),
+        ("shift", -1.0),
+        ("shift", float("nan")),
+        ("shift", float("inf")),
+        ("shift", "3"),
+        ("beta_start", 0.1),
+    ],
+)
+def test_a_wrong_value_of_a_flow_is_named(key, value):
+    with pytest.raises(ValueError, match=key):
+        read_schedule({**FLOW, key: value})
+
+
+def test_a_flow_is_visited_from_pure_noise_to_clean():
+    for shift in (0.5, 1.0, 3.0):
+        sigmas_visited = flow_sigmas(FlowConfig(1000, "flow", shift), 10)
+        assert sigmas_visited.dtype == np.float32
+        assert len(sigmas_visited) == 11
+        assert (sigmas_visited[0], sigmas_visited[-1]) == (1, 0)
+        assert np.all(np.diff(sigmas_visited) < 0)
+    straight, shifted = (flow_sigmas(FlowConfig(1000, "flow", shift), 10) for shift in (1.0, 3.0))
+    assert np.all(shifted[1:-1] > straight[1:-1])
 
 
 def test_the_noise_levels_fall_and_are_shared_read_only():

@@ -7,20 +7,23 @@ import dataclasses
 import numpy as np
 import pytest
 
-from orchestrator.sampler import SOLVERS, NoiseStream, ScheduleConfig, make_solver
+from orchestrator.sampler import FLOW_SOLVERS, SOLVERS, FlowConfig, NoiseStream, ScheduleConfig, State, make_solver
 from tests.orchestrator.sampler import against_diffusers as reference
 
 CONFIG = ScheduleConfig(1000, "scaled_linear", 0.00085, 0.012, "v_prediction", "trailing", 1)
+FLOW = FlowConfig(1000, "flow", 3.0)
+# Every solver on a schedule of its kind.
+SCHEDULES = dict.fromkeys(SOLVERS, CONFIG) | dict.fromkeys(FLOW_SOLVERS, FLOW)
 
 
-@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("name", SCHEDULES)
 def test_whole_trajectories_stay_within_1e_5_of_diffusers(name):
     pytest.importorskip("diffusers")
     worst = max((reference.worst_of(case), str(case)) for case in reference.cases() if case.solver == name)
     assert worst[0] <= 1e-5, worst
 
 
-@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("name", SCHEDULES)
 def test_nothing_differs_once_torch_rounds_correctly(name):
     pytest.importorskip("diffusers")
     with reference.correctly_rounded():
@@ -41,11 +44,11 @@ def test_the_golden_trajectories_are_reproduced(case):
         assert reference.difference(point.sample, sample) <= 1e-6
 
 
-@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("name", SCHEDULES)
 def test_a_step_can_be_redone_and_a_trajectory_set_aside(name):
     noise = NoiseStream(3)
     shape = (4, 6, 6)
-    solver = make_solver(name, CONFIG, 6)
+    solver = make_solver(name, SCHEDULES[name], 6)
     fresh = [noise.at_step(i, shape) for i in range(6)]
 
     def advance(solver, state):
@@ -59,18 +62,18 @@ def test_a_step_can_be_redone_and_a_trajectory_set_aside(name):
         straight = advance(solver, straight)
     # Another solver object, as on another replica of the orchestrator, goes on from the third boundary.
     resumed = kept[3]
-    other = make_solver(name, CONFIG, 6)
+    other = make_solver(name, SCHEDULES[name], 6)
     while resumed.index < other.steps:
         advance(solver, resumed)
         resumed = advance(other, resumed)
     assert resumed.sample.tobytes() == straight.sample.tobytes()
 
 
-@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("name", SCHEDULES)
 def test_a_row_does_not_depend_on_the_rows_beside_it(name):
     noise = NoiseStream(5)
     shape = (3, 4, 5, 5)
-    solver = make_solver(name, CONFIG, 4)
+    solver = make_solver(name, SCHEDULES[name], 4)
     batch = solver.begin(noise.initial(shape))
     alone = solver.begin(noise.initial(shape)[1])
     for i in range(4):
@@ -80,11 +83,11 @@ def test_a_row_does_not_depend_on_the_rows_beside_it(name):
     assert batch.sample[1].tobytes() == alone.sample.tobytes()
 
 
-@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("name", SCHEDULES)
 def test_arguments_are_not_changed_and_results_are_float32(name):
     noise = NoiseStream(1).initial((1, 4, 4, 4))
     noise.flags.writeable = False
-    solver = make_solver(name, CONFIG, 3)
+    solver = make_solver(name, SCHEDULES[name], 3)
     state = solver.begin(noise)
     assert state.predicted_clean is None
     while state.index < solver.steps:
@@ -97,19 +100,26 @@ def test_arguments_are_not_changed_and_results_are_float32(name):
         assert {model_input.dtype, state.sample.dtype, state.predicted_clean.dtype} == {np.dtype(np.float32)}
 
 
-@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("name", SCHEDULES)
 def test_the_last_step_lands_on_the_clean_estimate(name):
-    config = dataclasses.replace(CONFIG, set_alpha_to_one=True)
-    solver = make_solver(name, config, 5)
+    schedule = SCHEDULES[name]
+    if schedule is CONFIG:
+        schedule = dataclasses.replace(CONFIG, set_alpha_to_one=True)
+    solver = make_solver(name, schedule, 5)
     state = solver.begin(NoiseStream(1).initial((4, 4, 4)))
     while state.index < solver.steps:
         state = solver.step(state, np.tanh(state.sample), NoiseStream(1).at_step(state.index, (4, 4, 4)))
     np.testing.assert_allclose(state.sample, state.predicted_clean, atol=1e-6)
 
 
-def test_only_ddpm_asks_for_noise_and_not_on_its_last_step():
-    assert [name for name in SOLVERS if make_solver(name, CONFIG, 2).needs_noise] == ["ddpm"]
-    solver = make_solver("ddpm", CONFIG, 2)
+def test_only_ddpm_and_lcm_ask_for_noise():
+    asking = [name for name, schedule in SCHEDULES.items() if make_solver(name, schedule, 2).needs_noise]
+    assert asking == ["ddpm", "lcm"]
+
+
+@pytest.mark.parametrize("name", ["ddpm", "lcm"])
+def test_noise_is_needed_but_on_the_last_step(name):
+    solver = make_solver(name, CONFIG, 2)
     state = solver.begin(np.ones((1, 2, 2), np.float32))
     with pytest.raises(ValueError, match="needs noise"):
         solver.step(state, state.sample)
@@ -117,9 +127,9 @@ def test_only_ddpm_asks_for_noise_and_not_on_its_last_step():
     assert solver.step(state, state.sample).index == 2
 
 
-@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("name", SCHEDULES)
 def test_a_step_too_many_or_of_another_shape_is_refused(name):
-    solver = make_solver(name, CONFIG, 1)
+    solver = make_solver(name, SCHEDULES[name], 1)
     state = solver.begin(np.ones((1, 2, 2), np.float32))
     with pytest.raises(ValueError, match="shape"):
         solver.step(state, np.ones((1, 2, 3), np.float32))
@@ -128,7 +138,48 @@ def test_a_step_too_many_or_of_another_shape_is_refused(name):
         solver.step(done, state.sample, state.sample)
 
 
-@pytest.mark.parametrize(("name", "steps"), [("heun", 4), ("ddim", 0), ("ddim", -1), ("euler", 1001)])
-def test_an_unknown_solver_or_an_impossible_number_of_steps_is_refused(name, steps):
-    with pytest.raises(ValueError, match="scheduler must be one of" if name == "heun" else "steps must lie between"):
-        make_solver(name, CONFIG, steps)
+WRONG = [
+    ("heun", CONFIG, 4, "must be one of ddim"),
+    ("flow_euler", CONFIG, 4, "must be one of ddim"),
+    ("ddim", FLOW, 4, "must be one of flow_euler"),
+    ("ddim", CONFIG, 0, "steps must lie between 1 and 1000"),
+    ("ddim", CONFIG, -1, "steps must lie between 1 and 1000"),
+    ("euler", CONFIG, 1001, "steps must lie between 1 and 1000"),
+    ("lcm", CONFIG, 0, "steps must lie between 1 and 50"),
+    ("lcm", CONFIG, 51, "steps must lie between 1 and 50"),
+    ("flow_euler", FLOW, 0, "steps must lie between 1 and 1000"),
+    ("flow_euler", FLOW, 1001, "steps must lie between 1 and 1000"),
+]
+
+
+@pytest.mark.parametrize(("name", "schedule", "steps", "words"), WRONG)
+def test_an_unknown_solver_or_an_impossible_number_of_steps_is_refused(name, schedule, steps, words):
+    with pytest.raises(ValueError, match=words):
+        make_solver(name, schedule, steps)
+
+
+def test_lcm_visits_timesteps_that_its_model_was_distilled_at():
+    visited = [make_solver("lcm", CONFIG, 4).model_input(state_at(i))[1] for i in range(4)]
+    assert visited == [999, 759, 499, 259]
+    distilled = set(range(19, 1000, 20))
+    for steps in range(1, 51):
+        visited = [make_solver("lcm", CONFIG, steps).model_input(state_at(i))[1] for i in range(steps)]
+        assert set(visited) <= distilled
+        assert sorted(visited, reverse=True) == visited
+        assert len(set(visited)) == steps
+
+
+def test_a_flow_that_is_right_arrives_in_one_step():
+    clean, noise = np.full((4, 4, 4), 0.7, np.float32), NoiseStream(2).initial((4, 4, 4))
+    for steps in (1, 4, 7):
+        solver = make_solver("flow_euler", FLOW, steps)
+        state = solver.begin(noise)
+        assert solver.model_input(state)[1] == 1000.0
+        while state.index < steps:
+            state = solver.step(state, noise - clean)
+            np.testing.assert_allclose(state.predicted_clean, clean, atol=1e-5)
+        np.testing.assert_allclose(state.sample, clean, atol=1e-5)
+
+
+def state_at(index):
+    return State(sample=np.zeros((1, 2, 2), np.float32), index=index)

@@ -1,0 +1,38 @@
+"""Text: a prompt to the text encoders' embeddings, cached by token ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.concurrency import gather
+from orchestrator.domain import Job
+from orchestrator.lookups import RequestLookups
+from orchestrator.models import Models, TextEmbeddings
+from orchestrator.tokenize import PromptTokenizers
+
+_POOLED = "text_encoder_g"
+
+
+async def encode_text(
+    prompt: str, job: Job, models: Models, tokenizers: PromptTokenizers, lookups: RequestLookups
+) -> TextEmbeddings:
+    """Returns a prompt as the pipeline's denoiser reads it.
+
+    The states are those of both CLIP encoders side by side, the smaller one's first (SDXL: Podell et al. 2023, §2.1),
+    or those of T5 where the pipeline has one; the pooled vector is always the larger CLIP encoder's.
+    """
+
+    async def run(role: str) -> Mapping[str, npt.NDArray[Any]]:
+        ids = tokenizers.of(job.pipeline, role).ids(prompt)
+        fingerprint = models.fingerprint(role)
+        return await lookups.arrays("text", fingerprint, {"ids": ids}, lambda: models.one(role, input_ids=ids))
+
+    roles = job.pipeline.states_roles
+    asked = list(dict.fromkeys([*roles, _POOLED]))
+    found = dict(zip(asked, await gather(*(run(role) for role in asked)), strict=True))
+    hidden_states = np.concatenate([found[role]["hidden_states"] for role in roles], axis=-1)
+    return TextEmbeddings(hidden_states, found[_POOLED]["text_embeds"])

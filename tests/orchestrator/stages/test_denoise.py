@@ -1,0 +1,60 @@
+"""The rows of a step: what each carries, by what the pipeline's denoiser takes."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from orchestrator.lookups import RequestLookups
+from orchestrator.models import Models
+from orchestrator.stages.denoise import GuidedDenoiser
+from orchestrator.stages.encode import encode
+from orchestrator.stages.prepare import prepare
+from tests.orchestrator.small import DENOISERS, TOKENS, Array, DictCache, FunctionModels, job, style, tokenizers
+
+SAMPLE = np.zeros((4, 8, 8), np.float32)
+
+
+async def rows_of(folder: Path, **changes: Any) -> dict[str, Array]:
+    """What one step sends to the denoiser."""
+    asked, functions = job(**changes), FunctionModels()
+    models, lookups = Models(asked.pipeline, functions, "id"), RequestLookups(DictCache())
+    conditioning = await encode(asked, models, tokenizers(folder)[1], lookups)
+    denoiser = GuidedDenoiser(asked, models, conditioning, await prepare(asked, models, lookups))
+    await denoiser(SAMPLE, 500.0)
+    return dict(functions.inputs[asked.pipeline.models["denoiser"].name])
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "model"),
+    [("small", "denoiser"), ("small-style", "denoiser_style"), ("small-flow", "denoiser_flow")],
+)
+async def test_a_denoiser_gets_exactly_what_it_takes(tmp_path: Path, pipeline: str, model: str) -> None:
+    rows = await rows_of(tmp_path, pipeline=pipeline)
+    assert set(rows) == set(DENOISERS[model])
+    assert {len(value) for value in rows.values()} == {2}
+    assert {value.dtype for value in rows.values()} == {np.dtype(np.float32)}
+    assert rows["timestep"].tolist() == [[500.0], [500.0]]
+
+
+async def test_style_is_in_the_positive_row_alone(tmp_path: Path) -> None:
+    rows = await rows_of(tmp_path, pipeline="small-style", style=style((230, 150, 60)), image_scale=0.5)
+    assert rows["image_scale"].tolist() == [[0.5], [0.0]]
+    assert rows["image_tokens"].shape == (2, *TOKENS)
+    assert rows["image_tokens"][0].any()
+    assert not rows["image_tokens"][1].any()
+
+
+async def test_without_guidance_the_only_row_has_the_style(tmp_path: Path) -> None:
+    asked = {"pipeline": "small-style", "style": style((230, 150, 60)), "image_scale": 1.5, "guidance_scale": 1.0}
+    rows = await rows_of(tmp_path, **asked)
+    assert rows["image_scale"].tolist() == [[1.5]]
+    assert rows["image_tokens"].shape == (1, *TOKENS)
+
+
+async def test_without_style_tokens_and_scale_are_zeros(tmp_path: Path) -> None:
+    rows = await rows_of(tmp_path, pipeline="small-style")
+    assert rows["image_tokens"].shape == (2, *TOKENS)
+    assert not rows["image_tokens"].any()
+    assert not rows["image_scale"].any()
