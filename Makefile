@@ -54,10 +54,11 @@ train: $(VENV)/.dev ## Train the reference models from nothing (hours on 2 cores
 	@$(BIN)/python -m training.all
 
 repository: $(VENV)/.dev ## Export the trained weights to triton_repo/
-	@$(BIN)/python -m export --pipeline training/weights/backdrop --out triton_repo --report docs/figures/parity.json
+	@$(BIN)/python -m export --pipeline training/weights/backdrop --pipeline training/weights/backdrop-fast \
+		--pipeline training/weights/backdrop-dit --out triton_repo --report docs/figures/parity.json
 
-evaluate: $(VENV)/.dev ## Measure the trained weights on held-out prompts
-	@$(BIN)/python -m training.evaluate --weights training/weights/backdrop --figures docs/figures/models.json
+evaluate: $(VENV)/.dev ## Measure the trained weights on held-out seeds: docs/figures/models.json, docs/images/models/
+	@$(BIN)/python -m training.evaluation
 
 figures: $(VENV)/.dev ## Measure every mark of docs/figures/end_to_end.json
 	@$(BIN)/python -m bench.end_to_end
