@@ -25,7 +25,6 @@ from bench.figures import ROOT, Figure, record
 from local.cluster import Cluster, Options
 from tests import test_architecture
 from tests.orchestrator.sampler import against_diffusers
-from tests.pictures import ellipse_mask, encoded, noisy_photo
 
 AREA = "end_to_end"
 DEMO_RUNS = 5
@@ -90,22 +89,15 @@ def solvers(_endpoint: str) -> list[Figure]:
 
 
 def torch(endpoint: str) -> list[Figure]:
-    """The cluster's picture against torch modules run directly."""
-    from bench.torch_reference import Order, TorchReference, largest_difference  # torch, only where it is used
+    """The cluster's pictures against torch modules run directly."""
+    from bench import against_torch  # torch, only where it is used
 
-    reference = TorchReference(ROOT / "training" / "weights" / "backdrop")
-    differences = []
-    with Client(endpoint, timeout_s=300) as client:
-        for seed, prompt in enumerate(("a beach at sunset", "a city at night", "a forest in the morning")):
-            order = Order(noisy_photo(256, 256, seed), ellipse_mask(256, 256, soft=True), prompt, seed, 20, 3.0)
-            result = client.generate(
-                encoded(order.photo), mask=encoded(order.mask), prompt=prompt, seed=seed, steps=order.steps,
-                guidance_scale=order.guidance_scale, scheduler="dpmpp_2m",
-            ).result()  # fmt: skip
-            ours = np.asarray(result.pictures[0].image().convert("RGB"))
-            differences.append(largest_difference(ours, reference.generate(order)))
-    name = "largest difference from torch modules, in 8-bit steps"
-    return [Figure(name, max(differences), 2, "lower", command("torch"), f"{differences} over 3 scenes")]
+    found = against_torch.differences(endpoint, against_torch.orders())
+    worst = max(value for values in found.values() for value in values)
+    spread = ", ".join(f"{name} {values}" for name, values in found.items())
+    return [
+        Figure("largest difference from torch modules, in 8-bit steps", worst, 2, "lower", command("torch"), spread)
+    ]
 
 
 def bad_input(endpoint: str) -> list[Figure]:

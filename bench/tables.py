@@ -28,9 +28,7 @@ def figures_table(area: str) -> str:
         spread = f" ({row['spread']})" if row.get("spread") else ""
         missed = f"; missed: {row['why']}" if row.get("why") else ""
         mark = "reported" if row["mark"] is None else f"{sign} {row['mark']:g}{missed}"
-        lines.append(
-            f"| {row['name']} | {row['value']:g}{spread} | {mark} | `{row['command']}` |"
-        )
+        lines.append(f"| {row['name']} | {row['value']:g}{spread} | {mark} | `{row['command']}` |")
     return "\n".join(lines) + "\n"
 
 

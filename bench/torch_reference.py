@@ -1,33 +1,37 @@
 """The same picture through torch modules directly: no ONNX, no Triton, no solver of ours.
 
-Weights come from the diffusers folder, the loop from diffusers' scheduler; only the placing of the product and the
-final compositing are the orchestrator's, since they are not what is compared.
+Weights come from the weights folders, the loop from diffusers' scheduler; only the placing of the product, the noise
+and the final compositing are the orchestrator's, since they are not what is compared.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from unittest import mock
 
-import diffusers
 import numpy as np
 import torch
-import transformers
+from diffusers.schedulers import scheduling_lcm
+from torch import Tensor
 
 from orchestrator.domain import Bytes, Size
 from orchestrator.imaging.canvas import build_canvas, build_scene_input
 from orchestrator.imaging.output import composite, enlarge
 from orchestrator.imaging.placement import bounding_box, choose_scene
+from orchestrator.imaging.style import to_model
 from orchestrator.sampler import NoiseStream
-
-_CLASSES = {"text_encoder": "CLIPTextModel", "text_encoder_2": "CLIPTextModelWithProjection"}
+from training.generate import Conditions, Folder, Pipeline
 
 
 @dataclasses.dataclass(frozen=True)
 class Order:
-    """What is generated: the photo [H, W, 3] with its mask [H, W] stays where it is."""
+    """What is generated: the photo [H, W, 3] with its mask [H, W] stays where it is.
+
+    `styles` are square pictures [256, 256, 3] with their weights; a guidance scale of 1 means none.
+    """
 
     photo: Bytes
     mask: Bytes
@@ -35,30 +39,20 @@ class Order:
     seed: int
     steps: int
     guidance_scale: float
+    styles: Sequence[tuple[Bytes, float]] = ()
+    image_scale: float = 1.0
 
 
 class TorchReference:
-    """A diffusers-layout folder, loaded in float32."""
+    """A weights folder, loaded in float32."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._unet = diffusers.UNet2DConditionModel.from_pretrained(folder / "unet").float().eval()
-        self._vae = diffusers.AsymmetricAutoencoderKL.from_pretrained(folder / "vae").float().eval()
-        self._encoders = {
-            name: getattr(transformers, kind).from_pretrained(folder / name).float().eval()
-            for name, kind in _CLASSES.items()
-        }
-        self._tokenizers = {
-            name: transformers.CLIPTokenizer.from_pretrained(folder / name.replace("text_encoder", "tokenizer"))
-            for name in _CLASSES
-        }
-        scheduler = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
-        self._betas = {key: scheduler[key] for key in ("beta_schedule", "beta_start", "beta_end", "prediction_type")}
-        self._buckets = json.loads((folder / "backdrop.json").read_text())["buckets"]
+        self._pipeline = Pipeline.load(folder)
+        self._buckets = Folder(folder).setting("buckets")
 
     @torch.no_grad()
     def generate(self, order: Order) -> Bytes:
-        """Returns the finished picture [H, W, 3], by DPM-Solver++ 2M."""
+        """Returns the finished picture [H, W, 3], by the folder's own solver."""
         cutout = bounding_box(order.mask)
         assert cutout is not None
         size = Size(order.photo.shape[1], order.photo.shape[0])
@@ -66,41 +60,42 @@ class TorchReference:
         scene = choose_scene(size, self._buckets)
         scene_input = build_scene_input(canvas, scene, 8)
         image, mask = torch.from_numpy(scene_input.product)[None], torch.from_numpy(scene_input.mask)[None]
-        latents = self._denoise(order, image, torch.from_numpy(scene_input.latent_mask)[None])
-        decoded = self._vae.decode(latents / self._vae.config.scaling_factor, image=image, mask=mask).sample
+        vae = self._pipeline.vae
+        scale = float(vae.config["scaling_factor"])
+        masked = vae.encode(image).latent_dist.mean * scale
+        known = torch.cat([torch.from_numpy(scene_input.latent_mask)[None], masked], dim=1)
+        decoded = vae.decode(self._denoise(order, known) / scale, image=image, mask=mask).sample
         return composite(enlarge(decoded[0].numpy(), scene, size), canvas)
 
-    def _denoise(self, order: Order, image: torch.Tensor, latent_mask: torch.Tensor) -> torch.Tensor:
-        masked = self._vae.encode(image).latent_dist.mean * self._vae.config.scaling_factor
-        positive, negative = self._embed(order.prompt), self._embed("")
-        states = torch.cat([positive[0], negative[0]])
-        height, width = image.shape[2:]
-        added = {
-            "text_embeds": torch.cat([positive[1], negative[1]]),
-            "time_ids": torch.tensor([[height, width, 0, 0, height, width]] * 2, dtype=torch.float32),
-        }
-        scheduler = diffusers.DPMSolverMultistepScheduler(
-            **self._betas, timestep_spacing="trailing", algorithm_type="dpmsolver++", solver_order=2
-        )
-        scheduler.set_timesteps(order.steps)
-        sample = torch.from_numpy(NoiseStream(order.seed).initial(masked.shape[1:]))[None]
-        for timestep in scheduler.timesteps:
-            rows = torch.cat([sample, latent_mask, masked], dim=1).repeat(2, 1, 1, 1)
-            predicted = self._unet(rows, timestep, states, added_cond_kwargs=added).sample
-            conditional, unconditional = predicted.chunk(2)
-            guided = unconditional + order.guidance_scale * (conditional - unconditional)
-            sample = scheduler.step(guided, timestep, sample).prev_sample
+    def _denoise(self, order: Order, known: Tensor) -> Tensor:
+        pipeline, noise = self._pipeline, NoiseStream(order.seed)
+        asked, plain = self._conditions(order), pipeline.conditions([""], None, 0.0)
+        shape = (known.shape[1] - 1, *known.shape[2:])
+        sample = torch.from_numpy(noise.initial(shape))[None]
+        pipeline.scheduler.set_timesteps(order.steps)
+        for index, timestep in enumerate(pipeline.scheduler.timesteps):
+            rows = torch.cat([sample, known], dim=1)
+            made = pipeline.denoiser(rows, timestep, asked)
+            if order.guidance_scale > 1:
+                away = pipeline.denoiser(rows, timestep, plain)
+                made = away + order.guidance_scale * (made - away)
+            fresh = torch.from_numpy(noise.at_step(index, shape))[None]
+            with _drawing(fresh):
+                sample = pipeline.scheduler.step(made, timestep, sample).prev_sample
         return sample
 
-    def _embed(self, prompt: str) -> tuple[torch.Tensor, torch.Tensor]:
-        hidden, pooled = [], None
-        for name, encoder in self._encoders.items():
-            tokenized: Any = self._tokenizers[name](prompt, padding="max_length", max_length=77, return_tensors="pt")
-            output = encoder(tokenized.input_ids, output_hidden_states=True)
-            hidden.append(output.hidden_states[-2])
-            pooled = getattr(output, "text_embeds", pooled)
-        assert pooled is not None
-        return torch.cat(hidden, dim=-1), pooled
+    def _conditions(self, order: Order) -> Conditions:
+        if not order.styles:
+            return self._pipeline.conditions([order.prompt], None, 0.0)
+        assert self._pipeline.images is not None, "the folder takes no style pictures"
+        shown = [(torch.from_numpy(to_model(picture)), weight) for picture, weight in order.styles]
+        tokens = self._pipeline.images.tokens(shown)
+        return self._pipeline.conditions([order.prompt], [tokens], order.image_scale)
+
+
+def _drawing(noise: Tensor) -> contextlib.AbstractContextManager[object]:
+    """The consistency model's solver draws fresh noise inside its step: hand it the orchestrator's."""
+    return mock.patch.object(scheduling_lcm, "randn_tensor", return_value=noise)
 
 
 def largest_difference(ours: Bytes, theirs: Bytes) -> int:

@@ -171,7 +171,7 @@ class Small:
     empty_scenes: int = 1024
     """Scenes without a product, for pasting others into."""
     classifier_channels: tuple[int, ...] = (24, 48, 96, 128)
-    classifier_steps: int = 2000
+    classifier_steps: int = 1300
     classifier_batch: int = 32
     learning_rate: float = 2e-3
 
@@ -182,8 +182,8 @@ class Uve:
 
     channels: tuple[int, ...] = (24, 48, 96, 144)
     dim: int = 128
-    steps: int = 3000
-    groups: int = 16
+    steps: int = 1100
+    groups: int = 12
     """Kinds of scene and palette to a batch; of each there are `per_group` pictures."""
     per_group: int = 4
     learning_rate: float = 2e-3

@@ -57,7 +57,7 @@ def train(config: Config) -> None:
 
     def loss_of(draw: int) -> tuple[Tensor, dict[str, float]]:
         sample = source.product(draw, styleless=0.25)
-        style = styles.conditions(embeddings, partners, sample.picks, source.generator(draw))
+        style = styles.conditions(embeddings, partners, sample.picks, source.generator(draw, "style"))
         rng = torch.Generator().manual_seed(draw)
         cell = (diffusion.stratified(len(sample.picks), rng) * GRID).long()
         now, then = (cell + 1) * stride - 1, (cell * stride - 1).clamp(min=0)

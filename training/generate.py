@@ -111,6 +111,12 @@ class Folder:
         self.settings: dict[str, Any] = json.loads((path / "backdrop.json").read_text())
         self._shared = Folder((path / self.settings["shares"]).resolve()) if "shares" in self.settings else None
 
+    def setting(self, name: str) -> Any:
+        """A setting of `backdrop.json`, here or where it is shared from."""
+        if name in self.settings or self._shared is None:
+            return self.settings[name]
+        return self._shared.setting(name)
+
     def find(self, name: str) -> Path | None:
         """The component's folder, here or where it is shared from."""
         if (self.path / name).is_dir():

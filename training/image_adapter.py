@@ -70,7 +70,7 @@ def train(config: Config) -> None:
 
     def loss_of(draw: int) -> tuple[Tensor, dict[str, float]]:
         sample = source.product(draw, styleless=0.5)
-        style = styles.conditions(embeddings, partners, sample.picks, source.generator(draw))
+        style = styles.conditions(embeddings, partners, sample.picks, source.generator(draw, "style"))
         noisy = diffusion.diffuse(config, sample.latent, alpha_bar, torch.Generator().manual_seed(draw))
         with loop.half_precision():
             made = predict(adapted, noisy.sample, noisy.timestep, sample, style)

@@ -57,9 +57,9 @@ class Source:
             self._bank = latents.load(self._config, size)
         return self._bank
 
-    def generator(self, draw: int) -> np.random.Generator:
-        """The random numbers of a draw."""
-        return loop.generator(self._config, self._stage, draw)
+    def generator(self, draw: int, purpose: str = "") -> np.random.Generator:
+        """The random numbers of a draw; each purpose has its own, or style would go by the choice of pictures."""
+        return loop.generator(self._config, self._stage + purpose, draw)
 
     def picks(self, bank: latents.Bank, rng: np.random.Generator) -> Picks:
         """Which pictures one worker's share of a batch shows."""

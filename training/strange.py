@@ -114,4 +114,4 @@ def strange_thing(rng: np.random.Generator, size: int = 256) -> Array:
         planes = planes * (1 - covered) + own * covered
         coverage = np.maximum(coverage, covered)
     whole = np.concatenate([planes / np.maximum(coverage, 1e-3), coverage[None]])
-    return np.clip(whole, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(whole, 0, 1), np.float32)

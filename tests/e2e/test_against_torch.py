@@ -1,22 +1,20 @@
-"""The cluster's picture is the one that torch and diffusers make of the same weights, noise and schedule."""
+"""The cluster's pictures are those that torch and diffusers make of the same weights, noise and schedule."""
 
-from pathlib import Path
+import asyncio
 
-import numpy as np
+import pytest
 
 from backdrop import AsyncClient
-from bench.torch_reference import Order, TorchReference, largest_difference
-from tests.pictures import ellipse_mask, encoded, noisy_photo
-
-WEIGHTS = Path(__file__).resolve().parents[2] / "training" / "weights" / "backdrop"
+from bench import against_torch
 
 
-async def test_the_largest_difference_is_two_steps_of_255(cluster_endpoint: str) -> None:
-    order = Order(noisy_photo(256, 256), ellipse_mask(256, 256), "a forest in the morning", 5, 6, 4.0)
-    async with AsyncClient(cluster_endpoint, timeout_s=120) as client:
-        result = await client.generate(
-            encoded(order.photo), mask=encoded(order.mask), prompt=order.prompt, seed=order.seed, steps=order.steps,
-            guidance_scale=order.guidance_scale, scheduler="dpmpp_2m",
-        )  # fmt: skip
-    ours = np.asarray(result.pictures[0].image().convert("RGB"))
-    assert largest_difference(ours, TorchReference(WEIGHTS).generate(order)) <= 2
+@pytest.mark.parametrize("pipeline", ["backdrop", "backdrop-fast", "backdrop-dit"])
+async def test_the_largest_difference_is_two_steps_of_255(cluster_endpoint: str, pipeline: str) -> None:
+    async with AsyncClient(cluster_endpoint, timeout_s=60) as client:
+        served = [entry.name for entry in (await client.info()).pipelines]
+    if pipeline not in served:
+        pytest.skip(f"the repository serves {', '.join(served)}, and not {pipeline}")
+    # The last order of each: with a style picture where the pipeline takes one.
+    compared = {pipeline: against_torch.orders(steps=5)[pipeline][-1:]}
+    found = await asyncio.to_thread(against_torch.differences, cluster_endpoint, compared)
+    assert max(found[pipeline]) <= 2
