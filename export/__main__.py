@@ -1,4 +1,4 @@
-"""`python -m export`: a diffusers folder to a Triton repository, on the command line."""
+"""`python -m export`: diffusers folders to a Triton repository, on the command line."""
 
 from __future__ import annotations
 
@@ -21,18 +21,29 @@ if TYPE_CHECKING:
     # At run time only when it is needed: it brings torch, and --help should not wait for torch.
     from export.run import Exported
 
-COLUMNS = ("component", "weights", "file", "time", "memory", "parity", "fp16", "rows")
+COLUMNS = ("component", "weights", "graph", "files", "time", "memory", "parity", "rows")
 DESCRIPTION = """\
-Exports every component of a diffusers-layout inpainting pipeline to ONNX, compares each with torch, and writes a
-Triton model repository. The repository appears as a whole or not at all. Only safetensors weights are read."""
+Exports every component of diffusers-layout inpainting pipelines to ONNX, compares each with torch, and writes a
+Triton model repository. The repository appears as a whole or not at all. Only safetensors weights are read.
+A pipeline is called what its folder is; components that folders share are exported once."""
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(prog="python -m export", description=DESCRIPTION)
-    parser.add_argument("--pipeline", type=Path, required=True, metavar="FOLDER", help="the diffusers folder to read")
+    parser.add_argument(
+        "--pipeline",
+        type=Path,
+        required=True,
+        action="append",
+        dest="pipelines",
+        metavar="FOLDER",
+        help="a diffusers folder to read; may be given several times",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the Triton repository to write")
-    parser.add_argument("--name", default="backdrop", help="the name in pipeline.json (default: %(default)s)")
+    parser.add_argument(
+        "--default", metavar="NAME", help="the pipeline of requests that name none (default: the first)"
+    )
     parser.add_argument("--components", metavar="A,B", help="export only these into a repository that has the others")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write the parity report here, as JSON")
     return parser.parse_args(arguments)
@@ -53,23 +64,24 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs an export; returns 0, or 1 with one sentence on stderr."""
     options, console = parse(arguments), Console(stderr=True)
     # Checked before torch is imported: a wrong path should not take seconds to be told.
-    if not options.pipeline.is_dir():
-        console.print(f"[red]{options.pipeline} is not a folder.[/red]", soft_wrap=True)
-        return 1
+    for folder in options.pipelines:
+        if not folder.is_dir():
+            console.print(f"[red]{folder} is not a folder.[/red]", soft_wrap=True)
+            return 1
     started = time.monotonic()
     try:
         with console.status("starting") as status:
-            from export.run import export_pipeline
+            from export.run import export_pipelines
 
-            def progress(role: str, what: str) -> None:
-                status.update(f"{role}: {what}")
-                # A log has no status line; there, one line a step.
-                if not console.is_terminal:
-                    console.print(f"{role}: {what}")
+            def progress(name: str, what: str) -> None:
+                status.update(f"{name}: {what}")
+                # A log has no status line; there, one line a step. What a component took is worth a line anywhere.
+                if not console.is_terminal or what.startswith("done"):
+                    console.print(f"{name}: {what}")
 
             quiet()
-            roles = None if options.components is None else [role.strip() for role in options.components.split(",")]
-            exported = export_pipeline(options.pipeline, options.out, options.name, roles, progress)
+            names = None if options.components is None else [name.strip() for name in options.components.split(",")]
+            exported = export_pipelines(options.pipelines, options.out, progress, names=names, default=options.default)
     except ExportError as error:
         console.print(f"[red]{error}[/red]", soft_wrap=True)
         return 1
@@ -102,21 +114,21 @@ def table(exported: Sequence[Exported]) -> Table:
     found = Table(
         box=box.SIMPLE_HEAD,
         padding=(0, 0, 0, 1),
-        caption=f"parity: largest relative difference from torch (at most {tolerances}); "
-        "fp16: relative change by rounding the weights; rows: whether a row is the same to the bit in any batch",
+        caption=f"graph: model.onnx, files: the weights beside it; parity: largest relative difference from torch (at "
+        f"most {tolerances}); rows: whether a row is the same to the bit in any batch",
     )
     for heading in COLUMNS:
         found.add_column(heading, justify="left" if heading == "component" else "right", no_wrap=True)
     for component in exported:
         report = component.parity
         found.add_row(
-            component.role,
+            component.model,
             f"{component.parameters / 1e6:.2f} M",
-            f"{component.bytes / 1e6:.1f} MB",
+            f"{component.written.graph / 1e3:.0f} kB",
+            f"{component.written.files / 1e6:.1f} MB",
             f"{component.seconds:.0f} s",
             f"{component.peak_mib:.0f} MiB",
             f"{report.worst.relative:.0e}",
-            f"{report.rounding:.0e}",
             "exact" if report.exact else "[yellow]vary[/yellow]",
         )
     return found

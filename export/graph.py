@@ -1,9 +1,12 @@
-"""From a torch module to an ONNX file: rounded weights, dynamic sizes, fp16 initialisers behind a Cast."""
+"""From a torch module to an ONNX file: rounded weights, dynamic sizes, initialisers that point into weights files."""
 
 from __future__ import annotations
 
 import logging
+import shutil
 import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from torch import nn
 from torch.export import Dim
 
 from export.errors import ExportError
+from export.external import is_external, refer
 from export.models.component import MAX_ROWS, Axis, Prepared, Size, TensorSpec
 
 OPSET = 20
@@ -82,9 +86,9 @@ def trace(prepared: Prepared) -> onnx.ModelProto:
             )
     except Exception as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise ExportError(f"{prepared.role}: torch could not trace the module: {reason[0]}") from error
+        raise ExportError(f"{prepared.name}: torch could not trace the module: {reason[0]}") from error
     if program is None:
-        raise ExportError(f"{prepared.role}: torch returned no ONNX program.")
+        raise ExportError(f"{prepared.name}: torch returned no ONNX program.")
     model = program.model_proto
     tidy(model)
     return model
@@ -118,7 +122,7 @@ def halve_initialisers(model: onnx.ModelProto) -> int:
     """
     casts = []
     for tensor in model.graph.initializer:
-        if tensor.data_type != TensorProto.FLOAT:
+        if tensor.data_type != TensorProto.FLOAT or is_external(tensor):
             continue
         values = numpy_helper.to_array(tensor)
         if values.size < ROUND_FROM or np.abs(values).max() > FP16_MAX:
@@ -136,22 +140,42 @@ def halve_initialisers(model: onnx.ModelProto) -> int:
     return len(casts)
 
 
-def write(prepared: Prepared, path: Path) -> int:
-    """Traces a component whose weights are already rounded and writes it to `path`.
+@dataclass(frozen=True)
+class Written:
+    """What lies in a model's version folder."""
 
-    Returns:
-        The file's size in bytes.
+    graph: int
+    """Bytes of `model.onnx`."""
+    files: int
+    """Bytes of the weights files beside it."""
+    referred: int
+    """Bytes of those that the graph reads."""
+
+
+def write(prepared: Prepared, path: Path, files: Mapping[str, Path]) -> Written:
+    """Traces a component whose weights are already rounded and writes it to `path`, its weights files beside it.
+
+    Args:
+        prepared: The component.
+        path: The graph to write.
+        files: The component's safetensors files, by the names they get beside the graph. Those that hold numbers of the
+            graph are copied, byte for byte.
 
     Raises:
         ExportError: if it cannot be traced, or its inputs and outputs are not those of the contract.
     """
     model = trace(prepared)
-    halve_initialisers(model)
     expect_names(prepared, model)
-    onnx.checker.check_model(model)
+    used = refer(model, files)
+    halve_initialisers(model)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(model.SerializeToString())
-    return path.stat().st_size
+    for name in used:
+        shutil.copyfile(files[name], path.parent / name)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+    # By path: the checker looks for the files that the graph names.
+    onnx.checker.check_model(path)
+    copied = sum((path.parent / name).stat().st_size for name in used)
+    return Written(path.stat().st_size, copied, sum(used.values()))
 
 
 def expect_names(prepared: Prepared, model: onnx.ModelProto) -> None:
@@ -163,4 +187,4 @@ def expect_names(prepared: Prepared, model: onnx.ModelProto) -> None:
         found = [value.name for value in values]
         wanted = [spec.name for spec in specs]
         if found != wanted:
-            raise ExportError(f"{prepared.role}: the graph's {kind} are {found}, the contract says {wanted}.")
+            raise ExportError(f"{prepared.name}: the graph's {kind} are {found}, the contract says {wanted}.")

@@ -45,7 +45,7 @@ class Difference:
 class ComponentReport:
     """All that was measured of one component."""
 
-    role: str
+    model: str
     precision: str
     tolerance: float
     differences: tuple[Difference, ...]
@@ -114,7 +114,7 @@ def measure(
                 absolute = float("inf") if share == float("inf") else float(np.abs(reference - other).max())
                 exact = np.array_equal(first[0], other[0])
                 differences.append(Difference(spec.name, rows, size.height, size.width, absolute, share, exact))
-    return ComponentReport(prepared.role, precision, TOLERANCE[precision], tuple(differences), rounding)
+    return ComponentReport(prepared.name, precision, TOLERANCE[precision], tuple(differences), rounding)
 
 
 def check(report: ComponentReport) -> None:
@@ -127,7 +127,7 @@ def check(report: ComponentReport) -> None:
     # Written so that a NaN, which compares false with everything, is refused too.
     if not worst.relative <= report.tolerance:
         raise ParityError(
-            f"{report.role}: {worst.output} differs from torch by {worst.relative:.2e} (relative) "
+            f"{report.model}: {worst.output} differs from torch by {worst.relative:.2e} (relative) "
             f"for {worst.rows} rows of {worst.height}×{worst.width}; "
             f"the tolerance for {report.precision} is {report.tolerance:.0e}."
         )

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from export.errors import ExportError
-from export.models import COMPONENTS
 from export.models.component import Prepared, TensorSpec
-from export.source import SCHEDULERS, PipelineFolder
+from export.plan import Plan
+from export.source import PipelineFolder
 
 FORMAT = 1
 VERSION = "1"
@@ -55,7 +55,7 @@ def config_text(prepared: Prepared, mark: str) -> str:
         f'parameters {{ key: "{key}" value: {{ string_value: "{parameters[key]}" }} }}\n' for key in sorted(parameters)
     )
     return f"""\
-name: "{prepared.role}"
+name: "{prepared.name}"
 backend: "onnxruntime"
 default_model_filename: "model.onnx"
 max_batch_size: {prepared.max_batch_size}
@@ -90,15 +90,15 @@ def finish_model(folder: Path, prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def pipeline_entry(folder: PipelineFolder) -> dict[str, Any]:
+def pipeline_entry(plan: Plan, folder: PipelineFolder) -> dict[str, Any]:
     """One pipeline of `pipeline.json`."""
-    vae, settings = folder.configs["vae_encoder"], folder.settings
+    vae, settings = folder.sources["vae_encoder"].config, folder.settings
     levels = len(vae.get("down_block_out_channels") or vae["block_out_channels"])
     return {
         "description": settings["description"],
-        "components": {role: role for role in COMPONENTS},
+        "components": plan.components(folder),
         "schedule": folder.schedule,
-        "schedulers": list(SCHEDULERS),
+        "schedulers": list(folder.schedulers),
         "defaults": settings["defaults"],
         "latents": {
             "channels": vae["latent_channels"],
@@ -106,7 +106,7 @@ def pipeline_entry(folder: PipelineFolder) -> dict[str, Any]:
             "scale": vae["scaling_factor"],
         },
         "preview": settings["preview"],
-        "text": {"max_tokens": folder.configs["text_encoder_l"]["max_position_embeddings"]},
+        "text": folder.text,
         "buckets": settings["buckets"],
         "reward_heads": settings["reward_heads"],
         "provenance": settings["provenance"],
@@ -133,13 +133,13 @@ def read_pipelines(repository: Path) -> dict[str, Any]:
     return {}
 
 
-def write_pipelines(staging: Path, name: str, folder: PipelineFolder, models: Mapping[str, Any]) -> None:
+def write_pipelines(staging: Path, plan: Plan, models: Mapping[str, Any]) -> None:
     """Writes `pipeline.json`, the last file of a repository."""
     content = {
         "format": FORMAT,
-        "default": name,
-        "pipelines": {name: pipeline_entry(folder)},
-        "models": {role: models[role] for role in COMPONENTS if role in models},
+        "default": plan.default,
+        "pipelines": {folder.name: pipeline_entry(plan, folder) for folder in plan.pipelines},
+        "models": {name: models[name] for name in plan.models},
     }
     (staging / PIPELINES).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""One export from beginning to end: check the folder, export and verify every component, swap the repository in."""
+"""One export from beginning to end: check the folders, export and verify every model, swap the repository in."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import gc
 import resource
 import shutil
 import time
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +15,31 @@ import torch
 
 from export import graph, parity, repository, tokenizer
 from export.errors import ExportError
-from export.models import COMPONENTS
-from export.models.component import Component, Prepared, Size
-from export.source import PipelineFolder, open_folder
+from export.models.component import Axis, Prepared, Size
+from export.plan import Model, Plan, make_plan
+from export.source import open_folder
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What became of one component."""
+    """What became of one model."""
 
-    role: str
+    model: str
     parameters: int
-    bytes: int
+    written: graph.Written
     seconds: float
     peak_mib: float
-    """Peak memory of the process so far: it never falls, so the last component's is the export's."""
+    """Peak memory of the process so far: it never falls, so the last model's is the export's."""
     parity: parity.ComponentReport
 
     def to_json(self) -> dict[str, Any]:
-        """The component's part of the report."""
+        """The model's part of the report."""
         return {
-            "role": self.role,
+            "model": self.model,
             "parameters": self.parameters,
-            "bytes": self.bytes,
+            "graph_bytes": self.written.graph,
+            "weights_bytes": self.written.files,
+            "referred_bytes": self.written.referred,
             "seconds": round(self.seconds, 2),
             "peak_mib": round(self.peak_mib, 1),
             "parity": self.parity.to_json(),
@@ -45,7 +47,7 @@ class Exported:
 
 
 Progress = Callable[[str, str], None]
-"""Called with a component's role and what happens to it now."""
+"""Called with a model's name and what happens to it now."""
 
 
 def peak_mib() -> float:
@@ -53,10 +55,18 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def parity_sizes(folder: PipelineFolder) -> tuple[Size, ...]:
-    """A small size and the pipeline's first bucket."""
-    height, width = folder.settings["buckets"][0]
-    return parity.SMALL, Size(height, width, folder.configs["text_encoder_l"]["max_position_embeddings"])
+def parity_sizes(model: Model, prepared: Prepared) -> tuple[Size, ...]:
+    """A small size, and every bucket of every pipeline that uses the model.
+
+    A model without pictures among its inputs is measured once, with the longest prompt.
+    """
+    pictures = any(isinstance(axis, Axis) and axis.name == "height" for spec in prepared.inputs for axis in spec.shape)
+    sizes = [
+        Size(height, width, max(folder.text.values()))
+        for folder in model.pipelines
+        for height, width in folder.settings["buckets"]
+    ]
+    return tuple(dict.fromkeys([parity.SMALL, *(sizes if pictures else sizes[:1])]))
 
 
 def rounded(prepared: Prepared) -> float:
@@ -68,79 +78,102 @@ def rounded(prepared: Prepared) -> float:
     return max(parity.relative(old, new) for old, new in zip(before, after, strict=True))
 
 
-def export_component(
-    component: Component, folder: PipelineFolder, staging: Path, progress: Progress
-) -> tuple[Exported, dict[str, Any]]:
-    """Exports one component into `staging` and returns its report and its entry for `pipeline.json`.
+def export_model(model: Model, staging: Path, progress: Progress) -> tuple[Exported, dict[str, Any]]:
+    """Exports one model into `staging` and returns its report and its entry for `pipeline.json`.
 
     Raises:
         BadFolderError: if its weights or its tokenizer cannot be used.
         ExportError: if it cannot be traced.
         ParityError: if the graph does not compute what the module does.
     """
-    started, role = time.monotonic(), component.role
-    out = staging / role
-    progress(role, "loading")
-    if component.tokenizer is not None:
-        tokenizer.convert(folder.path / component.tokenizer, folder.configs[role], out / "tokenizer.json")
-    prepared = component.prepare(component.load(folder.path / component.folder))
-    expect_heads(prepared, folder)
+    started, name, source = time.monotonic(), model.name, model.source
+    out = staging / name
+    progress(name, "loading")
+    if source.tokenizer is not None:
+        text = model.pipelines[0].text
+        length = text["t5_max_tokens" if model.role == "text_encoder_t5" else "max_tokens"]
+        tokenizer.convert(source.tokenizer, source.config, length, out / "tokenizer.json")
+    component = source.component
+    prepared = replace(component.prepare(component.load(source)), name=name)
+    expect_heads(model, prepared)
     rounding = rounded(prepared)
-    progress(role, "tracing")
-    size = graph.write(prepared, out / repository.VERSION / "model.onnx")
-    progress(role, "comparing with torch")
-    report = parity.measure(prepared, out / repository.VERSION / "model.onnx", parity_sizes(folder), rounding)
+    progress(name, "tracing")
+    path = out / repository.VERSION / "model.onnx"
+    written = graph.write(prepared, path, source.files)
+    progress(name, "comparing with torch")
+    report = parity.measure(prepared, path, parity_sizes(model, prepared), rounding)
     parity.check(report)
     entry = repository.finish_model(out, prepared)
     parameters = sum(parameter.numel() for parameter in prepared.module.parameters())
-    exported = Exported(role, parameters, size, time.monotonic() - started, peak_mib(), report)
-    progress(role, "done")
+    exported = Exported(name, parameters, written, time.monotonic() - started, peak_mib(), report)
+    progress(name, f"done in {exported.seconds:.1f} s")
     return exported, entry
 
 
-def expect_heads(prepared: Prepared, folder: PipelineFolder) -> None:
-    """The reward model must have as many heads as the pipeline has names for."""
-    if prepared.role != "reward":
+def expect_heads(model: Model, prepared: Prepared) -> None:
+    """The reward model must have as many heads as its pipelines have names for."""
+    if model.role != "reward":
         return
-    heads, names = prepared.outputs[0].dims[0], folder.settings["reward_heads"]
-    if heads != len(names):
-        raise ExportError(f"reward: the network has {heads} heads, reward_heads names {len(names)}.")
+    heads = prepared.outputs[0].dims[0]
+    for folder in model.pipelines:
+        names = folder.settings["reward_heads"]
+        if heads != len(names):
+            raise ExportError(
+                f"reward: the network has {heads} heads, {folder.name}'s reward_heads names {len(names)}."
+            )
 
 
-def export_pipeline(
-    source: Path, out: Path, name: str, roles: Collection[str] | None, progress: Progress
+def export_pipelines(
+    sources: Sequence[Path],
+    out: Path,
+    progress: Progress,
+    *,
+    names: Collection[str] | None = None,
+    default: str | None = None,
 ) -> list[Exported]:
-    """Exports a pipeline folder, or some of its components into a repository that has the others already.
+    """Exports pipeline folders, or some of their models into a repository that has the others already.
 
     Args:
-        source: The diffusers folder.
+        sources: The diffusers folders. A pipeline is called what its folder is; components that several folders share
+            are exported once.
         out: The Triton repository; replaced as a whole, and only if everything succeeded.
-        name: The pipeline's name in `pipeline.json`.
-        roles: The components to export; None for all.
         progress: Told what is going on.
+        names: The models to export; None for all.
+        default: The pipeline for requests that name none; None for the first.
 
     Raises:
         ExportError: or one of its kinds, with one sentence for the person who started it.
     """
-    wanted = list(COMPONENTS) if roles is None else [role for role in COMPONENTS if role in roles]
-    unknown = sorted(set(roles or ()) - set(COMPONENTS))
-    if unknown:
-        raise ExportError(f"There is no component {unknown[0]!r}; there are {', '.join(COMPONENTS)}.")
-    folder = open_folder(source)
-    known = repository.read_pipelines(out)
-    kept = {role: known.get("models", {}).get(role) for role in COMPONENTS if role not in wanted}
-    missing = [role for role, entry in kept.items() if entry is None]
-    if missing:
-        raise ExportError(f"{out} has no {missing[0]} yet: export every component once, then single ones.")
+    plan = make_plan([open_folder(source) for source in sources], default)
+    kept = kept_models(plan, out, names)
     exported = []
     with repository.staged(out) as staging:
         models: dict[str, Any] = dict(kept)
-        for role in kept:
-            shutil.copytree(out / role, staging / role)
-        for role in wanted:
-            report, models[role] = export_component(COMPONENTS[role], folder, staging, progress)
+        for name in kept:
+            shutil.copytree(out / name, staging / name)
+        for name, model in plan.models.items():
+            if name in kept:
+                continue
+            report, models[name] = export_model(model, staging, progress)
             exported.append(report)
             # The module, its trace and the session of one component are of no use to the next.
             gc.collect()
-        repository.write_pipelines(staging, name, folder, models)
+        repository.write_pipelines(staging, plan, models)
     return exported
+
+
+def kept_models(plan: Plan, out: Path, names: Collection[str] | None) -> dict[str, Any]:
+    """The entries of the models that are not to be exported again.
+
+    Raises:
+        ExportError: if `names` has a stranger, or a model to be kept is not there yet.
+    """
+    unknown = sorted(set(names or ()) - set(plan.models))
+    if unknown:
+        raise ExportError(f"There is no component {unknown[0]!r}; there are {', '.join(plan.models)}.")
+    known = repository.read_pipelines(out).get("models", {})
+    kept = {name: known.get(name) for name in plan.models if names is not None and name not in names}
+    missing = [name for name, entry in kept.items() if entry is None]
+    if missing:
+        raise ExportError(f"{out} has no {missing[0]} yet: export every component once, then single ones.")
+    return kept

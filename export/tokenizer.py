@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
 
 from export.errors import BadFolderError
-from export.source import read_json
+from export.reading import read_json
 
 LEGACY_EOS = 2
 
 
-def convert(folder: Path, encoder: dict[str, Any], out: Path) -> None:
-    """Writes `out`, padding to the encoder's length with the pipeline's pad token and never truncating.
+def convert(folder: Path, encoder: Mapping[str, Any], length: int, out: Path) -> None:
+    """Writes `out`, padding to `length` with the pipeline's pad token and never truncating.
 
     SDXL's second tokenizer pads with another token than its first; written into the file, nobody has to know. A prompt
     that is too long comes out too long, so that it can be refused instead of cut.
@@ -22,13 +23,13 @@ def convert(folder: Path, encoder: dict[str, Any], out: Path) -> None:
     Args:
         folder: A diffusers tokenizer folder, with `tokenizer.json` or with `vocab.json` and `merges.txt`.
         encoder: The config of the text encoder it belongs to.
+        length: Tokens that the encoder is given.
         out: The file to write.
 
     Raises:
         BadFolderError: if there is no tokenizer, or it does not fit the encoder.
     """
     tokenizer = read(folder)
-    length = int(encoder["max_position_embeddings"])
     pad = pad_token(folder)
     pad_id = tokenizer.token_to_id(pad)
     if pad_id is None:
@@ -40,8 +41,9 @@ def convert(folder: Path, encoder: dict[str, Any], out: Path) -> None:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     ids, eos = tokenizer.encode("a photo").ids, encoder.get("eos_token_id")
-    # The pooled embedding is read at the end token: without one it would silently be another word's.
-    if eos is not None and eos != LEGACY_EOS and (not ids or ids[-1] != eos):
+    # CLIP's pooled embedding is read at the end token: without one it would silently be another word's.
+    pooled = "projection_dim" in encoder and eos is not None and eos != LEGACY_EOS
+    if pooled and (not ids or ids[-1] != eos):
         raise BadFolderError(f"{folder.name}/ does not end a prompt with the encoder's end token ({eos}).")
     tokenizer.enable_padding(length=length, pad_id=pad_id, pad_token=pad)
     out.parent.mkdir(parents=True, exist_ok=True)

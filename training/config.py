@@ -199,7 +199,7 @@ class ImageEncoder:
     hidden: int = 128
     layers: int = 4
     heads: int = 4
-    steps: int = 2500
+    steps: int = 800
     batch: int = 64
     learning_rate: float = 1e-3
 
@@ -214,8 +214,8 @@ class T5:
     d_kv: int = 48
     d_ff: int = 512
     max_length: int = 128
-    steps: int = 2500
-    batch: int = 64
+    steps: int = 1000
+    batch: int = 48
     learning_rate: float = 1.5e-3
 
 

@@ -60,7 +60,8 @@ Inputs = tuple[torch.Tensor, ...]
 class Prepared:
     """A component that is ready to be exported."""
 
-    role: str
+    name: str
+    """The model's name in the repository: the component's, unless another pipeline has taken that."""
     module: nn.Module
     """Takes the inputs in order, returns a tensor or a tuple of tensors; every tensor has the batch dimension first."""
     inputs: tuple[TensorSpec, ...]
@@ -77,18 +78,55 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Component:
-    """One folder of the pipeline that becomes one model of the repository."""
+    """One kind of pipeline folder that becomes one model of the repository."""
 
+    name: str
     role: str
+    """What it does in a pipeline. Different components may do the same: a UNet and a transformer are both denoisers."""
     folder: str
     classes: tuple[str, ...]
     """Class names, as the folder's config.json gives them, that this component knows how to export."""
     weights: str
     """The safetensors file; sharded weights have an index of the same name."""
-    load: Callable[[Path], nn.Module]
+    load: Callable[[Source], nn.Module]
     prepare: Callable[[Any], Prepared]
     tokenizer: str | None = None
     """The tokenizer folder that belongs to it, for text encoders."""
+    needs: tuple[str, ...] = ()
+    """Roles that a pipeline must have because it has this component."""
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """An IP-Adapter's weights, and how many image tokens its projector makes."""
+
+    path: Path
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where one component of one pipeline comes from: files that have been looked at, but not loaded."""
+
+    component: Component
+    folder: Path
+    config: Mapping[str, Any]
+    weights: tuple[Path, ...]
+    """Its safetensors files."""
+    tokenizer: Path | None = None
+    adapter: Adapter | None = None
+
+    @property
+    def identity(self) -> tuple[Path | None, ...]:
+        """Equal for two pipelines that share the component."""
+        return self.folder.resolve(), None if self.adapter is None else self.adapter.path.resolve()
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The safetensors files by the names they have beside the graph."""
+        single = len(self.weights) == 1
+        files = {"weights.safetensors" if single else path.name: path for path in self.weights}
+        return files if self.adapter is None else files | {self.adapter.path.name: self.adapter.path}
 
 
 def rand(generator: torch.Generator, *shape: int) -> torch.Tensor:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from export.models import vae
-from export.models.component import Component, Inputs, Prepared, Size, TensorSpec, rand, rand_mask
+from export.models.component import Component, Inputs, Prepared, Size, Source, TensorSpec, rand, rand_mask
 from export.models.loading import load_diffusers
 from export.networks.reward import RewardModel
 
 
-def load(folder: Path) -> nn.Module:
+def load(source: Source) -> nn.Module:
     """Loads the reward model from its folder, in evaluation mode."""
-    return load_diffusers(RewardModel, folder)
+    return load_diffusers(RewardModel, source.folder)
 
 
 def prepare(model: Any) -> Prepared:
@@ -32,7 +31,7 @@ def prepare(model: Any) -> Prepared:
         # The number of heads is the network's business; one small run asks it.
         heads = model(*sample(1, Size(64, 64, 2), torch.Generator().manual_seed(0))).shape[1]
     return Prepared(
-        role="reward",
+        name="reward",
         module=model,
         inputs=(
             TensorSpec("image", "FP32", (3, *vae.pixels())),
@@ -45,6 +44,7 @@ def prepare(model: Any) -> Prepared:
 
 
 COMPONENT = Component(
+    name="reward",
     role="reward",
     folder="reward",
     classes=("RewardModel",),

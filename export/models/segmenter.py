@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from export.models import vae
-from export.models.component import Component, Inputs, Prepared, Size, TensorSpec, rand
+from export.models.component import Component, Inputs, Prepared, Size, Source, TensorSpec, rand
 from export.models.loading import load_diffusers
 from export.networks.segmenter import Segmenter
 
 
-def load(folder: Path) -> nn.Module:
+def load(source: Source) -> nn.Module:
     """Loads the segmenter from its folder, in evaluation mode."""
-    return load_diffusers(Segmenter, folder)
+    return load_diffusers(Segmenter, source.folder)
 
 
 def sample(rows: int, size: Size, generator: torch.Generator) -> Inputs:
@@ -27,7 +26,7 @@ def sample(rows: int, size: Size, generator: torch.Generator) -> Inputs:
 def prepare(model: Any) -> Prepared:
     """Describes the segmenter, which already speaks the row contract: image → alpha."""
     return Prepared(
-        role="segmenter",
+        name="segmenter",
         module=model,
         inputs=(TensorSpec("image", "FP32", (3, *vae.pixels())),),
         outputs=(TensorSpec("alpha", "FP32", (1, *vae.pixels())),),
@@ -36,6 +35,7 @@ def prepare(model: Any) -> Prepared:
 
 
 COMPONENT = Component(
+    name="segmenter",
     role="segmenter",
     folder="segmenter",
     classes=("Segmenter",),

@@ -40,7 +40,7 @@ def prepare(model: ClipText) -> Prepared:
     config = model.config
     longest = config.max_position_embeddings
     return Prepared(
-        role="text_encoder_g",
+        name="text_encoder_g",
         module=TextEncoderG(model).eval(),
         inputs=(ids_spec(longest),),
         outputs=(
@@ -53,11 +53,12 @@ def prepare(model: ClipText) -> Prepared:
 
 
 COMPONENT = Component(
+    name="text_encoder_g",
     role="text_encoder_g",
     folder="text_encoder_2",
     classes=("CLIPTextModelWithProjection",),
     weights="model.safetensors",
-    load=lambda folder: load_transformers(CLIPTextModelWithProjection, folder),
+    load=lambda source: load_transformers(CLIPTextModelWithProjection, source.folder),
     prepare=prepare,
     tokenizer="tokenizer_2",
 )

@@ -27,7 +27,7 @@ def prepare(model: ClipText) -> Prepared:
     config = model.config
     longest = config.max_position_embeddings
     return Prepared(
-        role="text_encoder_l",
+        name="text_encoder_l",
         module=TextEncoderL(model).eval(),
         inputs=(ids_spec(longest),),
         outputs=(TensorSpec("hidden_states", "FP32", (Axis("tokens", high=longest), config.hidden_size)),),
@@ -37,11 +37,12 @@ def prepare(model: ClipText) -> Prepared:
 
 
 COMPONENT = Component(
+    name="text_encoder_l",
     role="text_encoder_l",
     folder="text_encoder",
     classes=("CLIPTextModel",),
     weights="model.safetensors",
-    load=lambda folder: load_transformers(CLIPTextModel, folder),
+    load=lambda source: load_transformers(CLIPTextModel, source.folder),
     prepare=prepare,
     tokenizer="tokenizer",
 )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 from diffusers import AsymmetricAutoencoderKL, AutoencoderKL
 from torch import nn
 
-from export.models.component import Axis
+from export.models.component import Axis, Source
 from export.models.loading import load_diffusers
 
 Vae = Any
@@ -20,11 +18,11 @@ UNIT = 32
 """Pixels to a unit of height or width: pictures are multiples of it, which every component can take."""
 
 
-def load(folder: Path) -> nn.Module:
+def load(source: Source) -> nn.Module:
     """Loads either kind of VAE from its folder, in evaluation mode."""
-    name = json.loads((folder / "config.json").read_text())["_class_name"]
-    cls = AsymmetricAutoencoderKL if name == "AsymmetricAutoencoderKL" else AutoencoderKL
-    return load_diffusers(cls, folder)
+    conditioned = source.config["_class_name"] == "AsymmetricAutoencoderKL"
+    cls = AsymmetricAutoencoderKL if conditioned else AutoencoderKL
+    return load_diffusers(cls, source.folder)
 
 
 def factor(vae: Vae) -> int:

@@ -91,7 +91,7 @@ def prepare(model: vae.Vae) -> Prepared:
         return latents, image, rand_mask(generator, rows, size.height, size.width)
 
     return Prepared(
-        role="vae_decoder",
+        name="vae_decoder",
         module=VaeDecoder(model).eval(),
         inputs=(
             TensorSpec("latents", "FP32", (channels, *vae.latent_pixels(pixel_factor))),
@@ -106,6 +106,7 @@ def prepare(model: vae.Vae) -> Prepared:
 
 
 COMPONENT = Component(
+    name="vae_decoder",
     role="vae_decoder",
     folder="vae",
     classes=vae.CLASSES,

@@ -35,7 +35,7 @@ def sample(rows: int, size: Size, generator: torch.Generator) -> Inputs:
 def prepare(model: vae.Vae) -> Prepared:
     """Wraps the encoding half of a VAE for export."""
     return Prepared(
-        role="vae_encoder",
+        name="vae_encoder",
         module=VaeEncoder(model).eval(),
         inputs=(TensorSpec("image", "FP32", (3, *vae.pixels())),),
         outputs=(
@@ -46,6 +46,7 @@ def prepare(model: vae.Vae) -> Prepared:
 
 
 COMPONENT = Component(
+    name="vae_encoder",
     role="vae_encoder",
     folder="vae",
     classes=vae.CLASSES,

@@ -15,12 +15,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def tiny_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A diffusers folder with every component; read only."""
-    return tiny.pipeline(tmp_path_factory)
+def tiny_pipelines(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of all tiny pipeline folders; read only."""
+    return tiny.pipelines(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def tiny_pipeline(tiny_pipelines: Path) -> Path:
+    """A diffusers folder with every component of the first pipeline; read only."""
+    return tiny_pipelines / "tiny"
 
 
 @pytest.fixture(scope="session")
 def tiny_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Triton repository exported from it; read only."""
+    """The Triton repository exported from them; read only."""
     return tiny.repository(tmp_path_factory)

@@ -14,10 +14,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from export.models import COMPONENTS
 from export.parity import session
 
 SHIPPED = Path(__file__).resolve().parents[2] / "triton_repo"
-ROLES = ["segmenter", "text_encoder_l", "text_encoder_g", "vae_encoder", "denoiser", "vae_decoder", "reward"]
+
+
+def shipped_models() -> list[str]:
+    """The models of the repository that is shipped; one name that leads to a skip where there is none."""
+    path = SHIPPED / "pipeline.json"
+    return list(json.loads(path.read_text())["models"]) if path.exists() else ["none"]
+
+
 ROWS = 8
 # Every batch size once, at places that are not the same for every row.
 BATCHES: tuple[Sequence[int], ...] = (
@@ -28,56 +36,68 @@ BATCHES: tuple[Sequence[int], ...] = (
 FEW_BATCHES: tuple[Sequence[int], ...] = ((5,), (2, 5), (7, 0, 5), range(ROWS))
 
 
-def inputs(role: str, model: dict[str, Any], pipeline: dict[str, Any], bucket: tuple[int, int]) -> dict[str, Any]:
-    """Eight different rows for a model, made from nothing but `pipeline.json`."""
-    random = np.random.default_rng(3)
+def pipeline_of(content: dict[str, Any], name: str) -> dict[str, Any]:
+    """A pipeline that uses a model."""
+    pipelines: list[dict[str, Any]] = list(content["pipelines"].values())
+    return next(pipeline for pipeline in pipelines if name in pipeline["components"].values())
+
+
+def inputs(content: dict[str, Any], name: str, bucket: tuple[int, int]) -> dict[str, Any]:
+    """Eight different rows for a model, made from nothing but the content of `pipeline.json`."""
+    random, model, pipeline = np.random.default_rng(3), content["models"][name], pipeline_of(content, name)
+    specs = {spec["name"]: spec["shape"] for spec in model["inputs"]}
+    texts = pipeline["text"]
+    clip = name.startswith(("text_encoder_l", "text_encoder_g"))
+    tokens = texts["max_tokens"] if clip else texts.get("t5_max_tokens", texts["max_tokens"])
+    factor = pipeline["latents"]["factor"]
     found = {}
-    for spec in model["inputs"]:
-        name, shape = spec["name"], list(spec["shape"])
-        if name == "input_ids":
-            found[name] = random.integers(0, 60, (ROWS, pipeline["text"]["max_tokens"]))
+    for tensor, shape in specs.items():
+        if tensor == "input_ids":
+            found[tensor] = random.integers(0, 60, (ROWS, tokens))
             continue
-        factor = 1 if name == "image" or (name == "mask" and role != "denoiser") else pipeline["latents"]["factor"]
-        sizes = iter(side // factor for side in bucket)
-        if name == "encoder_hidden_states":
-            sizes = iter([pipeline["text"]["max_tokens"]])
+        # A denoiser's mask is one of latents, every other mask is a picture's.
+        at_pixels = tensor == "image" or (tensor == "mask" and "sample" not in specs)
+        sizes = iter(
+            [tokens] if tensor == "encoder_hidden_states" else [side // (1 if at_pixels else factor) for side in bucket]
+        )
         values = random.standard_normal([ROWS, *(next(sizes) if size == -1 else size for size in shape)])
-        if name == "timestep":
+        if tensor == "timestep":
             values = np.linspace(999, 1, ROWS)[:, None]
-        if name == "mask":
+        if tensor == "image_scale":
+            values = np.linspace(0, 1.4, ROWS)[:, None]
+        if tensor == "mask":
             values = values.clip(0, 1)
-        found[name] = values.astype(np.float32)
+        found[tensor] = values.astype(np.float32)
     return found
 
 
-def check(repository: Path, role: str, batches: Iterable[Sequence[int]]) -> None:
+def check(repository: Path, name: str, batches: Iterable[Sequence[int]]) -> None:
     """Compares every row in every batch with the row alone."""
     content = json.loads((repository / "pipeline.json").read_text())
-    pipeline = content["pipelines"][content["default"]]
     # Not a square, where there is one: height and width must not be mixed up either.
-    bucket = pipeline["buckets"][-1]
-    feed = inputs(role, content["models"][role], pipeline, bucket)
-    path = repository / role / "1" / "model.onnx"
+    bucket = pipeline_of(content, name)["buckets"][-1]
+    feed = inputs(content, name, bucket)
+    path = repository / name / "1" / "model.onnx"
     single, alone = session(path), dict[int, list[Any]]()
     for threads in (1, 2):
         run = session(path, threads)
         for batch in batches:
             rows = list(batch)
-            found = run.run(None, {name: values[rows] for name, values in feed.items()})
+            found = run.run(None, {tensor: values[rows] for tensor, values in feed.items()})
             for place, row in enumerate(rows):
                 if row not in alone:
-                    alone[row] = single.run(None, {name: values[[row]] for name, values in feed.items()})
+                    alone[row] = single.run(None, {tensor: values[[row]] for tensor, values in feed.items()})
                 for one, many in zip(alone[row], found, strict=True):
-                    assert np.array_equal(one[0], many[place]), (role, threads, rows, row)
+                    assert np.array_equal(one[0], many[place]), (name, threads, rows, row)
 
 
-@pytest.mark.parametrize("role", ROLES)
-def test_tiny_rows_are_exact(role: str, tiny_repository: Path) -> None:
-    check(tiny_repository, role, BATCHES)
+@pytest.mark.parametrize("name", list(COMPONENTS))
+def test_tiny_rows_are_exact(name: str, tiny_repository: Path) -> None:
+    check(tiny_repository, name, BATCHES)
 
 
-@pytest.mark.parametrize("role", ROLES)
-def test_shipped_rows_are_exact(role: str) -> None:
+@pytest.mark.parametrize("name", shipped_models())
+def test_shipped_rows_are_exact(name: str) -> None:
     if not (SHIPPED / "pipeline.json").exists():
         pytest.skip("no repository has been exported to triton_repo/ yet")
-    check(SHIPPED, role, FEW_BATCHES)
+    check(SHIPPED, name, FEW_BATCHES)

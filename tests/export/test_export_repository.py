@@ -15,8 +15,8 @@ from tritonclient.grpc import model_config_pb2
 from export import parity, repository
 from export.errors import ExportError
 from export.models import COMPONENTS
-from export.run import export_pipeline
-from tests.export.tiny import TOKENS, VOCABULARY
+from export.run import export_pipelines
+from tests.export.tiny import BUCKETS, NAMES, T5_TOKENS, TOKENS, VOCABULARY
 
 
 def tree(folder: Path) -> dict[str, str]:
@@ -24,13 +24,19 @@ def tree(folder: Path) -> dict[str, str]:
     return repository.model_files(folder)
 
 
-def quiet(role: str, what: str) -> None:
+def quiet(name: str, what: str) -> None:
     """No progress in tests."""
+
+
+def export(folder: Path, out: Path, names: list[str] | None) -> None:
+    """Exports the tiny pipelines, or some of their models."""
+    export_pipelines([folder / name for name in NAMES], out, quiet, names=names)
 
 
 def test_every_config_is_one_that_triton_reads(tiny_repository: Path) -> None:
     models = json.loads((tiny_repository / "pipeline.json").read_text())["models"]
     for role in COMPONENTS:
+        # In the tiny repository, every model has its component's name.
         config = text_format.Parse(
             (tiny_repository / role / "config.pbtxt").read_text(), model_config_pb2.ModelConfig()
         )
@@ -68,65 +74,94 @@ def test_the_pipeline_entry_holds_what_the_folder_says(tiny_repository: Path) ->
     assert content["format"] == 1
     assert content["default"] == "tiny"
     pipeline = content["pipelines"]["tiny"]
-    assert pipeline["components"] == {role: role for role in COMPONENTS}
+    own = {"denoiser_dit", "text_encoder_t5"}
+    assert pipeline["components"] == {role: role for role in COMPONENTS if role not in own}
     assert pipeline["latents"] == {"channels": 4, "factor": 8, "scale": 0.5}
     assert pipeline["schedule"]["prediction_type"] == "v_prediction"
     assert set(pipeline["schedule"]) == {
         *("num_train_timesteps", "beta_schedule", "beta_start", "beta_end"),
         *("prediction_type", "timestep_spacing", "steps_offset"),
     }
+    assert pipeline["schedulers"] == ["ddim", "euler", "dpmpp_2m", "ddpm"]
+    assert pipeline["defaults"] == {"scheduler": "dpmpp_2m", "steps": 20, "guidance_scale": 5.0, "image_scale": 1.0}
     assert pipeline["text"] == {"max_tokens": TOKENS}
     assert pipeline["provenance"] == {"trained_on": "nothing"}
 
 
-def test_tokenizers_pad_to_the_encoder_and_never_cut(tiny_repository: Path) -> None:
-    tokenizer = Tokenizer.from_file(str(tiny_repository / "text_encoder_g" / "tokenizer.json"))
+def test_a_second_pipeline_shares_what_it_has_not_of_its_own(tiny_repository: Path) -> None:
+    content = json.loads((tiny_repository / "pipeline.json").read_text())
+    pipeline = content["pipelines"]["tiny-dit"]
+    shared = {"segmenter", "text_encoder_g", "vae_encoder", "vae_decoder", "reward"}
+    assert pipeline["components"] == {role: role for role in shared} | {
+        "text_encoder_t5": "text_encoder_t5",
+        "denoiser": "denoiser_dit",
+    }
+    assert pipeline["schedule"] == {"num_train_timesteps": 1000, "prediction_type": "flow", "shift": 3.0}
+    assert pipeline["schedulers"] == ["flow_euler"]
+    assert pipeline["defaults"] == {"scheduler": "flow_euler", "steps": 8, "guidance_scale": 4.0}
+    assert pipeline["text"] == {"max_tokens": TOKENS, "t5_max_tokens": T5_TOKENS}
+    assert pipeline["buckets"] == BUCKETS
+    assert pipeline["provenance"] == {}
+
+
+def test_image_tokens_have_the_shape_that_their_projector_makes(tiny_repository: Path) -> None:
+    models = json.loads((tiny_repository / "pipeline.json").read_text())["models"]
+    inputs = {spec["name"]: spec["shape"] for spec in models["denoiser"]["inputs"]}
+    (made,) = models["image_projector"]["outputs"]
+    assert inputs["image_tokens"] == made["shape"] == [2, 64]
+    assert inputs["image_scale"] == [1]
+    assert "image_tokens" not in {spec["name"] for spec in models["denoiser_dit"]["inputs"]}
+
+
+@pytest.mark.parametrize(("name", "length"), [("text_encoder_g", TOKENS), ("text_encoder_t5", T5_TOKENS)])
+def test_tokenizers_pad_to_the_encoder_and_never_cut(name: str, length: int, tiny_repository: Path) -> None:
+    tokenizer = Tokenizer.from_file(str(tiny_repository / name / "tokenizer.json"))
     short = tokenizer.encode("a b")
-    assert len(short.ids) == TOKENS
+    assert len(short.ids) == length
     assert short.ids[0] == VOCABULARY - 2
     assert sum(short.attention_mask) == 4
     assert len(tokenizer.encode("a " * 40).ids) == 42
 
 
 def test_a_failed_export_leaves_the_old_repository_and_nothing_else(
-    tiny_pipeline: Path, tiny_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_pipelines: Path, tiny_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = Path(shutil.copytree(tiny_repository, tmp_path / "repository"))
     before = tree(out)
     monkeypatch.setitem(parity.TOLERANCE, "fp32", -1.0)
     with pytest.raises(ExportError, match=r"reward: scores differs from torch"):
-        export_pipeline(tiny_pipeline, out, "tiny", ["reward"], quiet)
+        export(tiny_pipelines, out, ["reward"])
     assert tree(out) == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["repository"]
 
 
 def test_one_component_alone_goes_into_a_repository_that_has_the_others(
-    tiny_pipeline: Path, tiny_repository: Path, tmp_path: Path
+    tiny_pipelines: Path, tiny_repository: Path, tmp_path: Path
 ) -> None:
     out = Path(shutil.copytree(tiny_repository, tmp_path / "repository"))
     (out / "reward" / "1" / "model.onnx").write_bytes(b"old")
     (out / "README.md").write_text("kept")
-    export_pipeline(tiny_pipeline, out, "tiny", ["reward"], quiet)
+    export(tiny_pipelines, out, ["reward"])
     assert (out / "README.md").read_text() == "kept"
     (out / "README.md").unlink()
     assert tree(out) == tree(tiny_repository)
 
 
-def test_one_component_alone_needs_the_others_to_be_there(tiny_pipeline: Path, tmp_path: Path) -> None:
+def test_one_component_alone_needs_the_others_to_be_there(tiny_pipelines: Path, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="has no segmenter yet"):
-        export_pipeline(tiny_pipeline, tmp_path / "new", "tiny", ["reward"], quiet)
+        export(tiny_pipelines, tmp_path / "new", ["reward"])
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unknown_component_is_named(tiny_pipeline: Path, tmp_path: Path) -> None:
+def test_an_unknown_component_is_named(tiny_pipelines: Path, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="no component 'upscaler'"):
-        export_pipeline(tiny_pipeline, tmp_path / "new", "tiny", ["upscaler"], quiet)
+        export(tiny_pipelines, tmp_path / "new", ["upscaler"])
 
 
-def test_a_folder_of_something_else_is_never_replaced(tiny_pipeline: Path, tmp_path: Path) -> None:
+def test_a_folder_of_something_else_is_never_replaced(tiny_pipelines: Path, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     with pytest.raises(ExportError, match=r"holds photos/ but no pipeline\.json"):
-        export_pipeline(tiny_pipeline, tmp_path, "tiny", None, quiet)
+        export(tiny_pipelines, tmp_path, None)
 
 
 def test_an_interrupted_swap_puts_the_old_repository_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,10 +9,13 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from safetensors.numpy import load_file, save_file
 
-from export import graph
+from export import graph, repository
 from export.errors import ExportError
 from export.models import COMPONENTS
+from export.models.component import Prepared
+from tests.export import tiny
 
 
 def linear(weights: np.ndarray) -> onnx.ModelProto:
@@ -69,12 +72,12 @@ def test_rounding_leaves_small_and_huge_parameters_alone() -> None:
 
 
 def test_exported_graphs_store_big_weights_as_fp16(tiny_repository: Path) -> None:
-    for role in COMPONENTS:
-        model = onnx.load(tiny_repository / role / "1" / "model.onnx")
+    for name in COMPONENTS:
+        model = onnx.load(tiny_repository / name / "1" / "model.onnx", load_external_data=False)
         big = [tensor for tensor in model.graph.initializer if np.prod(tensor.dims) >= graph.ROUND_FROM]
         kinds = {tensor.data_type for tensor in big}
-        assert TensorProto.FLOAT not in kinds, role
-        assert not big or TensorProto.FLOAT16 in kinds, role
+        assert TensorProto.FLOAT not in kinds, name
+        assert not big or TensorProto.FLOAT16 in kinds, name
 
 
 def test_exported_graphs_name_no_place_of_the_machine(tiny_repository: Path) -> None:
@@ -84,17 +87,37 @@ def test_exported_graphs_name_no_place_of_the_machine(tiny_repository: Path) -> 
         assert b".py" not in content, role
 
 
-def test_the_same_weights_give_the_same_bytes(tiny_pipeline: Path, tiny_repository: Path, tmp_path: Path) -> None:
-    component = COMPONENTS["reward"]
-    prepared = component.prepare(component.load(tiny_pipeline / component.folder))
+SMALL = "image_encoder_uve"
+"""Traced in a second or two, and it has what matters here: convolutions, norms, matrices."""
+
+
+def small(folder: Path) -> tuple[Prepared, dict[str, Path]]:
+    """One tiny component, ready to be written, and its weights files."""
+    component, source = COMPONENTS[SMALL], tiny.source(folder, SMALL)
+    prepared = component.prepare(component.load(source))
     graph.round_weights(prepared.module)
-    graph.write(prepared, tmp_path / "model.onnx")
-    assert (tmp_path / "model.onnx").read_bytes() == (tiny_repository / "reward" / "1" / "model.onnx").read_bytes()
+    return prepared, source.files
 
 
-def test_an_input_that_leads_nowhere_is_refused(tiny_pipeline: Path) -> None:
-    component = COMPONENTS["reward"]
-    prepared = component.prepare(component.load(tiny_pipeline / component.folder))
+def test_the_same_weights_give_the_same_bytes(tiny_pipelines: Path, tiny_repository: Path, tmp_path: Path) -> None:
+    prepared, files = small(tiny_pipelines)
+    graph.write(prepared, tmp_path / "model.onnx", files)
+    assert repository.model_files(tmp_path) == repository.model_files(tiny_repository / SMALL / "1")
+
+
+def test_other_weights_give_the_same_graph(tiny_pipelines: Path, tiny_repository: Path, tmp_path: Path) -> None:
+    prepared, files = small(tiny_pipelines)
+    tensors = {name: values + np.float16(0.25) for name, values in load_file(files["weights.safetensors"]).items()}
+    save_file(tensors, tmp_path / "new.safetensors", metadata={"format": "pt"})
+    prepared.module.load_state_dict({name: torch.tensor(values).float() for name, values in tensors.items()})
+    graph.write(prepared, tmp_path / "1" / "model.onnx", {"weights.safetensors": tmp_path / "new.safetensors"})
+    # What a retraining costs the history: the weights once, the graph not at all.
+    assert (tmp_path / "1" / "model.onnx").read_bytes() == (tiny_repository / SMALL / "1" / "model.onnx").read_bytes()
+    assert (tmp_path / "1" / "weights.safetensors").read_bytes() == (tmp_path / "new.safetensors").read_bytes()
+
+
+def test_an_input_that_leads_nowhere_is_refused(tiny_pipelines: Path) -> None:
+    prepared, _ = small(tiny_pipelines)
     model = linear(np.ones((4, 4), np.float32))
     with pytest.raises(ExportError, match="the graph's inputs are"):
         graph.expect_names(prepared, model)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from onnx import numpy_helper
+from safetensors.numpy import load_file, save_file
 
 from export import graph, parity
 from export.__main__ import table, write_report
@@ -17,6 +17,7 @@ from export.errors import ParityError
 from export.models import COMPONENTS
 from export.models.component import Prepared, Size
 from export.run import Exported
+from tests.export import tiny
 
 BUCKET = Size(64, 64, 16)
 
@@ -24,14 +25,14 @@ BUCKET = Size(64, 64, 16)
 def prepared(role: str, folder: Path) -> Prepared:
     """A component as the export rounds it."""
     component = COMPONENTS[role]
-    found = component.prepare(component.load(folder / component.folder))
+    found = component.prepare(component.load(tiny.source(folder, role)))
     graph.round_weights(found.module)
     return found
 
 
 @pytest.mark.parametrize("role", list(COMPONENTS))
-def test_every_graph_is_its_module(role: str, tiny_pipeline: Path, tiny_repository: Path) -> None:
-    component = prepared(role, tiny_pipeline)
+def test_every_graph_is_its_module(role: str, tiny_pipelines: Path, tiny_repository: Path) -> None:
+    component = prepared(role, tiny_pipelines)
     path = tiny_repository / role / "1" / "model.onnx"
     report = parity.measure(component, path, (parity.SMALL, BUCKET), rounding=0.0)
     assert len(report.differences) == len(component.outputs) * 2 * len(parity.BATCHES)
@@ -40,14 +41,16 @@ def test_every_graph_is_its_module(role: str, tiny_pipeline: Path, tiny_reposito
     parity.check(report)
 
 
-def test_a_graph_with_one_wrong_weight_is_caught(tiny_pipeline: Path, tiny_repository: Path, tmp_path: Path) -> None:
-    model = onnx.load(tiny_repository / "denoiser" / "1" / "model.onnx")
-    tensor = next(tensor for tensor in model.graph.initializer if tensor.name == "unet.conv_out.bias")
-    values = numpy_helper.to_array(tensor).copy()
-    values[0] += 0.01
-    tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
-    onnx.save(model, tmp_path / "model.onnx")
-    report = parity.measure(prepared("denoiser", tiny_pipeline), tmp_path / "model.onnx", (BUCKET,), rounding=0.0)
+def test_a_graph_with_one_wrong_weight_is_caught(tiny_pipelines: Path, tiny_repository: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_repository / "denoiser" / "1", tmp_path / "1")
+    path = tmp_path / "1" / "weights.safetensors"
+    tensors = load_file(path)
+    tensors["conv_out.bias"][0] += 0.01
+    # The same layout: the graph goes on pointing at the same places.
+    save_file(tensors, path, metadata={"format": "pt"})
+    report = parity.measure(
+        prepared("denoiser", tiny_pipelines), tmp_path / "1" / "model.onnx", (BUCKET,), rounding=0.0
+    )
     with pytest.raises(ParityError, match=r"denoiser: noise_pred differs from torch by .* 3 rows of 64×64|1 rows"):
         parity.check(report)
 
@@ -70,9 +73,10 @@ def test_nan_is_never_within_tolerance() -> None:
 def test_the_report_is_json_and_a_table(tmp_path: Path) -> None:
     difference = parity.Difference("y", 1, 64, 64, 1e-6, 1e-6, exact=False)
     report = parity.ComponentReport("denoiser", "fp32", 1e-4, (difference,), 1e-3)
-    exported = [Exported("denoiser", 10, 20, 1.0, 100.0, report)]
+    exported = [Exported("denoiser", 10, graph.Written(20, 30, 25), 1.0, 100.0, report)]
     write_report(tmp_path / "deep" / "report.json", exported, 1.0)
     (component,) = json.loads((tmp_path / "deep" / "report.json").read_text())["components"]
     assert component["parity"]["worst"]["relative"] == 1e-6
     assert component["parity"]["exact"] is False
+    assert (component["graph_bytes"], component["weights_bytes"], component["referred_bytes"]) == (20, 30, 25)
     assert table(exported).row_count == 1

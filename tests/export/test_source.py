@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -10,20 +11,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors.numpy import load_file, save_file
 
 from export.__main__ import main
 from export.errors import BadFolderError
-from export.models import COMPONENTS
+from export.models import ALWAYS, COMPONENTS
+from export.models.component import Size
 from export.source import open_folder
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
 @pytest.fixture
-def folder(tiny_pipeline: Path, tmp_path: Path) -> Path:
-    """A copy to spoil."""
-    return Path(shutil.copytree(tiny_pipeline, tmp_path / "pipeline"))
+def folders(tiny_pipelines: Path, tmp_path: Path) -> Path:
+    """A copy of all tiny folders to spoil."""
+    return Path(shutil.copytree(tiny_pipelines, tmp_path / "pipelines"))
+
+
+@pytest.fixture
+def folder(folders: Path) -> Path:
+    """The first of them."""
+    return folders / "tiny"
 
 
 def edit(path: Path, **changes: Any) -> None:
@@ -43,7 +52,7 @@ def pickle_instead(folder: Path) -> None:
 
 
 SPOILT: list[tuple[Callable[[Path], Any], str]] = [
-    (lambda f: shutil.rmtree(f / "unet"), r"has no unet/, which denoiser is made from"),
+    (lambda f: shutil.rmtree(f / "unet"), r"tiny/ has no unet/ or transformer/, which denoiser is"),
     (lambda f: shutil.rmtree(f / "tokenizer_2"), r"has no tokenizer_2/"),
     (lambda f: (f / "reward" / "config.json").unlink(), r"reward/config\.json is missing"),
     (lambda f: (f / "vae" / "config.json").write_text("{"), r"vae/config\.json is not readable JSON"),
@@ -58,17 +67,77 @@ SPOILT: list[tuple[Callable[[Path], Any], str]] = [
     (lambda f: edit(f / "unet" / "config.json", in_channels=4), r"in_channels is 4.*needs 9"),
     (lambda f: edit(f / "vae" / "config.json", shift_factor=0.1), r"shift_factor"),
     (lambda f: edit(f / "scheduler" / "scheduler_config.json", trained_betas=[0.1]), r"trained_betas"),
+    (lambda f: shutil.rmtree(f / "image_encoder"), r"tiny/ has no image_encoder/, which image_encoder_clip is made"),
+    (lambda f: shutil.rmtree(f / "image_projector"), r"tiny/ has no image_projector/"),
+    (lambda f: truncate(f / "ip_adapter" / "ip_adapter.safetensors"), r"ip_adapter/.* is truncated"),
+    (lambda f: edit(f / "image_projector" / "config.json", cross_attention_dim=32), r"cross_attention_dim is 32.*64"),
+    (lambda f: edit(f / "image_projector" / "config.json", uve_dim=128), r"uve_dim is 128.*needs 12"),
+    (lambda f: edit(f / "image_encoder" / "config.json", projection_dim=8), r"clip_dim is 16.*needs 8"),
     (lambda f: edit(f / "backdrop.json", speed="fast"), r"unknown setting: speed"),
     (lambda f: edit(f / "backdrop.json", buckets=[[64, 65]]), r"bucket \[64, 65\]"),
     (lambda f: edit(f / "backdrop.json", preview={"factors": [[0, 0, 0]], "bias": [0, 0, 0]}), r"needs 4 rows"),
 ]
 
 
+DIT_SPOILT: list[tuple[Callable[[Path], Any], str]] = [
+    (lambda f: shutil.rmtree(f / "text_encoder_3"), r"tiny-dit/ has no text_encoder_3/, which text_encoder_t5 is made"),
+    (lambda f: shutil.rmtree(f / "tokenizer_3"), r"tiny-dit/ has no tokenizer_3/, which text_encoder_t5 needs"),
+    (lambda f: edit(f / "tokenizer_3" / "tokenizer_config.json", model_max_length=10**30), r"model_max_length is 1000"),
+    (lambda f: edit(f / "transformer" / "config.json", in_channels=16), r"transformer: in_channels is 16.*needs 9"),
+    (lambda f: edit(f / "transformer" / "config.json", joint_attention_dim=4096), r"joint_attention_dim is 4096.*24"),
+    (lambda f: edit(f / "scheduler" / "scheduler_config.json", use_dynamic_shifting=True), r"use_dynamic_shifting"),
+    (lambda f: edit(f / "scheduler" / "scheduler_config.json", _class_name="FlowMatchHeunDiscreteScheduler"), r"Heun"),
+    (lambda f: edit(f / "backdrop.json", shares="../nobody"), r"shares \.\./nobody, which is not a folder"),
+    (lambda f: edit(f / "backdrop.json", shares="."), r"shares \., which itself shares"),
+    (lambda f: edit(f / "backdrop.json", defaults={"scheduler": "ddim"}), r"must be one of flow_euler"),
+    (lambda f: edit(f / "backdrop.json", buckets=[[64, 224]]), r"bucket \[64, 224\] is beyond the transformer's 192"),
+]
+
+
 def test_the_tiny_folder_is_good(tiny_pipeline: Path) -> None:
     folder = open_folder(tiny_pipeline)
-    assert set(folder.configs) == set(COMPONENTS)
+    assert folder.name == "tiny"
+    assert list(folder.sources) == [name for name in COMPONENTS if name not in ("text_encoder_t5", "denoiser_dit")]
     assert folder.schedule["prediction_type"] == "v_prediction"
     assert folder.settings["buckets"] == [[64, 64], [64, 96]]
+
+
+def test_a_folder_without_an_adapter_takes_no_style_pictures(folder: Path) -> None:
+    for name in ("ip_adapter", "image_projector", "image_encoder", "image_encoder_uve"):
+        shutil.rmtree(folder / name)
+    found = open_folder(folder)
+    assert set(found.sources) == {*ALWAYS, "text_encoder_l"}
+    assert found.sources["denoiser"].adapter is None
+    assert "image_scale" not in found.settings["defaults"]
+    component = COMPONENTS["denoiser"]
+    prepared = component.prepare(component.load(found.sources["denoiser"]))
+    assert [spec.name for spec in prepared.inputs][-1] == "time_ids"
+    with torch.inference_mode():
+        assert prepared.module(*prepared.sample(2, Size(64, 96, 16), torch.Generator().manual_seed(0))).shape[0] == 2
+
+
+def test_shared_components_come_from_the_other_folder(tiny_pipelines: Path) -> None:
+    fast = open_folder(tiny_pipelines / "tiny-fast")
+    assert fast.sources["denoiser"].folder == tiny_pipelines / "tiny-fast" / "unet"
+    assert fast.sources["vae_encoder"].folder.resolve() == tiny_pipelines / "tiny" / "vae"
+    assert fast.schedulers == ("lcm",)
+    assert fast.settings["defaults"] == {"scheduler": "lcm", "steps": 4, "guidance_scale": 1.0, "image_scale": 1.0}
+    # The buckets are the shared components' business, where the weights come from is each folder's own.
+    assert fast.settings["buckets"] == [[64, 64], [64, 96]]
+    assert fast.settings["provenance"] == {}
+
+
+def test_an_lcm_schedule_that_the_sampler_does_not_know_is_refused(folders: Path) -> None:
+    edit(folders / "tiny-fast" / "scheduler" / "scheduler_config.json", original_inference_steps=40)
+    with pytest.raises(BadFolderError, match="original_inference_steps to 40; the sampler has 50"):
+        open_folder(folders / "tiny-fast")
+
+
+@pytest.mark.parametrize(("spoil", "message"), DIT_SPOILT)
+def test_a_bad_transformer_folder_is_refused(folders: Path, spoil: Callable[[Path], Any], message: str) -> None:
+    spoil(folders / "tiny-dit")
+    with pytest.raises(BadFolderError, match=message):
+        open_folder(folders / "tiny-dit")
 
 
 @pytest.mark.parametrize(("spoil", "message"), SPOILT)
@@ -87,7 +156,7 @@ def test_the_command_line_says_the_sentence_and_leaves_nothing(
     truncate(folder / "vae" / WEIGHTS)
     assert main(["--pipeline", str(folder), "--out", str(tmp_path / "out")]) == 1
     assert f"vae/{WEIGHTS} is truncated or damaged" in capsys.readouterr().err
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["pipeline"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["pipelines"]
 
 
 def test_the_command_line_refuses_a_folder_that_is_not_there(
@@ -100,7 +169,8 @@ def test_the_command_line_refuses_a_folder_that_is_not_there(
 def test_weights_that_lack_a_tensor_are_refused_not_filled_with_random_numbers(folder: Path) -> None:
     path = folder / "reward" / WEIGHTS
     tensors = load_file(path)
-    del tensors["defects.0.weight"]
+    name = sorted(tensors)[0]
+    del tensors[name]
     save_file(tensors, path, metadata={"format": "pt"})
-    with pytest.raises(BadFolderError, match=r"its weights lack defects\.0\.weight"):
-        COMPONENTS["reward"].load(folder / "reward")
+    with pytest.raises(BadFolderError, match=f"its weights lack {re.escape(name)}"):
+        COMPONENTS["reward"].load(open_folder(folder).sources["reward"])

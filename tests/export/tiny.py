@@ -1,4 +1,7 @@
-"""A pipeline folder small enough to export in a test: the same classes and layout, hardly any weights."""
+"""Pipeline folders small enough to export in a test: the same classes and layout, hardly any weights.
+
+`tiny` has everything, `tiny-fast` has a UNet of its own, `tiny-dit` a transformer; both share the rest of `tiny`.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,19 @@ import fcntl
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+if TYPE_CHECKING:
+    from export.models.component import Source
+
 BUCKETS = [[64, 64], [64, 96]]
 TOKENS = 16
+T5_TOKENS = 24
 VOCABULARY = 64
-
+NAMES = ("tiny", "tiny-dit")
+"""The exported ones: together they have every component once, each under its own name. `tiny-fast` only costs time."""
 
 EXPORT_TIMEOUT_S = 900
 """For whichever test happens to export the pipeline: tracing takes 45 s on two idle cores, minutes on busy ones."""
@@ -38,16 +47,33 @@ def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None
     return folder
 
 
-def write_pipeline(folder: Path) -> None:
-    """Writes the folder, with random weights that are always the same."""
+def half(model: Any, folder: Path) -> None:
+    """Saves a model as the reference weights are saved: fp16 safetensors, with no two norms alike."""
     import torch
-    from diffusers import AsymmetricAutoencoderKL, DDIMScheduler, UNet2DConditionModel
+
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    model.half().save_pretrained(folder)
+
+
+def write_pipelines(folder: Path) -> None:
+    """Writes the three folders, with random weights that are always the same."""
+    import torch
+
+    torch.manual_seed(0)
+    write_tiny(folder / "tiny")
+    write_fast(folder / "tiny-fast")
+    write_dit(folder / "tiny-dit")
+
+
+def write_tiny(folder: Path) -> None:
+    """The pipeline that the others share with."""
+    from diffusers import AsymmetricAutoencoderKL, DDIMScheduler
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
     from export.networks.reward import RewardModel
     from export.networks.segmenter import Segmenter
-
-    torch.manual_seed(0)
 
     def text(act: str) -> CLIPTextConfig:
         return CLIPTextConfig(
@@ -64,9 +90,61 @@ def write_pipeline(folder: Path) -> None:
             pad_token_id=VOCABULARY - 1,
         )
 
-    CLIPTextModel(text("quick_gelu")).save_pretrained(folder / "text_encoder")
-    CLIPTextModelWithProjection(text("gelu")).save_pretrained(folder / "text_encoder_2")
-    UNet2DConditionModel(
+    half(CLIPTextModel(text("quick_gelu")), folder / "text_encoder")
+    half(CLIPTextModelWithProjection(text("gelu")), folder / "text_encoder_2")
+    vae = AsymmetricAutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        down_block_out_channels=(8, 8, 16, 16),
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        up_block_out_channels=(8, 16, 32, 32),
+        layers_per_up_block=0,
+        norm_num_groups=4,
+        sample_size=64,
+        scaling_factor=0.5,
+    )
+    half(vae, folder / "vae")
+    half(RewardModel(channels=(8, 8, 16), text_dim=16, match_dim=8), folder / "reward")
+    half(Segmenter(channels=(4, 8)), folder / "segmenter")
+    write_image_encoders(folder)
+    write_unet(folder)
+    DDIMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", prediction_type="v_prediction"
+    ).save_pretrained(folder / "scheduler")
+    for name in ("tokenizer", "tokenizer_2"):
+        write_tokenizer(folder / name)
+    settings = {"buckets": BUCKETS, "provenance": {"trained_on": "nothing"}}
+    (folder / "backdrop.json").write_text(json.dumps(settings))
+
+
+def write_image_encoders(folder: Path) -> None:
+    """What makes image tokens of a style picture."""
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    from export.networks.image_projector import ImageProjector
+    from export.networks.uve import UVE
+
+    vision = CLIPVisionConfig(
+        hidden_size=32,
+        intermediate_size=64,
+        projection_dim=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        image_size=16,
+        patch_size=8,
+    )
+    half(CLIPVisionModelWithProjection(vision), folder / "image_encoder")
+    half(UVE(channels=(8, 16), dim=12, groups=4, size=32), folder / "image_encoder_uve")
+    half(ImageProjector(uve_dim=12, clip_dim=16, tokens=2, cross_attention_dim=64), folder / "image_projector")
+
+
+def write_unet(folder: Path) -> None:
+    """A UNet with an IP-Adapter."""
+    import torch
+    from diffusers import UNet2DConditionModel
+
+    from export.networks import image_attention
+
+    unet = UNet2DConditionModel(
         sample_size=8,
         in_channels=9,
         out_channels=4,
@@ -81,29 +159,62 @@ def write_pipeline(folder: Path) -> None:
         addition_embed_type="text_time",
         addition_time_embed_dim=8,
         projection_class_embeddings_input_dim=16 + 6 * 8,
-    ).save_pretrained(folder / "unet")
-    AsymmetricAutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        down_block_out_channels=(8, 8, 16, 16),
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        up_block_out_channels=(8, 16, 32, 32),
-        layers_per_up_block=0,
-        norm_num_groups=4,
-        sample_size=64,
-        scaling_factor=0.5,
-    ).save_pretrained(folder / "vae")
-    RewardModel(channels=(8, 16), text_dim=16, match_dim=8).save_pretrained(folder / "reward")
-    Segmenter(channels=(4, 8)).save_pretrained(folder / "segmenter")
-    DDIMScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", prediction_type="v_prediction"
-    ).save_pretrained(folder / "scheduler")
-    for name in ("tokenizer", "tokenizer_2"):
-        write_tokenizer(folder / name)
-    settings = {"buckets": BUCKETS, "provenance": {"trained_on": "nothing"}}
+    )
+    half(unet, folder / "unet")
+    layers = image_attention.install(unet)
+    for parameter in layers.parameters():
+        # Untrained ones begin at zero, and would change nothing.
+        torch.nn.init.normal_(parameter)
+    image_attention.save(layers, folder / "ip_adapter")
+
+
+def write_fast(folder: Path) -> None:
+    """A consistency model: a UNet and an adapter, nothing else."""
+    from diffusers import LCMScheduler
+
+    write_unet(folder)
+    LCMScheduler(prediction_type="v_prediction", timestep_spacing="trailing").save_pretrained(folder / "scheduler")
+    (folder / "backdrop.json").write_text(json.dumps({"shares": "../tiny"}))
+
+
+def write_dit(folder: Path) -> None:
+    """A transformer that reads T5's states."""
+    from diffusers import FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel
+    from transformers import T5Config, T5EncoderModel
+
+    transformer = SD3Transformer2DModel(
+        sample_size=8,
+        in_channels=9,
+        out_channels=4,
+        patch_size=2,
+        num_layers=2,
+        num_attention_heads=2,
+        attention_head_dim=16,
+        joint_attention_dim=24,
+        caption_projection_dim=32,
+        pooled_projection_dim=16,
+        pos_embed_max_size=12,
+    )
+    half(transformer, folder / "transformer")
+    t5 = T5Config(
+        vocab_size=VOCABULARY,
+        d_model=24,
+        d_kv=8,
+        d_ff=48,
+        num_layers=2,
+        num_heads=2,
+        feed_forward_proj="gated-gelu",
+        pad_token_id=VOCABULARY - 1,
+        eos_token_id=VOCABULARY - 1,
+    )
+    half(T5EncoderModel(t5), folder / "text_encoder_3")
+    FlowMatchEulerDiscreteScheduler(shift=3.0).save_pretrained(folder / "scheduler")
+    write_tokenizer(folder / "tokenizer_3", model_max_length=T5_TOKENS)
+    settings = {"shares": "../tiny", "description": "A transformer.", "defaults": {"steps": 8}}
     (folder / "backdrop.json").write_text(json.dumps(settings))
 
 
-def write_tokenizer(folder: Path) -> None:
+def write_tokenizer(folder: Path, **settings: Any) -> None:
     """A tokenizer of single letters that begins and ends a prompt as CLIP's does."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
@@ -118,20 +229,31 @@ def write_tokenizer(folder: Path) -> None:
     )
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
-    (folder / "tokenizer_config.json").write_text(json.dumps({"pad_token": "<|endoftext|>"}))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"pad_token": "<|endoftext|>"} | settings))
 
 
-def pipeline(factory: pytest.TempPathFactory) -> Path:
-    """The tiny pipeline folder; shared, so copy it before changing it."""
-    return once(factory, "tiny-pipeline", write_pipeline)
+def source(folder: Path, name: str) -> Source:
+    """Where a component of the tiny pipelines comes from."""
+    from export.models import COMPONENTS
+    from export.source import open_folder
+
+    component = COMPONENTS[name]
+    own = name in ("denoiser_dit", "text_encoder_t5")
+    return open_folder(folder / ("tiny-dit" if own else "tiny")).sources[component.role]
+
+
+def pipelines(factory: pytest.TempPathFactory) -> Path:
+    """The folder of the three tiny pipeline folders; shared, so copy it before changing it."""
+    return once(factory, "tiny-pipelines", write_pipelines)
 
 
 def repository(factory: pytest.TempPathFactory) -> Path:
-    """The tiny pipeline, exported; shared, so copy it before changing it."""
+    """The tiny pipelines, exported; shared, so copy it before changing it."""
 
     def export(folder: Path) -> None:
-        from export.run import export_pipeline
+        from export.run import export_pipelines
 
-        export_pipeline(pipeline(factory), folder, "tiny", None, lambda role, what: None)
+        sources = pipelines(factory)
+        export_pipelines([sources / name for name in NAMES], folder, lambda name, what: None)
 
     return once(factory, "tiny-repository", export)

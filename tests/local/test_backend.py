@@ -13,9 +13,10 @@ import pytest
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
+from export.models import COMPONENTS
 from export.parity import session
 from local.cluster import Cluster, Options
-from tests.export.test_exactness import ROLES, ROWS, inputs
+from tests.export.test_exactness import ROWS, inputs
 
 BUCKET = (64, 96)
 
@@ -33,9 +34,7 @@ def client(tiny_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> I
 def rows_for(repository: Path, role: str) -> tuple[dict[str, Any], list[str]]:
     """Eight rows for a model, and the names of its outputs."""
     content = json.loads((repository / "pipeline.json").read_text())
-    model = content["models"][role]
-    feed = inputs(role, model, content["pipelines"][content["default"]], BUCKET)
-    return feed, [spec["name"] for spec in model["outputs"]]
+    return inputs(content, role, BUCKET), [spec["name"] for spec in content["models"][role]["outputs"]]
 
 
 def infer(client: triton.InferenceServerClient, role: str, feed: dict[str, Any], outputs: list[str]) -> list[Any]:
@@ -50,7 +49,7 @@ def infer(client: triton.InferenceServerClient, role: str, feed: dict[str, Any],
     return [answer.as_numpy(name) for name in outputs]
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", list(COMPONENTS))
 def test_served_is_what_onnxruntime_computes(
     role: str, client: triton.InferenceServerClient, tiny_repository: Path
 ) -> None:
@@ -60,7 +59,7 @@ def test_served_is_what_onnxruntime_computes(
         assert np.array_equal(one, other)
 
 
-@pytest.mark.parametrize("role", ["denoiser", "text_encoder_g"])
+@pytest.mark.parametrize("role", ["denoiser", "denoiser_dit", "text_encoder_g"])
 def test_requests_that_meet_in_a_batch_get_their_own_rows(
     role: str, client: triton.InferenceServerClient, tiny_repository: Path
 ) -> None:

@@ -1,0 +1,124 @@
+"""Graphs that keep no weights of their own: every initialiser points into the safetensors file it came from.
+
+ONNX's external data names a file beside the graph, an offset and a length; a tensor in a safetensors file is exactly
+that. So `model.onnx` stays small and the same from training to training, and the weights beside it are, byte for
+byte, a file of the diffusers folder: git stores both as one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+from export.tensor_files import Extent, extents
+
+Array = npt.NDArray[np.float32] | npt.NDArray[np.float16]
+KINDS = {"F16": (np.float16, TensorProto.FLOAT16), "F32": (np.float32, TensorProto.FLOAT)}
+"""Stored dtypes that a graph can point at. Others (bfloat16) would be rounded, and stay in the graph."""
+FEWEST_UNNAMED = 4
+"""Values that an initialiser must have to be known by its content alone."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A tensor of a weights file, and whether the graph wants it turned over."""
+
+    file: str
+    extent: Extent
+    transposed: bool = False
+
+
+def _key(values: Array) -> bytes:
+    """The same for the same FP32 values in the same order of bytes, whatever the shape."""
+    return hashlib.blake2b(np.ascontiguousarray(values, np.float32).data, digest_size=16).digest()
+
+
+class Catalogue:
+    """Everything in some weights files, to be found by content."""
+
+    def __init__(self, files: Mapping[str, Path]) -> None:
+        """Reads every tensor once; `files` are paths by the names they will have beside the graph."""
+        self._found: dict[bytes, list[Stored]] = {}
+        for name, path in files.items():
+            with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                for extent in extents(path):
+                    if extent.dtype in KINDS and extent.length:
+                        self._add(name, extent, content)
+
+    def _add(self, file: str, extent: Extent, content: mmap.mmap) -> None:
+        # A copy: an array over the map itself would keep the file from being closed.
+        raw = content[extent.offset : extent.offset + extent.length]
+        values = np.frombuffer(raw, KINDS[extent.dtype][0]).reshape(extent.shape)
+        self._found.setdefault(_key(values), []).append(Stored(file, extent))
+        # torch keeps a Linear's weight as [out, in]; the exporter multiplies by [in, out].
+        if values.ndim == 2 and min(values.shape) > 1:
+            self._found.setdefault(_key(values.T), []).append(Stored(file, extent, transposed=True))
+
+    def find(self, name: str, values: Array) -> Stored | None:
+        """The tensor that an initialiser came from, or None.
+
+        Equal content decides; among equals, the name. Without a name that fits, content that says nothing (a few
+        numbers, or all the same: ones, zeros) is not taken for a weight, whose value the next training would change.
+        """
+        found = self._found.get(_key(values), [])
+        for stored in found:
+            if f".{name}".endswith(f".{stored.extent.name}"):
+                return stored
+        if values.size < FEWEST_UNNAMED or values.min() == values.max():
+            return None
+        return found[0] if found else None
+
+
+def _reference(name: str, stored: Stored, dims: Iterator[int]) -> TensorProto:
+    tensor = TensorProto(name=name, data_type=KINDS[stored.extent.dtype][1], data_location=TensorProto.EXTERNAL)
+    tensor.dims.extend(dims)
+    where = {"location": stored.file, "offset": stored.extent.offset, "length": stored.extent.length}
+    for key, value in where.items():
+        tensor.external_data.add(key=key, value=str(value))
+    return tensor
+
+
+def refer(model: onnx.ModelProto, files: Mapping[str, Path]) -> dict[str, int]:
+    """Replaces initialisers, in place, by references to where `files` hold the same numbers.
+
+    A Cast to FP32 and, where the exporter had transposed a matrix, a Transpose stand behind the reference. Runtimes
+    fold both when they load the graph, so serving costs no more than with weights inside.
+
+    Returns:
+        How many bytes of each file the graph refers to; a file that is not in it is not needed.
+    """
+    catalogue, used, nodes = Catalogue(files), dict[str, int](), list[NodeProto]()
+    for tensor in model.graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT:
+            continue
+        name, values = tensor.name, numpy_helper.to_array(tensor)
+        stored = catalogue.find(name, values)
+        if stored is None:
+            continue
+        dims = stored.extent.shape if stored.transposed else values.shape
+        steps = ["Cast"] * (stored.extent.dtype != "F32") + ["Transpose"] * stored.transposed
+        used[stored.file] = used.get(stored.file, 0) + stored.extent.length
+        last = f"{name}.stored" if steps else name
+        tensor.CopyFrom(_reference(last, stored, iter(dims)))
+        for step in steps:
+            output = name if step is steps[-1] else f"{name}.{step.lower()}"
+            options = {"to": TensorProto.FLOAT} if step == "Cast" else {"perm": [1, 0]}
+            nodes.append(helper.make_node(step, [last], [output], name=f"{output}.{step.lower()}", **options))
+            last = output
+    nodes.extend(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return used
+
+
+def is_external(tensor: TensorProto) -> bool:
+    """Whether an initialiser's numbers lie in another file."""
+    return bool(tensor.data_location == TensorProto.EXTERNAL)

@@ -1,0 +1,62 @@
+"""`image_encoder_clip`: a style picture to CLIP's image embedding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import CLIPVisionModelWithProjection
+
+from export.models import vae
+from export.models.component import Component, Inputs, Prepared, Size, TensorSpec, rand
+from export.models.loading import load_transformers
+from export.networks.image_pixels import clip_pixels
+
+ClipVision = Any
+"""transformers' CLIPVisionModelWithProjection; untyped because its attributes are torch modules found by name."""
+
+
+class ImageEncoderClip(nn.Module):
+    """`image` [B, 3, H, W] in −1…1 → `image_embeds` [B, P], L2-normalised."""
+
+    def __init__(self, model: ClipVision) -> None:
+        super().__init__()
+        self.model = model
+        self.size = int(model.config.image_size)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        vision = self.model.vision_model
+        states = vision.pre_layrnorm(vision.embeddings(clip_pixels(image, self.size)))
+        # Called one by one, as the text encoders' layers are: the model's own loop has hooks that do not trace.
+        for layer in vision.encoder.layers:
+            states = layer(states, None)
+        pooled = vision.post_layernorm(states[:, 0])
+        return nn.functional.normalize(self.model.visual_projection(pooled), dim=-1)
+
+
+def sample(rows: int, size: Size, generator: torch.Generator) -> Inputs:
+    """Pictures of noise, in −1…1."""
+    return (rand(generator, rows, 3, size.height, size.width),)
+
+
+def prepare(model: ClipVision) -> Prepared:
+    """Wraps a CLIPVisionModelWithProjection for export."""
+    return Prepared(
+        name="image_encoder_clip",
+        module=ImageEncoderClip(model).eval(),
+        inputs=(TensorSpec("image", "FP32", (3, *vae.pixels())),),
+        outputs=(TensorSpec("image_embeds", "FP32", (model.config.projection_dim,)),),
+        sample=sample,
+    )
+
+
+COMPONENT = Component(
+    name="image_encoder_clip",
+    role="image_encoder_clip",
+    folder="image_encoder",
+    classes=("CLIPVisionModelWithProjection",),
+    weights="model.safetensors",
+    load=lambda source: load_transformers(CLIPVisionModelWithProjection, source.folder),
+    prepare=prepare,
+)

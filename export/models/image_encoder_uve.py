@@ -1,0 +1,40 @@
+"""`image_encoder_uve`: a style picture to the unified visual embedding, as floats and as bits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from export.models import vae
+from export.models.component import Component, Inputs, Prepared, Size, TensorSpec, rand
+from export.models.loading import load_diffusers
+from export.networks.uve import UVE
+
+
+def sample(rows: int, size: Size, generator: torch.Generator) -> Inputs:
+    """Pictures of noise, in −1…1."""
+    return (rand(generator, rows, 3, size.height, size.width),)
+
+
+def prepare(model: Any) -> Prepared:
+    """Describes UVE, which already speaks the row contract: image → embedding, binary."""
+    dim = int(model.config.dim)
+    return Prepared(
+        name="image_encoder_uve",
+        module=model,
+        inputs=(TensorSpec("image", "FP32", (3, *vae.pixels())),),
+        outputs=(TensorSpec("embedding", "FP32", (dim,)), TensorSpec("binary", "FP32", (dim,))),
+        sample=sample,
+    )
+
+
+COMPONENT = Component(
+    name="image_encoder_uve",
+    role="image_encoder_uve",
+    folder="image_encoder_uve",
+    classes=("UVE",),
+    weights="diffusion_pytorch_model.safetensors",
+    load=lambda source: load_diffusers(UVE, source.folder),
+    prepare=prepare,
+)

@@ -1,0 +1,82 @@
+"""Safetensors files as they lie on disk: whole or damaged, and where in them each tensor begins."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from export.errors import BadFolderError
+from export.reading import read_json
+
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+LARGEST_HEADER = 100 * 2**20
+
+
+@dataclass(frozen=True)
+class Extent:
+    """One tensor of a file."""
+
+    name: str
+    dtype: str
+    """Safetensors' name: F16, BF16, F32, …"""
+    shape: tuple[int, ...]
+    offset: int
+    """Bytes from the beginning of the file."""
+    length: int
+
+
+def extents(path: Path) -> list[Extent]:
+    """The tensors of a file, in the order of their bytes.
+
+    Raises:
+        BadFolderError: if it is missing, truncated, or no safetensors file at all.
+    """
+    label = f"{path.parent.name}/{path.name}"
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            header: Any = json.loads(file.read(length)) if length <= min(size, LARGEST_HEADER) else None
+        found = sorted(_read(header, 8 + length), key=lambda extent: (extent.offset, extent.name))
+    except FileNotFoundError as error:
+        raise BadFolderError(f"{label} is missing.") from error
+    except (OSError, ValueError, struct.error, AttributeError, KeyError, TypeError) as error:
+        raise BadFolderError(f"{label} is not a safetensors file, or only the beginning of one.") from error
+    expected = max((extent.offset + extent.length for extent in found), default=8 + length)
+    if size != expected:
+        raise BadFolderError(f"{label} is truncated or damaged: {size} bytes, where its header says {expected}.")
+    return found
+
+
+def _read(header: Any, begin: int) -> Iterator[Extent]:
+    for name, entry in header.items():
+        if name != "__metadata__":
+            first, last = entry["data_offsets"]
+            yield Extent(name, entry["dtype"], tuple(entry["shape"]), begin + first, last - first)
+
+
+def weight_files(folder: Path, name: str) -> tuple[Path, ...]:
+    """The safetensors files of a component: one, or the shards that its index lists.
+
+    Raises:
+        BadFolderError: if there are none, or the index points elsewhere.
+    """
+    single, index = folder / name, folder / f"{name}.index.json"
+    if single.is_file():
+        return (single,)
+    if index.is_file():
+        shards = {str(shard) for shard in read_json(index).get("weight_map", {}).values()}
+        if any(Path(shard).name != shard for shard in shards):
+            raise BadFolderError(f"{folder.name}/{index.name} points outside its folder.")
+        return tuple(sorted(folder / shard for shard in shards))
+    pickles = sorted(entry.name for entry in folder.iterdir() if entry.suffix in PICKLES)
+    if pickles:
+        raise BadFolderError(
+            f"{folder.name}/ holds {pickles[0]}, a pickle, which can run code when it is read; "
+            f"save the model again with safe_serialization=True."
+        )
+    raise BadFolderError(f"{folder.name}/{name} is missing.")
