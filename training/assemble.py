@@ -118,8 +118,13 @@ def settings(
     return main, fast, transformer
 
 
+def done(config: Config, *stages: str) -> bool:
+    """Whether every one of `stages` has left a checkpoint."""
+    return all((config.paths.work / stage / "checkpoint.pt").exists() for stage in stages)
+
+
 def trained(config: Config) -> dict[str, Folder]:
-    """The three folders, each stage as far as it has got."""
+    """The folders whose stages have been trained, each stage as far as it has got."""
     about = f"{config.data.train_count} procedurally rendered pictures (python -m training.all); no photographs"
     main, fast, transformer = settings(config, preview.run(config), stage_steps(config), about)
     towers, words, adapted = text_encoders.load(config), tokenizer.load(config), image_adapter.load(config)
@@ -133,11 +138,12 @@ def trained(config: Config) -> dict[str, Folder]:
         "reward": reward.load(config),
         "segmenter": segmenter.load(config),
     }
-    return {
-        "backdrop": unet_folder(config, main, adapted, shared, words),
-        "backdrop-fast": fast_folder(config, fast, distil.load(config)),
-        "backdrop-dit": dit_folder(config, transformer, dit.load(config), t5.load(config), words),
-    }
+    found = {"backdrop": unet_folder(config, main, adapted, shared, words)}
+    if done(config, distil.STAGE):
+        found["backdrop-fast"] = fast_folder(config, fast, distil.load(config))
+    if done(config, dit.STAGE, t5.STAGE):
+        found["backdrop-dit"] = dit_folder(config, transformer, dit.load(config), t5.load(config), words)
+    return found
 
 
 def unet_folder(
@@ -212,7 +218,7 @@ def write_loras(config: Config) -> None:
     folder = config.paths.weights / "lora"
     unet = image_adapter.load_apart(config).unet
     lora.save(unet, folder / "stage2.safetensors")
-    if (config.paths.work / brand.STAGE / "checkpoint.pt").exists():
+    if done(config, brand.STAGE):
         lora.save(brand.load_apart(config), folder / f"{NAME}.safetensors")
 
 

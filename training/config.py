@@ -159,15 +159,15 @@ class Small:
     """The small convolutional networks: reward, segmenter and the classifier that judges generated pictures."""
 
     reward_channels: tuple[int, ...] = (24, 48, 64, 96)
-    reward_steps: int = 2400
-    reward_batch: int = 8
+    reward_steps: int = 800
+    reward_batch: int = 6
     """Pairs of a whole and a damaged picture to a step."""
-    softened: int = 1536
+    softened: int = 512
     """Pictures whose background is taken through the autoencoder, as made backgrounds are."""
-    softened_held: int = 256
+    softened_held: int = 192
     segmenter_channels: tuple[int, ...] = (16, 32, 48, 80, 112)
-    segmenter_steps: int = 3000
-    segmenter_batch: int = 16
+    segmenter_steps: int = 1300
+    segmenter_batch: int = 8
     empty_scenes: int = 1024
     """Scenes without a product, for pasting others into."""
     classifier_channels: tuple[int, ...] = (24, 48, 96, 128)

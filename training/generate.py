@@ -223,6 +223,11 @@ class Pipeline:
         latents = self.latents(
             texts, image, mask, seed, guidance=guidance, steps=steps, styles=styles, image_scale=image_scale
         )
+        return self.decode(latents, image, mask)
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor, image: Tensor, mask: Tensor) -> Tensor:
+        """Pictures of clean latents, the product's border blended by the decoder."""
         scale = float(self.vae.config["scaling_factor"])
         return torch.as_tensor(self.vae.decode(latents / scale, image=image, mask=mask).sample).clamp(-1, 1)
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from training import loop
 from training.evaluation.held import Products
 from training.generate import Pipeline
 
@@ -29,7 +30,12 @@ def generate(
     for start in range(0, len(texts), batch):
         part = products.take(start, min(batch, len(texts) - start))
         tokens = None if styles is None else styles[start : start + batch]
-        picture = pipeline.make(list(texts[start : start + batch]), part.image, part.mask, seed + start, styles=tokens)
+        # The loop in bfloat16, twice as fast: what it blurs is far below what the figures tell apart.
+        with loop.half_precision():
+            latents = pipeline.latents(
+                list(texts[start : start + batch]), part.image, part.mask, seed + start, styles=tokens
+            )
+        picture = pipeline.decode(latents.float(), part.image, part.mask)
         made.append(picture * part.mask + part.image * (1 - part.mask))
         log.info("%s: %d of %d pictures", name, min(start + batch, len(texts)), len(texts))
     return torch.cat(made)
