@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from export.errors import ExportError
 
 if TYPE_CHECKING:
     # At run time only when it is needed: it brings torch, and --help should not wait for torch.
+    from export.adapters import Order
     from export.run import Exported
 
 COLUMNS = ("component", "weights", "graph", "files", "time", "memory", "parity", "rows")
@@ -45,8 +47,38 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--default", metavar="NAME", help="the pipeline of requests that name none (default: the first)"
     )
     parser.add_argument("--components", metavar="A,B", help="export only these into a repository that has the others")
+    parser.add_argument(
+        "--adapter",
+        action="append",
+        default=[],
+        dest="adapters",
+        metavar="[PIPELINE:]NAME=FILE",
+        help="a LoRA that rows of the denoiser may name (default pipeline: the first); may be given several times",
+    )
+    parser.add_argument("--adapter-rows", type=int, metavar="N", help="adapters that a denoiser has room for (4)")
+    parser.add_argument("--adapter-rank", type=int, metavar="R", help="rank that it has room for (default: the files')")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write the parity report here, as JSON")
     return parser.parse_args(arguments)
+
+
+def order(options: argparse.Namespace) -> Order | None:
+    """The adapters that the command line asks for.
+
+    Raises:
+        ExportError: if one is not written as NAME=FILE, or rows and rank are not positive.
+    """
+    from export.adapters import CAPACITY, Order, Wanted
+
+    found = []
+    for text in options.adapters:
+        match = re.fullmatch(r"(?:([\w.-]+):)?([A-Za-z0-9][\w.-]*)=(.+)", text)
+        if match is None:
+            raise ExportError(f"--adapter {text!r} is not NAME=FILE or PIPELINE:NAME=FILE.")
+        found.append(Wanted(match[2], Path(match[3]), match[1]))
+    for option, number in (("rows", options.adapter_rows), ("rank", options.adapter_rank)):
+        if number is not None and number < 1:
+            raise ExportError(f"--adapter-{option} {number} is not a positive number.")
+    return Order(tuple(found), options.adapter_rows or CAPACITY, options.adapter_rank) if found else None
 
 
 def quiet() -> None:
@@ -81,7 +113,9 @@ def main(arguments: list[str] | None = None) -> int:
 
             quiet()
             names = None if options.components is None else [name.strip() for name in options.components.split(",")]
-            exported = export_pipelines(options.pipelines, options.out, progress, names=names, default=options.default)
+            exported = export_pipelines(
+                options.pipelines, options.out, progress, names=names, default=options.default, wanted=order(options)
+            )
     except ExportError as error:
         console.print(f"[red]{error}[/red]", soft_wrap=True)
         return 1

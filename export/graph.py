@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import shutil
 import warnings
@@ -62,6 +63,13 @@ def _dims(specs: tuple[TensorSpec, ...]) -> list[dict[int, object]]:
     return shapes
 
 
+def _shapes(prepared: Prepared) -> Any:
+    """The dynamic shapes as torch.export wants them for the module's signature: those of `*inputs` are nested."""
+    kinds = [parameter.kind for parameter in inspect.signature(prepared.module.forward).parameters.values()]
+    shapes = _dims(prepared.inputs)
+    return (tuple(shapes),) if kinds == [inspect.Parameter.VAR_POSITIONAL] else shapes
+
+
 def trace(prepared: Prepared) -> onnx.ModelProto:
     """Exports a prepared component to ONNX in memory.
 
@@ -80,7 +88,7 @@ def trace(prepared: Prepared) -> onnx.ModelProto:
                 dynamo=True,
                 input_names=[spec.name for spec in prepared.inputs],
                 output_names=[spec.name for spec in prepared.outputs],
-                dynamic_shapes=_dims(prepared.inputs),
+                dynamic_shapes=_shapes(prepared),
                 opset_version=OPSET,
                 verbose=False,
             )

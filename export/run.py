@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from export import graph, parity, repository, tokenizer
+from export import adapters, graph, parity, repository, tokenizer
 from export.errors import ExportError
 from export.models.component import Axis, Prepared, Size
 from export.plan import Model, Plan, make_plan
@@ -78,8 +78,15 @@ def rounded(prepared: Prepared) -> float:
     return max(parity.relative(old, new) for old, new in zip(before, after, strict=True))
 
 
-def export_model(model: Model, staging: Path, progress: Progress) -> tuple[Exported, dict[str, Any]]:
-    """Exports one model into `staging` and returns its report and its entry for `pipeline.json`.
+def export_model(
+    model: Model, staging: Path, progress: Progress, served: Path, bank: adapters.Bank | None = None
+) -> tuple[Exported, dict[str, Any]]:
+    """Exports one model into `staging`, a denoiser with a bank of adapters if it is to have one.
+
+    The repository that is `served` so far lends its graph where only the bank is another.
+
+    Returns:
+        Its report and its entry for `pipeline.json`.
 
     Raises:
         BadFolderError: if its weights or its tokenizer cannot be used.
@@ -94,16 +101,22 @@ def export_model(model: Model, staging: Path, progress: Progress) -> tuple[Expor
         length = text["t5_max_tokens" if model.role == "text_encoder_t5" else "max_tokens"]
         tokenizer.convert(source.tokenizer, source.config, length, out / "tokenizer.json")
     component = source.component
-    prepared = replace(component.prepare(component.load(source)), name=name)
+    network = component.load(source)
+    prepared = replace(component.prepare(network), name=name)
     expect_heads(model, prepared)
     rounding = rounded(prepared)
     progress(name, "tracing")
     path = out / repository.VERSION / "model.onnx"
-    written = graph.write(prepared, path, source.files)
+    if bank is None:
+        written = graph.write(prepared, path, source.files)
+    else:
+        prepared, written = adapters.write(
+            bank, network, prepared, path, source.files, served / name / repository.VERSION
+        )
     progress(name, "comparing with torch")
     report = parity.measure(prepared, path, parity_sizes(model, prepared), rounding)
     parity.check(report)
-    entry = repository.finish_model(out, prepared)
+    entry = repository.finish_model(out, prepared) | ({} if bank is None else {"adapters": bank.entry()})
     parameters = sum(parameter.numel() for parameter in prepared.module.parameters())
     exported = Exported(name, parameters, written, time.monotonic() - started, peak_mib(), report)
     progress(name, f"done in {exported.seconds:.1f} s")
@@ -130,6 +143,7 @@ def export_pipelines(
     *,
     names: Collection[str] | None = None,
     default: str | None = None,
+    wanted: adapters.Order | None = None,
 ) -> list[Exported]:
     """Exports pipeline folders, or some of their models into a repository that has the others already.
 
@@ -140,12 +154,17 @@ def export_pipelines(
         progress: Told what is going on.
         names: The models to export; None for all.
         default: The pipeline for requests that name none; None for the first.
+        wanted: The adapters that denoisers get.
 
     Raises:
         ExportError: or one of its kinds, with one sentence for the person who started it.
     """
     plan = make_plan([open_folder(source) for source in sources], default)
     kept = kept_models(plan, out, names)
+    banks = {} if wanted is None else adapters.open_banks(plan, wanted)
+    for name in banks:
+        if name in kept:
+            raise ExportError(f"Adapters change {name}, which is not among the components to export.")
     exported = []
     with repository.staged(out) as staging:
         models: dict[str, Any] = dict(kept)
@@ -154,7 +173,7 @@ def export_pipelines(
         for name, model in plan.models.items():
             if name in kept:
                 continue
-            report, models[name] = export_model(model, staging, progress)
+            report, models[name] = export_model(model, staging, progress, out, banks.get(name))
             exported.append(report)
             # The module, its trace and the session of one component are of no use to the next.
             gc.collect()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from orchestrator.domain import Floats, Job
 from orchestrator.models import Conditioning, Models, batch_of
@@ -24,7 +26,7 @@ class GuidedDenoiser:
         prompts = [conditioning.positive] + ([conditioning.negative] if conditioning.negative else [])
         rows = len(prompts)
         self._rows = rows
-        self._constant: dict[str, Floats] = {
+        self._constant: dict[str, npt.NDArray[Any]] = {
             "mask": batch_of(*[prepared.scene_input.latent_mask] * rows),
             "masked_image_latents": batch_of(*[prepared.masked_image_latents] * rows),
             "encoder_hidden_states": batch_of(*[prompt.hidden_states for prompt in prompts]),
@@ -36,6 +38,12 @@ class GuidedDenoiser:
             self._constant["time_ids"] = batch_of(*[time_ids] * rows)
         if models.takes("denoiser", "image_tokens"):
             self._constant |= _style_rows(conditioning, models.shape("denoiser", "image_tokens"), rows)
+        if models.takes("denoiser", "adapter"):
+            # Row 0 of a denoiser's bank is no adapter, which is what a request that names none gets.
+            self._constant |= {
+                "adapter": np.zeros((rows, 1), np.int64),
+                "adapter_scale": np.zeros((rows, 1), np.float32),
+            }
 
     async def __call__(self, sample: Floats, timestep: float) -> Floats:
         """Predicts for one sample [C, h, w] at one timestep."""

@@ -1,6 +1,7 @@
 """Small pipelines whose models are plain functions: for tests of the orchestrator alone, without Triton.
 
-"small" is the plainest; "small-style" takes style pictures; "small-flow" reads T5 states and is sampled as a flow.
+"small" is the plainest; "small-style" takes style pictures and has a bank of adapters; "small-flow" reads T5 states and
+is sampled as a flow.
 """
 
 import asyncio
@@ -27,19 +28,26 @@ HEADS = ("defects", "fidelity", "aesthetics")
 UVE, CLIP, TOKENS = 5, 6, (3, 10)
 _ROWS = ("sample", "mask", "masked_image_latents", "timestep", "encoder_hidden_states", "text_embeds")
 _STYLE = ("image_tokens", "image_scale")
+_ADAPTER = ("adapter", "adapter_scale")
+_FIXED: dict[str, tuple[str, tuple[int, ...]]] = {
+    "image_tokens": ("FP32", TOKENS),
+    "image_scale": ("FP32", (1,)),
+    "adapter": ("INT64", (1,)),
+    "adapter_scale": ("FP32", (1,)),
+}
 # What a denoiser takes, by model; the orchestrator must send exactly this.
 DENOISERS = {
     "denoiser": (*_ROWS, "time_ids"),
-    "denoiser_style": (*_ROWS, "time_ids", *_STYLE),
+    "denoiser_style": (*_ROWS, "time_ids", *_STYLE, *_ADAPTER),
     "denoiser_flow": _ROWS,
 }
 
 
 def model_spec(name: str) -> ModelSpec:
     """A model that only exists as a method of `FunctionModels`."""
-    inputs = [TensorSpec(tensor, "FP32", (-1,)) for tensor in DENOISERS.get(name, ("x",)) if tensor not in _STYLE]
+    inputs = [TensorSpec(tensor, "FP32", (-1,)) for tensor in DENOISERS.get(name, ("x",)) if tensor not in _FIXED]
     if name == "denoiser_style":
-        inputs += [TensorSpec("image_tokens", "FP32", TOKENS), TensorSpec("image_scale", "FP32", (1,))]
+        inputs += [TensorSpec(tensor, *_FIXED[tensor]) for tensor in _FIXED]
     return ModelSpec(name, "1", f"sha256:{name}", {}, tuple(inputs), (TensorSpec("y", "FP32", (-1,)),))
 
 
@@ -143,6 +151,8 @@ class FunctionModels:
         shift = inputs["encoder_hidden_states"].mean((1, 2)) + inputs["text_embeds"].mean(1)
         if "image_tokens" in inputs:
             shift = shift + inputs["image_scale"][:, 0] * inputs["image_tokens"].mean((1, 2))
+        if "adapter" in inputs:
+            shift = shift + inputs["adapter_scale"][:, 0] * inputs["adapter"][:, 0]
         slope = inputs["timestep"][:, 0] / 1000
         noise = np.tanh(inputs["sample"] * slope[:, None, None, None] + 0.1 * shift[:, None, None, None])
         return {"noise_pred": (noise * inputs["mask"]).astype(np.float32)}

@@ -11,7 +11,17 @@ from orchestrator.models import Models
 from orchestrator.stages.denoise import GuidedDenoiser
 from orchestrator.stages.encode import encode
 from orchestrator.stages.prepare import prepare
-from tests.orchestrator.small import DENOISERS, TOKENS, Array, DictCache, FunctionModels, job, style, tokenizers
+from tests.orchestrator.small import (
+    DENOISERS,
+    TOKENS,
+    Array,
+    DictCache,
+    FunctionModels,
+    job,
+    pipeline_spec,
+    style,
+    tokenizers,
+)
 
 SAMPLE = np.zeros((4, 8, 8), np.float32)
 
@@ -34,7 +44,8 @@ async def test_a_denoiser_gets_exactly_what_it_takes(tmp_path: Path, pipeline: s
     rows = await rows_of(tmp_path, pipeline=pipeline)
     assert set(rows) == set(DENOISERS[model])
     assert {len(value) for value in rows.values()} == {2}
-    assert {value.dtype for value in rows.values()} == {np.dtype(np.float32)}
+    for spec in pipeline_spec(pipeline).models["denoiser"].inputs:
+        assert rows[spec.name].dtype == {"FP32": np.float32, "INT64": np.int64}[spec.dtype]
     assert rows["timestep"].tolist() == [[500.0], [500.0]]
 
 
@@ -58,3 +69,10 @@ async def test_without_style_tokens_and_scale_are_zeros(tmp_path: Path) -> None:
     assert rows["image_tokens"].shape == (2, *TOKENS)
     assert not rows["image_tokens"].any()
     assert not rows["image_scale"].any()
+
+
+async def test_a_request_that_names_no_adapter_gets_row_0(tmp_path: Path) -> None:
+    rows = await rows_of(tmp_path, pipeline="small-style")
+    assert rows["adapter"].tolist() == [[0], [0]]
+    assert rows["adapter_scale"].tolist() == [[0.0], [0.0]]
+    assert rows["adapter"].dtype == np.int64

@@ -1,0 +1,224 @@
+"""The adapters of a served denoiser: which files, in which rows of its bank, and the file that holds the bank."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import diffusers
+import onnx
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from export import graph
+from export.errors import BadFolderError, ExportError
+from export.lora_files import Lora, read_lora
+from export.models.component import Inputs, Prepared, Size, Source, TensorSpec
+from export.networks import adapter_bank, image_attention
+from export.networks.adapter_bank import DOWN, UP
+from export.plan import Plan
+from export.repository import digest
+from export.tensor_files import extents
+
+FILE = "adapters.safetensors"
+CAPACITY = 4
+FP16_MAX = 65504.0
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One adapter that somebody asked for."""
+
+    name: str
+    path: Path
+    pipeline: str | None = None
+    """Whose denoiser gets it; None for the first pipeline's."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """All adapters of a repository, and how large their banks are."""
+
+    adapters: tuple[Wanted, ...]
+    capacity: int = CAPACITY
+    """Rows reserved in each bank."""
+    rank: int | None = None
+    """The rank reserved; None for the largest among the files."""
+
+
+@dataclass(frozen=True)
+class Bank:
+    """The adapters of one denoiser."""
+
+    layers: Mapping[str, tuple[int, ...]]
+    """The shapes of the weights that some adapter changes, by layer."""
+    capacity: int
+    """Rows for adapters, row 0 apart."""
+    rank: int
+    """The largest that fits; smaller ones are padded with zeros."""
+    adapters: tuple[tuple[Wanted, Lora], ...]
+    """From row 1 on."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The bank as fp16, by the names of the layers' buffers.
+
+        Raises:
+            BadFolderError: if an adapter is too strong for fp16.
+        """
+        found: dict[str, Tensor] = {}
+        for layer, (out, width, *kernel) in self.layers.items():
+            kh, kw = kernel or (1, 1)
+            down = torch.zeros(1 + self.capacity, kw, kh, self.rank, width)
+            up = torch.zeros(1 + self.capacity, out, self.rank)
+            for row, (wanted, lora) in enumerate(self.adapters, start=1):
+                if (update := lora.updates.get(layer)) is None:
+                    continue
+                # The taps' order is the one in which the layer sums them: columns first, then lines.
+                down[row, :, :, : update.rank] = update.down.view(-1, width, kh, kw).permute(3, 2, 0, 1)
+                up[row, :, : update.rank] = update.strength * update.up
+                if max(float(half[row].abs().max()) for half in (down, up)) > FP16_MAX:
+                    raise BadFolderError(f"{wanted.path.name}: {layer} has values that fp16 cannot hold.")
+            found[f"{layer}.{DOWN}"], found[f"{layer}.{UP}"] = down.flatten(1, 3).half(), up.half()
+        return found
+
+    def placeholders(self) -> dict[str, Tensor]:
+        """Random numbers in the bank's shapes.
+
+        The graph is traced with these. The exporter merges equal tensors and folds constants away, and adapters have
+        plenty of both (a layer that one leaves alone is all zeros); the next adapter would not.
+        """
+        generator = torch.Generator().manual_seed(0)
+        return {name: torch.randn(value.shape, generator=generator).half() for name, value in self.tensors().items()}
+
+    def entry(self) -> dict[str, Any]:
+        """What `pipeline.json` says of a denoiser's adapters."""
+        return {
+            "rows": self.capacity,
+            "rank": self.rank,
+            "names": {
+                wanted.name: {"row": row, "digest": f"sha256:{digest(wanted.path)}"}
+                for row, (wanted, _) in enumerate(self.adapters, start=1)
+            },
+        }
+
+    def attach(self, network: nn.Module, prepared: Prepared) -> Prepared:
+        """Puts the bank, still empty, on `network`, which is the one inside `prepared`, and adds its two inputs."""
+        rows = adapter_bank.install(network, self.layers, self.capacity, self.rank)
+        inputs = (TensorSpec("adapter", "INT64", (1,)), TensorSpec("adapter_scale", "FP32", (1,)))
+
+        def sample(count: int, size: Size, generator: torch.Generator) -> Inputs:
+            # Every row its own adapter, as far as they go round, then one with none; and its own scale.
+            adapter = (torch.arange(count)[:, None] + 1) % (1 + self.capacity)
+            return (*prepared.sample(count, size, generator), adapter, torch.linspace(1, 0.5, count)[:, None])
+
+        module = adapter_bank.Adapted(prepared.module, rows, self.capacity).eval()
+        return replace(prepared, module=module, inputs=(*prepared.inputs, *inputs), sample=sample)
+
+
+def fill(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Copies a bank's numbers onto the network that it is attached to."""
+    for name, values in tensors.items():
+        network.get_buffer(name).copy_(values)
+
+
+def write(
+    bank: Bank, network: nn.Module, prepared: Prepared, path: Path, files: Mapping[str, Path], served: Path
+) -> tuple[Prepared, graph.Written]:
+    """Writes the graph of `prepared` with a bank on its `network`, and the bank beside it.
+
+    Where each tensor of the bank's file begins depends on names and shapes alone. So the graph is the same whatever
+    the adapters are, as long as they fit into its rows and rank and change the same layers: then the one that is
+    `served` already (a version folder, which need not exist) is taken, and nothing is traced.
+    """
+    prepared = bank.attach(network, prepared)
+    tensors, placeholders = bank.tensors(), bank.placeholders()
+    with TemporaryDirectory() as folder:
+        beside = Path(folder) / FILE
+        save_file(placeholders, beside)
+        files = {**files, FILE: beside}
+        if fits(served, files):
+            shutil.copytree(served, path.parent, dirs_exist_ok=True)
+            written = measured(path)
+        else:
+            fill(network, placeholders)
+            written = graph.write(prepared, path, files)
+        fill(network, tensors)
+        save_file(tensors, beside)
+        # Copied: what safetensors writes is readable by its owner alone, and the server is somebody else.
+        shutil.copyfile(beside, path.with_name(FILE))
+    return prepared, written
+
+
+def fits(served: Path, files: Mapping[str, Path]) -> bool:
+    """Whether a version folder has a graph of the same weights, with a bank of the same layout."""
+    beside = {entry.name: entry for entry in served.iterdir()} if served.is_dir() else {}
+    if not {"model.onnx", FILE} <= set(beside) <= {"model.onnx", *files}:
+        return False
+    try:
+        same_bank = extents(beside[FILE]) == extents(files[FILE])
+    except BadFolderError:
+        return False
+    return same_bank and all(
+        digest(entry) == digest(files[name]) for name, entry in beside.items() if name not in ("model.onnx", FILE)
+    )
+
+
+def measured(path: Path) -> graph.Written:
+    """The sizes of a graph that was written before, and of the files beside it."""
+    model = onnx.load(path, load_external_data=False)
+    places = (entry for tensor in model.graph.initializer for entry in tensor.external_data)
+    referred = sum(int(entry.value) for entry in places if entry.key == "length")
+    files = sum(entry.stat().st_size for entry in path.parent.iterdir() if entry != path)
+    return graph.Written(path.stat().st_size, files, referred)
+
+
+def open_banks(plan: Plan, order: Order) -> dict[str, Bank]:
+    """Reads and checks every adapter that was asked for; returns the banks by their denoisers' names.
+
+    Raises:
+        BadFolderError: if a file is not a LoRA of its pipeline's denoiser.
+        ExportError: if two have the same name, or they do not fit into the bank.
+    """
+    chosen: dict[str, list[Wanted]] = {}
+    components = {folder.name: plan.components(folder) for folder in plan.pipelines}
+    for one in order.adapters:
+        pipeline = one.pipeline or plan.pipelines[0].name
+        if pipeline not in components:
+            raise ExportError(f"There is no pipeline {pipeline!r} for the adapter {one.name}.")
+        others = chosen.setdefault(components[pipeline]["denoiser"], [])
+        if one.name in (other.name for other in others):
+            raise ExportError(f"Two adapters of {pipeline} are called {one.name}.")
+        others.append(one)
+    return {
+        model: open_bank(plan.models[model].source, files, order.capacity, order.rank)
+        for model, files in chosen.items()
+    }
+
+
+def open_bank(source: Source, wanted: Sequence[Wanted], capacity: int = CAPACITY, rank: int | None = None) -> Bank:
+    """Reads the adapters of one denoiser."""
+    if len(wanted) > capacity:
+        count = len(wanted)
+        raise ExportError(f"{count} adapters do not fit into {capacity} rows; ask for --adapter-rows {count}.")
+    shapes = layer_shapes(source)
+    read = tuple((one, read_lora(one.path, shapes)) for one in wanted)
+    largest = max(read, key=lambda pair: pair[1].rank)
+    if rank is not None and largest[1].rank > rank:
+        raise ExportError(f"{largest[0].path.name} has rank {largest[1].rank}, more than the bank's {rank}.")
+    layers = sorted({layer for _, lora in read for layer in lora.updates})
+    return Bank({layer: shapes[layer] for layer in layers}, capacity, rank or largest[1].rank, read)
+
+
+def layer_shapes(source: Source) -> dict[str, tuple[int, ...]]:
+    """The weights of a denoiser that an adapter may change, from its config: nothing is loaded."""
+    cls = getattr(diffusers, source.component.classes[0])
+    with torch.device("meta"):
+        network = cls.from_config(dict(source.config))
+        if source.adapter is not None:
+            image_attention.install(network)
+    return {name: tuple(layer.weight.shape) for name, layer in adapter_bank.adaptable(network).items()}

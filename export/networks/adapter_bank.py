@@ -1,0 +1,134 @@
+"""A bank of low-rank adapters (Hu et al. 2021) on a network's layers, from which every row of a batch takes its own.
+
+y_b = W x_b + scale_b · up[adapter_b] (down[adapter_b] x_b), for all rows at once: a gather and two batched products.
+Row 0 of the bank is all zeros, so a row that names no adapter gets the plain layer's answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from export.errors import ExportError
+
+DOWN, UP = "adapters_down", "adapters_up"
+"""Buffers on a layer: down [1 + N, kw·kh·R, in] (1 · 1 · R for a linear layer), up [1 + N, out, R]."""
+
+
+class Rows:
+    """Which adapter each row of the running batch names; every layer of a network looks here."""
+
+    def __init__(self) -> None:
+        self.adapter: Tensor | None = None
+        """INT64 [B]; None where no forward pass is running."""
+        self.scale: Tensor | None = None
+        """FP32 [B, 1, 1]."""
+
+    def pick(self, layer: nn.Module) -> tuple[Tensor, Tensor] | None:
+        """The rows' down [B, kw·kh·R, in] and scaled up [B, out, R]; None where nobody asked for adapters."""
+        if self.adapter is None or self.scale is None:
+            return None
+        down = layer.get_buffer(DOWN).index_select(0, self.adapter)
+        return down, layer.get_buffer(UP).index_select(0, self.adapter) * self.scale
+
+
+class Adapted(nn.Module):
+    """A network whose last two inputs are `adapter` INT64 [B, 1] and `adapter_scale` FP32 [B, 1].
+
+    An adapter that the bank has no row for is none at all: a row must not be able to spoil its company.
+    """
+
+    def __init__(self, network: nn.Module, rows: Rows, capacity: int) -> None:
+        super().__init__()
+        self.network = network
+        self.rows = rows
+        self.capacity = capacity
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Returns what the network returns for the inputs before the last two."""
+        *others, adapter, scale = inputs
+        known = (adapter >= 0) & (adapter <= self.capacity)
+        self.rows.adapter = torch.where(known, adapter, torch.zeros_like(adapter))[:, 0]
+        self.rows.scale = scale[:, :, None]
+        try:
+            found: Tensor = self.network(*others)
+        finally:
+            self.rows.adapter = self.rows.scale = None
+        return found
+
+
+def adaptable(network: nn.Module) -> dict[str, nn.Linear | nn.Conv2d]:
+    """The layers that an adapter may change, by name."""
+    return {name: layer for name, layer in network.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)}
+
+
+def install(network: nn.Module, names: Iterable[str], capacity: int, rank: int) -> Rows:
+    """Puts an empty bank of `capacity` adapters of at most `rank` on layers of `network`.
+
+    The layers stay what they are, with two buffers and a forward hook more, so that their weights keep their names.
+
+    Raises:
+        ExportError: if a layer is a convolution of a kind that the UNets and transformers of diffusion do not have.
+    """
+    rows, layers = Rows(), adaptable(network)
+
+    def convolved(layer: nn.Conv2d, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        picked = rows.pick(layer)
+        return output if picked is None else output + convolve(layer, inputs[0], *picked)
+
+    def projected(layer: nn.Linear, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        picked = rows.pick(layer)
+        return output if picked is None else output + project(inputs[0], *picked).view_as(output)
+
+    for name in names:
+        layer = layers[name]
+        out, width, taps = *layer.weight.shape[:2], layer.weight[0, 0].numel()
+        layer.register_buffer(DOWN, torch.zeros(1 + capacity, taps * rank, width))
+        layer.register_buffer(UP, torch.zeros(1 + capacity, out, rank))
+        if isinstance(layer, nn.Linear):
+            layer.register_forward_hook(projected)
+            continue
+        if layer.groups != 1 or layer.dilation != (1, 1) or isinstance(layer.padding, str):
+            raise ExportError(f"{name} is a convolution of a kind that cannot be adapted.")
+        layer.register_forward_hook(convolved)
+    return rows
+
+
+def project(x: Tensor, down: Tensor, up: Tensor) -> Tensor:
+    """up (down x) of every row: [B, S, in] or [B, in] → [B, S, out], S = 1 for the latter."""
+    flat = x[:, None] if x.ndim == 2 else x
+    return flat @ down.mT @ up.mT
+
+
+def convolve(layer: nn.Conv2d, x: Tensor, down: Tensor, up: Tensor) -> Tensor:
+    """up (down * x) of every row: [B, in, H, W] → [B, out, H', W'].
+
+    A convolution with each row's own weights would need as many groups as there are rows, which no graph can leave
+    open. So every tap of `down` is a product of its own, all in one matrix product, and what the taps made is shifted
+    to where it belongs and summed: R·k² planes to move, not the in·k² of an unfolded picture.
+    """
+    (kh, kw), (sh, sw) = layer.kernel_size, layer.stride
+    ph, pw = (int(side) for side in layer.padding)
+    taps = (down @ x.flatten(2)).view(*down.shape[:2], *x.shape[2:])
+    taps = sum_shifted(taps, kw, pw, columns=True)
+    taps = taps[..., ::sw] if sw > 1 else taps
+    made = sum_shifted(taps, kh, ph, columns=False)
+    made = made[:, :, ::sh] if sh > 1 else made
+    return (up @ made.flatten(2)).view(*up.shape[:2], *made.shape[2:])
+
+
+def sum_shifted(x: Tensor, taps: int, padding: int, *, columns: bool) -> Tensor:
+    """Adds the `taps` parts of x's channels, each shifted along one axis by its place in the kernel.
+
+    A shift is a padding that is negative on the other side: what leaves the picture is cut off.
+    """
+    total: Tensor | None = None
+    for tap, part in enumerate(x.chunk(taps, dim=1)):
+        pads = (padding - tap, padding + tap - taps + 1)
+        shifted = functional.pad(part, pads if columns else (0, 0, *pads)) if any(pads) else part
+        total = shifted if total is None else total + shifted
+    assert total is not None
+    return total

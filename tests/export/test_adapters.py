@@ -1,0 +1,261 @@
+"""Denoisers exported with a bank of adapters: the repository's entry, the graph, and the file beside it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from export import adapters, external, graph
+from export.__main__ import main, order, parse
+from export.adapters import FILE, Bank, Order, Wanted
+from export.errors import ExportError
+from export.lora_files import Lora, read_lora
+from export.models import COMPONENTS
+from export.models.component import Inputs, Size
+from export.parity import relative, session
+from export.plan import Plan, make_plan
+from export.run import export_pipelines
+from export.source import open_folder
+from export.tensor_files import extents
+from orchestrator.repository import load
+from tests.export import loras, tiny
+
+LAYERS = {
+    "denoiser": (
+        "down_blocks.0.resnets.0.conv1",
+        "down_blocks.0.downsamplers.0.conv",
+        "down_blocks.1.resnets.0.conv_shortcut",
+        "down_blocks.1.resnets.0.time_emb_proj",
+        "mid_block.attentions.0.transformer_blocks.0.attn1.to_out.0",
+        "mid_block.attentions.0.transformer_blocks.0.attn2.to_k",
+        "mid_block.attentions.0.transformer_blocks.0.attn2.processor.to_k_ip",
+    ),
+    "denoiser_dit": (
+        "pos_embed.proj",
+        "time_text_embed.timestep_embedder.linear_1",
+        "transformer_blocks.0.norm1.linear",
+        "transformer_blocks.0.attn.to_q",
+    ),
+}
+"""One layer of every kind: each more costs seconds of tracing. The bank in torch is tested with all of them."""
+SIZE = Size(height=64, width=96, tokens=16)
+
+
+def shapes_of(folder: Path, name: str) -> dict[str, tuple[int, ...]]:
+    """The layers that the test's adapters change."""
+    found = adapters.layer_shapes(tiny.source(folder, name))
+    return {layer: found[layer] for layer in LAYERS[name]}
+
+
+@pytest.fixture(scope="module")
+def files(tiny_pipelines: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Three adapters of the UNet, one of the transformer."""
+    folder, unet = tmp_path_factory.mktemp("loras"), shapes_of(tiny_pipelines, "denoiser")
+    dit = shapes_of(tiny_pipelines, "denoiser_dit")
+    made = {
+        name: loras.write_peft(folder / f"{name}.safetensors", loras.random_lora(unet, rank, seed=rank), unet)
+        for name, rank in (("first", 4), ("second", 2), ("third", 3))
+    }
+    return made | {"dit": loras.write_peft(folder / "dit.safetensors", loras.random_lora(dit, 2, 9), dit)}
+
+
+@pytest.fixture(scope="module")
+def adapted(
+    files: dict[str, Path],
+    tiny_pipelines: Path,
+    tiny_repository: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """The tiny repository with a bank on each denoiser; the export checks parity on the way."""
+    out = Path(shutil.copytree(tiny_repository, tmp_path_factory.mktemp("adapted") / "repository"))
+    wanted = (
+        Wanted("first", files["first"]),
+        Wanted("second", files["second"], "tiny"),
+        Wanted("only", files["dit"], "tiny-dit"),
+    )
+    sources = [tiny_pipelines / name for name in tiny.NAMES]
+    found = export_pipelines(sources, out, lambda name, what: None, names=LAYERS, wanted=Order(wanted, 3))
+    assert [exported.model for exported in found] == list(LAYERS)
+    return out
+
+
+def rows(folder: Path, name: str, adapter: list[int]) -> tuple[dict[str, np.ndarray], Inputs]:
+    """A batch whose rows name these adapters at scale 1: as the graph wants it, and as the plain module does."""
+    component = COMPONENTS[name]
+    prepared = component.prepare(component.load(tiny.source(folder, name)))
+    inputs = prepared.sample(len(adapter), SIZE, torch.Generator().manual_seed(3))
+    feed = {spec.name: value.numpy() for spec, value in zip(prepared.inputs, inputs, strict=True)}
+    chosen = {"adapter": np.array(adapter)[:, None], "adapter_scale": np.ones((len(adapter), 1), np.float32)}
+    return feed | chosen, inputs
+
+
+def fused(folder: Path, name: str, lora: Lora | None, inputs: Inputs) -> np.ndarray:
+    """The plain module's answer with an adapter in its weights."""
+    component = COMPONENTS[name]
+    network = component.load(tiny.source(folder, name))
+    if lora is not None:
+        loras.fuse(network, lora, 1.0)
+    with torch.inference_mode():
+        found: np.ndarray = component.prepare(network).module(*inputs).numpy()
+    return found
+
+
+def test_the_entry_names_every_adapter(adapted: Path, files: dict[str, Path]) -> None:
+    models = json.loads((adapted / "pipeline.json").read_text())["models"]
+    entry = models["denoiser"]
+    assert (entry["adapters"]["rows"], entry["adapters"]["rank"]) == (3, 4)
+    assert {name: value["row"] for name, value in entry["adapters"]["names"].items()} == {"first": 1, "second": 2}
+    assert entry["adapters"]["names"]["first"]["digest"] == f"sha256:{adapters.digest(files['first'])}"
+    assert list(models["denoiser_dit"]["adapters"]["names"]) == ["only"]
+    assert "adapters" not in models["reward"]
+    for name in LAYERS:
+        assert models[name]["inputs"][-2:] == [
+            {"name": "adapter", "dtype": "INT64", "shape": [1]},
+            {"name": "adapter_scale", "dtype": "FP32", "shape": [1]},
+        ]
+        assert f"1/{FILE}" in models[name]["files"]
+        assert 'name: "adapter" data_type: TYPE_INT64 dims: [ 1 ]' in (adapted / name / "config.pbtxt").read_text()
+
+
+def test_the_orchestrator_reads_such_a_repository(adapted: Path) -> None:
+    denoiser = load(adapted).pipelines["tiny"].models["denoiser"]
+    assert {"adapter", "adapter_scale"} < {spec.name for spec in denoiser.inputs}
+
+
+@pytest.mark.parametrize(("name", "row", "file"), [("denoiser", 2, "second"), ("denoiser_dit", 1, "dit")])
+def test_a_row_is_the_denoiser_with_its_adapter_in_the_weights(
+    name: str, row: int, file: str, adapted: Path, tiny_pipelines: Path, files: dict[str, Path]
+) -> None:
+    feed, inputs = rows(tiny_pipelines, name, [row, 0])
+    (found,) = session(adapted / name / "1" / "model.onnx").run(None, feed)
+    lora = read_lora(files[file], shapes_of(tiny_pipelines, name))
+    expected, plain = fused(tiny_pipelines, name, lora, inputs), fused(tiny_pipelines, name, None, inputs)
+    assert relative(expected[0], found[0]) <= 1e-4
+    assert relative(plain[1], found[1]) <= 1e-4
+    assert relative(plain[0], found[0]) > 1e-2, "the adapter changes nothing"
+
+
+@pytest.mark.parametrize("name", list(LAYERS))
+def test_the_graph_points_at_every_tensor_of_the_bank(name: str, adapted: Path) -> None:
+    folder = adapted / name / "1"
+    model = onnx.load(folder / "model.onnx", load_external_data=False)
+    offsets = {
+        int(entry.value)
+        for tensor in model.graph.initializer
+        if external.is_external(tensor) and tensor.external_data[0].value == FILE
+        for entry in tensor.external_data
+        if entry.key == "offset"
+    }
+    stored = extents(folder / FILE)
+    assert offsets == {extent.offset for extent in stored}
+    assert len(stored) == 2 * len(LAYERS[name])
+    assert (folder / FILE).stat().st_mode == (folder / "model.onnx").stat().st_mode, "readable by the server"
+
+
+def test_one_more_adapter_is_another_file_beside_the_same_graph(
+    adapted: Path, tiny_pipelines: Path, files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = Path(shutil.copytree(adapted, tmp_path / "repository"))
+    before = json.loads((out / "pipeline.json").read_text())["models"]["denoiser"]
+    monkeypatch.delattr(graph, "trace")
+    wanted = Order(tuple(Wanted(name, files[name]) for name in ("first", "second", "third")), 3)
+    sources = [tiny_pipelines / name for name in tiny.NAMES]
+    (found,) = export_pipelines(sources, out, lambda name, what: None, names=["denoiser"], wanted=wanted)
+    after = json.loads((out / "pipeline.json").read_text())["models"]["denoiser"]
+    changed = {name for name, digest in after["files"].items() if before["files"][name] != digest}
+    assert changed == {f"1/{FILE}", "config.pbtxt"}
+    assert after["fingerprint"] != before["fingerprint"]
+    assert after["adapters"]["names"]["third"]["row"] == 3
+    assert found.written.graph == (out / "denoiser" / "1" / "model.onnx").stat().st_size
+    assert found.written.referred > 0
+    feed, inputs = rows(tiny_pipelines, "denoiser", [3])
+    (answer,) = session(out / "denoiser" / "1" / "model.onnx").run(None, feed)
+    third = read_lora(files["third"], shapes_of(tiny_pipelines, "denoiser"))
+    assert relative(fused(tiny_pipelines, "denoiser", third, inputs), answer) <= 1e-4
+
+
+@pytest.mark.parametrize("change", ["none", "weights", "bank", "damage", "stranger", "plain"])
+def test_a_graph_is_taken_again_only_for_the_same_weights_and_layout(change: str, tmp_path: Path) -> None:
+    served, files = tmp_path / "served", {name: tmp_path / name for name in ("weights.safetensors", FILE)}
+    served.mkdir()
+    for path in files.values():
+        save_file({"a": torch.zeros(4)}, path)
+        shutil.copyfile(path, served / path.name)
+    save_file({"a": torch.ones(4)}, served / FILE)
+    (served / "model.onnx").write_bytes(b"graph")
+    if change == "weights":
+        save_file({"a": torch.ones(4)}, served / "weights.safetensors")
+    elif change == "bank":
+        save_file({"a": torch.ones(5)}, served / FILE)
+    elif change == "damage":
+        (served / FILE).write_bytes(b"")
+    elif change == "stranger":
+        (served / "ip_adapter.safetensors").write_bytes(b"")
+    elif change == "plain":
+        (served / FILE).unlink()
+    assert adapters.fits(served, files) == (change == "none")
+
+
+def test_nothing_of_the_adapters_is_in_what_is_traced(tiny_pipelines: Path, files: dict[str, Path]) -> None:
+    source = tiny.source(tiny_pipelines, "denoiser")
+    one, other = (adapters.open_bank(source, [Wanted("x", files[name])], 3, 4) for name in ("first", "second"))
+    assert all(torch.equal(value, other.placeholders()[name]) for name, value in one.placeholders().items())
+    assert not all(torch.equal(value, other.tensors()[name]) for name, value in one.tensors().items())
+
+
+@pytest.fixture(scope="module")
+def plan(tiny_pipelines: Path) -> Plan:
+    """The plan of the tiny repository."""
+    return make_plan([open_folder(tiny_pipelines / name) for name in tiny.NAMES])
+
+
+def test_adapters_that_cannot_be_served_are_refused(plan: Plan, files: dict[str, Path]) -> None:
+    first, second = Wanted("first", files["first"]), Wanted("second", files["second"])
+    for wanted, message in (
+        (Order((first, second), 1), "2 adapters do not fit into 1 rows; ask for --adapter-rows 2"),
+        (Order((first,), rank=3), "has rank 4, more than the bank's 3"),
+        (Order((first, Wanted("first", files["second"]))), "Two adapters of tiny are called first"),
+        (Order((Wanted("x", files["first"], "tiny-slow"),)), "There is no pipeline 'tiny-slow' for the adapter x"),
+        (Order((Wanted("x", files["dit"]),)), "adapts pos_embed.proj, a layer that this denoiser does not have"),
+    ):
+        with pytest.raises(ExportError, match=message):
+            adapters.open_banks(plan, wanted)
+
+
+def test_numbers_beyond_fp16_are_refused(files: dict[str, Path]) -> None:
+    shapes: dict[str, tuple[int, ...]] = {"fc": (2, 2)}
+    lora = loras.random_lora(shapes, 1, 0, strength=1e9)
+    with pytest.raises(ExportError, match="has values that fp16 cannot hold"):
+        Bank(shapes, 1, 1, ((Wanted("x", files["first"]), lora),)).tensors()
+
+
+def test_a_denoiser_that_is_kept_gets_no_adapters(
+    tiny_pipelines: Path, tiny_repository: Path, files: dict[str, Path]
+) -> None:
+    wanted = Order((Wanted("first", files["first"]),))
+    with pytest.raises(ExportError, match="Adapters change denoiser, which is not among the components to export"):
+        export_pipelines(
+            [tiny_pipelines / "tiny"], tiny_repository, lambda name, what: None, names=["reward"], wanted=wanted
+        )
+
+
+def test_the_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    given = ["--pipeline", str(tmp_path), "--out", str(tmp_path / "out")]
+    assert order(parse(given)) is None
+    found = order(
+        parse([*given, "--adapter", "a=x.safetensors", "--adapter", "tiny-dit:b=c:/y", "--adapter-rows", "6"])
+    )
+    assert found == Order((Wanted("a", Path("x.safetensors")), Wanted("b", Path("c:/y"), "tiny-dit")), 6)
+    for wrong, message in (
+        (["--adapter", "nothing"], "'nothing' is not NAME=FILE"),
+        (["--adapter", "a=b", "--adapter-rows", "0"], "--adapter-rows 0 is not a positive number"),
+    ):
+        assert main([*given, *wrong]) == 1
+        assert message in capsys.readouterr().err
