@@ -5,6 +5,8 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PROMPT ?= a beach at sunset
 OUT    ?= demo-out
+# The first is the default pipeline; the others share its components.
+FOLDERS = training/weights/backdrop $(wildcard training/weights/backdrop-*)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test quick lint protos protos-check train evaluate repository figures docs clean
@@ -54,8 +56,7 @@ train: $(VENV)/.dev ## Train the reference models from nothing (hours on 2 cores
 	@$(BIN)/python -m training.all
 
 repository: $(VENV)/.dev ## Export the trained weights to triton_repo/
-	@$(BIN)/python -m export --pipeline training/weights/backdrop --pipeline training/weights/backdrop-fast \
-		--pipeline training/weights/backdrop-dit --out triton_repo --report docs/figures/parity.json
+	@$(BIN)/python -m export $(addprefix --pipeline ,$(FOLDERS)) --out triton_repo --report docs/figures/parity.json
 
 evaluate: $(VENV)/.dev ## Measure the trained weights on held-out seeds: docs/figures/models.json, docs/images/models/
 	@$(BIN)/python -m training.evaluation

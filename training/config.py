@@ -78,6 +78,9 @@ class Vae:
     learning_rate: float = 1.2e-3
     kl_weight: float = 5e-3
     edge_weight: float = 1.0
+    critic_start: int = 1500
+    """The decoder's step from which on a critic of patches joins in."""
+    critic_weight: float = 0.3
     seam_weight: float = 0.5
     """How much the border band counts beside the whole picture, when the decoder is trained alone."""
     guide_weight: float = 0.15
@@ -159,14 +162,14 @@ class Small:
     """The small convolutional networks: reward, segmenter and the classifier that judges generated pictures."""
 
     reward_channels: tuple[int, ...] = (24, 48, 64, 96)
-    reward_steps: int = 800
+    reward_steps: int = 2400
     reward_batch: int = 6
     """Pairs of a whole and a damaged picture to a step."""
     softened: int = 512
     """Pictures whose background is taken through the autoencoder, as made backgrounds are."""
     softened_held: int = 192
     segmenter_channels: tuple[int, ...] = (16, 32, 48, 80, 112)
-    segmenter_steps: int = 1300
+    segmenter_steps: int = 2600
     segmenter_batch: int = 8
     empty_scenes: int = 1024
     """Scenes without a product, for pasting others into."""
@@ -214,8 +217,8 @@ class T5:
     d_kv: int = 48
     d_ff: int = 512
     max_length: int = 128
-    steps: int = 1000
-    batch: int = 48
+    steps: int = 2000
+    batch: int = 64
     learning_rate: float = 1.5e-3
 
 

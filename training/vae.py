@@ -19,6 +19,7 @@ from torch.nn.functional import avg_pool2d, max_pool2d
 from training import loop, networks, shards
 from training.config import Config
 from training.data import crop, draw, masked_picture, random_mask
+from training.discriminator import PatchDiscriminator, balance, hinge
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +156,12 @@ def train_decoder(config: Config) -> None:
     rate = config.vae.learning_rate / 2
     optimiser = torch.optim.AdamW(decoder.parameters(), lr=rate, weight_decay=1e-3)
     average = loop.Average(decoder, 0.995)
-    run = loop.Run(config, "decoder", decoder=decoder, optimiser=optimiser, average=average)
+    critic = PatchDiscriminator().to(loop.device())
+    critic_optimiser = torch.optim.AdamW(critic.parameters(), lr=rate, betas=(0.5, 0.9), weight_decay=1e-3)
+    run = loop.Run(
+        config, "decoder", decoder=decoder, optimiser=optimiser, average=average, critic=critic,
+        critic_optimiser=critic_optimiser,
+    )  # fmt: skip
     run.resume()
     pictures = shards.load(config, "scene")
     spread = 1 / float(vae.config["scaling_factor"])
@@ -171,11 +177,19 @@ def train_decoder(config: Config) -> None:
             made = vae.decode(latent, image=masked_picture(image, mask), mask=mask).sample.float()
         seam = seam_loss(made, image, mask)
         loss = reconstruction(config, made, image) + config.vae.seam_weight * seam
+        if step >= config.vae.critic_start:
+            fooling = -critic(made).mean()
+            loss = loss + config.vae.critic_weight * balance(loss, fooling, decoder.conv_out.weight) * fooling
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
         optimiser.step()
         average.update(decoder)
+        if step >= config.vae.critic_start:
+            blamed = hinge(critic(image), critic(made.detach()))
+            critic_optimiser.zero_grad()
+            blamed.backward()  # type: ignore[no-untyped-call]
+            critic_optimiser.step()
         if step % 100 == 99:
             torch.save(average.weights, run.folder / "decoder.pt")
         return {"loss": loss.item(), "l1": (made - image).abs().mean().item(), "seam": seam.item()}

@@ -19,8 +19,8 @@ def test_it_writes_what_evaluation_reads(tiny: Config) -> None:
         assert torch.allclose(logits, trained(images)[key], atol=0.02)
     found = classifier.name(model, images)
     assert {key: len(names) for key, names in found.items()} == dict.fromkeys(FACETS, 3)
-    total = sum(classifier.probability(model, images, "palette", name) for name in FACETS["palette"])
-    assert torch.allclose(total, torch.ones(3), atol=1e-4)
+    shares = [classifier.probability(model, images, "palette", name) for name in FACETS["palette"]]
+    assert torch.allclose(torch.stack(shares).sum(0), torch.ones(3), atol=1e-4)
     record = json.loads((tiny.paths.classifier / "config.json").read_text())
     assert set(record["held_out_accuracy"]) == set(FACETS)
     assert set(classifier.accuracy(model, shards.load(tiny, "held"))) == set(FACETS)

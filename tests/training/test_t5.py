@@ -23,7 +23,7 @@ def test_it_trains_and_reads(tiny: Config) -> None:
 def test_the_mean_leaves_the_padding_out(tiny: Config) -> None:
     trainee = t5.Trainee(tiny).eval()
     end = tiny.text.vocab_size - 1
-    trainee.encoder = _Positions()  # type: ignore[assignment]
+    trainee.encoder = _Positions()
     pooled = trainee.pooled(torch.tensor([[5, 6, end, end], [5, end, end, end]]))
     assert pooled[:, 0].tolist() == [1.0, 0.5]
 

@@ -50,6 +50,10 @@ class Context:
         """The classifier that judges generated pictures."""
         return classifier.load(self.config)
 
+    def published(self, name: str) -> bool:
+        """Whether a pipeline's weights folder is there."""
+        return (self.config.paths.weights / name / "backdrop.json").is_file()
+
     def pipeline(self, name: str) -> Pipeline:
         """A pipeline of the weights folders; "base" and "stage1" are those that the main one came from.
 

@@ -21,6 +21,9 @@ def measure(context: Context) -> list[Figure]:
     """The share of each pipeline, and the judge's own accuracy on rendered pictures."""
     figures = []
     for name, mark in MARKS.items():
+        if not context.published(name):
+            log.warning("%s is not published: left out", name)
+            continue
         seen = classifier.name(context.judge, context.scenes(name))["scene"]
         right = [guess == prompt.scene for guess, prompt in zip(seen, context.prompts, strict=True)]
         for scene in SCENES:

@@ -400,9 +400,10 @@ def _tail(rng: np.random.Generator, spec: Spec) -> str:
         parts.append(_pick(rng, ACCENT_WORDS[spec.scene]).format(c=spec.accent))
     if seen["time"] and rng.random() < 0.8:
         parts.append(_pick(rng, TIME_WORDS[spec.time]))
-    if seen["weather"] and rng.random() < (0.25 if spec.weather == "clear" else 0.6):
+    # What is out of the ordinary is nearly always said: a prompt that says nothing then gets the ordinary.
+    if seen["weather"] and rng.random() < (0.25 if spec.weather == "clear" else 0.85):
         parts.append(_pick(rng, WEATHER_WORDS[spec.weather]))
-    if rng.random() < (0.25 if spec.palette == "natural" else 0.6):
+    if rng.random() < (0.25 if spec.palette == "natural" else 0.92):
         parts.append(_pick(rng, PALETTE_WORDS[spec.palette]))
     if rng.random() < 0.45:
         parts.append(_pick(rng, DETAIL_WORDS[spec.scene, spec.detail]))

@@ -1,0 +1,39 @@
+"""The autoencoder's critic: it tells patches of real pictures from decoded ones, so that decoding is not a blur.
+
+After Isola et al. 2017 (patches) and Esser et al. 2021 (its weight is set by the gradients it gives).
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+
+class PatchDiscriminator(nn.Module):
+    """Three strided convolutions and a score for every patch of about 30 pixels."""
+
+    def __init__(self, channels: tuple[int, ...] = (24, 48, 96)) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(3, channels[0], 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+        for a, b in itertools.pairwise(channels):
+            layers += [nn.Conv2d(a, b, 4, stride=2, padding=1), nn.GroupNorm(8, b), nn.LeakyReLU(0.2)]
+        self.body = nn.Sequential(*layers, nn.Conv2d(channels[-1], 1, 3, padding=1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Scores [B, 1, h, w] of pictures [B, 3, H, W]: above 0 is taken for real."""
+        return torch.as_tensor(self.body(image))
+
+
+def hinge(real: Tensor, made: Tensor) -> Tensor:
+    """The critic's loss (Lim & Ye 2017)."""
+    return (relu(1 - real).mean() + relu(1 + made).mean()) / 2
+
+
+def balance(rebuilding: Tensor, fooling: Tensor, last: Tensor, most: float = 10.0) -> Tensor:
+    """How much fooling the critic weighs, so that it pulls at the last layer as hard as rebuilding does."""
+    one = torch.autograd.grad(rebuilding, last, retain_graph=True)[0].norm()
+    other = torch.autograd.grad(fooling, last, retain_graph=True)[0].norm()
+    return torch.as_tensor((one / (other + 1e-4)).clamp(max=most).detach())
