@@ -12,7 +12,8 @@ from torch import Tensor
 from transformers import CLIPVisionModelWithProjection
 
 from export.networks import image_attention
-from training import base, classifier, image_encoder, lora
+from export.networks.image_pixels import clip_pixels
+from training import base, classifier, lora
 from training.config import Config
 from training.data import pictures_to_tensor
 from training.evaluation import held as held_out
@@ -100,10 +101,10 @@ class Context:
 
     @torch.no_grad()
     def features(self, pictures: Tensor) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-        """CLIP image features [N, P] of pictures, float64, scaled to unit variance in the mean."""
+        """CLIP image features [N, D] of pictures, float64: those before the projection, as they are."""
         tower = Folder(self.config.paths.weights / "backdrop").read(CLIPVisionModelWithProjection, "image_encoder")
-        rows = torch.cat([image_encoder.embed(tower, part) for part in torch.split(pictures, 32)])
-        return np.asarray(rows.double().numpy() * rows.shape[1] ** 0.5)
+        parts = [tower.vision_model(clip_pixels(part, tower.config.image_size)) for part in torch.split(pictures, 32)]
+        return np.asarray(torch.cat([part.pooler_output for part in parts]).double().numpy())
 
     def rendered(self, first: int, count: int) -> Tensor:
         """Held-out rendered pictures [count, 3, H, W]."""
