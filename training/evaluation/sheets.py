@@ -123,5 +123,6 @@ def measure(context: Context) -> list[Figure]:
     save("world", world())
     save("stages", stages(context))
     save("styles", styles(context))
-    save("brand", brand(context))
+    if (context.config.paths.weights / "lora" / f"{NAME}.safetensors").exists():
+        save("brand", brand(context))
     return []
