@@ -28,7 +28,7 @@ class Data:
     """How many pictures are rendered, and at which size (pixels)."""
 
     size: int = 256
-    train_count: int = 12288
+    train_count: int = 8192
     held_out_count: int = 512
     photo_count: int = 2048
     """Products on plain backgrounds, as users send them."""
@@ -63,8 +63,8 @@ class Text:
 class Vae:
     """AsymmetricAutoencoderKL. Its condition encoder fixes the widths to (c, 2c, 4c, <= 8c)."""
 
-    encoder_channels: tuple[int, ...] = (16, 32, 64, 64)
-    decoder_channels: tuple[int, ...] = (16, 32, 64, 64)
+    encoder_channels: tuple[int, ...] = (32, 64, 96, 96)
+    decoder_channels: tuple[int, ...] = (32, 64, 96, 96)
     encoder_layers: int = 1
     decoder_layers: int = 0
     """A block has one resnet more than this."""
@@ -72,18 +72,18 @@ class Vae:
     latent_channels: int = 4
     crop: int = 64
     batch: int = 12
-    steps: int = 1500
-    decoder_steps: int = 4000
+    steps: int = 3600
+    decoder_steps: int = 1200
     """Further steps of the decoder alone, after the latents have been fixed for the denoiser."""
     learning_rate: float = 1.2e-3
-    kl_weight: float = 5e-3
+    kl_weight: float = 1e-3
     edge_weight: float = 1.0
-    critic_start: int = 1500
+    critic_start: int = 500
     """The decoder's step from which on a critic of patches joins in."""
     critic_weight: float = 0.3
     seam_weight: float = 0.5
     """How much the border band counts beside the whole picture, when the decoder is trained alone."""
-    guide_weight: float = 0.15
+    guide_weight: float = 0.02
     """How strongly the first three latent channels are held to the blocks' colours, after `guide_steps`."""
     guide_steps: int = 300
 
@@ -169,7 +169,7 @@ class Small:
     """Pictures whose background is taken through the autoencoder, as made backgrounds are."""
     softened_held: int = 192
     segmenter_channels: tuple[int, ...] = (16, 32, 48, 80, 112)
-    segmenter_steps: int = 2600
+    segmenter_steps: int = 4000
     segmenter_batch: int = 8
     empty_scenes: int = 1024
     """Scenes without a product, for pasting others into."""
@@ -185,7 +185,7 @@ class Uve:
 
     channels: tuple[int, ...] = (24, 48, 96, 144)
     dim: int = 128
-    steps: int = 1100
+    steps: int = 1900
     groups: int = 12
     """Kinds of scene and palette to a batch; of each there are `per_group` pictures."""
     per_group: int = 4

@@ -99,11 +99,15 @@ class Run:
         return self.folder / "checkpoint.pt"
 
     def resume(self) -> int:
-        """Puts the last checkpoint back, if there is one; returns the step to go on from."""
+        """Puts the last checkpoint back, if there is one; returns the step to go on from.
+
+        Adopted weights (`training.adopt`) come without an optimiser's moments: those start anew.
+        """
         if self.path.exists():
             state = torch.load(self.path, weights_only=True, map_location=device())
             for name, part in self.parts.items():
-                part.load_state_dict(state[name])
+                if name in state:
+                    part.load_state_dict(state[name])
             self.step = int(state["step"])
             log.info("%s: resuming at step %d", self.name, self.step)
         return self.step

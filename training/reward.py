@@ -21,7 +21,7 @@ from torch.nn import functional
 from export.networks.reward import RewardModel
 from training import loop, networks, shards, text_encoders, tokenizer
 from training.config import REWARD_HEADS, Config
-from training.corruption import DEGRADATIONS, damage, degrade
+from training.corruption import DEGRADATIONS, VISIBLE, damage, degrade
 from training.data import pictures_to_tensor, product_masks
 from training.facets import FACETS, facet_ids, naming_loss
 from training.fitting import fitting
@@ -31,9 +31,12 @@ from training.world.captions import background_prompt, full_caption
 log = logging.getLogger(__name__)
 
 STAGE = "reward"
+OTHERS = ("found", "fidelity", "aesthetics", "naming")
 TOKENS = 40
 """Sentences here are short; what is behind them would change nothing, since attention is causal."""
-SPOILT = 0.4
+DEGRADED = 0.4
+"""Share of pairs that are degraded as a whole besides."""
+SPOILT = 0.25
 """From this strength of degradation on, damage is not asked after: it can no longer be seen for certain."""
 UNJUDGED = -1.0
 
@@ -48,12 +51,19 @@ class Batch:
     mask: Tensor
     intact: Tensor
     """1 where nothing is damaged, 0 where something is, `UNJUDGED` where it cannot be said."""
+    places: Tensor
+    """[2P, 1, H/8, W/8]: 1 where the damage lies, 0 elsewhere, `UNJUDGED` throughout where it cannot be said."""
     looks: Tensor
     """1 where not degraded, falling to 0 with strength."""
     texts: list[str]
     fits: Tensor
     """[2P, P]: which text is true of which picture."""
     facets: Tensor
+
+
+def damaged_places(damaged: Tensor, image: Tensor) -> Tensor:
+    """Which 8x8 blocks of a picture [1, 3, H, W] were changed visibly: [1, 1, H/8, W/8] of 0 and 1."""
+    return (functional.avg_pool2d((damaged - image).abs().mean(1, keepdim=True), 8) > VISIBLE / 2).float()
 
 
 class Pairs:
@@ -78,7 +88,7 @@ class Pairs:
     def make(self, rng: np.random.Generator, count: int) -> Batch:
         """`count` pairs of a few scenes only: captions of the same scene are the ones that are hard to tell apart."""
         chosen = rng.choice(len(self.by_scene), min(4, len(self.by_scene)), replace=False)
-        good, bad, masks, intact, looks, picks = [], [], [], [], [], []
+        good, bad, masks, intact, places, looks, picks = [], [], [], [], [], [], []
         for n in range(count):
             of_scene = self.by_scene[int(chosen[n % len(chosen)])]
             soften = self.soft is not None and n % 2 == 0
@@ -90,8 +100,9 @@ class Pairs:
                 image, mask = image.flip(-1), mask.flip(-1)
             damaged = damage(image, mask, rng)
             broken, seen = (image, UNJUDGED) if damaged is None else (damaged, 0.0)
+            where = damaged_places(broken, image)
             look, judged = 1.0, 1.0
-            if rng.random() < 0.5:
+            if rng.random() < DEGRADED:
                 strength = float(rng.random())
                 kind, again = DEGRADATIONS[int(rng.integers(len(DEGRADATIONS)))], int(rng.integers(2**31))
                 image, broken = (degrade(kind, x, strength, np.random.default_rng(again)) for x in (image, broken))
@@ -101,6 +112,9 @@ class Pairs:
             bad.append(broken)
             masks.append(mask)
             intact.append((judged, seen))
+            places.append(
+                (where * 0 if judged == 1 else where * 0 + UNJUDGED, where if seen == 0 else where * 0 + UNJUDGED)
+            )
             looks.append(look)
             picks.append(index)
         rows = [self.pictures.rows[index] for index in picks]
@@ -111,6 +125,7 @@ class Pairs:
             image=torch.cat(good + bad),
             mask=torch.cat(masks + masks),
             intact=torch.tensor(intact).T.flatten(),
+            places=torch.cat([whole for whole, _ in places] + [damaged for _, damaged in places]),
             looks=torch.tensor(looks + looks),
             texts=texts,
             fits=torch.cat([fits, fits]),
@@ -143,6 +158,13 @@ class Trainee(nn.Module):
         good, bad = intact.chunk(2)
         both = judged.view(2, -1).amin(0)
         order = (functional.softplus(bad - good) * both).sum() / both.sum().clamp(min=1)
+        # Told where the damage lies, the votes learn from every block of a picture, and not from its worst alone.
+        votes = self.model.defects.vote(seen.places).float()
+        known = (batch.places != UNJUDGED).float()
+        each = functional.binary_cross_entropy_with_logits(
+            votes, batch.places.clamp(min=0), reduction="none", pos_weight=votes.new_tensor(4.0)
+        )
+        found = 4 * (each * known).sum() / known.sum().clamp(min=1)
         count = len(text)
         whole = seen.whole.repeat_interleave(count, 0)
         pairs = self.model.match(whole, text.repeat(len(seen.whole), 1)).view(-1, count).float()
@@ -152,9 +174,10 @@ class Trainee(nn.Module):
         looks = self.model.aesthetics(seen.whole)[:, 0].float()
         return {
             "defects": defects + order,
+            "found": found,
             "fidelity": fidelity.mean() / 2,
             "aesthetics": functional.binary_cross_entropy_with_logits(looks, batch.looks),
-            "naming": naming_loss([head(seen.whole) for head in self.naming], batch.facets, (0.3, 0.3, 0.3, 0.2, 0.0)),
+            "naming": naming_loss([head(seen.whole) for head in self.naming], batch.facets, (0.2, 0.2, 0.2, 0.1, 0.0)),
         }
 
 
@@ -164,6 +187,7 @@ def to(batch: Batch, device: torch.device) -> Batch:
         image=batch.image.to(device).contiguous(memory_format=torch.channels_last),
         mask=batch.mask.to(device),
         intact=batch.intact.to(device),
+        places=batch.places.to(device),
         looks=batch.looks.to(device),
         texts=batch.texts,
         fits=batch.fits.to(device),
@@ -193,7 +217,7 @@ def train(config: Config) -> RewardModel:
         optimiser.param_groups[0]["lr"] = loop.learning_rate(step, small.reward_steps, small.learning_rate)
         optimiser.zero_grad()
         # Damage is the hardest to see; without a larger share the other heads take over the shared layers.
-        (2 * losses["defects"] + losses["fidelity"] + losses["aesthetics"] + losses["naming"]).backward()
+        (2 * losses["defects"] + torch.stack([losses[key] for key in OTHERS]).sum()).backward()
         nn.utils.clip_grad_norm_(trainee.parameters(), 1.0)
         optimiser.step()
         average.update(trainee.model)

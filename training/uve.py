@@ -1,8 +1,10 @@
 """Trains UVE, the unified visual embedding, on every facet of a picture at once, with a binary code beside it.
 
-Several softmax tasks over one embedding as in Zhai et al. 2019 (Pinterest's unified embedding), a supervised contrast
-(Khosla et al. 2020) of scene and palette, which is what a style picture is asked for, and the same tasks again on the
-signs of the binary head, whose gradient passes straight through (Bengio et al. 2013).
+Several softmax tasks over one embedding as in Zhai et al. 2019 (Pinterest's unified embedding), supervised contrasts
+(Khosla et al. 2020) of scene with palette, which is what is searched for, and of time with palette, which is what a
+style picture is asked for, and the same again on the signs of the binary head, whose gradient passes straight through
+(Bengio et al. 2013). With the first contrast alone, pictures of one place draw together whatever their light: time of
+day was then better known to CLIP than to UVE.
 """
 
 from __future__ import annotations
@@ -27,8 +29,8 @@ from training.retrieval import gallery, kinds, precision
 log = logging.getLogger(__name__)
 
 STAGE = "uve"
-WEIGHTS = (1.0, 1.0, 0.4, 0.3, 0.1)
-"""How much each facet counts: a style is a place and its colours; the product must not decide what is found."""
+WEIGHTS = (1.0, 1.0, 1.0, 0.3, 0.1)
+"""How much each facet counts: a style is a place, its colours and its light; the product must not decide."""
 
 
 class Tasks(nn.Module):
@@ -104,12 +106,15 @@ def train(config: Config) -> UVE:
         with loop.half_precision():
             embedding, signs = model(image.contiguous(memory_format=torch.channels_last))
         named, by_signs = model.named(embedding), model.named_by_signs(signs)
-        kind = target[:, 0] * len(FACETS["palette"]) + target[:, 1]
+        scene, palette, time = target[:, 0], target[:, 1], target[:, 2]
+        place, look = scene * len(FACETS["palette"]) + palette, time * len(FACETS["palette"]) + palette
         parts = {
             "naming": naming_loss(named, target, WEIGHTS),
-            "contrast": contrast(embedding, kind, c.contrast_temperature),
+            "place": contrast(embedding, place, c.contrast_temperature),
+            "look": 0.5 * contrast(embedding, look, c.contrast_temperature),
             "signs": naming_loss(by_signs, target, WEIGHTS),
-            "signs_contrast": contrast(signs, kind, c.contrast_temperature),
+            "signs_place": contrast(signs, place, c.contrast_temperature),
+            "signs_look": 0.5 * contrast(signs, look, c.contrast_temperature),
         }
         loss = torch.stack(list(parts.values())).sum()
         optimiser.param_groups[0]["lr"] = loop.learning_rate(step, c.steps, c.learning_rate)
@@ -119,7 +124,7 @@ def train(config: Config) -> UVE:
         optimiser.step()
         average.update(model.uve)
         seen = accuracies(named, target)
-        return {**{key: float(part.detach()) for key, part in parts.items()}, "scene": seen["scene"]}
+        return {**{key: float(part.detach()) for key, part in parts.items()}, "time": seen["time"]}
 
     run.loop(c.steps, body)
     model.uve.load_state_dict(average.weights)

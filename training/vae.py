@@ -16,7 +16,7 @@ from diffusers import AsymmetricAutoencoderKL
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, max_pool2d
 
-from training import loop, networks, shards
+from training import loop, networks, shards, workers
 from training.config import Config
 from training.data import crop, draw, masked_picture, random_mask
 from training.discriminator import PatchDiscriminator, balance, hinge
@@ -46,17 +46,19 @@ def colour_guide(image: Tensor) -> Tensor:
     return torch.einsum("oc,bchw->bohw", image.new_tensor(OPPONENT), avg_pool2d(image, 8))
 
 
-def batch(config: Config, pictures: shards.PictureSet, step: int, decoder_only: bool = False) -> tuple[Tensor, Tensor]:
-    """Pictures and masks of one step.
+def batch(
+    config: Config, pictures: shards.PictureSet, draw_number: int, share: workers.Workers, decoder_only: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Pictures and masks of one worker's share of a step; draws are numbered, so that no two see the same crops.
 
     Most keep their product and some are made wholly. While the encoder learns, a quarter are masked pictures made
     wholly, so that it meets both kinds of input it will be given.
     """
-    rng = loop.generator(config, "vae", step)
+    rng = loop.generator(config, "vae", draw_number)
     # Small crops, many to a batch; every third step fewer and wider ones, because normalisation sees the extent.
     # The decoder finishes on crops twice as wide, up to whole pictures.
-    widening = (2 if step % 3 == 0 else 1) * (2 if decoder_only else 1)
-    size, count = config.vae.crop * widening, max(1, round(config.vae.batch / widening**1.6))
+    widening = (2 if draw_number // share.count % 3 == 0 else 1) * (2 if decoder_only else 1)
+    size, count = config.vae.crop * widening, max(1, round(config.vae.batch / share.count / widening**1.6))
     image, mask, _ = draw(pictures, rng, count)
     if rng.random() < 0.25 and size <= image.shape[-1] // 2:
         image, mask = avg_pool2d(image, 2), avg_pool2d(mask, 2)
@@ -92,6 +94,7 @@ def reconstruction(config: Config, made: Tensor, real: Tensor) -> Tensor:
 
 def train(config: Config) -> AsymmetricAutoencoderKL:
     """Trains encoder and decoder together."""
+    share = workers.join()
     torch.manual_seed(config.seed)
     vae = networks.vae(config).to(loop.device(), memory_format=torch.channels_last)
     loop.plain_attention(vae)
@@ -102,7 +105,7 @@ def train(config: Config) -> AsymmetricAutoencoderKL:
     pictures = shards.load(config, "scene")
 
     def body(step: int) -> dict[str, float]:
-        image, mask = batch(config, pictures, step)
+        image, mask = batch(config, pictures, step * share.count + share.rank, share)
         optimiser.param_groups[0]["lr"] = loop.learning_rate(step, config.vae.steps, config.vae.learning_rate)
         with loop.half_precision():
             posterior = vae.encode(image).latent_dist
@@ -113,15 +116,17 @@ def train(config: Config) -> AsymmetricAutoencoderKL:
         weight = max(1 - step / config.vae.guide_steps, config.vae.guide_weight)
         optimiser.zero_grad()
         (loss + config.vae.kl_weight * kl + weight * guide).backward()
+        share.average_gradients(vae.parameters())
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
         optimiser.step()
         average.update(vae)
         return {"loss": loss.item(), "l1": (made - image).abs().mean().item(), "kl": kl.item(), "guide": guide.item()}
 
-    run.loop(config.vae.steps, body)
+    run.loop(config.vae.steps, body, writes=share.leads)
     vae.load_state_dict(average.weights)
-    measure_scale(config, vae, pictures)
-    torch.save(vae.state_dict(), run.folder / "encoder.pt")
+    if share.leads:
+        measure_scale(config, vae, pictures)
+        torch.save(vae.state_dict(), run.folder / "encoder.pt")
     return vae
 
 
@@ -150,6 +155,8 @@ def load(config: Config) -> AsymmetricAutoencoderKL:
 
 def train_decoder(config: Config) -> None:
     """Goes on with the decoder alone, on slightly noisy latents: the denoiser's are never quite clean either."""
+    share = workers.join()
+    torch.manual_seed(config.seed)
     vae = load(config).to(loop.device(), memory_format=torch.channels_last).requires_grad_(False)
     loop.plain_attention(vae)
     decoder = vae.decoder.requires_grad_(True).train()
@@ -167,12 +174,15 @@ def train_decoder(config: Config) -> None:
     spread = 1 / float(vae.config["scaling_factor"])
 
     def body(step: int) -> dict[str, float]:
-        image, mask = batch(config, pictures, step + config.vae.steps, decoder_only=True)
+        draw_number = (step + config.vae.steps) * share.count + share.rank
+        image, mask = batch(config, pictures, draw_number, share, decoder_only=True)
         optimiser.param_groups[0]["lr"] = loop.learning_rate(step, config.vae.decoder_steps, rate)
         with loop.half_precision():
             with torch.no_grad():
                 latent = vae.encode(image).latent_dist.mean
-                latent = latent + torch.randn_like(latent) * spread * float(np.random.default_rng(step).uniform(0, 0.1))
+                latent = latent + torch.randn_like(latent) * spread * float(
+                    np.random.default_rng(draw_number).uniform(0, 0.1)
+                )
             # The pipeline hands over the masked picture, which the decoder masks once more; soft borders notice.
             made = vae.decode(latent, image=masked_picture(image, mask), mask=mask).sample.float()
         seam = seam_loss(made, image, mask)
@@ -182,6 +192,7 @@ def train_decoder(config: Config) -> None:
             loss = loss + config.vae.critic_weight * balance(loss, fooling, decoder.conv_out.weight) * fooling
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        share.average_gradients(decoder.parameters())
         torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
         optimiser.step()
         average.update(decoder)
@@ -189,13 +200,15 @@ def train_decoder(config: Config) -> None:
             blamed = hinge(critic(image), critic(made.detach()))
             critic_optimiser.zero_grad()
             blamed.backward()  # type: ignore[no-untyped-call]
+            share.average_gradients(critic.parameters())
             critic_optimiser.step()
-        if step % 100 == 99:
+        if step % 100 == 99 and share.leads:
             torch.save(average.weights, run.folder / "decoder.pt")
         return {"loss": loss.item(), "l1": (made - image).abs().mean().item(), "seam": seam.item()}
 
-    run.loop(config.vae.decoder_steps, body)
-    torch.save(average.weights, run.folder / "decoder.pt")
+    run.loop(config.vae.decoder_steps, body, writes=share.leads)
+    if share.leads:
+        torch.save(average.weights, run.folder / "decoder.pt")
 
 
 def main() -> None:
