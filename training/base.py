@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
@@ -12,11 +14,13 @@ from training.config import Config
 STAGE = "base"
 
 
-def predict(unet: UNet2DConditionModel, sample: Tensor, timestep: Tensor, text: samples.Text, ids: Tensor) -> Tensor:
-    """The network's prediction under captions alone."""
-    conditions = {"text_embeds": text.pooled, "time_ids": ids}
-    sample = sample.contiguous(memory_format=torch.channels_last)
-    return torch.as_tensor(unet(sample, timestep, text.states, added_cond_kwargs=conditions).sample)
+def predict(
+    unet: UNet2DConditionModel, planes: Tensor, timestep: Tensor, states: Any, sample: samples.Sample
+) -> Tensor:
+    """The prediction for input planes [B, C, h, w] under text `states`: a tensor, or what image attention reads."""
+    conditions = {"text_embeds": sample.text.pooled, "time_ids": sample.time_ids}
+    planes = planes.contiguous(memory_format=torch.channels_last)
+    return torch.as_tensor(unet(planes, timestep, states, added_cond_kwargs=conditions).sample)
 
 
 def train(config: Config) -> None:
@@ -31,11 +35,11 @@ def train(config: Config) -> None:
 
     def loss_of(draw: int) -> tuple[Tensor, dict[str, float]]:
         sample = source.plain(draw)
-        noisy = diffusion.diffuse(config, sample.latent, alpha_bar, torch.Generator().manual_seed(draw))
-        with loop.half_precision():
-            made = predict(unet, noisy.sample, noisy.timestep, sample.text, sample.time_ids)
-        error = ((made.float() - noisy.target) ** 2).mean(dim=(1, 2, 3))
-        return (error * noisy.weight).mean(), {"v": error.mean().item()}
+
+        def predicted(noisy: Tensor, timestep: Tensor) -> Tensor:
+            return predict(unet, noisy, timestep, sample.text.states, sample)
+
+        return diffusion.v_loss(config, predicted, sample.latent, sample.mask, alpha_bar, draw)
 
     trained = diffusion.Trained(unet, list(unet.parameters()))
     diffusion.fit(config, STAGE, config.diffusion.base, trained, loss_of, share)
@@ -43,9 +47,7 @@ def train(config: Config) -> None:
 
 def load(config: Config) -> UNet2DConditionModel:
     """The averaged weights of the latest checkpoint."""
-    unet = networks.unet(config, in_channels=config.vae.latent_channels)
-    loop.load_average(config, STAGE, unet)
-    return unet
+    return loop.load_average(config, STAGE, networks.unet(config, in_channels=config.vae.latent_channels))
 
 
 if __name__ == "__main__":

@@ -35,9 +35,12 @@ def pictures(config: Config) -> tuple[Tensor, Tensor, Tensor, list[str]]:
 
 
 def adapted(config: Config) -> tuple[UNet2DConditionModel, list[torch.nn.Parameter]]:
-    """The served denoiser with untrained updates on it, and their parameters."""
+    """The served denoiser with untrained updates on its linear layers, and their parameters.
+
+    On the linear layers alone: in the engine's adapter bank a convolution's update costs each row several times more.
+    """
     unet = image_adapter.load(config).unet.to(memory_format=torch.channels_last)
-    return unet, lora.attach(unet, config.diffusion.brand_rank)
+    return unet, lora.attach(unet, config.diffusion.brand_rank, (torch.nn.Linear,))
 
 
 def train(config: Config) -> None:
@@ -58,11 +61,11 @@ def train(config: Config) -> None:
         height, width = (8 * extent for extent in latent.shape[-2:])
         ids = diffusion.time_ids(height, width, len(picks))
         sample = samples.Sample(picks, latent[picks], masked[picks], mask[picks], source.text(phrases), ids)
-        noisy = diffusion.diffuse(config, sample.latent, alpha_bar, torch.Generator().manual_seed(draw))
-        with loop.half_precision():
-            made = image_adapter.predict_tokens(unet, noisy.sample, noisy.timestep, sample, *tokens)
-        error = diffusion.made_error(made, noisy.target, sample.mask)
-        return (error * noisy.weight).mean(), {}
+
+        def predicted(noisy: Tensor, timestep: Tensor) -> Tensor:
+            return image_adapter.predict_tokens(unet, noisy, timestep, sample, *tokens)
+
+        return diffusion.v_loss(config, predicted, sample.latent, sample.mask, alpha_bar, draw)
 
     diffusion.fit(config, STAGE, hyper, diffusion.Trained(unet, parameters), loss_of, share)
     log.info("captions like %r", captions[0])
@@ -70,9 +73,7 @@ def train(config: Config) -> None:
 
 def load_apart(config: Config) -> UNet2DConditionModel:
     """The averaged updates, still apart from the denoiser's weights."""
-    unet, _ = adapted(config)
-    loop.load_average(config, STAGE, unet)
-    return unet
+    return loop.load_average(config, STAGE, adapted(config)[0])
 
 
 if __name__ == "__main__":

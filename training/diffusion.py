@@ -71,6 +71,24 @@ def made_error(made: Tensor, target: Tensor, mask: Tensor, kept_weight: float = 
     return ((made.float() - target) ** 2 * place).mean(dim=(1, 2, 3)) / place.mean(dim=(1, 2, 3))
 
 
+Predict = Callable[[Tensor, Tensor], Tensor]
+"""A denoiser under a sample's conditions: noisy latents [B, 4, h, w] and timesteps [B] to a prediction."""
+
+
+def v_loss(
+    config: Config, predict: Predict, latent: Tensor, mask: Tensor, alpha_bar: Tensor, draw: int
+) -> tuple[Tensor, dict[str, float]]:
+    """The weighted loss of a v-prediction of `latent`, made where `mask` is 1, and the plain error for the log.
+
+    `draw` seeds timesteps and noise.
+    """
+    noisy = diffuse(config, latent, alpha_bar, torch.Generator().manual_seed(draw))
+    with loop.half_precision():
+        made = predict(noisy.sample, noisy.timestep)
+    error = made_error(made, noisy.target, mask)
+    return (error * noisy.weight).mean(), {"v": error.mean().item()}
+
+
 @dataclass
 class Trained:
     """What a stage trains: the network that holds everything, and the parameters that move."""

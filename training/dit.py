@@ -74,9 +74,7 @@ def train(config: Config) -> None:
 
 def load(config: Config) -> SD3Transformer2DModel:
     """The averaged weights of the latest checkpoint."""
-    transformer = networks.transformer(config)
-    loop.load_average(config, STAGE, transformer)
-    return transformer
+    return loop.load_average(config, STAGE, networks.transformer(config))
 
 
 if __name__ == "__main__":

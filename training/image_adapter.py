@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from export.networks import image_attention
 from export.networks.image_projector import ImageProjector
-from training import diffusion, loop, lora, networks, samples, stage2, styles, workers
+from training import base, diffusion, loop, lora, networks, samples, stage2, styles, workers
 from training.config import Config
 
 STAGE = "image_adapter"
@@ -42,10 +42,8 @@ def predict_tokens(
     unet: UNet2DConditionModel, noisy: Tensor, timestep: Tensor, sample: samples.Sample, tokens: Tensor, scale: Tensor
 ) -> Tensor:
     """The prediction under captions and ready image tokens [B, N, D], each row with its scale [B, 1]."""
-    planes = torch.cat([noisy, sample.mask, sample.masked], dim=1).contiguous(memory_format=torch.channels_last)
-    conditions = {"text_embeds": sample.text.pooled, "time_ids": sample.time_ids}
-    text = (sample.text.states, tokens, scale)
-    return torch.as_tensor(unet(planes, timestep, text, added_cond_kwargs=conditions).sample)
+    planes = torch.cat([noisy, sample.mask, sample.masked], dim=1)
+    return base.predict(unet, planes, timestep, (sample.text.states, tokens, scale), sample)
 
 
 def build(config: Config) -> tuple[Adapted, list[nn.Parameter]]:
@@ -71,11 +69,11 @@ def train(config: Config) -> None:
     def loss_of(draw: int) -> tuple[Tensor, dict[str, float]]:
         sample = source.product(draw, styleless=0.5)
         style = styles.conditions(embeddings, partners, sample.picks, source.generator(draw, "style"))
-        noisy = diffusion.diffuse(config, sample.latent, alpha_bar, torch.Generator().manual_seed(draw))
-        with loop.half_precision():
-            made = predict(adapted, noisy.sample, noisy.timestep, sample, style)
-        error = diffusion.made_error(made, noisy.target, sample.mask)
-        return (error * noisy.weight).mean(), {"v": error.mean().item()}
+
+        def predicted(noisy: Tensor, timestep: Tensor) -> Tensor:
+            return predict(adapted, noisy, timestep, sample, style)
+
+        return diffusion.v_loss(config, predicted, sample.latent, sample.mask, alpha_bar, draw)
 
     diffusion.fit(config, STAGE, config.diffusion.image_adapter, diffusion.Trained(module, parameters), loss_of, share)
 

@@ -119,9 +119,7 @@ def zero_shot(model: CLIPVisionModelWithProjection, texts: Tensor, held: shards.
 
 def load(config: Config) -> CLIPVisionModelWithProjection:
     """The trained image encoder, as far as it has got."""
-    model = networks.image_encoder(config)
-    loop.load_average(config, STAGE, model)
-    return model
+    return loop.load_average(config, STAGE, networks.image_encoder(config))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ from diffusers.models.attention_processor import Attention, AttnProcessor
 from training.config import Config
 
 log = logging.getLogger(__name__)
+
+Network = TypeVar("Network", bound=torch.nn.Module)
 
 
 class Stateful(Protocol):
@@ -145,12 +147,13 @@ def generator(config: Config, stage: str, step: int) -> np.random.Generator:
     return np.random.default_rng((config.seed, sum(map(ord, stage)), step))
 
 
-def load_average(config: Config, stage: str, network: torch.nn.Module) -> None:
-    """Puts a stage's averaged weights, as far as it has got, into `network`, and makes it ready for use."""
+def load_average(config: Config, stage: str, network: Network) -> Network:
+    """`network` with a stage's averaged weights, as far as it has got, ready for use."""
     state = torch.load(config.paths.work / stage / "checkpoint.pt", weights_only=True, map_location="cpu")
     network.load_state_dict(state["average"]["weights"])
     network.eval().requires_grad_(False)
     log.info("%s at step %d", stage, state["step"])
+    return network
 
 
 def run_stage(description: str | None, train: Callable[[Config], object]) -> None:

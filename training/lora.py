@@ -37,11 +37,15 @@ def layers(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             yield name, module
 
 
-def attach(network: nn.Module, rank: int) -> list[nn.Parameter]:
-    """Freezes `network` and puts a low-rank update on each of its layers; returns the parameters to train."""
+def attach(
+    network: nn.Module, rank: int, kinds: tuple[type[nn.Module], ...] = (nn.Linear, nn.Conv2d)
+) -> list[nn.Parameter]:
+    """Freezes `network` and puts a low-rank update on its layers of some kinds; returns the parameters to train."""
     network.requires_grad_(False)
     trained: list[nn.Parameter] = []
     for _, layer in list(layers(network)):
+        if not isinstance(layer, kinds):
+            continue
         weight = layer.weight
         assert isinstance(weight, Tensor)
         update = LowRank(weight, min(rank, weight.shape[0], weight[0].numel()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from diffusers import (
     AsymmetricAutoencoderKL,
     DPMSolverMultistepScheduler,
@@ -116,15 +118,22 @@ def transformer(config: Config) -> SD3Transformer2DModel:
     )
 
 
+def _schedule(config: Config) -> dict[str, Any]:
+    """The schedule that every sampler of the v-prediction shares."""
+    s = config.schedule
+    return {
+        "num_train_timesteps": s.train_timesteps,
+        "beta_start": s.beta_start,
+        "beta_end": s.beta_end,
+        "beta_schedule": "scaled_linear",
+        "prediction_type": "v_prediction",
+    }
+
+
 def scheduler(config: Config) -> DPMSolverMultistepScheduler:
     """DPM-Solver++ 2M, the default sampler, on the schedule the denoiser was trained with."""
-    s = config.schedule
     return DPMSolverMultistepScheduler(
-        num_train_timesteps=s.train_timesteps,
-        beta_start=s.beta_start,
-        beta_end=s.beta_end,
-        beta_schedule="scaled_linear",
-        prediction_type="v_prediction",
+        **_schedule(config),
         algorithm_type="dpmsolver++",
         solver_order=2,
         # "trailing" starts at t = 999, where the training schedule ends; "leading" would skip the noisiest step.
@@ -134,13 +143,8 @@ def scheduler(config: Config) -> DPMSolverMultistepScheduler:
 
 def lcm_scheduler(config: Config) -> LCMScheduler:
     """The consistency model's sampler, on the same schedule."""
-    s = config.schedule
     return LCMScheduler(
-        num_train_timesteps=s.train_timesteps,
-        beta_start=s.beta_start,
-        beta_end=s.beta_end,
-        beta_schedule="scaled_linear",
-        prediction_type="v_prediction",
+        **_schedule(config),
         original_inference_steps=50,
         timestep_scaling=10.0,
     )

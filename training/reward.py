@@ -269,9 +269,7 @@ def held_out_auc(config: Config, model: RewardModel, embed: Embed, rounds: int =
 
 def load(config: Config) -> RewardModel:
     """The trained reward model, as far as it has got."""
-    model = networks.reward(config)
-    loop.load_average(config, STAGE, model)
-    return model
+    return loop.load_average(config, STAGE, networks.reward(config))
 
 
 if __name__ == "__main__":

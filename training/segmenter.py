@@ -142,9 +142,7 @@ def overlaps(model: Segmenter, held: shards.PictureSet, count: int | None = None
 
 def load(config: Config) -> Segmenter:
     """The trained segmenter, as far as it has got."""
-    model = networks.segmenter(config)
-    loop.load_average(config, STAGE, model)
-    return model
+    return loop.load_average(config, STAGE, networks.segmenter(config))
 
 
 if __name__ == "__main__":

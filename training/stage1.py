@@ -25,7 +25,7 @@ def widen(config: Config, unet: UNet2DConditionModel) -> UNet2DConditionModel:
 def predict(unet: UNet2DConditionModel, noisy: Tensor, timestep: Tensor, sample: samples.Sample) -> Tensor:
     """The prediction; channels in the pipeline's order: sample, mask, masked latents."""
     planes = torch.cat([noisy, sample.mask, sample.masked], dim=1)
-    return base.predict(unet, planes, timestep, sample.text, sample.time_ids)
+    return base.predict(unet, planes, timestep, sample.text.states, sample)
 
 
 def train(config: Config) -> None:
@@ -40,11 +40,11 @@ def train(config: Config) -> None:
 
     def loss_of(draw: int) -> tuple[Tensor, dict[str, float]]:
         sample = source.random(draw)
-        noisy = diffusion.diffuse(config, sample.latent, alpha_bar, torch.Generator().manual_seed(draw))
-        with loop.half_precision():
-            made = predict(unet, noisy.sample, noisy.timestep, sample)
-        error = diffusion.made_error(made, noisy.target, sample.mask)
-        return (error * noisy.weight).mean(), {"v": error.mean().item()}
+
+        def predicted(noisy: Tensor, timestep: Tensor) -> Tensor:
+            return predict(unet, noisy, timestep, sample)
+
+        return diffusion.v_loss(config, predicted, sample.latent, sample.mask, alpha_bar, draw)
 
     trained = diffusion.Trained(unet, list(unet.parameters()))
     diffusion.fit(config, STAGE, config.diffusion.stage1, trained, loss_of, share)
@@ -52,9 +52,7 @@ def train(config: Config) -> None:
 
 def load(config: Config) -> UNet2DConditionModel:
     """The averaged weights of the latest checkpoint."""
-    unet = networks.unet(config)
-    loop.load_average(config, STAGE, unet)
-    return unet
+    return loop.load_average(config, STAGE, networks.unet(config))
 
 
 if __name__ == "__main__":

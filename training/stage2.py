@@ -30,11 +30,11 @@ def train(config: Config) -> None:
 
     def loss_of(draw: int) -> tuple[Tensor, dict[str, float]]:
         sample = source.product(draw)
-        noisy = diffusion.diffuse(config, sample.latent, alpha_bar, torch.Generator().manual_seed(draw))
-        with loop.half_precision():
-            made = stage1.predict(unet, noisy.sample, noisy.timestep, sample)
-        error = diffusion.made_error(made, noisy.target, sample.mask)
-        return (error * noisy.weight).mean(), {"v": error.mean().item()}
+
+        def predicted(noisy: Tensor, timestep: Tensor) -> Tensor:
+            return stage1.predict(unet, noisy, timestep, sample)
+
+        return diffusion.v_loss(config, predicted, sample.latent, sample.mask, alpha_bar, draw)
 
     diffusion.fit(config, STAGE, config.diffusion.stage2, diffusion.Trained(unet, parameters), loss_of, share)
 

@@ -146,9 +146,7 @@ def encode(encoder: T5EncoderModel, ids: Tensor) -> Tensor:
 
 def load(config: Config) -> T5EncoderModel:
     """The trained encoder, as far as it has got."""
-    model = Trainee(config)
-    loop.load_average(config, STAGE, model)
-    return model.encoder
+    return loop.load_average(config, STAGE, Trainee(config)).encoder
 
 
 if __name__ == "__main__":

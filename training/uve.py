@@ -171,9 +171,7 @@ def held_out(model: UVE, held: shards.PictureSet, found: shards.PictureSet, top:
 
 def load(config: Config) -> UVE:
     """The trained embedding, as far as it has got."""
-    model = networks.uve(config)
-    loop.load_average(config, STAGE, model)
-    return model
+    return loop.load_average(config, STAGE, networks.uve(config))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from training.config import HELD_OUT_SEED
 from training.evaluation import held
 from training.evaluation.figures import Figure, update
 from training.evaluation.sheets import page
-from training.evaluation.statistics import auc, bootstrap, kid, permutation_p, wilson
+from training.evaluation.statistics import bootstrap, kid, permutation_p, wilson
 from training.evaluation.style import style_specs, taken_over
 from training.vae import border_band
 from training.world.captions import PALETTE_WORDS, TIME_WORDS, says, styleless_prompt
@@ -43,12 +43,6 @@ def test_half_a_point_for_palette_and_half_for_time() -> None:
     specs = style_specs(2)
     seen = {"palette": [specs[0].palette, "none"], "time": [specs[0].time, specs[1].time]}
     assert taken_over(seen, specs, "test") == [1.0, 0.5]
-
-
-def test_auc_counts_pairs() -> None:
-    assert auc([3.0, 2.0], [1.0]) == 1.0
-    assert auc([1.0], [1.0]) == 0.5
-    assert auc([0.0, 2.0], [1.0]) == 0.5
 
 
 def test_wilson_is_not_zero_where_all_succeed() -> None:

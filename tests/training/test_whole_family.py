@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,15 +13,18 @@ from training import (
     all as every,
 )
 from training import (
+    adopt,
     assemble,
     base,
     brand,
+    classifier,
     distil,
     dit,
     folders,
     image_adapter,
     image_encoder,
     latents,
+    loop,
     lora,
     reward,
     segmenter,
@@ -45,7 +49,20 @@ def family(tiny: Config) -> Config:
     vae.train_decoder(tiny)
     for size in (128, 256):
         latents.run(tiny, size, tiny.data.train_count)
-    for stage in (uve, image_encoder, segmenter, reward, base, stage1, stage2, image_adapter, distil, brand, dit):
+    for stage in (
+        classifier,
+        uve,
+        image_encoder,
+        segmenter,
+        reward,
+        base,
+        stage1,
+        stage2,
+        image_adapter,
+        distil,
+        brand,
+        dit,
+    ):
         stage.train(tiny)
     for name, folder in assemble.trained(tiny).items():
         folders.write(tiny.paths.weights / name, folder)
@@ -70,6 +87,23 @@ def test_each_folder_has_what_its_index_names(family: Config) -> None:
         assert not list(folder.glob("**/*.bin"))
     shared = json.loads((family.paths.weights / "backdrop-dit" / "backdrop.json").read_text())["shares"]
     assert (family.paths.weights / "backdrop-dit" / shared).resolve() == family.paths.weights / "backdrop"
+
+
+def test_a_later_training_goes_on_from_what_is_published(family: Config, tmp_path: Path) -> None:
+    later = replace(family, paths=replace(family.paths, work=tmp_path))
+    adopted = adopt.adopt(later)
+    assert {"text_encoders", "uve", "image_encoder", "reward", "segmenter", "classifier", "base", "stage1"} == set(
+        adopted
+    )
+    for stage in (segmenter, uve, image_encoder, reward, stage1):
+        one, other = stage.load(later).state_dict(), stage.load(family).state_dict()
+        assert all(torch.allclose(one[name], other[name], atol=2e-3) for name in other), stage.__name__
+    assert base.load(later).config["in_channels"] == 4
+    assert adopt.adopt(later) == []
+    # Its optimiser's moments are not published: it starts anew, at the step that the weights have.
+    network = segmenter.load(later)
+    run = loop.Run(later, segmenter.STAGE, model=network, optimiser=torch.optim.AdamW(network.parameters()))
+    assert run.resume() == 2
 
 
 def test_provenance_counts_the_steps_of_every_stage(family: Config) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -72,21 +73,24 @@ class Context:
 
     def _stage1(self) -> Pipeline:
         """Stage 2's updates are published apart: taken off the served weights, they leave stage 1's."""
-        folder = Folder(self.config.paths.weights / "backdrop")
-        unet: UNet2DConditionModel = folder.read(UNet2DConditionModel, "unet")
-        lora.add(unet, self.config.paths.weights / "lora" / "stage2.safetensors", scale=-1)
-        return self.pipeline("backdrop").with_denoiser(UnetDenoiser(unet.eval(), takes_images=False))
+        unet = self._with_update("stage2.safetensors", -1)
+        return self.pipeline("backdrop").with_denoiser(UnetDenoiser(unet, takes_images=False))
+
+    def _with_update(self, file: str, scale: float) -> UNet2DConditionModel:
+        """The served UNet with the updates of a LoRA file added."""
+        unet: UNet2DConditionModel = Folder(self._main).read(UNet2DConditionModel, "unet")
+        lora.add(unet, self.config.paths.weights / "lora" / file, scale)
+        return unet.eval().requires_grad_(False)
+
+    @property
+    def _main(self) -> Path:
+        return self.config.paths.weights / "backdrop"
 
     def with_lora(self, file: str, scale: float = 1.0) -> Pipeline:
         """The main pipeline with a LoRA on its denoiser."""
-        folder = Folder(self.config.paths.weights / "backdrop")
-        unet: UNet2DConditionModel = folder.read(UNet2DConditionModel, "unet")
-        lora.add(unet, self.config.paths.weights / "lora" / file, scale)
-        adapter = folder.find("ip_adapter")
-        assert adapter is not None
-        image_attention.load(image_attention.install(unet), adapter)
-        denoiser = UnetDenoiser(unet.eval().requires_grad_(False), takes_images=True)
-        return self.pipeline("backdrop").with_denoiser(denoiser)
+        unet = self._with_update(file, scale)
+        image_attention.load(image_attention.install(unet), self._main / "ip_adapter")
+        return self.pipeline("backdrop").with_denoiser(UnetDenoiser(unet, takes_images=True))
 
     def scenes(self, name: str) -> Tensor:
         """Pictures of the held-out prompts by a pipeline; made once."""
@@ -102,7 +106,7 @@ class Context:
     @torch.no_grad()
     def features(self, pictures: Tensor) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
         """CLIP image features [N, D] of pictures, float64: those before the projection, as they are."""
-        tower = Folder(self.config.paths.weights / "backdrop").read(CLIPVisionModelWithProjection, "image_encoder")
+        tower = Folder(self._main).read(CLIPVisionModelWithProjection, "image_encoder")
         parts = [tower.vision_model(clip_pixels(part, tower.config.image_size)) for part in torch.split(pictures, 32)]
         return np.asarray(torch.cat([part.pooler_output for part in parts]).double().numpy())
 

@@ -13,8 +13,8 @@ from training.evaluation import make
 from training.evaluation.context import Context
 from training.evaluation.figures import Figure
 from training.evaluation.statistics import bootstrap
+from training.text_encoders import spec_of
 from training.world.captions import full_caption
-from training.world.labels import Spec
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ MARGIN = 4
 
 def measure(context: Context) -> list[Figure]:
     """Growth of stage 1 and of stage 2, under captions that name the product, and their ratio."""
-    specs = [_spec(row) for row in context.held.rows[: context.count]]
+    specs = [spec_of(row) for row in context.held.rows[: context.count]]
     texts = [full_caption(spec, np.random.default_rng(spec.seed)) for spec in specs]
     grown = {}
     for name in ("stage1", "backdrop"):
@@ -60,7 +60,3 @@ def _ratio_spread(one: list[float], other: list[float], rounds: int = 2000) -> f
     picks = rng.integers(len(a), size=(rounds, len(a)))
     low, high = np.quantile(a[picks].mean(1) / b[picks].mean(1), (0.025, 0.975))
     return float(high - low) / 2
-
-
-def _spec(row: dict[str, object]) -> Spec:
-    return Spec(**{key: row[key] for key in Spec.__dataclass_fields__})  # type: ignore[arg-type]

@@ -30,12 +30,6 @@ def permutation_p(differences: Sequence[float], rounds: int = 10000) -> float:
     return float(((signs * numbers).mean(axis=1) >= numbers.mean()).sum() + 1) / (rounds + 1)
 
 
-def auc(good: Sequence[float], bad: Sequence[float]) -> float:
-    """Area under the ROC curve: the share of (good, bad) pairs that are ranked rightly, ties half."""
-    one, other = np.asarray(good)[:, None], np.asarray(bad)[None]
-    return float((one > other).mean() + 0.5 * (one == other).mean())
-
-
 def kid(one: NDArray[np.float64], other: NDArray[np.float64], size: int = 50, rounds: int = 40) -> tuple[float, float]:
     """Kernel inception distance (Bińkowski et al. 2018) of features [N, D]: mean and spread over random subsets.
 
