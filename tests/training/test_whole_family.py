@@ -10,9 +10,6 @@ import pytest
 import torch
 
 from training import (
-    all as every,
-)
-from training import (
     adopt,
     assemble,
     base,
@@ -34,6 +31,9 @@ from training import (
     text_encoders,
     uve,
     vae,
+)
+from training import (
+    all as every,
 )
 from training.config import Config
 from training.evaluation.context import Context
