@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from training.text_encoders import spec_of
-from training.world.captions import ACCENT_WORDS, PALETTE_WORDS, TIME_WORDS, WEATHER_WORDS, says
+from training.world.captions import says
 from training.world.labels import Spec
+from training.world.phrases import ACCENT_WORDS, PALETTE_WORDS, TIME_WORDS, WEATHER_WORDS
 
 
 def said(text: str, spec: Spec) -> set[str]:

@@ -20,7 +20,9 @@ from training import loop, networks, shards, tokenizer
 from training.config import Config
 from training.data import pictures_to_tensor
 from training.words import WORDS
-from training.world.captions import (
+from training.world.captions import alias_prompt, background_prompt, full_caption
+from training.world.labels import ACCENTS, COLOURS, DETAILS, PALETTES, PRODUCTS, SCENES, TIMES, WEATHERS, Spec
+from training.world.phrases import (
     ACCENT_WORDS,
     ALIASES,
     DETAIL_WORDS,
@@ -29,11 +31,7 @@ from training.world.captions import (
     PRODUCT_WORDS,
     TIME_WORDS,
     WEATHER_WORDS,
-    alias_prompt,
-    background_prompt,
-    full_caption,
 )
-from training.world.labels import ACCENTS, COLOURS, DETAILS, PALETTES, PRODUCTS, SCENES, TIMES, WEATHERS, Spec
 
 LABELS: dict[str, tuple[str, ...]] = {
     "scene": SCENES,

@@ -16,8 +16,9 @@ from training.evaluation.sheets import page
 from training.evaluation.statistics import bootstrap, kid, permutation_p, wilson
 from training.evaluation.style import style_specs, taken_over
 from training.vae import border_band
-from training.world.captions import PALETTE_WORDS, TIME_WORDS, says, styleless_prompt
+from training.world.captions import says, styleless_prompt
 from training.world.labels import PALETTES, SCENES, TIMES
+from training.world.phrases import PALETTE_WORDS, TIME_WORDS
 
 
 def test_prompts_are_held_out_and_cover_every_scene() -> None:

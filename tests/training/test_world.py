@@ -10,7 +10,7 @@ import pytest
 
 from training.config import HELD_OUT_SEED, Config
 from training.shards import PHOTO_SEED, jobs
-from training.world.captions import PLACES, PRODUCT_WORDS, background_prompt, full_caption
+from training.world.captions import background_prompt, full_caption
 from training.world.labels import (
     COLOURS,
     DETAILS,
@@ -25,6 +25,7 @@ from training.world.labels import (
     draw_spec,
 )
 from training.world.palettes import LUMA, grade
+from training.world.phrases import PLACES, PRODUCT_WORDS
 from training.world.picture import Bytes, compose, empty_scene, plain_photo, render
 from training.world.products import MAKERS
 from training.world.scenes import PAINTERS
