@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from training.config import Config
 from training.data import pictures_to_tensor, product_masks
+from training.kept import kept
 from training.shards import PictureSet
 from training.strange import strange_thing
 from training.world.picture import empty_scene
@@ -24,14 +25,12 @@ EMPTY_SEED = 2_000_000
 
 def empty_scenes(config: Config, count: int) -> NDArray[np.uint8]:
     """Scenes without a product, uint8 [N, H, W, 3]; rendered once and kept."""
-    path = config.paths.work / "shards" / f"empty-{count}.npy"
-    if not path.exists():
+
+    def draw() -> NDArray[np.uint8]:
         log.info("rendering %d empty scenes", count)
-        made = np.stack([empty_scene(EMPTY_SEED + n, config.data.size) for n in range(count)])
-        np.save(path.with_suffix(".tmp.npy"), made)
-        path.with_suffix(".tmp.npy").rename(path)
-    scenes: NDArray[np.uint8] = np.load(path, mmap_mode="r")
-    return scenes
+        return np.stack([empty_scene(EMPTY_SEED + n, config.data.size) for n in range(count)])
+
+    return kept(config.paths.work / "shards" / f"empty-{count}.npy", draw)
 
 
 def cut_out(image: Tensor, alpha: Tensor) -> Tensor:

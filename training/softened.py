@@ -17,6 +17,7 @@ from torch import Tensor
 from training import loop, vae
 from training.config import Config
 from training.data import masked_picture, pictures_to_tensor, product_masks
+from training.kept import kept
 from training.shards import PictureSet
 
 log = logging.getLogger(__name__)
@@ -49,8 +50,8 @@ def soften(
 
 def softened(config: Config, pictures: PictureSet, kind: str, count: int) -> NDArray[np.uint8]:
     """The softened first pictures of a kind of shard, made once and kept."""
-    path = config.paths.work / "shards" / f"soft-{kind}-{count}.npy"
-    if not path.exists():
+
+    def draw() -> NDArray[np.uint8]:
         model, device = vae.load(config).to(loop.device()), loop.device()
 
         def encode(image: Tensor) -> Tensor:
@@ -61,7 +62,6 @@ def softened(config: Config, pictures: PictureSet, kind: str, count: int) -> NDA
             with loop.half_precision():
                 return torch.as_tensor(model.decode(latents, image=image.to(device), mask=mask.to(device)).sample)
 
-        np.save(path.with_suffix(".tmp.npy"), soften(encode, decode, pictures, count))
-        path.with_suffix(".tmp.npy").rename(path)
-    made: NDArray[np.uint8] = np.load(path, mmap_mode="r")
-    return made
+        return soften(encode, decode, pictures, count)
+
+    return kept(config.paths.work / "shards" / f"soft-{kind}-{count}.npy", draw)
