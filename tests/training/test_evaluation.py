@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from training.config import HELD_OUT_SEED
-from training.evaluation import held
+from training.evaluation import best_of, held
 from training.evaluation.figures import Figure, update
 from training.evaluation.sheets import page
 from training.evaluation.statistics import bootstrap, kid, permutation_p, wilson
@@ -90,3 +90,8 @@ def test_a_sheet_has_a_row_for_each_label() -> None:
     picture = torch.zeros(3, 3, 16, 16)
     sheet = page([("one", picture), ("two", picture)], ["a", "b", "c"], side=20)
     assert sheet.size == (110 + 3 * 24, 2 * 24 + 26)
+
+
+def test_the_top_by_score_is_held_against_the_whole_pool() -> None:
+    scores, quality = torch.tensor([0.1, 0.9, 0.8, 0.2]), torch.tensor([0.0, 1.0, 0.5, 0.5])
+    assert best_of.gains([scores, -scores], [quality, quality]) == pytest.approx([0.25, -0.25])

@@ -11,7 +11,7 @@ import torch
 
 from training import loop
 from training.config import Config
-from training.evaluation import brands, growth, judges, likeness, scenes, seam, sheets, style
+from training.evaluation import best_of, brands, growth, judges, likeness, scenes, seam, sheets, style
 from training.evaluation.context import Context
 from training.evaluation.figures import Figure, update
 
@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 GROUPS: dict[str, Callable[[Context], list[Figure]]] = {
     "judges": judges.measure,
+    "best": best_of.measure,
     "seam": seam.measure,
     "scenes": scenes.measure,
     "style": style.measure,

@@ -1,0 +1,134 @@
+"""What picking the best by the reward model is worth: the top 2 of 8 against 2 drawn at random.
+
+Once among pictures whose faults are known, because they were put there, and once among the pipeline's own, judged by
+three measures that are not the reward's. Good pipelines make few faults: among their pictures there is less to win.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training import classifier
+from training.corruption import DEGRADATIONS, damage, degrade
+from training.data import pictures_to_tensor, product_masks
+from training.evaluation import held, make
+from training.evaluation.context import Context
+from training.evaluation.figures import Figure
+from training.evaluation.growth import growth
+from training.evaluation.statistics import bootstrap, permutation_p
+from training.fitting import fits
+from training.text_encoders import spec_of
+from training.world.captions import background_prompt
+
+log = logging.getLogger(__name__)
+
+OF, TOP = 8, 2
+PROMPTS = 16
+POOLS = 64
+"""Pools of pictures with known faults; each has its own prompt."""
+
+
+def gains(scores: Sequence[Tensor], values: Sequence[Tensor]) -> list[float]:
+    """For every pool: the mean quality of the `TOP` by score, less that of the whole pool (what chance gives)."""
+    return [
+        float(quality[row.topk(TOP).indices].mean() - quality.mean())
+        for row, quality in zip(scores, values, strict=True)
+    ]
+
+
+def figures(scores: list[Tensor], measures: dict[str, list[Tensor]], among: str, mark: float | None) -> list[Figure]:
+    """Gain and one-sided p of each measure."""
+    rows = []
+    for name, values in measures.items():
+        won = gains(scores, values)
+        p, what = permutation_p(won), f"top {TOP} of {OF} over random {TOP}, {among}, {name}"
+        log.info("%s: gain %.4f, p %.4f", what, np.mean(won), p)
+        rows.append(Figure(f"{what}, p of no gain", p, mark, "lower", 0.0))
+        rows.append(Figure(f"{what}, gain", float(np.mean(won)), None, "higher", bootstrap(won)))
+    return rows
+
+
+@torch.no_grad()
+def among_known(context: Context) -> list[Figure]:
+    """Pools of held-out pictures: half of them another place, half damaged, half degraded, each by its own draw."""
+    pipeline, pictures, rng = context.pipeline("backdrop"), context.held, np.random.default_rng(31)
+    scores: list[Tensor] = []
+    truth: dict[str, list[Tensor]] = {"nothing damaged": [], "prompt fits": [], "not degraded": []}
+    for n in range(POOLS):
+        row = pictures.rows[n]
+        spec = spec_of(row)
+        text = background_prompt(spec, rng)
+        images, masks, known = [], [], []
+        for _ in range(OF):
+            index = n if rng.random() < 0.5 else int(rng.integers(len(pictures)))
+            planes, covered = pictures.at(np.array([index]))
+            image, mask = pictures_to_tensor(planes), product_masks(covered)
+            broken = damage(image, mask, rng) if rng.random() < 0.5 else None
+            strength = float(rng.random()) if rng.random() < 0.5 else 0.0
+            image = image if broken is None else broken
+            if strength:
+                image = degrade(DEGRADATIONS[int(rng.integers(len(DEGRADATIONS)))], image, strength, rng)
+            images.append(image)
+            masks.append(mask)
+            known.append((float(broken is None), float(fits(pictures.rows[index], text, spec)), 1 - strength))
+        embeds = pipeline.encode([text])[1].expand(OF, -1)
+        scores.append(pipeline.reward(torch.cat(images), torch.cat(masks), embeds).mean(1))
+        for values, column in zip(truth.values(), torch.tensor(known).T, strict=True):
+            values.append(column)
+    return figures(scores, truth, "known faults", 0.05)
+
+
+def among_made(context: Context) -> list[Figure]:
+    """Pools of the pipeline's own pictures, eight seeds of one prompt."""
+    pipeline = context.pipeline("backdrop")
+    prompts = held.prompts(PROMPTS)
+    made, scores = [], []
+    for n, prompt in enumerate(prompts):
+        product = context.products.take(n, 1)
+        eight = held.Products(product.image.expand(OF, -1, -1, -1), product.mask.expand(OF, -1, -1, -1))
+        pictures = make.generate(
+            pipeline, eight, [prompt.text] * OF, f"best of {OF}, {n + 1}/{PROMPTS}", seed=1000 + OF * n
+        )
+        embeds = pipeline.encode([prompt.text])[1].expand(OF, -1)
+        with torch.no_grad():
+            scores.append(pipeline.reward(pictures, eight.mask, embeds).mean(1))
+        made.append(pictures)
+    return figures(scores, quality(context, made, prompts), "made pictures", None)
+
+
+@torch.no_grad()
+def quality(context: Context, made: list[Tensor], prompts: list[held.Prompt]) -> dict[str, list[Tensor]]:
+    """Three measures of each picture of each prompt, higher is better.
+
+    Product kept to its mask (1 - growth, by the segmenter), scene recognised (the judge's probability), and likeness
+    of the picture's fine detail to rendered ones'.
+    """
+    kept, recognised, sharp = [], [], []
+    target = detail(pictures_to_tensor(context.held.at(np.arange(64))[0])).mean(0)
+    for n, (pictures, prompt) in enumerate(zip(made, prompts, strict=True)):
+        mask = context.products.take(n, 1).mask
+        kept.append(-torch.tensor(growth(context, pictures, mask.expand(len(pictures), -1, -1, -1))))
+        recognised.append(classifier.probability(context.judge, pictures, "scene", prompt.scene))
+        sharp.append(-(detail(pictures) - target).abs().mean(1))
+    return {"product kept to its mask": kept, "scene recognised": recognised, "likeness of detail": sharp}
+
+
+def detail(pictures: Tensor) -> Tensor:
+    """Log energy of three octaves of fine detail [N, 3]: blur lacks it, noise has too much of it."""
+    grey, rows = pictures.mean(1, keepdim=True), []
+    for _ in range(3):
+        low = torch.nn.functional.avg_pool2d(grey, 2)
+        up = torch.nn.functional.interpolate(low, scale_factor=2.0, mode="bilinear")
+        rows.append((grey - up).abs().mean((1, 2, 3)).clamp(min=1e-4).log())
+        grey = low
+    return torch.stack(rows, dim=1)
+
+
+def measure(context: Context) -> list[Figure]:
+    """Both."""
+    return [*among_known(context), *among_made(context)]
