@@ -169,7 +169,7 @@ class Small:
     """Pictures whose background is taken through the autoencoder, as made backgrounds are."""
     softened_held: int = 192
     segmenter_channels: tuple[int, ...] = (16, 32, 48, 80, 112)
-    segmenter_steps: int = 4000
+    segmenter_steps: int = 4700
     segmenter_batch: int = 8
     empty_scenes: int = 1024
     """Scenes without a product, for pasting others into."""

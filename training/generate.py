@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict, Unpack
 
 import diffusers
 import torch
@@ -132,6 +132,16 @@ class Folder:
         return kind.from_pretrained(found, **{key: torch.float32}).eval().requires_grad_(False)
 
 
+class Sampling(TypedDict, total=False):
+    """How pictures are sampled, where not as the pipeline's folder says."""
+
+    guidance: float
+    steps: int
+    styles: list[Tensor] | None
+    """Image tokens [N, D], one set to a picture."""
+    image_scale: float
+
+
 @dataclass(frozen=True)
 class Pipeline:
     """Every network that one pipeline runs, in fp32."""
@@ -209,21 +219,13 @@ class Pipeline:
         image: Tensor,
         mask: Tensor,
         seed: int,
-        *,
-        guidance: float | None = None,
-        steps: int | None = None,
-        styles: list[Tensor] | None = None,
-        image_scale: float = 1.0,
+        **how: Unpack[Sampling],
     ) -> Tensor:
         """Makes the backgrounds of `image` [B, 3, H, W] where `mask` [B, 1, H, W] is 1; returns pictures in [-1, 1].
 
-        `styles` are image tokens [N, D], one set to a picture. The product is not pasted over the result: what comes
-        back is the decoder's own blend.
+        The product is not pasted over the result: what comes back is the decoder's own blend.
         """
-        latents = self.latents(
-            texts, image, mask, seed, guidance=guidance, steps=steps, styles=styles, image_scale=image_scale
-        )
-        return self.decode(latents, image, mask)
+        return self.decode(self.latents(texts, image, mask, seed, **how), image, mask)
 
     @torch.no_grad()
     def decode(self, latents: Tensor, image: Tensor, mask: Tensor) -> Tensor:
@@ -238,19 +240,16 @@ class Pipeline:
         image: Tensor,
         mask: Tensor,
         seed: int,
-        *,
-        guidance: float | None = None,
-        steps: int | None = None,
-        styles: list[Tensor] | None = None,
-        image_scale: float = 1.0,
+        **how: Unpack[Sampling],
     ) -> Tensor:
         """The clean latents [B, 4, h, w] of `make`."""
-        guidance = self.guidance_scale if guidance is None else guidance
-        asked, plain = self.conditions(texts, styles, image_scale), self.conditions([""], None, 0.0)
+        guidance = how.get("guidance", self.guidance_scale)
+        asked = self.conditions(texts, how.get("styles"), how.get("image_scale", 1.0))
+        plain = self.conditions([""], None, 0.0)
         known = self.known(image, mask)
         noise = torch.Generator().manual_seed(seed)
         latents = torch.randn(len(texts), known.shape[1] - 1, *known.shape[2:], generator=noise)
-        self.scheduler.set_timesteps(self.steps if steps is None else steps)
+        self.scheduler.set_timesteps(how.get("steps", self.steps))
         for t in self.scheduler.timesteps:
             rows = torch.cat([latents, known], dim=1)
             made = self.denoiser(rows, t, asked)
