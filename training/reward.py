@@ -10,23 +10,18 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from export.networks.reward import RewardModel
 from training import loop, networks, shards, text_encoders, tokenizer
 from training.config import REWARD_HEADS, Config
-from training.corruption import DEGRADATIONS, VISIBLE, damage, degrade
-from training.data import pictures_to_tensor, product_masks
-from training.facets import FACETS, facet_ids, naming_loss
-from training.fitting import fitting
+from training.facets import FACETS, naming_loss
+from training.pairs import UNJUDGED, Batch, Pairs
 from training.softened import softened
-from training.world.captions import background_prompt, full_caption
 
 log = logging.getLogger(__name__)
 
@@ -34,103 +29,8 @@ STAGE = "reward"
 OTHERS = ("found", "fidelity", "aesthetics", "naming")
 TOKENS = 40
 """Sentences here are short; what is behind them would change nothing, since attention is causal."""
-DEGRADED = 0.4
-"""Share of pairs that are degraded as a whole besides."""
-SPOILT = 0.25
-"""From this strength of degradation on, damage is not asked after: it can no longer be seen for certain."""
-UNJUDGED = -1.0
 
 Embed = Callable[[list[str]], Tensor]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Pictures [2P, ...]: P whole ones, then the same ones damaged; texts [P] of the whole ones."""
-
-    image: Tensor
-    mask: Tensor
-    intact: Tensor
-    """1 where nothing is damaged, 0 where something is, `UNJUDGED` where it cannot be said."""
-    places: Tensor
-    """[2P, 1, H/8, W/8]: 1 where the damage lies, 0 elsewhere, `UNJUDGED` throughout where it cannot be said."""
-    looks: Tensor
-    """1 where not degraded, falling to 0 with strength."""
-    texts: list[str]
-    fits: Tensor
-    """[2P, P]: which text is true of which picture."""
-    facets: Tensor
-
-
-def damaged_places(damaged: Tensor, image: Tensor) -> Tensor:
-    """Which 8x8 blocks of a picture [1, 3, H, W] were changed visibly: [1, 1, H/8, W/8] of 0 and 1."""
-    return (functional.avg_pool2d((damaged - image).abs().mean(1, keepdim=True), 8) > VISIBLE / 2).float()
-
-
-class Pairs:
-    """Draws whole and damaged versions of the same pictures."""
-
-    def __init__(self, pictures: shards.PictureSet, soft: NDArray[np.uint8] | None) -> None:
-        """`soft` are the first pictures with their background by way of the autoencoder."""
-        self.pictures, self.soft = pictures, soft
-        self.facets = facet_ids(pictures.rows)
-        scenes = sorted({row["scene"] for row in pictures.rows})
-        self.by_scene = [
-            np.array([n for n, row in enumerate(pictures.rows) if row["scene"] == scene]) for scene in scenes
-        ]
-
-    def whole(self, index: int, soften: bool) -> tuple[Tensor, Tensor]:
-        """One picture [1, 3, H, W] and its background mask."""
-        images, masks = self.pictures.at(np.array([index]))
-        if soften and self.soft is not None:
-            images = np.array(self.soft[index : index + 1])
-        return pictures_to_tensor(images), product_masks(masks)
-
-    def make(self, rng: np.random.Generator, count: int) -> Batch:
-        """`count` pairs of a few scenes only: captions of the same scene are the ones that are hard to tell apart."""
-        chosen = rng.choice(len(self.by_scene), min(4, len(self.by_scene)), replace=False)
-        good, bad, masks, intact, places, looks, picks = [], [], [], [], [], [], []
-        for n in range(count):
-            of_scene = self.by_scene[int(chosen[n % len(chosen)])]
-            soften = self.soft is not None and n % 2 == 0
-            if soften and self.soft is not None:
-                of_scene = of_scene[of_scene < len(self.soft)] if (of_scene < len(self.soft)).any() else of_scene
-            index = int(of_scene[int(rng.integers(len(of_scene)))])
-            image, mask = self.whole(index, soften and self.soft is not None and index < len(self.soft))
-            if rng.random() < 0.5:
-                image, mask = image.flip(-1), mask.flip(-1)
-            damaged = damage(image, mask, rng)
-            broken, seen = (image, UNJUDGED) if damaged is None else (damaged, 0.0)
-            where = damaged_places(broken, image)
-            look, judged = 1.0, 1.0
-            if rng.random() < DEGRADED:
-                strength = float(rng.random())
-                kind, again = DEGRADATIONS[int(rng.integers(len(DEGRADATIONS)))], int(rng.integers(2**31))
-                image, broken = (degrade(kind, x, strength, np.random.default_rng(again)) for x in (image, broken))
-                look = 0.55 - 0.55 * strength
-                judged, seen = (UNJUDGED, UNJUDGED) if strength > SPOILT else (judged, seen)
-            good.append(image)
-            bad.append(broken)
-            masks.append(mask)
-            intact.append((judged, seen))
-            places.append(
-                (where * 0 if judged == 1 else where * 0 + UNJUDGED, where if seen == 0 else where * 0 + UNJUDGED)
-            )
-            looks.append(look)
-            picks.append(index)
-        rows = [self.pictures.rows[index] for index in picks]
-        specs = [text_encoders.spec_of(row) for row in rows]
-        texts = [background_prompt(spec, rng) if rng.random() < 0.6 else full_caption(spec, rng) for spec in specs]
-        fits = fitting(rows, texts, specs)
-        return Batch(
-            image=torch.cat(good + bad),
-            mask=torch.cat(masks + masks),
-            intact=torch.tensor(intact).T.flatten(),
-            places=torch.cat([whole for whole, _ in places] + [damaged for _, damaged in places]),
-            looks=torch.tensor(looks + looks),
-            texts=texts,
-            fits=torch.cat([fits, fits]),
-            facets=self.facets[picks + picks],
-        )
 
 
 def embedder(config: Config) -> Embed:

@@ -7,6 +7,7 @@ import torch
 
 from training import reward, shards, text_encoders, vae
 from training.config import REWARD_HEADS, Config
+from training.pairs import UNJUDGED, Pairs
 from training.softened import softened
 
 
@@ -34,13 +35,18 @@ def test_softened_pictures_keep_the_product_exactly(tiny: Config) -> None:
 
 
 def test_a_pair_differs_in_nothing_but_the_damage(tiny: Config) -> None:
-    batch = reward.Pairs(shards.load(tiny, "scene"), None).make(np.random.default_rng(3), 6)
+    batch = Pairs(shards.load(tiny, "scene"), None).make(np.random.default_rng(3), 6)
     good, bad = batch.intact.chunk(2)
-    assert set(good.tolist()) <= {1.0, reward.UNJUDGED}
-    assert set(bad.tolist()) <= {0.0, reward.UNJUDGED}
+    assert set(good.tolist()) <= {1.0, UNJUDGED}
+    assert set(bad.tolist()) <= {0.0, UNJUDGED}
     assert torch.equal(*batch.looks.chunk(2))
     assert torch.equal(*batch.mask.chunk(2))
     assert batch.fits.shape == (12, 6)
+    whole, damaged = batch.places.chunk(2)
+    assert set(whole.unique().tolist()) <= {0.0, UNJUDGED}
+    told = bad == 0
+    assert (damaged[told].amax((1, 2, 3)) == 1).all()
+    assert (damaged[~told] == UNJUDGED).all()
     assert torch.equal(batch.fits[:6].diagonal(), torch.ones(6))
 
 
