@@ -1,7 +1,8 @@
 """Controlled damage to good pictures: what the reward model learns defects and poor looks from.
 
-A defect here is something a person sees: damage that hardly changes the picture, a smear on a smooth wall say, is
-drawn again (`damage`), and never called a defect.
+A defect here is something a person sees in a picture alone: damage that hardly changes it is drawn again (`damage`),
+and never called a defect. Two kinds are left out. The product cannot be cut into: its pixels are pasted back exactly.
+And a smear in a background cannot be told from one that is softly out of focus, as this world's are.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-DEFECTS = ("seam", "grown", "cut", "broken", "smear", "ghost", "blotch")
+DEFECTS = ("seam", "grown", "broken", "ghost", "blotch")
 DEGRADATIONS = ("blur", "noise", "flat", "cast", "blocks", "burnt")
 VISIBLE = 0.16
 """Mean change of a 4x4 block, in [-1, 1], that is seen: several times the autoencoder's own error."""
@@ -55,11 +56,6 @@ def add_defect(kind: str, image: Tensor, mask: Tensor, rng: np.random.Generator)
         dy, dx = int(rng.integers(-16, 17)), int(rng.choice((-1, 1))) * int(rng.integers(10, 28))
         moved, shape = torch.roll(image, (dy, dx), (2, 3)), torch.roll(product, (dy, dx), (2, 3))
         return image * (1 - shape * mask) + moved * shape * mask
-    if kind == "cut":
-        # Background eats into the product.
-        spot = (_patch(rng, mask, True) > 0.35).float()
-        other = torch.roll(image, int(image.shape[-1] * rng.uniform(0.3, 0.6)), 3)
-        return image * (1 - spot * product) + other * spot * product
     if kind == "broken":
         # The anti-aliased outline is lost: hard, stepped edges with a halo.
         block = int(rng.choice((4, 8)))
@@ -67,14 +63,6 @@ def add_defect(kind: str, image: Tensor, mask: Tensor, rng: np.random.Generator)
         halo = ((coarse > 0.3).float() - (product > 0.5).float()).abs()
         tone = torch.from_numpy(rng.uniform(-1, 1, (1, 3, 1, 1)).astype(np.float32))
         return image * (1 - halo) + (0.2 * image + 0.8 * tone) * halo
-    if kind == "smear":
-        # Dragged sideways or washed out: structure is lost in one place only.
-        spot = (_patch(rng, mask, bool(rng.random() < 0.5)) * 2.2).clamp(0, 1) * mask
-        if rng.random() < 0.5:
-            return image * (1 - spot) + _blur(image, 16) * spot
-        width = image.shape[-1]
-        drag = functional.avg_pool2d(functional.pad(image, (20, 20, 0, 0), mode="reflect"), (1, 41), 1)
-        return image * (1 - spot) + torch.roll(drag[..., :width], int(rng.integers(-24, 25)), 3) * spot
     if kind == "blotch":
         # A spot that was never finished: coloured noise, or one flat tone that belongs to nothing around it.
         spot = (_patch(rng, mask, bool(rng.random() < 0.5)) * 2.5 - 0.5).clamp(0, 1) * mask
