@@ -34,7 +34,7 @@ def test_what_counts_as_damage_can_be_seen(tiny: Config) -> None:
 
 
 def test_a_picture_where_nothing_can_show_is_not_damaged() -> None:
-    # One flat tone, all of it to be made and none of it near a border: no smear on it can be seen.
+    # One flat tone without a product: there is no border to have a seam, and nothing to appear twice.
     flat, mask = torch.zeros(1, 3, 64, 64), torch.ones(1, 1, 64, 64)
-    assert not visible(add_defect("smear", flat, mask, np.random.default_rng(0)), flat)
+    assert not visible(add_defect("seam", flat, mask, np.random.default_rng(0)), flat)
     assert not visible(add_defect("ghost", flat, mask, np.random.default_rng(0)), flat)
