@@ -57,8 +57,8 @@ def train(config: Config) -> None:
 
     def loss_of(draw: int) -> tuple[Tensor, dict[str, float]]:
         sample = source.product(draw, whole=0.3)
-        # Captions are short, and padding costs as much as words: all 128 tokens are read in the last fifth alone.
-        late = draw // share.count >= 0.8 * config.diffusion.dit.steps
+        # Captions are short, and padding costs as much as words: all 128 tokens are read in the last tenth alone.
+        late = draw // share.count >= 0.9 * config.diffusion.dit.steps
         length = config.t5.max_length if late else t5.SHORT
         with loop.half_precision(), torch.no_grad():
             states = t5.encode(encoder, t5.tokens(tok, sample.text.phrases, length).to(loop.device()))
