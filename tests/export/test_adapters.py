@@ -13,12 +13,14 @@ import torch
 from safetensors.torch import save_file
 
 from export import adapters, external, graph
-from export.__main__ import main, order, parse
+from export.__main__ import main
 from export.adapters import FILE, Bank, Order, Wanted
+from export.command import order, parse
+from export.contract import Size
 from export.errors import ExportError
 from export.lora_files import Lora, read_lora
 from export.models import COMPONENTS
-from export.models.component import Inputs, Size
+from export.models.component import Inputs
 from export.parity import relative, session
 from export.plan import Plan, make_plan
 from export.run import export_pipelines
@@ -247,7 +249,7 @@ def test_a_denoiser_that_is_kept_gets_no_adapters(
 
 
 def test_the_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    given = ["--pipeline", str(tmp_path), "--out", str(tmp_path / "out")]
+    given = ["all", "--pipeline", str(tmp_path), "--out", str(tmp_path / "out")]
     assert order(parse(given)) is None
     found = order(
         parse([*given, "--adapter", "a=x.safetensors", "--adapter", "tiny-dit:b=c:/y", "--adapter-rows", "6"])

@@ -12,16 +12,18 @@ from google.protobuf import text_format
 from tokenizers import Tokenizer
 from tritonclient.grpc import model_config_pb2
 
-from export import parity, repository
+from export import repository
 from export.errors import ExportError
+from export.files import model_files
 from export.models import COMPONENTS
+from export.report import TOLERANCE
 from export.run import export_pipelines
 from tests.export.tiny import BUCKETS, NAMES, T5_TOKENS, TOKENS, VOCABULARY
 
 
 def tree(folder: Path) -> dict[str, str]:
     """Every file of a folder with its digest."""
-    return repository.model_files(folder)
+    return model_files(folder)
 
 
 def quiet(name: str, what: str) -> None:
@@ -128,7 +130,7 @@ def test_a_failed_export_leaves_the_old_repository_and_nothing_else(
 ) -> None:
     out = Path(shutil.copytree(tiny_repository, tmp_path / "repository"))
     before = tree(out)
-    monkeypatch.setitem(parity.TOLERANCE, "fp32", -1.0)
+    monkeypatch.setitem(TOLERANCE, "fp32", -1.0)
     with pytest.raises(ExportError, match=r"reward: scores differs from torch"):
         export(tiny_pipelines, out, ["reward"])
     assert tree(out) == before

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from export.models.component import Source
+    from export.layout import Source
 
 BUCKETS = [[64, 64], [64, 96]]
 TOKENS = 16
@@ -234,12 +234,11 @@ def write_tokenizer(folder: Path, **settings: Any) -> None:
 
 def source(folder: Path, name: str) -> Source:
     """Where a component of the tiny pipelines comes from."""
-    from export.models import COMPONENTS
+    from export.layout import KINDS
     from export.source import open_folder
 
-    component = COMPONENTS[name]
     own = name in ("denoiser_dit", "text_encoder_t5")
-    return open_folder(folder / ("tiny-dit" if own else "tiny")).sources[component.role]
+    return open_folder(folder / ("tiny-dit" if own else "tiny")).sources[KINDS[name].role]
 
 
 def pipelines(factory: pytest.TempPathFactory) -> Path:
