@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,16 +11,13 @@ import torch
 from torch import nn
 
 from export import adapters, graph, parity
-from export.contract import Size
+from export.contract import Contract, Size
 from export.lowering import UNRUNNABLE, lower
 from export.models import COMPONENTS
 from export.models.component import Prepared
 from export.plan import Model
-from export.precision import Precision
+from export.produce import SMALL, Progress, Wish
 from export.report import ComponentReport, Written
-
-Progress = Callable[[str, str], None]
-"""Called with a model's name and what happens to it now."""
 
 
 @dataclass(frozen=True)
@@ -55,54 +53,64 @@ def open_model(model: Model, bank: adapters.Bank | None = None) -> Loaded:
 
 def rounded(prepared: Prepared) -> float:
     """Rounds the weights in place and returns by how much that changed the outputs, relative to the largest value."""
-    inputs = prepared.sample(1, parity.SMALL, torch.Generator().manual_seed(0))
+    inputs = prepared.sample(1, SMALL, torch.Generator().manual_seed(0))
     before = parity.torch_outputs(prepared.module, inputs)
     graph.round_weights(prepared.module)
     after = parity.torch_outputs(prepared.module, inputs)
     return max(parity.relative(old, new) for old, new in zip(before, after, strict=True))
 
 
-@dataclass(frozen=True)
-class Making:
-    """How one model is made."""
+def make(
+    wish: Wish, path: Path, lenders: Sequence[Path], progress: Progress
+) -> tuple[Contract, int, Written, ComponentReport | None]:
+    """Makes the graph of a model and compares it.
 
-    model: Model
-    path: Path
-    """The graph to write; the weights it reads come to lie beside it."""
-    precision: Precision
-    sizes: Sequence[Size]
-    """At which it is compared with torch; none, to leave that out."""
-    bank: adapters.Bank | None = None
-    served: Sequence[Path] = ()
-    """Version folders of the same precision, whose graph will do where only the bank is another."""
+    Args:
+        wish: What is wanted.
+        path: The graph to write; the weights that it reads come to lie beside it.
+        lenders: Version folders of the same precision, whose graph will do where only the bank of adapters is another.
+        progress: Told what is going on.
 
-
-def make(making: Making, loaded: Loaded, progress: Progress) -> tuple[Written, ComponentReport | None]:
-    """Writes the graph of a loaded model and compares it; of the model, the description alone is any good afterwards.
+    Returns:
+        Its contract, how many numbers it has, what was written, and the comparison if one was wanted.
 
     Raises:
+        BadFolderError: if its weights cannot be used.
         ExportError: if it cannot be traced.
     """
-    name, prepared = making.model.name, loaded.prepared
+    name, precision = wish.model.name, wish.precision
+    progress(name, "loading")
+    loaded = open_model(wish.model, wish.bank)
+    contract, parameters, files = loaded.prepared.contract, loaded.parameters, wish.model.source.files
     # Before the module is lowered or its adapters are exchanged: what it says now is what every graph is held to.
-    cases = parity.references(prepared, making.sizes)
-    lowered, files = lower(prepared, making.precision), making.model.source.files
-    cases = [case.lowered(lowered) for case in cases] if making.precision in UNRUNNABLE else cases
+    cases = references(loaded, wish.sizes(contract), wish)
+    lowered = lower(loaded.prepared, precision)
+    if precision in UNRUNNABLE:
+        cases = [case.lowered(lowered) for case in cases]
     progress(name, "tracing")
-    if making.bank is None:
-        written = graph.write(lowered, making.path, files)
+    if wish.bank is None:
+        written = graph.write(lowered, path, files)
     else:
-        written = adapters.write(making.bank, loaded.network, lowered, making.path, files, making.served)
+        written = adapters.write(wish.bank, loaded.network, lowered, path, files, lenders)
+    described, rounding = replace(loaded.prepared, module=nn.Identity()), loaded.rounding
+    # The session takes as much memory again: two copies of a large model would not fit.
+    del loaded, lowered
+    gc.collect()
     if not cases:
-        return written, None
+        return contract, parameters, written, None
     progress(name, "comparing with torch")
-    return written, parity.compare(prepared, making.path, cases, loaded.rounding, making.precision)
+    return contract, parameters, written, parity.compare(described, path, cases, rounding, precision)
 
 
-def compare_kept(model: Model, path: Path, precision: Precision, sizes: Sequence[Size]) -> ComponentReport:
+def references(loaded: Loaded, sizes: Sequence[Size], wish: Wish) -> list[parity.Case]:
+    """What the module makes of every batch and size that is to be compared."""
+    return parity.references(loaded.prepared, sizes, wish.batches)
+
+
+def compare_kept(wish: Wish, path: Path, sizes: Sequence[Size]) -> ComponentReport:
     """Compares a graph of an earlier export with its module."""
-    loaded = open_model(model)
-    cases = parity.references(loaded.prepared, sizes)
+    loaded, precision = open_model(wish.model), wish.precision
+    cases = references(loaded, sizes, wish)
     if precision in UNRUNNABLE:
         lowered = lower(loaded.prepared, precision)
         cases = [case.lowered(lowered) for case in cases]

@@ -19,11 +19,9 @@ from export.contract import Size
 from export.lowering import UNRUNNABLE
 from export.models.component import Inputs, Prepared
 from export.precision import Precision
+from export.produce import BATCHES
 from export.report import TOLERANCE, ComponentReport, Difference
 from export.widening import widen
-
-BATCHES = (1, 3)
-SMALL = Size(height=64, width=96, tokens=16)
 
 Array = npt.NDArray[Any]
 
@@ -98,11 +96,11 @@ def bits_differing(reference: Array, other: Array) -> float:
     return float((reference != other).mean())
 
 
-def references(prepared: Prepared, sizes: Sequence[Size]) -> list[Case]:
+def references(prepared: Prepared, sizes: Sequence[Size], batches: Sequence[int] = BATCHES) -> list[Case]:
     """What the module, as it is now, makes of every batch and size."""
     cases = []
     for size in sizes:
-        for rows in BATCHES:
+        for rows in batches:
             inputs = prepared.sample(rows, size, torch.Generator().manual_seed(rows))
             cases.append(Case(size, rows, inputs, torch_outputs(prepared.module, inputs)))
     return cases

@@ -6,7 +6,7 @@ torch is imported only where something has to be made: where nothing has changed
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ Progress = Callable[[str, str], None]
 """Called with a model's name and what happens to it now."""
 SMALL = Size(height=64, width=96, tokens=16)
 """A size that no bucket has, and whose sides differ."""
+BATCHES = (1, 3)
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Wish:
     bank: Bank | None = None
     served: Path | None = None
     """A version folder of the same precision, whose graph will do where only the bank is another."""
+    batches: tuple[int, ...] = BATCHES
+    """How many rows it is compared at."""
 
     def sizes(self, contract: Contract) -> tuple[Size, ...]:
         """Where it is compared: a small size, and every bucket of every pipeline that uses the model.
@@ -86,34 +89,27 @@ def produce(wish: Wish, out: Path, store: Store | None, progress: Progress) -> P
     if entry is None:
         entry = store.keep(name, out, produced.contract, produced.parameters, produced.written)
         if produced.report is not None and wish.bank is None:
-            entry.keep_report(produced.report, wish.sizes(produced.contract))
+            entry.keep_report(produced.report, wish.sizes(produced.contract), wish.batches)
     return produced
 
 
 def take(wish: Wish, entry: Entry, out: Path, progress: Progress) -> Produced:
     """Copies an entry of the work folder; compares it where it has not been compared at these sizes."""
     sizes = wish.sizes(entry.contract)
-    report = entry.report(wish.model.name, sizes) if sizes else None
+    report = entry.report(wish.model.name, sizes, wish.batches) if sizes else None
     kept = report is not None or not sizes
     if not kept:
         from export import build
 
         progress(wish.model.name, "comparing with torch")
-        report = build.compare_kept(wish.model, entry.version / "model.onnx", wish.precision, sizes)
-        entry.keep_report(report, sizes)
+        report = build.compare_kept(wish, entry.version / "model.onnx", sizes)
+        entry.keep_report(report, sizes, wish.batches)
     shutil.copytree(entry.version, out, dirs_exist_ok=True)
     return Produced(entry.contract, entry.parameters, entry.written, report, kept)
 
 
-def make(wish: Wish, out: Path, lenders: tuple[Path, ...] | list[Path], progress: Progress) -> Produced:
+def make(wish: Wish, out: Path, lenders: Sequence[Path], progress: Progress) -> Produced:
     """Makes a model with torch."""
     from export import build
 
-    progress(wish.model.name, "loading")
-    loaded = build.open_model(wish.model, wish.bank)
-    contract, parameters = loaded.prepared.contract, loaded.parameters
-    making = build.Making(
-        *(wish.model, out / "model.onnx", wish.precision, wish.sizes(contract)), bank=wish.bank, served=lenders
-    )
-    written, report = build.make(making, loaded, progress)
-    return Produced(contract, parameters, written, report, kept=False)
+    return Produced(*build.make(wish, out / "model.onnx", lenders, progress), kept=False)

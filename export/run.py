@@ -18,7 +18,7 @@ from export.engines.profiles import profiles_of
 from export.errors import ExportError
 from export.plan import Model, Plan, make_plan
 from export.precision import Precisions
-from export.produce import Produced, Progress, Wish, produce
+from export.produce import BATCHES, Produced, Progress, Wish, produce
 from export.report import Exported, check
 from export.source import open_folder
 from export.store import Store
@@ -38,6 +38,8 @@ class Options:
     """Whether the repository gets what engines are built and served with."""
     rollout: bool = False
     """Whether a model that has changed goes in beside its previous version, instead of in its place."""
+    batches: tuple[int, ...] = BATCHES
+    """How many rows graphs are compared at."""
 
 
 def peak_mib() -> float:
@@ -92,7 +94,7 @@ def export_graphs(
             continue
         started = time.monotonic()
         with TemporaryDirectory(dir=options.work) as folder:
-            wish = Wish(model, options.precisions.of(name), compare)
+            wish = Wish(model, options.precisions.of(name), compare, batches=options.batches)
             produced = produce(wish, Path(folder) / "1", Store(options.work), progress)
         report = reported(name, produced, started)
         progress(name, f"done in {time.monotonic() - started:.1f} s{' (nothing changed)' if produced.kept else ''}")
@@ -172,7 +174,7 @@ class Exporting:
             # A graph lent for another bank must not be one that computes in another precision.
             lender = self.served / self.known["version"]
         store = None if options.work is None else Store(options.work)
-        wish = Wish(model, precision, bank=self.bank, served=lender)
+        wish = Wish(model, precision, bank=self.bank, served=lender, batches=options.batches)
         produced = produce(wish, self.out / version, store, progress)
         expect_heads(model, produced.contract)
         exported = reported(name, produced, started)

@@ -84,19 +84,19 @@ class Entry:
         """The folder to copy into a repository."""
         return self.folder / "graph"
 
-    def report(self, model: str, sizes: Sequence[Size]) -> ComponentReport | None:
-        """The comparison at these sizes, if it was made before."""
+    def report(self, model: str, sizes: Sequence[Size], batches: Sequence[int]) -> ComponentReport | None:
+        """The comparison at these sizes and numbers of rows, if it was made before."""
         try:
-            return ComponentReport.from_json(json.loads(self._report(sizes).read_text()), model)
+            return ComponentReport.from_json(json.loads(self._report(sizes, batches).read_text()), model)
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def keep_report(self, report: ComponentReport, sizes: Sequence[Size]) -> None:
+    def keep_report(self, report: ComponentReport, sizes: Sequence[Size], batches: Sequence[int]) -> None:
         """Keeps a comparison."""
-        write_whole(self._report(sizes), report.to_json())
+        write_whole(self._report(sizes, batches), report.to_json())
 
-    def _report(self, sizes: Sequence[Size]) -> Path:
-        made_with = [code(COMPARING), metadata.version("onnxruntime"), [asdict(size) for size in sizes]]
+    def _report(self, sizes: Sequence[Size], batches: Sequence[int]) -> Path:
+        made_with = [code(COMPARING), metadata.version("onnxruntime"), [asdict(size) for size in sizes], list(batches)]
         return self.folder / f"parity-{sha256(made_with)[:16]}.json"
 
 

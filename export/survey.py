@@ -118,7 +118,7 @@ def notes(folder: PipelineFolder) -> list[str]:
     missing = [KINDS[role].folder for role in PRODUCT_ROLES if role not in folder.sources]
     latents = folder.sources["vae_encoder"].config["latent_channels"]
     if folder.sources["denoiser"].config["in_channels"] == latents:
-        missing.append("a denoiser that inpaints")
+        missing.append("denoiser that inpaints")
     if "text_encoder_g" not in folder.sources:
         missing.append("text_encoder_2")
     if missing:

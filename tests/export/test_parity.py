@@ -16,6 +16,7 @@ from export.contract import Size
 from export.errors import ParityError
 from export.models import COMPONENTS
 from export.models.component import Prepared
+from export.produce import BATCHES, SMALL
 from export.report import TOLERANCE, ComponentReport, Difference, Exported, Written, check
 from export.summary import table, write_report
 from tests.export import tiny
@@ -35,8 +36,8 @@ def prepared(role: str, folder: Path) -> Prepared:
 def test_every_graph_is_its_module(role: str, tiny_pipelines: Path, tiny_repository: Path) -> None:
     component = prepared(role, tiny_pipelines)
     path = tiny_repository / role / "1" / "model.onnx"
-    report = parity.measure(component, path, (parity.SMALL, BUCKET), rounding=0.0)
-    assert len(report.differences) == len(component.outputs) * 2 * len(parity.BATCHES)
+    report = parity.measure(component, path, (SMALL, BUCKET), rounding=0.0)
+    assert len(report.differences) == len(component.outputs) * 2 * len(BATCHES)
     assert report.worst.relative <= TOLERANCE["fp32"]
     assert report.exact
     check(report)
