@@ -118,8 +118,12 @@ def adapters() -> list[Figure]:
     difference, cost, spread = adapter_cost.measure(unet, progress)
     return [
         Figure(
-            *("4 rows with 4 adapters against 4 runs with fused weights, relative", difference, 1e-4, "lower"),
-            *(command("adapters"), "reference UNet, all linear layers, rank 8, onnxruntime against torch"),
+            "4 rows with 4 adapters against 4 runs with fused weights, relative",
+            value=difference,
+            mark=1e-4,
+            better="lower",
+            command=command("adapters"),
+            spread="reference UNet, all linear layers, rank 8, onnxruntime against torch",
         ),
         Figure("bank of 4 adapters of rank 8, % of a row", cost, 15, "lower", command("adapters"), spread),
     ]
@@ -164,15 +168,17 @@ def sdxl() -> list[Figure]:
     components = report["components"]
     largest = max(components, key=lambda component: component["parity"]["worst"]["relative"])
     peak = max(component["peak_mib"] for component in components) / 1024
-    seconds = (
-        f"{report['seconds']:.0f} s, {sum(component['parameters'] for component in components) / 1e9:.2f} B weights"
-    )
+    weights = sum(component["parameters"] for component in components) / 1e9
+    seconds = f"{report['seconds']:.0f} s, {weights:.2f} B weights"
     made = "make sdxl-full && python -m bench.export_marks sdxl"
     return [
         Figure(
-            *("SDXL inpainting with IP-Adapter, full size: largest difference from torch, fp32, relative",),
-            *(largest["parity"]["worst"]["relative"], TOLERANCE["fp32"], "lower", made),
-            largest["model"],
+            "SDXL inpainting with IP-Adapter, full size: largest difference from torch, fp32, relative",
+            value=largest["parity"]["worst"]["relative"],
+            mark=TOLERANCE["fp32"],
+            better="lower",
+            command=made,
+            spread=largest["model"],
         ),
         Figure("the same: peak memory, GiB", round(peak, 1), 24, "lower", made, seconds),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -229,6 +230,26 @@ def test_adapters_that_cannot_be_served_are_refused(plan: Plan, files: dict[str,
     ):
         with pytest.raises(ExportError, match=message):
             adapters.open_banks(plan, wanted)
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "message"),
+    [
+        ("bad.safetensors", "unet.nowhere.lora_A.weight", "bad.safetensors adapts nowhere, a layer that this denoiser"),
+        ("bad.safetensors", "unet.conv_in.lora_C.weight", "bad.safetensors has a key that no LoRA format knows"),
+        ("bad.pt", "unet.conv_in.lora_A.weight", "bad.pt is a pickle, which can run code"),
+    ],
+)
+def test_a_bad_lora_is_told_before_anything_is_made(
+    name: str, tensor: str, message: str, tiny_pipelines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_file({tensor: torch.zeros(2, 9)}, tmp_path / name)
+    given = ["--pipeline", str(tiny_pipelines / "tiny"), "--out", str(tmp_path / "out"), "--work", f"{tmp_path}/work"]
+    started = time.monotonic()
+    assert main(["all", *given, "--adapter", f"x={tmp_path / name}"]) == 1
+    assert time.monotonic() - started < 20
+    assert message in capsys.readouterr().err
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
 
 
 def test_numbers_beyond_fp16_are_refused(files: dict[str, Path]) -> None:

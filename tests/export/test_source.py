@@ -47,6 +47,24 @@ def truncate(path: Path) -> None:
     path.write_bytes(content[: len(content) // 2])
 
 
+def misdescribe(path: Path) -> None:
+    """Says of a tensor that it is larger than it is."""
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    name = next(name for name in header if name != "__metadata__")
+    header[name]["shape"][0] += 1
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + length :])
+
+
+def shard(folder: Path, *names: str) -> None:
+    """Replaces the weights by an index that names shards, of which only the first is there."""
+    (folder / WEIGHTS).rename(folder / names[0])
+    weight_map = {f"tensor{number}": name for number, name in enumerate(names)}
+    (folder / f"{WEIGHTS}.index.json").write_text(json.dumps({"weight_map": weight_map}))
+
+
 def pickle_instead(folder: Path) -> None:
     """Replaces safetensors weights by a pickle."""
     (folder / WEIGHTS).rename(folder / "diffusion_pytorch_model.bin")
@@ -63,6 +81,10 @@ SPOILT: list[tuple[Callable[[Path], Any], str]] = [
     (lambda f: (f / "unet" / WEIGHTS).write_bytes(b"\x10"), r"unet/.* is not a safetensors file"),
     (lambda f: (f / "unet" / WEIGHTS).write_bytes(b"\xff" * 64), r"unet/.* is not a safetensors file"),
     (lambda f: pickle_instead(f / "unet"), r"unet/ holds diffusion_pytorch_model\.bin, a pickle"),
+    (lambda f: misdescribe(f / "unet" / WEIGHTS), r"unet/.* is damaged: .* of F16, in \d+ bytes"),
+    (lambda f: shard(f / "unet", "one.safetensors", "two.safetensors"), r"unet/two\.safetensors is missing"),
+    (lambda f: shard(f / "unet", "one.safetensors", "../two.safetensors"), r"index\.json points outside its folder"),
+    (lambda f: shutil.rmtree(f / "vae"), r"tiny/ has no vae/"),
     (lambda f: (f / "segmenter" / WEIGHTS).unlink(), r"segmenter/.* is missing"),
     (lambda f: edit(f / "unet" / "config.json", cross_attention_dim=65), r"cross_attention_dim is 65.*needs 64"),
     (lambda f: edit(f / "unet" / "config.json", in_channels=5), r"in_channels is 5.*needs 9"),
