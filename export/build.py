@@ -6,9 +6,12 @@ import gc
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
+from diffusers.utils import logging as diffusers_logging
 from torch import nn
+from transformers.utils import logging as transformers_logging
 
 from export import adapters, graph, parity
 from export.contract import Contract, Size
@@ -41,6 +44,7 @@ def open_model(model: Model, bank: adapters.Bank | None = None) -> Loaded:
     Raises:
         BadFolderError: if its weights cannot be used.
     """
+    quiet()
     component = COMPONENTS[model.source.kind.name]
     network = component.load(model.source)
     prepared = replace(component.prepare(network), name=model.name)
@@ -49,6 +53,14 @@ def open_model(model: Model, bank: adapters.Bank | None = None) -> Loaded:
         prepared = bank.attach(network, prepared)
         adapters.fill(network, bank.tensors())
     return Loaded(network, prepared, rounding)
+
+
+def quiet() -> None:
+    """Silences the libraries' progress bars and advice; what goes wrong still arrives as an exception."""
+    libraries: tuple[Any, ...] = (diffusers_logging, transformers_logging)
+    for library in libraries:
+        library.set_verbosity_error()
+        library.disable_progress_bar()
 
 
 def rounded(prepared: Prepared) -> float:
