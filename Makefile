@@ -9,7 +9,7 @@ OUT    ?= demo-out
 FOLDERS = training/weights/backdrop $(wildcard training/weights/backdrop-*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test quick lint protos protos-check train evaluate repository figures docs clean
+.PHONY: help demo up test quick lint protos protos-check train evaluate repository sdxl-full export-marks figures docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -56,10 +56,17 @@ train: $(VENV)/.dev ## Train the reference models from nothing (hours on 2 cores
 	@$(BIN)/python -m training.all
 
 repository: $(VENV)/.dev ## Export the trained weights to triton_repo/
-	@$(BIN)/python -m export $(addprefix --pipeline ,$(FOLDERS)) --out triton_repo --report docs/figures/parity.json
+	@$(BIN)/python -m export all $(addprefix --pipeline ,$(FOLDERS)) --out triton_repo --report docs/figures/parity.json
 
 evaluate: $(VENV)/.dev ## Measure the trained weights on held-out seeds: docs/figures/models.json, docs/images/models/
 	@$(BIN)/python -m training.evaluation
+
+sdxl-full: $(VENV)/.dev ## Export SDXL inpainting with IP-Adapter at full size, random weights (24 GiB of memory, most of an hour)
+	@$(BIN)/python -m bench.sdxl_full
+	@$(BIN)/python -m bench.export_marks sdxl
+
+export-marks: $(VENV)/.dev ## Measure every mark of docs/figures/export.json but sdxl-full's
+	@$(BIN)/python -m bench.export_marks
 
 figures: $(VENV)/.dev ## Measure every mark of docs/figures/end_to_end.json
 	@$(BIN)/python -m bench.end_to_end

@@ -8,16 +8,18 @@ A generated part stands between `<!-- generated: NAME -->` and `<!-- end -->`; e
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from backdrop.errors import ERRORS
-from bench.figures import ROOT, load
+from bench.figures import FOLDER, ROOT, load
+from export.report import TOLERANCE
 
 _PART = re.compile(r"(<!-- generated: (?P<name>[\w:-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-FILES = ("README.md", "docs/errors.md", "docs/figures.md", "docs/models.md")
+FILES = ("README.md", "docs/errors.md", "docs/export.md", "docs/figures.md", "docs/models.md")
 
 
 def figures_table(area: str) -> str:
@@ -40,7 +42,36 @@ def errors_table(_: str = "") -> str:
     return "\n".join(lines) + "\n"
 
 
-_MAKERS: dict[str, Callable[[str], str]] = {"figures": figures_table, "errors": errors_table}
+def tolerances_table(_: str = "") -> str:
+    """How far a graph may be from torch, by its precision."""
+    lines = ["| precision | relative difference from torch in FP32 |", "|---|---|"]
+    lines += [f"| {precision} | ≤ {tolerance:g} |" for precision, tolerance in TOLERANCE.items()]
+    return "\n".join(lines) + "\n"
+
+
+def parity_table(_: str = "") -> str:
+    """How far each graph of the shipped repository is from torch."""
+    report = json.loads((FOLDER / "parity.json").read_text())
+    lines = [
+        "| component | weights | precision | worst output | relative difference | rows |",
+        "|---|---|---|---|---|---|",
+    ]
+    for component in report["components"]:
+        parity = component["parity"]
+        exact = "the same to the bit in any batch" if parity["exact"] else "vary with their company"
+        lines.append(
+            f"| `{component['model']}` | {component['parameters'] / 1e6:.2f} M | {parity['precision']} | "
+            f"`{parity['worst']['output']}` | {parity['worst']['relative']:.1e} | {exact} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+_MAKERS: dict[str, Callable[[str], str]] = {
+    "figures": figures_table,
+    "errors": errors_table,
+    "tolerances": tolerances_table,
+    "parity": parity_table,
+}
 
 
 def fill(text: str) -> str:

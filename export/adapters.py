@@ -16,13 +16,16 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from export import graph
+from export.contract import Size, TensorSpec
 from export.errors import BadFolderError, ExportError
+from export.files import digest
+from export.layout import Source
 from export.lora_files import Lora, read_lora
-from export.models.component import Inputs, Prepared, Size, Source, TensorSpec
+from export.models.component import Inputs, Prepared
 from export.networks import adapter_bank, image_attention
 from export.networks.adapter_bank import DOWN, UP
 from export.plan import Plan
-from export.repository import digest
+from export.report import Written
 from export.tensor_files import extents
 
 FILE = "adapters.safetensors"
@@ -95,11 +98,20 @@ class Bank:
         generator = torch.Generator().manual_seed(0)
         return {name: torch.randn(value.shape, generator=generator).half() for name, value in self.tensors().items()}
 
+    @property
+    def layout(self) -> dict[str, Any]:
+        """All of it that a graph knows."""
+        return {"layers": {name: list(shape) for name, shape in self.layers.items()}, **self.size}
+
+    @property
+    def size(self) -> dict[str, int]:
+        """Its rows and rank."""
+        return {"rows": self.capacity, "rank": self.rank}
+
     def entry(self) -> dict[str, Any]:
         """What `pipeline.json` says of a denoiser's adapters."""
         return {
-            "rows": self.capacity,
-            "rank": self.rank,
+            **self.size,
             "names": {
                 wanted.name: {"row": row, "digest": f"sha256:{digest(wanted.path)}"}
                 for row, (wanted, _) in enumerate(self.adapters, start=1)
@@ -127,31 +139,43 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
 
 
 def write(
-    bank: Bank, network: nn.Module, prepared: Prepared, path: Path, files: Mapping[str, Path], served: Path
-) -> tuple[Prepared, graph.Written]:
-    """Writes the graph of `prepared` with a bank on its `network`, and the bank beside it.
+    bank: Bank,
+    network: nn.Module,
+    prepared: Prepared,
+    path: Path,
+    files: Mapping[str, Path],
+    served: Sequence[Path],
+) -> Written:
+    """Writes the graph of `prepared`, which has the bank on its `network`, and the bank beside it.
 
     Where each tensor of the bank's file begins depends on names and shapes alone. So the graph is the same whatever
-    the adapters are, as long as they fit into its rows and rank and change the same layers: then the one that is
-    `served` already (a version folder, which need not exist) is taken, and nothing is traced.
+    the adapters are, as long as they fit into its rows and rank and change the same layers: then one that was made
+    before is taken, and nothing is traced. The network is left with random adapters.
+
+    Args:
+        bank: The adapters.
+        network: The network inside `prepared`.
+        prepared: The component, with the bank's two inputs.
+        path: The graph to write.
+        files: The component's safetensors files, by the names they get beside the graph.
+        served: Version folders of the same precision that may have such a graph; they need not exist.
     """
-    prepared = bank.attach(network, prepared)
     tensors, placeholders = bank.tensors(), bank.placeholders()
     with TemporaryDirectory() as folder:
         beside = Path(folder) / FILE
         save_file(placeholders, beside)
         files = {**files, FILE: beside}
-        if fits(served, files):
-            shutil.copytree(served, path.parent, dirs_exist_ok=True)
+        made = next((version for version in served if fits(version, files)), None)
+        if made is not None:
+            shutil.copytree(made, path.parent, dirs_exist_ok=True)
             written = measured(path)
         else:
             fill(network, placeholders)
             written = graph.write(prepared, path, files)
-        fill(network, tensors)
         save_file(tensors, beside)
         # Copied: what safetensors writes is readable by its owner alone, and the server is somebody else.
         shutil.copyfile(beside, path.with_name(FILE))
-    return prepared, written
+    return written
 
 
 def fits(served: Path, files: Mapping[str, Path]) -> bool:
@@ -168,13 +192,13 @@ def fits(served: Path, files: Mapping[str, Path]) -> bool:
     )
 
 
-def measured(path: Path) -> graph.Written:
+def measured(path: Path) -> Written:
     """The sizes of a graph that was written before, and of the files beside it."""
     model = onnx.load(path, load_external_data=False)
     places = (entry for tensor in model.graph.initializer for entry in tensor.external_data)
     referred = sum(int(entry.value) for entry in places if entry.key == "length")
     files = sum(entry.stat().st_size for entry in path.parent.iterdir() if entry != path)
-    return graph.Written(path.stat().st_size, files, referred)
+    return Written(path.stat().st_size, files, referred)
 
 
 def open_banks(plan: Plan, order: Order) -> dict[str, Bank]:
@@ -216,7 +240,7 @@ def open_bank(source: Source, wanted: Sequence[Wanted], capacity: int = CAPACITY
 
 def layer_shapes(source: Source) -> dict[str, tuple[int, ...]]:
     """The weights of a denoiser that an adapter may change, from its config: nothing is loaded."""
-    cls = getattr(diffusers, source.component.classes[0])
+    cls = getattr(diffusers, source.kind.classes[0])
     with torch.device("meta"):
         network = cls.from_config(dict(source.config))
         if source.adapter is not None:

@@ -9,20 +9,28 @@ from __future__ import annotations
 
 import hashlib
 import mmap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
+from ml_dtypes import bfloat16
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from export.tensor_files import Extent, extents
 
-Array = npt.NDArray[np.float32] | npt.NDArray[np.float16]
-KINDS = {"F16": (np.float16, TensorProto.FLOAT16), "F32": (np.float32, TensorProto.FLOAT)}
-"""Stored dtypes that a graph can point at. Others (bfloat16) would be rounded, and stay in the graph."""
+Array = npt.NDArray[Any]
+STORED: dict[str, tuple[Any, int]] = {
+    "F16": (np.dtype(np.float16), TensorProto.FLOAT16),
+    "F32": (np.dtype(np.float32), TensorProto.FLOAT),
+    "BF16": (np.dtype(bfloat16), TensorProto.BFLOAT16),
+}
+"""Stored dtypes that a graph can point at, by safetensors' names."""
+COMPUTED: dict[int, Any] = {kind: dtype for dtype, kind in STORED.values()}
+"""Types of a graph's initialisers that may be weights."""
 FEWEST_UNNAMED = 4
 """Values that an initialiser must have to be known by its content alone."""
 
@@ -35,6 +43,11 @@ class Stored:
     extent: Extent
     transposed: bool = False
 
+    @property
+    def kind(self) -> int:
+        """ONNX's name for its dtype."""
+        return STORED[self.extent.dtype][1]
+
 
 def _key(values: Array) -> bytes:
     """The same for the same FP32 values in the same order of bytes, whatever the shape."""
@@ -44,31 +57,40 @@ def _key(values: Array) -> bytes:
 class Catalogue:
     """Everything in some weights files, to be found by content."""
 
-    def __init__(self, files: Mapping[str, Path]) -> None:
-        """Reads every tensor once; `files` are paths by the names they will have beside the graph."""
-        self._found: dict[bytes, list[Stored]] = {}
+    def __init__(self, files: Mapping[str, Path], kinds: Iterable[int] = (TensorProto.FLOAT,)) -> None:
+        """Reads every tensor once.
+
+        Args:
+            files: Paths by the names they will have beside the graph.
+            kinds: The types of the graph's initialisers: a tensor is found by what a Cast to one of these makes of it.
+        """
+        self._kinds = tuple(kinds)
+        self._found: dict[tuple[int, bytes], list[Stored]] = {}
         for name, path in files.items():
             with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
                 for extent in extents(path):
-                    if extent.dtype in KINDS and extent.length:
+                    if extent.dtype in STORED and extent.length:
                         self._add(name, extent, content)
 
     def _add(self, file: str, extent: Extent, content: mmap.mmap) -> None:
         # A copy: an array over the map itself would keep the file from being closed.
         raw = content[extent.offset : extent.offset + extent.length]
-        values = np.frombuffer(raw, KINDS[extent.dtype][0]).reshape(extent.shape)
-        self._found.setdefault(_key(values), []).append(Stored(file, extent))
-        # torch keeps a Linear's weight as [out, in]; the exporter multiplies by [in, out].
-        if values.ndim == 2 and min(values.shape) > 1:
-            self._found.setdefault(_key(values.T), []).append(Stored(file, extent, transposed=True))
+        stored = np.frombuffer(raw, STORED[extent.dtype][0]).reshape(extent.shape)
+        for kind in self._kinds:
+            with np.errstate(over="ignore"):
+                values = stored.astype(COMPUTED[kind])
+            self._found.setdefault((kind, _key(values)), []).append(Stored(file, extent))
+            # torch keeps a Linear's weight as [out, in]; the exporter multiplies by [in, out].
+            if values.ndim == 2 and min(values.shape) > 1:
+                self._found.setdefault((kind, _key(values.T)), []).append(Stored(file, extent, transposed=True))
 
-    def find(self, name: str, values: Array) -> Stored | None:
+    def find(self, name: str, values: Array, kind: int = TensorProto.FLOAT) -> Stored | None:
         """The tensor that an initialiser came from, or None.
 
         Equal content decides; among equals, the name. Without a name that fits, content that says nothing (a few
         numbers, or all the same: ones, zeros) is not taken for a weight, whose value the next training would change.
         """
-        found = self._found.get(_key(values), [])
+        found = self._found.get((kind, _key(values)), [])
         for stored in found:
             if f".{name}".endswith(f".{stored.extent.name}"):
                 return stored
@@ -78,7 +100,7 @@ class Catalogue:
 
 
 def _reference(name: str, stored: Stored, dims: Iterator[int]) -> TensorProto:
-    tensor = TensorProto(name=name, data_type=KINDS[stored.extent.dtype][1], data_location=TensorProto.EXTERNAL)
+    tensor = TensorProto(name=name, data_type=stored.kind, data_location=TensorProto.EXTERNAL)
     tensor.dims.extend(dims)
     where = {"location": stored.file, "offset": stored.extent.offset, "length": stored.extent.length}
     for key, value in where.items():
@@ -89,28 +111,30 @@ def _reference(name: str, stored: Stored, dims: Iterator[int]) -> TensorProto:
 def refer(model: onnx.ModelProto, files: Mapping[str, Path]) -> dict[str, int]:
     """Replaces initialisers, in place, by references to where `files` hold the same numbers.
 
-    A Cast to FP32 and, where the exporter had transposed a matrix, a Transpose stand behind the reference. Runtimes
-    fold both when they load the graph, so serving costs no more than with weights inside.
+    A Cast to what the graph computes in and, where the exporter had transposed a matrix, a Transpose stand behind the
+    reference. Runtimes fold both when they load the graph, so serving costs no more than with weights inside.
 
     Returns:
         How many bytes of each file the graph refers to; a file that is not in it is not needed.
     """
-    catalogue, used, nodes = Catalogue(files), dict[str, int](), list[NodeProto]()
+    used, nodes = dict[str, int](), list[NodeProto]()
+    kinds = {tensor.data_type for tensor in model.graph.initializer} & set(COMPUTED)
+    catalogue = Catalogue(files, sorted(kinds))
     for tensor in model.graph.initializer:
-        if tensor.data_type != TensorProto.FLOAT:
+        if tensor.data_type not in kinds:
             continue
-        name, values = tensor.name, numpy_helper.to_array(tensor)
-        stored = catalogue.find(name, values)
+        name, kind, values = tensor.name, tensor.data_type, numpy_helper.to_array(tensor)
+        stored = catalogue.find(name, values, kind)
         if stored is None:
             continue
         dims = stored.extent.shape if stored.transposed else values.shape
-        steps = ["Cast"] * (stored.extent.dtype != "F32") + ["Transpose"] * stored.transposed
+        steps = ["Cast"] * (stored.kind != kind) + ["Transpose"] * stored.transposed
         used[stored.file] = used.get(stored.file, 0) + stored.extent.length
         last = f"{name}.stored" if steps else name
         tensor.CopyFrom(_reference(last, stored, iter(dims)))
         for step in steps:
             output = name if step is steps[-1] else f"{name}.{step.lower()}"
-            options = {"to": TensorProto.FLOAT} if step == "Cast" else {"perm": [1, 0]}
+            options = {"to": kind} if step == "Cast" else {"perm": [1, 0]}
             nodes.append(helper.make_node(step, [last], [output], name=f"{output}.{step.lower()}", **options))
             last = output
     nodes.extend(model.graph.node)

@@ -7,7 +7,6 @@ import logging
 import shutil
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,14 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 from torch.export import Dim
 
+from export.contract import MAX_ROWS, Axis, Size, TensorSpec
 from export.errors import ExportError
 from export.external import is_external, refer
-from export.models.component import MAX_ROWS, Axis, Prepared, Size, TensorSpec
+from export.models.component import Prepared
+from export.report import Written
 
-OPSET = 20
+OPSET, OPSET_BF16 = 20, 22
+"""From 22 on, convolutions and norms may compute in bfloat16."""
 ROUND_FROM = 1024
 """Tensors of at least so many values are stored as fp16. Smaller ones (norms, biases) are precision for nothing."""
 FP16_MAX = 65504.0
@@ -70,6 +72,12 @@ def _shapes(prepared: Prepared) -> Any:
     return (tuple(shapes),) if kinds == [inspect.Parameter.VAR_POSITIONAL] else shapes
 
 
+def opset(module: nn.Module) -> int:
+    """The opset for a module's arithmetic."""
+    kinds = {parameter.dtype for parameter in module.parameters()}
+    return OPSET_BF16 if torch.bfloat16 in kinds else OPSET
+
+
 def trace(prepared: Prepared) -> onnx.ModelProto:
     """Exports a prepared component to ONNX in memory.
 
@@ -89,7 +97,7 @@ def trace(prepared: Prepared) -> onnx.ModelProto:
                 input_names=[spec.name for spec in prepared.inputs],
                 output_names=[spec.name for spec in prepared.outputs],
                 dynamic_shapes=_shapes(prepared),
-                opset_version=OPSET,
+                opset_version=opset(prepared.module),
                 verbose=False,
             )
     except Exception as error:
@@ -146,18 +154,6 @@ def halve_initialisers(model: onnx.ModelProto) -> int:
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     return len(casts)
-
-
-@dataclass(frozen=True)
-class Written:
-    """What lies in a model's version folder."""
-
-    graph: int
-    """Bytes of `model.onnx`."""
-    files: int
-    """Bytes of the weights files beside it."""
-    referred: int
-    """Bytes of those that the graph reads."""
 
 
 def write(prepared: Prepared, path: Path, files: Mapping[str, Path]) -> Written:

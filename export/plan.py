@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from export.errors import BadFolderError
-from export.models.component import Source
+from export.layout import Source
 from export.source import PipelineFolder
 
 

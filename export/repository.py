@@ -1,93 +1,21 @@
-"""Triton repository entries: configs, digests, fingerprints, pipeline.json, and the swap that shows them."""
+"""Pipelines of a Triton repository: `pipeline.json`, and the swap that shows a new repository."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from export.errors import ExportError
-from export.models.component import Prepared, TensorSpec
 from export.plan import Plan
 from export.source import PipelineFolder
 
 FORMAT = 1
-VERSION = "1"
-CONFIG = "config.pbtxt"
 PIPELINES = "pipeline.json"
-
-
-def digest(path: Path) -> str:
-    """sha256 of a file, as hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def model_files(folder: Path) -> dict[str, str]:
-    """The sha256 of every file of a model, by its path within the folder, sorted."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): digest(path) for path in files}
-
-
-def fingerprint(files: Mapping[str, str]) -> str:
-    """What identifies a model: sha256 over its files' names and digests, without the config it stands in."""
-    lines = "".join(f"{name} {files[name]}\n" for name in sorted(files) if name != CONFIG)
-    return "sha256:" + hashlib.sha256(lines.encode()).hexdigest()
-
-
-def _tensors(kind: str, specs: Iterable[TensorSpec]) -> str:
-    entries = [
-        f'  {{ name: "{spec.name}" data_type: TYPE_{spec.dtype} dims: [ {", ".join(map(str, spec.dims))} ] }}'
-        for spec in specs
-    ]
-    return f"{kind} [\n" + ",\n".join(entries) + "\n]\n"
-
-
-def config_text(prepared: Prepared, mark: str) -> str:
-    """The model's config.pbtxt. Everything is spelt out, so Triton is started without completing configs by itself."""
-    parameters = {**prepared.parameters, "fingerprint": mark}
-    entries = "".join(
-        f'parameters {{ key: "{key}" value: {{ string_value: "{parameters[key]}" }} }}\n' for key in sorted(parameters)
-    )
-    return f"""\
-name: "{prepared.name}"
-backend: "onnxruntime"
-default_model_filename: "model.onnx"
-max_batch_size: {prepared.max_batch_size}
-{_tensors("input", prepared.inputs)}{_tensors("output", prepared.outputs)}\
-# Waiting for company costs every step of every request; rows that arrive while a batch runs meet in the next one.
-dynamic_batching {{
-  max_queue_delay_microseconds: 0
-  default_queue_policy {{
-    timeout_action: REJECT
-    max_queue_size: {prepared.max_queue_size}
-  }}
-}}
-instance_group [ {{ kind: KIND_CPU count: 1 }} ]
-{entries}"""
-
-
-def finish_model(folder: Path, prepared: Prepared) -> dict[str, Any]:
-    """Writes a model's config beside its files and returns its entry for `pipeline.json`."""
-    (folder / CONFIG).unlink(missing_ok=True)
-    mark = fingerprint(model_files(folder))
-    (folder / CONFIG).write_text(config_text(prepared, mark), encoding="utf-8")
-
-    def tensors(specs: Iterable[TensorSpec]) -> list[dict[str, Any]]:
-        return [{"name": spec.name, "dtype": spec.dtype, "shape": list(spec.dims)} for spec in specs]
-
-    return {
-        "version": VERSION,
-        "fingerprint": mark,
-        "files": {name: f"sha256:{value}" for name, value in model_files(folder).items()},
-        "inputs": tensors(prepared.inputs),
-        "outputs": tensors(prepared.outputs),
-    }
 
 
 def pipeline_entry(plan: Plan, folder: PipelineFolder) -> dict[str, Any]:
@@ -108,7 +36,7 @@ def pipeline_entry(plan: Plan, folder: PipelineFolder) -> dict[str, Any]:
         "preview": settings["preview"],
         "text": folder.text,
         "buckets": settings["buckets"],
-        "reward_heads": settings["reward_heads"],
+        "reward_heads": settings["reward_heads"] if "reward" in folder.sources else [],
         "provenance": settings["provenance"],
     }
 
@@ -141,7 +69,14 @@ def write_pipelines(staging: Path, plan: Plan, models: Mapping[str, Any]) -> Non
         "pipelines": {folder.name: pipeline_entry(plan, folder) for folder in plan.pipelines},
         "models": {name: models[name] for name in plan.models},
     }
-    (staging / PIPELINES).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_pipelines_file(staging, content)
+
+
+def write_pipelines_file(repository: Path, content: Mapping[str, Any]) -> None:
+    """Writes a repository's `pipeline.json`, whole or not at all."""
+    making = repository / f".{PIPELINES}.{os.getpid()}"
+    making.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    making.replace(repository / PIPELINES)
 
 
 @contextmanager

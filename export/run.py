@@ -6,48 +6,40 @@ import gc
 import resource
 import shutil
 import time
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from export import adapters, graph, parity, repository, tokenizer
+from export import configs, repository, rollout, tokenizer
+from export.contract import Contract
+from export.engines.profiles import profiles_of
 from export.errors import ExportError
-from export.models.component import Axis, Prepared, Size
 from export.plan import Model, Plan, make_plan
+from export.precision import Precisions
+from export.produce import BATCHES, Produced, Progress, Wish, produce
+from export.report import Exported, check
 from export.source import open_folder
+from export.store import Store
+
+if TYPE_CHECKING:
+    from export.adapters import Bank, Order
 
 
 @dataclass(frozen=True)
-class Exported:
-    """What became of one model."""
+class Options:
+    """How an export is done, whatever it exports."""
 
-    model: str
-    parameters: int
-    written: graph.Written
-    seconds: float
-    peak_mib: float
-    """Peak memory of the process so far: it never falls, so the last model's is the export's."""
-    parity: parity.ComponentReport
-
-    def to_json(self) -> dict[str, Any]:
-        """The model's part of the report."""
-        return {
-            "model": self.model,
-            "parameters": self.parameters,
-            "graph_bytes": self.written.graph,
-            "weights_bytes": self.written.files,
-            "referred_bytes": self.written.referred,
-            "seconds": round(self.seconds, 2),
-            "peak_mib": round(self.peak_mib, 1),
-            "parity": self.parity.to_json(),
-        }
-
-
-Progress = Callable[[str, str], None]
-"""Called with a model's name and what happens to it now."""
+    precisions: Precisions = field(default_factory=Precisions)
+    work: Path | None = None
+    """The work folder; None to keep nothing, and to take nothing from earlier exports."""
+    engines: bool = False
+    """Whether the repository gets what engines are built and served with."""
+    rollout: bool = False
+    """Whether a model that has changed goes in beside its previous version, instead of in its place."""
+    batches: tuple[int, ...] = BATCHES
+    """How many rows graphs are compared at."""
 
 
 def peak_mib() -> float:
@@ -55,85 +47,59 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def parity_sizes(model: Model, prepared: Prepared) -> tuple[Size, ...]:
-    """A small size, and every bucket of every pipeline that uses the model.
-
-    A model without pictures among its inputs is measured once, with the longest prompt.
-    """
-    pictures = any(isinstance(axis, Axis) and axis.name == "height" for spec in prepared.inputs for axis in spec.shape)
-    sizes = [
-        Size(height, width, max(folder.text.values()))
-        for folder in model.pipelines
-        for height, width in folder.settings["buckets"]
-    ]
-    return tuple(dict.fromkeys([parity.SMALL, *(sizes if pictures else sizes[:1])]))
+def open_plan(sources: Sequence[Path], default: str | None, options: Options) -> Plan:
+    """Checks the folders and names the models."""
+    plan = make_plan([open_folder(source) for source in sources], default)
+    options.precisions.expect(plan.models)
+    return plan
 
 
-def rounded(prepared: Prepared) -> float:
-    """Rounds the weights in place and returns by how much that changed the outputs, relative to the largest value."""
-    inputs = prepared.sample(1, parity.SMALL, torch.Generator().manual_seed(0))
-    before = parity.torch_outputs(prepared.module, inputs)
-    graph.round_weights(prepared.module)
-    after = parity.torch_outputs(prepared.module, inputs)
-    return max(parity.relative(old, new) for old, new in zip(before, after, strict=True))
-
-
-def export_model(
-    model: Model, staging: Path, progress: Progress, served: Path, bank: adapters.Bank | None = None
-) -> tuple[Exported, dict[str, Any]]:
-    """Exports one model into `staging`, a denoiser with a bank of adapters if it is to have one.
-
-    The repository that is `served` so far lends its graph where only the bank is another.
-
-    Returns:
-        Its report and its entry for `pipeline.json`.
+def reported(name: str, produced: Produced, started: float) -> Exported | None:
+    """What is told of a model, after its tolerance has been checked; None where it was not compared.
 
     Raises:
-        BadFolderError: if its weights or its tokenizer cannot be used.
-        ExportError: if it cannot be traced.
         ParityError: if the graph does not compute what the module does.
     """
-    started, name, source = time.monotonic(), model.name, model.source
-    out = staging / name
-    progress(name, "loading")
-    if source.tokenizer is not None:
-        text = model.pipelines[0].text
-        length = text["t5_max_tokens" if model.role == "text_encoder_t5" else "max_tokens"]
-        tokenizer.convert(source.tokenizer, source.config, length, out / "tokenizer.json")
-    component = source.component
-    network = component.load(source)
-    prepared = replace(component.prepare(network), name=name)
-    expect_heads(model, prepared)
-    rounding = rounded(prepared)
-    progress(name, "tracing")
-    path = out / repository.VERSION / "model.onnx"
-    if bank is None:
-        written = graph.write(prepared, path, source.files)
-    else:
-        prepared, written = adapters.write(
-            bank, network, prepared, path, source.files, served / name / repository.VERSION
-        )
-    progress(name, "comparing with torch")
-    report = parity.measure(prepared, path, parity_sizes(model, prepared), rounding)
-    parity.check(report)
-    entry = repository.finish_model(out, prepared) | ({} if bank is None else {"adapters": bank.entry()})
-    parameters = sum(parameter.numel() for parameter in prepared.module.parameters())
-    exported = Exported(name, parameters, written, time.monotonic() - started, peak_mib(), report)
-    progress(name, f"done in {exported.seconds:.1f} s")
-    return exported, entry
+    if produced.report is None:
+        return None
+    check(produced.report)
+    seconds = time.monotonic() - started
+    return Exported(
+        *(name, produced.parameters, produced.written, seconds, peak_mib(), produced.report), kept=produced.kept
+    )
 
 
-def expect_heads(model: Model, prepared: Prepared) -> None:
-    """The reward model must have as many heads as its pipelines have names for."""
-    if model.role != "reward":
-        return
-    heads = prepared.outputs[0].dims[0]
-    for folder in model.pipelines:
-        names = folder.settings["reward_heads"]
-        if heads != len(names):
-            raise ExportError(
-                f"reward: the network has {heads} heads, {folder.name}'s reward_heads names {len(names)}."
-            )
+def export_graphs(
+    sources: Sequence[Path],
+    progress: Progress,
+    options: Options,
+    *,
+    names: Collection[str] | None = None,
+    compare: bool = True,
+) -> Iterator[tuple[str, Produced, Exported | None]]:
+    """Makes the graphs of pipeline folders in the work folder, and no repository.
+
+    Yields:
+        Each model's name, what was made, and its report where it was compared.
+
+    Raises:
+        ExportError: or one of its kinds, with one sentence for the person who started it.
+    """
+    plan = open_plan(sources, None, options)
+    expect_models(plan, names)
+    assert options.work is not None
+    options.work.mkdir(parents=True, exist_ok=True)
+    for name, model in plan.models.items():
+        if names is not None and name not in names:
+            continue
+        started = time.monotonic()
+        with TemporaryDirectory(dir=options.work) as folder:
+            wish = Wish(model, options.precisions.of(name), compare, batches=options.batches)
+            produced = produce(wish, Path(folder) / "1", Store(options.work), progress)
+        report = reported(name, produced, started)
+        progress(name, f"done in {time.monotonic() - started:.1f} s{' (nothing changed)' if produced.kept else ''}")
+        yield name, produced, report
+        gc.collect()
 
 
 def export_pipelines(
@@ -143,7 +109,8 @@ def export_pipelines(
     *,
     names: Collection[str] | None = None,
     default: str | None = None,
-    wanted: adapters.Order | None = None,
+    wanted: Order | None = None,
+    options: Options | None = None,
 ) -> list[Exported]:
     """Exports pipeline folders, or some of their models into a repository that has the others already.
 
@@ -155,16 +122,16 @@ def export_pipelines(
         names: The models to export; None for all.
         default: The pipeline for requests that name none; None for the first.
         wanted: The adapters that denoisers get.
+        options: Precision, work folder and the like; None for FP32, and no work folder.
 
     Raises:
         ExportError: or one of its kinds, with one sentence for the person who started it.
     """
-    plan = make_plan([open_folder(source) for source in sources], default)
-    kept = kept_models(plan, out, names)
-    banks = {} if wanted is None else adapters.open_banks(plan, wanted)
-    for name in banks:
-        if name in kept:
-            raise ExportError(f"Adapters change {name}, which is not among the components to export.")
+    options = options or Options()
+    plan = open_plan(sources, default, options)
+    known = repository.read_pipelines(out).get("models", {})
+    kept = kept_models(plan, out, known, names)
+    banks = open_banks(plan, wanted, kept)
     exported = []
     with repository.staged(out) as staging:
         models: dict[str, Any] = dict(kept)
@@ -173,7 +140,8 @@ def export_pipelines(
         for name, model in plan.models.items():
             if name in kept:
                 continue
-            report, models[name] = export_model(model, staging, progress, out, banks.get(name))
+            exporting = Exporting(model, staging / name, out / name, known.get(name), banks.get(name))
+            report, models[name] = exporting.run(options, progress)
             exported.append(report)
             # The module, its trace and the session of one component are of no use to the next.
             gc.collect()
@@ -181,16 +149,87 @@ def export_pipelines(
     return exported
 
 
-def kept_models(plan: Plan, out: Path, names: Collection[str] | None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Exporting:
+    """One model on its way into a repository."""
+
+    model: Model
+    out: Path
+    """Its folder in the repository that is being made."""
+    served: Path
+    """Its folder in the repository so far; need not exist."""
+    known: dict[str, Any] | None
+    """Its entry there."""
+    bank: Bank | None
+
+    def run(self, options: Options, progress: Progress) -> tuple[Exported, dict[str, Any]]:
+        """Makes its folder; returns its report and its entry for `pipeline.json`."""
+        started, name, model = time.monotonic(), self.model.name, self.model
+        if model.source.tokenizer is not None:
+            text = model.pipelines[0].text
+            length = text["t5_max_tokens" if model.role == "text_encoder_t5" else "max_tokens"]
+            tokenizer.convert(model.source.tokenizer, model.source.config, length, self.out / "tokenizer.json")
+        precision, version, lender = options.precisions.of(name), configs.VERSION, None
+        if self.known is not None and self.known.get("precision", "fp32") == precision:
+            # A graph lent for another bank must not be one that computes in another precision.
+            lender = self.served / self.known["version"]
+        store = None if options.work is None else Store(options.work)
+        wish = Wish(model, precision, bank=self.bank, served=lender, batches=options.batches)
+        produced = produce(wish, self.out / version, store, progress)
+        expect_heads(model, produced.contract)
+        exported = reported(name, produced, started)
+        assert exported is not None
+        previous: dict[str, Any] = {}
+        if options.rollout and self.known is not None:
+            version, previous = rollout.place(self.out, self.served, self.known, produced.contract)
+        profiles = profiles_of(model, produced.contract) if options.engines else ()
+        entry = configs.finish_model(self.out, produced.contract, precision, version, profiles)
+        entry |= {} if self.bank is None else {"adapters": self.bank.entry()}
+        entry |= {"previous": previous} if previous else {}
+        progress(name, f"done in {exported.seconds:.1f} s{' (nothing changed)' if exported.kept else ''}")
+        return exported, entry
+
+
+def open_banks(plan: Plan, wanted: Order | None, kept: Collection[str]) -> dict[str, Bank]:
+    """The banks of adapters, by the denoisers that get one."""
+    if wanted is None:
+        return {}
+    from export import adapters
+
+    banks = adapters.open_banks(plan, wanted)
+    for name in banks:
+        if name in kept:
+            raise ExportError(f"Adapters change {name}, which is not among the components to export.")
+    return banks
+
+
+def expect_heads(model: Model, contract: Contract) -> None:
+    """The reward model must have as many heads as its pipelines have names for."""
+    if model.role != "reward":
+        return
+    heads = contract.outputs[0].dims[0]
+    for folder in model.pipelines:
+        names = folder.settings["reward_heads"]
+        if heads != len(names):
+            raise ExportError(
+                f"reward: the network has {heads} heads, {folder.name}'s reward_heads names {len(names)}."
+            )
+
+
+def expect_models(plan: Plan, names: Collection[str] | None) -> None:
+    """Refuses names of models that there are none of."""
+    unknown = sorted(set(names or ()) - set(plan.models))
+    if unknown:
+        raise ExportError(f"There is no component {unknown[0]!r}; there are {', '.join(plan.models)}.")
+
+
+def kept_models(plan: Plan, out: Path, known: dict[str, Any], names: Collection[str] | None) -> dict[str, Any]:
     """The entries of the models that are not to be exported again.
 
     Raises:
         ExportError: if `names` has a stranger, or a model to be kept is not there yet.
     """
-    unknown = sorted(set(names or ()) - set(plan.models))
-    if unknown:
-        raise ExportError(f"There is no component {unknown[0]!r}; there are {', '.join(plan.models)}.")
-    known = repository.read_pipelines(out).get("models", {})
+    expect_models(plan, names)
     kept = {name: known.get(name) for name in plan.models if names is not None and name not in names}
     missing = [name for name, entry in kept.items() if entry is None]
     if missing:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from export.errors import BadFolderError
-from export.models.component import Source
+from export.layout import Source
 from export.reading import read_json
 
 NAME = "backdrop.json"

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from export.errors import BadFolderError
-from export.models import ALWAYS, COMPONENTS
-from export.models.component import Adapter, Component, Source
-from export.models.denoiser import IMAGE_ROLES
+from export.layout import IMAGE_ROLES, KINDS, PRODUCT_ROLES, Adapter, Kind, Source
 from export.reading import read_json
 from export.schedule import read_schedule
 from export.settings import NAME, given_settings, read_settings
@@ -79,11 +77,37 @@ def first(name: str, roots: tuple[Path, ...]) -> Path | None:
 
 
 def find_sources(roots: tuple[Path, ...]) -> dict[str, Source]:
-    """Finds and checks the components of a pipeline, by role."""
+    """Finds and checks the components of a pipeline, by role, in the order of `KINDS`."""
     denoiser = source_of("denoiser", roots)
-    roles = {*ALWAYS, *denoiser.component.needs, *(IMAGE_ROLES if denoiser.adapter is not None else ())}
-    order = dict.fromkeys(component.role for component in COMPONENTS.values())
-    return {role: denoiser if role == "denoiser" else source_of(role, roots) for role in order if role in roles}
+    roles = needed_roles(denoiser, roots)
+    found = {}
+    for role in dict.fromkeys(kind.role for kind in KINDS.values()):
+        if role in roles:
+            found[role] = denoiser if role == "denoiser" else source_of(role, roots)
+    if "text_encoder_g" not in roles and "text_encoder_l" in found:
+        found["text_encoder_l"] = replace(found["text_encoder_l"], last_states=True)
+    return found
+
+
+def needed_roles(denoiser: Source, roots: tuple[Path, ...]) -> set[str]:
+    """The roles of a pipeline, which its denoiser knows; what only products need may be missing.
+
+    A UNet with pooled text (`addition_embed_type`) is SDXL's and reads two CLIP encoders, any other one reads one. A
+    transformer reads T5 and the second CLIP encoder's pooled embedding, and the first one's too where it is wider.
+    """
+    roles = {"vae_encoder", "denoiser", "vae_decoder", *(IMAGE_ROLES if denoiser.adapter is not None else ())}
+    if denoiser.kind.name == "denoiser_dit":
+        roles |= {"text_encoder_t5", "text_encoder_g"}
+        pooled = source_of("text_encoder_g", roots).config.get("projection_dim")
+        if (denoiser.config.get("pooled_projection_dim") or 0) > (pooled or 0):
+            roles.add("text_encoder_l")
+    else:
+        roles.add("text_encoder_l")
+        if denoiser.config.get("addition_embed_type") is not None:
+            roles.add("text_encoder_g")
+    # The reward model reads the prompt by the second text encoder's pooled embedding.
+    extra = PRODUCT_ROLES if "text_encoder_g" in roles else ("segmenter",)
+    return roles | {role for role in extra if first(KINDS[role].folder, roots) is not None}
 
 
 def source_of(role: str, roots: tuple[Path, ...]) -> Source:
@@ -92,35 +116,33 @@ def source_of(role: str, roots: tuple[Path, ...]) -> Source:
     Raises:
         BadFolderError: if there is none, or its files are not what they should be.
     """
-    candidates = [component for component in COMPONENTS.values() if component.role == role]
+    candidates = [kind for kind in KINDS.values() if kind.role == role]
     for root in roots:
-        for component in candidates:
-            if (root / component.folder).is_dir():
-                return check_component(component, root, roots)
-    folders = " or ".join(f"{component.folder}/" for component in candidates)
+        for kind in candidates:
+            if (root / kind.folder).is_dir():
+                return check_component(kind, root, roots)
+    folders = " or ".join(f"{kind.folder}/" for kind in candidates)
     raise BadFolderError(f"{roots[0].resolve().name}/ has no {folders}, which {role} is made from.")
 
 
-def check_component(component: Component, root: Path, roots: tuple[Path, ...]) -> Source:
+def check_component(kind: Kind, root: Path, roots: tuple[Path, ...]) -> Source:
     """Checks one component's folder below `root`, without loading its weights."""
-    folder = root / component.folder
+    folder = root / kind.folder
     config = read_json(folder / "config.json")
     names = config.get("architectures") or [config.get("_class_name")]
-    if names[0] not in component.classes:
-        expected = " or ".join(component.classes)
-        raise BadFolderError(f"{component.folder}/config.json names the class {names[0]}; expected {expected}.")
-    weights = weight_files(folder, component.weights)
+    if names[0] not in kind.classes:
+        expected = " or ".join(kind.classes)
+        raise BadFolderError(f"{kind.folder}/config.json names the class {names[0]}; expected {expected}.")
+    weights = weight_files(folder, kind.weights)
     for path in weights:
         extents(path)
     tokenizer = None
-    if component.tokenizer is not None:
-        tokenizer = first(component.tokenizer, roots)
+    if kind.tokenizer is not None:
+        tokenizer = first(kind.tokenizer, roots)
         if tokenizer is None:
-            raise BadFolderError(
-                f"{roots[0].resolve().name}/ has no {component.tokenizer}/, which {component.name} needs."
-            )
-    adapter = find_adapter(roots) if component.name == "denoiser" else None
-    return Source(component, folder, config, weights, tokenizer, adapter)
+            raise BadFolderError(f"{roots[0].resolve().name}/ has no {kind.tokenizer}/, which {kind.name} needs.")
+    adapter = find_adapter(roots) if kind.name == "denoiser" else None
+    return Source(kind, folder, config, weights, tokenizer, adapter)
 
 
 def find_adapter(roots: tuple[Path, ...]) -> Adapter | None:
@@ -135,7 +157,8 @@ def find_adapter(roots: tuple[Path, ...]) -> Adapter | None:
 
 def longest_prompts(sources: dict[str, Source]) -> dict[str, int]:
     """How many tokens the text encoders are given; T5 knows no limit of its own, so its tokenizer says."""
-    found = {"max_tokens": int(sources["text_encoder_g"].config["max_position_embeddings"])}
+    clip = sources.get("text_encoder_g") or sources["text_encoder_l"]
+    found = {"max_tokens": int(clip.config["max_position_embeddings"])}
     t5 = sources.get("text_encoder_t5")
     if t5 is not None and t5.tokenizer is not None:
         longest = read_json(t5.tokenizer / "tokenizer_config.json").get("model_max_length")

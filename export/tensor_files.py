@@ -6,6 +6,7 @@ import json
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from export.errors import BadFolderError
 from export.reading import read_json
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+BITS = {"F64": 64, "F32": 32, "F16": 16, "BF16": 16, "I64": 64, "I32": 32, "I16": 16, "I8": 8, "U8": 8, "BOOL": 8}
+"""Of one number, by safetensors' names; stranger ones are not measured."""
 LARGEST_HEADER = 100 * 2**20
 
 
@@ -49,6 +52,13 @@ def extents(path: Path) -> list[Extent]:
     expected = max((extent.offset + extent.length for extent in found), default=8 + length)
     if size != expected:
         raise BadFolderError(f"{label} is truncated or damaged: {size} bytes, where its header says {expected}.")
+    for extent in found:
+        bits = BITS.get(extent.dtype)
+        if bits is not None and prod(extent.shape) * bits != 8 * extent.length:
+            raise BadFolderError(
+                f"{label} is damaged: {extent.name} is {list(extent.shape)} of {extent.dtype}, "
+                f"in {extent.length} bytes."
+            )
     return found
 
 

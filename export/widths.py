@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from export.errors import BadFolderError
-from export.models.component import Source
+from export.layout import Source
 from export.tensor_files import extents
 
 Fact = tuple[str, object, object]
@@ -27,45 +27,78 @@ def check_widths(sources: Mapping[str, Source]) -> None:
 def facts(sources: Mapping[str, Source]) -> Iterator[Fact]:
     """Everything that must be equal."""
     configs = {role: source.config for role, source in sources.items()}
-    vae, pooled = configs["vae_encoder"], configs["text_encoder_g"]["projection_dim"]
+    vae = configs["vae_encoder"]
     channels = int(vae.get("latent_channels") or 0)
-    # These shift the latents as well as scale them, which the served graphs do not do.
-    yield "vae: shift_factor", vae.get("shift_factor"), None
+    # Scaling and one shift are in the served graphs; a mean and spread for every channel are not.
     yield "vae: latents_mean", vae.get("latents_mean"), None
-    yield "reward: text_dim", configs["reward"].get("text_dim"), pooled
-    if sources["denoiser"].component.name == "denoiser_dit":
-        yield from dit_facts(configs, channels, pooled)
+    if "reward" in configs:
+        yield "reward: text_dim", configs["reward"].get("text_dim"), configs["text_encoder_g"]["projection_dim"]
+    if sources["denoiser"].kind.name == "denoiser_dit":
+        yield from dit_facts(configs, channels)
     else:
-        yield from unet_facts(configs, channels, pooled)
+        yield from unet_facts(configs, channels)
+    yield from stored_facts(sources)
     if sources["denoiser"].adapter is not None:
         yield from style_facts(sources, configs)
 
 
-def unet_facts(configs: Mapping[str, Mapping[str, Any]], channels: int, pooled: int) -> Iterator[Fact]:
-    """A UNet reads the states of both CLIP text encoders side by side."""
-    unet = configs["denoiser"]
-    states = configs["text_encoder_l"]["hidden_size"] + configs["text_encoder_g"]["hidden_size"]
-    projected = pooled + 6 * (unet.get("addition_time_embed_dim") or 0)
-    lengths = [configs[role].get("max_position_embeddings") for role in ("text_encoder_l", "text_encoder_g")]
+def stored_facts(sources: Mapping[str, Source]) -> Iterator[Fact]:
+    """The tensors by which a config that was edited, or copied from another model, is told from its weights.
+
+    All the others are compared when the weights are loaded, which takes longer.
+    """
+    wanted = {
+        ("denoiser", "conv_in.weight", 1): "in_channels",
+        ("denoiser", "conv_out.weight", 0): "out_channels",
+        ("denoiser", "pos_embed.proj.weight", 1): "in_channels",
+        ("denoiser", "context_embedder.weight", 1): "joint_attention_dim",
+        ("vae_encoder", "decoder.conv_in.weight", 1): "latent_channels",
+        ("text_encoder_g", "text_projection.weight", 0): "projection_dim",
+    }
+    for role, source in sources.items():
+        shapes = {extent.name: extent.shape for path in source.weights for extent in extents(path)}
+        for (owner, tensor, axis), setting in wanted.items():
+            if owner == role and tensor in shapes and setting in source.config:
+                what = f"{source.kind.folder}/config.json: {setting}"
+                yield what, source.config[setting], shapes[tensor][axis]
+
+
+def picture_facts(what: str, denoiser: Mapping[str, Any], channels: int) -> Iterator[Fact]:
+    """A denoiser reads the latents, and one that inpaints the mask and the masked picture's latents after them."""
+    given = denoiser.get("in_channels")
+    yield f"{what}: in_channels", given, channels if given == channels else 2 * channels + 1
+    yield f"{what}: out_channels", denoiser.get("out_channels", channels), channels
+
+
+def unet_facts(configs: Mapping[str, Mapping[str, Any]], channels: int) -> Iterator[Fact]:
+    """SDXL's UNet reads the states of both CLIP text encoders side by side, other UNets those of one."""
+    unet, encoders = configs["denoiser"], ("text_encoder_l", "text_encoder_g")
+    states = sum(configs[role]["hidden_size"] for role in encoders if role in configs)
+    yield from picture_facts("unet", unet, channels)
+    yield "unet: cross_attention_dim", unet.get("cross_attention_dim"), states
+    yield "unet: encoder_hid_dim_type", unet.get("encoder_hid_dim_type"), None
+    yield "unet: time_cond_proj_dim", unet.get("time_cond_proj_dim"), None
+    yield "unet: class_embed_type", unet.get("class_embed_type"), None
+    if "text_encoder_g" not in configs:
+        return
+    lengths = [configs[role].get("max_position_embeddings") for role in encoders]
+    projected = configs["text_encoder_g"]["projection_dim"] + 6 * (unet.get("addition_time_embed_dim") or 0)
     yield "text_encoder: max_position_embeddings", lengths[0], lengths[1]
     yield "unet: addition_embed_type", unet.get("addition_embed_type"), "text_time"
-    yield "unet: in_channels", unet.get("in_channels"), 2 * channels + 1
-    yield "unet: cross_attention_dim", unet.get("cross_attention_dim"), states
     yield (
         "unet: projection_class_embeddings_input_dim",
         unet.get("projection_class_embeddings_input_dim"),
         projected,
     )
-    yield "unet: encoder_hid_dim_type", unet.get("encoder_hid_dim_type"), None
-    yield "unet: time_cond_proj_dim", unet.get("time_cond_proj_dim"), None
 
 
-def dit_facts(configs: Mapping[str, Mapping[str, Any]], channels: int, pooled: int) -> Iterator[Fact]:
-    """A transformer reads T5's states, and the second CLIP text encoder's pooled embedding."""
+def dit_facts(configs: Mapping[str, Mapping[str, Any]], channels: int) -> Iterator[Fact]:
+    """A transformer reads T5's states, and the pooled embeddings of the CLIP text encoders."""
     dit = configs["denoiser"]
-    yield "transformer: in_channels", dit.get("in_channels"), 2 * channels + 1
-    yield "transformer: out_channels", dit.get("out_channels"), channels
+    clip = [configs[role] for role in ("text_encoder_l", "text_encoder_g") if role in configs]
+    yield from picture_facts("transformer", dit, channels)
     yield "transformer: joint_attention_dim", dit.get("joint_attention_dim"), configs["text_encoder_t5"]["d_model"]
+    pooled = sum(config["projection_dim"] for config in clip)
     yield "transformer: pooled_projection_dim", dit.get("pooled_projection_dim"), pooled
 
 

@@ -19,7 +19,7 @@ from export.models import (
 from export.models.component import Component
 
 COMPONENTS: dict[str, Component] = {
-    component.name: component
+    component.kind.name: component
     for component in (
         segmenter.COMPONENT,
         text_encoder_l.COMPONENT,
@@ -35,7 +35,6 @@ COMPONENTS: dict[str, Component] = {
         reward.COMPONENT,
     )
 }
-ALWAYS = ("segmenter", "text_encoder_g", "vae_encoder", "denoiser", "vae_decoder", "reward")
-"""Roles without which there is no pipeline; what else one needs, its denoiser says."""
+"""By the names of `export.layout.KINDS`."""
 
-__all__ = ["ALWAYS", "COMPONENTS"]
+__all__ = ["COMPONENTS"]

@@ -8,9 +8,11 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import nn
 
+from export.contract import Axis, Size, TensorSpec
 from export.errors import BadFolderError
+from export.layout import KINDS, Adapter, Source
 from export.models import vae
-from export.models.component import Adapter, Axis, Component, Inputs, Prepared, Size, Source, TensorSpec, rand_mask
+from export.models.component import Component, Inputs, Prepared, rand_mask
 from export.models.loading import load_diffusers
 from export.networks import image_attention
 
@@ -19,42 +21,36 @@ Unet = Any
 FACTOR = 8
 LONGEST_PROMPT = 308
 """Tokens of conditioning: room for four chunks of 77."""
-IMAGE_ROLES = ("image_encoder_clip", "image_encoder_uve", "image_projector")
-"""What makes image tokens of a style picture; a pipeline has all three or none."""
+PICTURE_INPUTS = ("sample", "mask", "masked_image_latents")
+"""In the order of the network's channels."""
 
 
 class Denoiser(nn.Module):
-    """The row contract around an inpainting UNet with SDXL's text-and-time conditioning.
+    """The row contract around the UNets of Stable Diffusion and SDXL.
 
-    Shapes with the batch first: `sample` [B, 4, h, w], `mask` [B, 1, h, w], `masked_image_latents` [B, 4, h, w],
-    `timestep` [B, 1], `encoder_hidden_states` [B, T, D], `text_embeds` [B, P], `time_ids` [B, 6]
-    → `noise_pred` [B, 4, h, w]. Whether that is noise or v is for `prediction_type` to say.
-    A UNet with an IP-Adapter takes `image_tokens` [B, N, D] and `image_scale` [B, 1] as well.
+    Shapes with the batch first: `sample` [B, 4, h, w], `timestep` [B, 1], `encoder_hidden_states` [B, T, D]
+    → `noise_pred` [B, 4, h, w]; whether that is noise or v is for `prediction_type` to say. By what the UNet is:
+    for inpainting `mask` [B, 1, h, w], `masked_image_latents` [B, 4, h, w]; of SDXL `text_embeds` [B, P],
+    `time_ids` [B, 6]; with an IP-Adapter `image_tokens` [B, N, D], `image_scale` [B, 1].
     """
 
-    def __init__(self, unet: Unet) -> None:
+    def __init__(self, unet: Unet, names: tuple[str, ...]) -> None:
+        """`names` are those of the inputs, in their order."""
         super().__init__()
         self.unet = unet
+        self.names = names
 
-    def forward(
-        self,
-        sample: torch.Tensor,
-        mask: torch.Tensor,
-        masked_image_latents: torch.Tensor,
-        timestep: torch.Tensor,
-        encoder_hidden_states: torch.Tensor,
-        text_embeds: torch.Tensor,
-        time_ids: torch.Tensor,
-        image_tokens: torch.Tensor | None = None,
-        image_scale: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        styled = image_tokens is not None
-        predicted: torch.Tensor = self.unet(
-            torch.cat([sample, mask, masked_image_latents], dim=1),
-            timestep[:, 0],
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        row = dict(zip(self.names, inputs, strict=True))
+        states: Any = row["encoder_hidden_states"]
+        if "image_tokens" in row:
             # diffusers hands this through to the attention processors untouched.
-            (encoder_hidden_states, image_tokens, image_scale) if styled else encoder_hidden_states,
-            added_cond_kwargs={"text_embeds": text_embeds, "time_ids": time_ids},
+            states = (states, row["image_tokens"], row["image_scale"])
+        predicted: torch.Tensor = self.unet(
+            torch.cat([row[name] for name in PICTURE_INPUTS if name in row], dim=1),
+            row["timestep"][:, 0],
+            states,
+            added_cond_kwargs={name: row[name] for name in ("text_embeds", "time_ids") if name in row},
             return_dict=False,
         )[0]
         return predicted
@@ -85,82 +81,72 @@ def styled(unet: Unet, adapter: Adapter) -> nn.Module:
     return module
 
 
-def widths(unet: Unet) -> tuple[int, int, int]:
-    """Channels of the latents, width of the text states, width of the pooled text embedding."""
+def pooled_width(unet: Unet) -> int | None:
+    """Width of the pooled text embedding; None for a UNet of Stable Diffusion 1 or 2, which takes none."""
     config = unet.config
-    latents = (config.in_channels - 1) // 2
-    pooled = config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim
-    return latents, int(config.cross_attention_dim), pooled
+    if config.addition_embed_type != "text_time":
+        return None
+    return int(config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim)
 
 
-def row_specs(latents: int) -> tuple[TensorSpec, ...]:
-    """The inputs that every denoiser has: what is denoised, where, and at which timestep."""
+def row_specs(latents: int, *, inpaints: bool = True) -> tuple[TensorSpec, ...]:
+    """The inputs that every denoiser has: what is denoised, at which timestep, and where, unless it is everywhere."""
     h, w = vae.latent_pixels(FACTOR)
+    where = (TensorSpec("mask", "FP32", (1, h, w)), TensorSpec("masked_image_latents", "FP32", (latents, h, w)))
     return (
         TensorSpec("sample", "FP32", (latents, h, w)),
-        TensorSpec("mask", "FP32", (1, h, w)),
-        TensorSpec("masked_image_latents", "FP32", (latents, h, w)),
+        *(where if inpaints else ()),
         TensorSpec("timestep", "FP32", (1,)),
     )
 
 
-def row_samples(latents: int, rows: int, size: Size, generator: torch.Generator) -> Inputs:
+def row_samples(latents: int, rows: int, size: Size, generator: torch.Generator, *, inpaints: bool = True) -> Inputs:
     """Sample values for `row_specs`."""
     at = (size.height // FACTOR, size.width // FACTOR)
-    return (
-        torch.randn(rows, latents, *at, generator=generator),
-        rand_mask(generator, rows, *at),
-        torch.randn(rows, latents, *at, generator=generator),
-        # No two rows at the same timestep: that is what the row contract is about.
-        torch.linspace(999, 1, rows + 1)[:rows, None].round(),
-    )
+    sample = torch.randn(rows, latents, *at, generator=generator)
+    # No two rows at the same timestep: that is what the row contract is about.
+    timestep = torch.linspace(999, 1, rows + 1)[:rows, None].round()
+    if not inpaints:
+        return sample, timestep
+    mask = rand_mask(generator, rows, *at)
+    return sample, mask, torch.randn(rows, latents, *at, generator=generator), timestep
 
 
 def prepare(unet: Unet) -> Prepared:
-    """Wraps an inpainting UNet for export."""
-    latents, states, pooled = widths(unet)
-    tokens = unet.config.get("image_tokens")
-    style: tuple[TensorSpec, ...] = ()
+    """Wraps a UNet for export."""
+    config = unet.config
+    latents, states, pooled = int(config.out_channels), int(config.cross_attention_dim), pooled_width(unet)
+    inpaints = config.in_channels != latents
+    tokens = config.get("image_tokens")
+    inputs = [
+        *row_specs(latents, inpaints=inpaints),
+        TensorSpec("encoder_hidden_states", "FP32", (Axis("tokens", high=LONGEST_PROMPT), states)),
+    ]
+    if pooled is not None:
+        inputs += [TensorSpec("text_embeds", "FP32", (pooled,)), TensorSpec("time_ids", "FP32", (6,))]
     if tokens is not None:
-        style = (TensorSpec("image_tokens", "FP32", (tokens, states)), TensorSpec("image_scale", "FP32", (1,)))
+        inputs += [TensorSpec("image_tokens", "FP32", (tokens, states)), TensorSpec("image_scale", "FP32", (1,))]
 
     def sample(rows: int, size: Size, generator: torch.Generator) -> Inputs:
         ids = torch.tensor([size.height, size.width, 0, 0, size.height, size.width], dtype=torch.float32)
-        text = (
-            torch.randn(rows, size.tokens, states, generator=generator),
-            torch.randn(rows, pooled, generator=generator),
-            ids.repeat(rows, 1),
-        )
-        found = (*row_samples(latents, rows, size, generator), *text)
-        if tokens is None:
-            return found
-        # Every row its own scale, and one without a style at all, as guidance's unconditional rows are.
-        scale = torch.linspace(1.2, 0, rows + 1)[1:, None]
-        return (*found, torch.randn(rows, tokens, states, generator=generator), scale)
+        found = [*row_samples(latents, rows, size, generator, inpaints=inpaints)]
+        found.append(torch.randn(rows, size.tokens, states, generator=generator))
+        if pooled is not None:
+            found += [torch.randn(rows, pooled, generator=generator), ids.repeat(rows, 1)]
+        if tokens is not None:
+            # Every row its own scale, and one without a style at all, as guidance's unconditional rows are.
+            scale = torch.linspace(1.2, 0, rows + 1)[1:, None]
+            found += [torch.randn(rows, tokens, states, generator=generator), scale]
+        return tuple(found)
 
     return Prepared(
         name="denoiser",
-        module=Denoiser(unet).eval(),
-        inputs=(
-            *row_specs(latents),
-            TensorSpec("encoder_hidden_states", "FP32", (Axis("tokens", high=LONGEST_PROMPT), states)),
-            TensorSpec("text_embeds", "FP32", (pooled,)),
-            TensorSpec("time_ids", "FP32", (6,)),
-            *style,
-        ),
+        module=Denoiser(unet, tuple(spec.name for spec in inputs)).eval(),
+        inputs=tuple(inputs),
         outputs=(TensorSpec("noise_pred", "FP32", (latents, *vae.latent_pixels(FACTOR))),),
         sample=sample,
         parameters={"intra_op_threads": "2"},
     )
 
 
-COMPONENT = Component(
-    name="denoiser",
-    role="denoiser",
-    folder="unet",
-    classes=("UNet2DConditionModel",),
-    weights="diffusion_pytorch_model.safetensors",
-    load=load,
-    prepare=prepare,
-    needs=("text_encoder_l",),
-)
+COMPONENT = Component(KINDS["denoiser"], load, prepare)

@@ -8,9 +8,11 @@ import torch
 from diffusers import SD3Transformer2DModel
 from torch import nn
 
+from export.contract import Axis, Size, TensorSpec
+from export.layout import KINDS, Source
 from export.models import vae
-from export.models.component import Axis, Component, Inputs, Prepared, Size, Source, TensorSpec
-from export.models.denoiser import FACTOR, row_samples, row_specs
+from export.models.component import Component, Inputs, Prepared
+from export.models.denoiser import FACTOR, PICTURE_INPUTS, row_samples, row_specs
 from export.models.loading import load_diffusers
 
 Transformer = Any
@@ -20,31 +22,27 @@ LONGEST_PROMPT = 512
 
 
 class DenoiserDit(nn.Module):
-    """The row contract around an inpainting MMDiT (Esser et al. 2024).
+    """The row contract around an MMDiT (Esser et al. 2024).
 
-    Shapes with the batch first: `sample` [B, 4, h, w], `mask` [B, 1, h, w], `masked_image_latents` [B, 4, h, w],
-    `timestep` [B, 1] (1000 · sigma), `encoder_hidden_states` [B, T, D], `text_embeds` [B, P] → `noise_pred`
-    [B, 4, h, w], the flow's velocity: noise minus data. Its name is the other denoisers': who feeds it need not ask.
+    Shapes with the batch first: `sample` [B, C, h, w], `timestep` [B, 1] (1000 · sigma), `encoder_hidden_states`
+    [B, T, D], `text_embeds` [B, P] → `noise_pred` [B, C, h, w], the flow's velocity: noise minus data. Its name is the
+    other denoisers': who feeds it need not ask. One that inpaints takes `mask` [B, 1, h, w] and
+    `masked_image_latents` [B, C, h, w] as well.
     """
 
-    def __init__(self, transformer: Transformer) -> None:
+    def __init__(self, transformer: Transformer, names: tuple[str, ...]) -> None:
+        """`names` are those of the inputs, in their order."""
         super().__init__()
         self.transformer = transformer
+        self.names = names
 
-    def forward(
-        self,
-        sample: torch.Tensor,
-        mask: torch.Tensor,
-        masked_image_latents: torch.Tensor,
-        timestep: torch.Tensor,
-        encoder_hidden_states: torch.Tensor,
-        text_embeds: torch.Tensor,
-    ) -> torch.Tensor:
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        row = dict(zip(self.names, inputs, strict=True))
         predicted: torch.Tensor = self.transformer(
-            torch.cat([sample, mask, masked_image_latents], dim=1),
-            encoder_hidden_states,
-            text_embeds,
-            timestep[:, 0],
+            torch.cat([row[name] for name in PICTURE_INPUTS if name in row], dim=1),
+            row["encoder_hidden_states"],
+            row["text_embeds"],
+            row["timestep"][:, 0],
             return_dict=False,
         )[0]
         return predicted
@@ -56,13 +54,14 @@ def load(source: Source) -> nn.Module:
 
 
 def prepare(transformer: Transformer) -> Prepared:
-    """Wraps an inpainting transformer for export."""
+    """Wraps a transformer for export."""
     config = transformer.config
     latents, states, pooled = config.out_channels, config.joint_attention_dim, config.pooled_projection_dim
+    inpaints = config.in_channels != latents
 
     def sample(rows: int, size: Size, generator: torch.Generator) -> Inputs:
         return (
-            *row_samples(latents, rows, size, generator),
+            *row_samples(latents, rows, size, generator, inpaints=inpaints),
             torch.randn(rows, size.tokens, states, generator=generator),
             torch.randn(rows, pooled, generator=generator),
         )
@@ -76,27 +75,19 @@ def prepare(transformer: Transformer) -> Prepared:
         shape = tuple(within(axis) if isinstance(axis, Axis) else axis for axis in spec.shape)
         return TensorSpec(spec.name, spec.dtype, shape)
 
+    inputs = (
+        *map(bounded, row_specs(latents, inpaints=inpaints)),
+        TensorSpec("encoder_hidden_states", "FP32", (Axis("tokens", high=LONGEST_PROMPT), states)),
+        TensorSpec("text_embeds", "FP32", (pooled,)),
+    )
     return Prepared(
         name="denoiser_dit",
-        module=DenoiserDit(transformer).eval(),
-        inputs=(
-            *map(bounded, row_specs(latents)),
-            TensorSpec("encoder_hidden_states", "FP32", (Axis("tokens", high=LONGEST_PROMPT), states)),
-            TensorSpec("text_embeds", "FP32", (pooled,)),
-        ),
+        module=DenoiserDit(transformer, tuple(spec.name for spec in inputs)).eval(),
+        inputs=inputs,
         outputs=(bounded(TensorSpec("noise_pred", "FP32", (latents, *vae.latent_pixels(FACTOR)))),),
         sample=sample,
         parameters={"intra_op_threads": "2"},
     )
 
 
-COMPONENT = Component(
-    name="denoiser_dit",
-    role="denoiser",
-    folder="transformer",
-    classes=("SD3Transformer2DModel",),
-    weights="diffusion_pytorch_model.safetensors",
-    load=load,
-    prepare=prepare,
-    needs=("text_encoder_t5",),
-)
+COMPONENT = Component(KINDS["denoiser_dit"], load, prepare)

@@ -8,8 +8,10 @@ import torch
 from torch import nn
 from transformers import CLIPVisionModelWithProjection
 
+from export.contract import Size, TensorSpec
+from export.layout import KINDS, Source
 from export.models import vae
-from export.models.component import Component, Inputs, Prepared, Size, TensorSpec, rand
+from export.models.component import Component, Inputs, Prepared, rand
 from export.models.loading import load_transformers
 from export.networks.image_pixels import clip_pixels
 
@@ -40,6 +42,11 @@ def sample(rows: int, size: Size, generator: torch.Generator) -> Inputs:
     return (rand(generator, rows, 3, size.height, size.width),)
 
 
+def load(source: Source) -> nn.Module:
+    """Loads the model from its folder, in evaluation mode."""
+    return load_transformers(CLIPVisionModelWithProjection, source.folder)
+
+
 def prepare(model: ClipVision) -> Prepared:
     """Wraps a CLIPVisionModelWithProjection for export."""
     return Prepared(
@@ -51,12 +58,4 @@ def prepare(model: ClipVision) -> Prepared:
     )
 
 
-COMPONENT = Component(
-    name="image_encoder_clip",
-    role="image_encoder_clip",
-    folder="image_encoder",
-    classes=("CLIPVisionModelWithProjection",),
-    weights="model.safetensors",
-    load=lambda source: load_transformers(CLIPVisionModelWithProjection, source.folder),
-    prepare=prepare,
-)
+COMPONENT = Component(KINDS["image_encoder_clip"], load, prepare)

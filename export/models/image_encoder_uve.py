@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import nn
 
+from export.contract import Size, TensorSpec
+from export.layout import KINDS, Source
 from export.models import vae
-from export.models.component import Component, Inputs, Prepared, Size, TensorSpec, rand
+from export.models.component import Component, Inputs, Prepared, rand
 from export.models.loading import load_diffusers
 from export.networks.uve import UVE
 
@@ -15,6 +18,11 @@ from export.networks.uve import UVE
 def sample(rows: int, size: Size, generator: torch.Generator) -> Inputs:
     """Pictures of noise, in −1…1."""
     return (rand(generator, rows, 3, size.height, size.width),)
+
+
+def load(source: Source) -> nn.Module:
+    """Loads the model from its folder, in evaluation mode."""
+    return load_diffusers(UVE, source.folder)
 
 
 def prepare(model: Any) -> Prepared:
@@ -26,15 +34,8 @@ def prepare(model: Any) -> Prepared:
         inputs=(TensorSpec("image", "FP32", (3, *vae.pixels())),),
         outputs=(TensorSpec("embedding", "FP32", (dim,)), TensorSpec("binary", "FP32", (dim,))),
         sample=sample,
+        binary=frozenset({"binary"}),
     )
 
 
-COMPONENT = Component(
-    name="image_encoder_uve",
-    role="image_encoder_uve",
-    folder="image_encoder_uve",
-    classes=("UVE",),
-    weights="diffusion_pytorch_model.safetensors",
-    load=lambda source: load_diffusers(UVE, source.folder),
-    prepare=prepare,
-)
+COMPONENT = Component(KINDS["image_encoder_uve"], load, prepare)

@@ -5,11 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import nn
 from torch.nn.functional import normalize
 
-from export.models.component import Component, Inputs, Prepared, Size, TensorSpec
+from export.contract import Size, TensorSpec
+from export.layout import KINDS, Source
+from export.models.component import Component, Inputs, Prepared
 from export.models.loading import load_diffusers
 from export.networks.image_projector import ImageProjector
+
+
+def load(source: Source) -> nn.Module:
+    """Loads the model from its folder, in evaluation mode."""
+    return load_diffusers(ImageProjector, source.folder)
 
 
 def prepare(model: Any) -> Prepared:
@@ -32,12 +40,4 @@ def prepare(model: Any) -> Prepared:
     )
 
 
-COMPONENT = Component(
-    name="image_projector",
-    role="image_projector",
-    folder="image_projector",
-    classes=("ImageProjector",),
-    weights="diffusion_pytorch_model.safetensors",
-    load=lambda source: load_diffusers(ImageProjector, source.folder),
-    prepare=prepare,
-)
+COMPONENT = Component(KINDS["image_projector"], load, prepare)

@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from export.contract import Size, TensorSpec
+from export.layout import KINDS, Source
 from export.models import vae
-from export.models.component import Component, Inputs, Prepared, Size, Source, TensorSpec, rand, rand_mask
+from export.models.component import Component, Inputs, Prepared, rand, rand_mask
 from export.models.loading import load_diffusers
 from export.networks.reward import RewardModel
 
@@ -43,12 +45,4 @@ def prepare(model: Any) -> Prepared:
     )
 
 
-COMPONENT = Component(
-    name="reward",
-    role="reward",
-    folder="reward",
-    classes=("RewardModel",),
-    weights="diffusion_pytorch_model.safetensors",
-    load=load,
-    prepare=prepare,
-)
+COMPONENT = Component(KINDS["reward"], load, prepare)

@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from export.contract import Size, TensorSpec
+from export.layout import KINDS, Source
 from export.models import vae
-from export.models.component import Component, Inputs, Prepared, Size, Source, TensorSpec, rand
+from export.models.component import Component, Inputs, Prepared, rand
 from export.models.loading import load_diffusers
 from export.networks.segmenter import Segmenter
 
@@ -34,12 +36,4 @@ def prepare(model: Any) -> Prepared:
     )
 
 
-COMPONENT = Component(
-    name="segmenter",
-    role="segmenter",
-    folder="segmenter",
-    classes=("Segmenter",),
-    weights="diffusion_pytorch_model.safetensors",
-    load=load,
-    prepare=prepare,
-)
+COMPONENT = Component(KINDS["segmenter"], load, prepare)

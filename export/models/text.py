@@ -6,10 +6,15 @@ from typing import Any
 
 import torch
 
-from export.models.component import Axis, Inputs, Size, TensorSpec
+from export.contract import Axis, Size, TensorSpec
+from export.models.component import Inputs
 
 ClipText = Any
 """transformers' CLIPTextModel; untyped here because its attributes are torch modules found by name."""
+
+
+LEGACY_EOS = 2
+"""Early CLIP configs name 2 as the end token although it is the last of the vocabulary; transformers honours both."""
 
 
 def causal_mask(ids: torch.Tensor) -> torch.Tensor:
@@ -33,6 +38,21 @@ def clip_states(model: ClipText, ids: torch.Tensor) -> tuple[torch.Tensor, torch
     for layer in model.encoder.layers[:-1]:
         states = layer(states, mask)
     return states, mask
+
+
+def last_states(model: ClipText, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The penultimate hidden states, and those of the last layer, normalised; both [B, T, D]."""
+    states, mask = clip_states(model, ids)
+    return states, model.final_layer_norm(model.encoder.layers[-1](states, mask))
+
+
+def pooled(last: torch.Tensor, ids: torch.Tensor, eos: int) -> torch.Tensor:
+    """The last layer's state [B, D] of each row's first end token."""
+    scores = ids if eos == LEGACY_EOS else (ids == eos).to(torch.int32)
+    end = scores.to(torch.int32).argmax(dim=-1)
+    # A gather, not indexing by two ranges: the exporter keeps it one node and the row stays its own.
+    index = end[:, None, None].expand(-1, 1, last.shape[-1])
+    return last.gather(1, index)[:, 0]
 
 
 def ids_spec(longest: int) -> TensorSpec:

@@ -6,12 +6,11 @@ import torch
 from torch import nn
 from transformers import CLIPTextModelWithProjection
 
-from export.models.component import Axis, Component, Prepared, TensorSpec
+from export.contract import Axis, TensorSpec
+from export.layout import KINDS, Source
+from export.models.component import Component, Prepared
 from export.models.loading import load_transformers
-from export.models.text import ClipText, clip_states, ids_spec, sample_ids
-
-LEGACY_EOS = 2
-"""Early CLIP configs name 2 as the end token although it is the last of the vocabulary; transformers honours both."""
+from export.models.text import ClipText, ids_spec, last_states, pooled, sample_ids
 
 
 class TextEncoderG(nn.Module):
@@ -23,16 +22,13 @@ class TextEncoderG(nn.Module):
         self.eos = int(model.config.eos_token_id)
 
     def forward(self, input_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        text = self.model.text_model
-        states, mask = clip_states(text, input_ids)
-        last = text.final_layer_norm(text.encoder.layers[-1](states, mask))
-        # The pooled embedding is the state of the first end token.
-        scores = input_ids if self.eos == LEGACY_EOS else (input_ids == self.eos).to(torch.int32)
-        end = scores.to(torch.int32).argmax(dim=-1)
-        # A gather, not indexing by two ranges: the exporter keeps it one node and the row stays its own.
-        index = end[:, None, None].expand(-1, 1, last.shape[-1])
-        pooled = last.gather(1, index)[:, 0]
-        return states, self.model.text_projection(pooled)
+        states, last = last_states(self.model.text_model, input_ids)
+        return states, self.model.text_projection(pooled(last, input_ids, self.eos))
+
+
+def load(source: Source) -> nn.Module:
+    """Loads the model from its folder, in evaluation mode."""
+    return load_transformers(CLIPTextModelWithProjection, source.folder)
 
 
 def prepare(model: ClipText) -> Prepared:
@@ -52,13 +48,4 @@ def prepare(model: ClipText) -> Prepared:
     )
 
 
-COMPONENT = Component(
-    name="text_encoder_g",
-    role="text_encoder_g",
-    folder="text_encoder_2",
-    classes=("CLIPTextModelWithProjection",),
-    weights="model.safetensors",
-    load=lambda source: load_transformers(CLIPTextModelWithProjection, source.folder),
-    prepare=prepare,
-    tokenizer="tokenizer_2",
-)
+COMPONENT = Component(KINDS["text_encoder_g"], load, prepare)

@@ -8,7 +8,9 @@ import torch
 from torch import nn
 from transformers import T5EncoderModel
 
-from export.models.component import Axis, Component, Inputs, Prepared, Size, TensorSpec
+from export.contract import Axis, Size, TensorSpec
+from export.layout import KINDS, Source
+from export.models.component import Component, Inputs, Prepared
 from export.models.denoiser_dit import LONGEST_PROMPT
 from export.models.loading import load_transformers
 from export.models.text import ids_spec
@@ -38,6 +40,11 @@ class TextEncoderT5(nn.Module):
         return normalised
 
 
+def load(source: Source) -> nn.Module:
+    """Loads the model from its folder, in evaluation mode."""
+    return load_transformers(T5EncoderModel, source.folder)
+
+
 def prepare(model: T5) -> Prepared:
     """Wraps a T5EncoderModel for export."""
     config = model.config
@@ -58,13 +65,4 @@ def prepare(model: T5) -> Prepared:
     )
 
 
-COMPONENT = Component(
-    name="text_encoder_t5",
-    role="text_encoder_t5",
-    folder="text_encoder_3",
-    classes=("T5EncoderModel",),
-    weights="model.safetensors",
-    load=lambda source: load_transformers(T5EncoderModel, source.folder),
-    prepare=prepare,
-    tokenizer="tokenizer_3",
-)
+COMPONENT = Component(KINDS["text_encoder_t5"], load, prepare)

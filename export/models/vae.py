@@ -7,7 +7,8 @@ from typing import Any
 from diffusers import AsymmetricAutoencoderKL, AutoencoderKL
 from torch import nn
 
-from export.models.component import Axis, Source
+from export.contract import Axis
+from export.layout import Source
 from export.models.loading import load_diffusers
 
 Vae = Any

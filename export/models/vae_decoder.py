@@ -8,8 +8,10 @@ import torch
 from diffusers import AsymmetricAutoencoderKL
 from torch import nn
 
+from export.contract import Size, TensorSpec
+from export.layout import KINDS
 from export.models import vae
-from export.models.component import Component, Inputs, Prepared, Size, TensorSpec, rand, rand_mask
+from export.models.component import Component, Inputs, Prepared, rand, rand_mask
 
 
 class ConditionedDecoder(nn.Module):
@@ -65,9 +67,10 @@ class VaeDecoder(nn.Module):
         self.conditioned = isinstance(model, AsymmetricAutoencoderKL)
         self.decoder = ConditionedDecoder(model.decoder) if self.conditioned else model.decoder
         self.scale = float(model.config.scaling_factor)
+        self.shift = float(model.config.get("shift_factor") or 0)
 
     def forward(self, latents: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        z = self.post_quant_conv(latents / self.scale)
+        z = self.post_quant_conv(latents / self.scale + self.shift if self.shift else latents / self.scale)
         if self.conditioned:
             conditioned: torch.Tensor = self.decoder(z, image, mask)
             return conditioned.clamp(-1, 1)
@@ -105,12 +108,4 @@ def prepare(model: vae.Vae) -> Prepared:
     )
 
 
-COMPONENT = Component(
-    name="vae_decoder",
-    role="vae_decoder",
-    folder="vae",
-    classes=vae.CLASSES,
-    weights=vae.WEIGHTS,
-    load=vae.load,
-    prepare=prepare,
-)
+COMPONENT = Component(KINDS["vae_decoder"], vae.load, prepare)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from export.contract import Size, TensorSpec
+from export.layout import KINDS
 from export.models import vae
-from export.models.component import Component, Inputs, Prepared, Size, TensorSpec, rand
+from export.models.component import Component, Inputs, Prepared, rand
 
 
 class VaeEncoder(nn.Module):
-    """`image` [B, 3, H, W] in −1…1 → `latents` [B, 4, H/8, W/8], the posterior's mean times the scaling factor.
+    """`image` [B, 3, H, W] in −1…1 → `latents` [B, 4, H/8, W/8], the posterior's mean, shifted and scaled.
 
     The mean, not a sample: the same product must give the same latents, so that they can be cached by their digest.
     """
@@ -20,11 +22,13 @@ class VaeEncoder(nn.Module):
         self.encoder = model.encoder
         self.quant_conv = model.quant_conv if model.quant_conv is not None else nn.Identity()
         self.scale = float(model.config.scaling_factor)
+        self.shift = float(model.config.get("shift_factor") or 0)
         self.channels = int(model.config.latent_channels)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         moments: torch.Tensor = self.quant_conv(self.encoder(image))
-        return moments[:, : self.channels] * self.scale
+        mean = moments[:, : self.channels]
+        return (mean - self.shift if self.shift else mean) * self.scale
 
 
 def sample(rows: int, size: Size, generator: torch.Generator) -> Inputs:
@@ -45,12 +49,4 @@ def prepare(model: vae.Vae) -> Prepared:
     )
 
 
-COMPONENT = Component(
-    name="vae_encoder",
-    role="vae_encoder",
-    folder="vae",
-    classes=vae.CLASSES,
-    weights=vae.WEIGHTS,
-    load=vae.load,
-    prepare=prepare,
-)
+COMPONENT = Component(KINDS["vae_encoder"], vae.load, prepare)

@@ -30,3 +30,9 @@ def tiny_pipeline(tiny_pipelines: Path) -> Path:
 def tiny_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Triton repository exported from them; read only."""
     return tiny.repository(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def half_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same in fp16; read only."""
+    return tiny.half_repository(tmp_path_factory)

@@ -75,4 +75,4 @@ def fuse(network: nn.Module, lora: Lora, scale: float) -> None:
     with torch.no_grad():
         for name, update in lora.updates.items():
             weight = network.get_parameter(f"{name}.weight")
-            weight += scale * update.strength * (update.up @ update.down).view_as(weight)
+            weight.add_(scale * update.strength * (update.up @ update.down).view_as(weight))

@@ -13,10 +13,11 @@ from torch.nn import functional
 
 from export import adapters
 from export.adapters import Bank, Wanted
+from export.contract import Size
 from export.errors import ExportError
 from export.lora_files import Lora
 from export.models import COMPONENTS
-from export.models.component import Inputs, Size
+from export.models.component import Inputs
 from export.networks import adapter_bank
 from export.parity import relative
 from tests.export import loras, tiny

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,14 @@ import torch
 from safetensors.torch import save_file
 
 from export import adapters, external, graph
-from export.__main__ import main, order, parse
+from export.__main__ import main
 from export.adapters import FILE, Bank, Order, Wanted
+from export.command import order, parse
+from export.contract import Size
 from export.errors import ExportError
 from export.lora_files import Lora, read_lora
 from export.models import COMPONENTS
-from export.models.component import Inputs, Size
+from export.models.component import Inputs
 from export.parity import relative, session
 from export.plan import Plan, make_plan
 from export.run import export_pipelines
@@ -229,6 +232,26 @@ def test_adapters_that_cannot_be_served_are_refused(plan: Plan, files: dict[str,
             adapters.open_banks(plan, wanted)
 
 
+@pytest.mark.parametrize(
+    ("name", "tensor", "message"),
+    [
+        ("bad.safetensors", "unet.nowhere.lora_A.weight", "bad.safetensors adapts nowhere, a layer that this denoiser"),
+        ("bad.safetensors", "unet.conv_in.lora_C.weight", "bad.safetensors has a key that no LoRA format knows"),
+        ("bad.pt", "unet.conv_in.lora_A.weight", "bad.pt is a pickle, which can run code"),
+    ],
+)
+def test_a_bad_lora_is_told_before_anything_is_made(
+    name: str, tensor: str, message: str, tiny_pipelines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_file({tensor: torch.zeros(2, 9)}, tmp_path / name)
+    given = ["--pipeline", str(tiny_pipelines / "tiny"), "--out", str(tmp_path / "out"), "--work", f"{tmp_path}/work"]
+    started = time.monotonic()
+    assert main(["all", *given, "--adapter", f"x={tmp_path / name}"]) == 1
+    assert time.monotonic() - started < 20
+    assert message in capsys.readouterr().err
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
+
+
 def test_numbers_beyond_fp16_are_refused(files: dict[str, Path]) -> None:
     shapes: dict[str, tuple[int, ...]] = {"fc": (2, 2)}
     lora = loras.random_lora(shapes, 1, 0, strength=1e9)
@@ -247,7 +270,7 @@ def test_a_denoiser_that_is_kept_gets_no_adapters(
 
 
 def test_the_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    given = ["--pipeline", str(tmp_path), "--out", str(tmp_path / "out")]
+    given = ["all", "--pipeline", str(tmp_path), "--out", str(tmp_path / "out")]
     assert order(parse(given)) is None
     found = order(
         parse([*given, "--adapter", "a=x.safetensors", "--adapter", "tiny-dit:b=c:/y", "--adapter-rows", "6"])

@@ -12,16 +12,18 @@ from google.protobuf import text_format
 from tokenizers import Tokenizer
 from tritonclient.grpc import model_config_pb2
 
-from export import parity, repository
+from export import repository
 from export.errors import ExportError
+from export.files import model_files
 from export.models import COMPONENTS
-from export.run import export_pipelines
+from export.report import TOLERANCE
+from export.run import Options, export_pipelines
 from tests.export.tiny import BUCKETS, NAMES, T5_TOKENS, TOKENS, VOCABULARY
 
 
 def tree(folder: Path) -> dict[str, str]:
     """Every file of a folder with its digest."""
-    return repository.model_files(folder)
+    return model_files(folder)
 
 
 def quiet(name: str, what: str) -> None:
@@ -30,7 +32,7 @@ def quiet(name: str, what: str) -> None:
 
 def export(folder: Path, out: Path, names: list[str] | None) -> None:
     """Exports the tiny pipelines, or some of their models."""
-    export_pipelines([folder / name for name in NAMES], out, quiet, names=names)
+    export_pipelines([folder / name for name in NAMES], out, quiet, names=names, options=Options(engines=True))
 
 
 def test_every_config_is_one_that_triton_reads(tiny_repository: Path) -> None:
@@ -53,6 +55,23 @@ def test_every_config_is_one_that_triton_reads(tiny_repository: Path) -> None:
             assert [f"TYPE_{entry['dtype']}" for entry in ours] == names
 
 
+def test_every_model_has_a_config_for_engines_too(tiny_repository: Path) -> None:
+    models = json.loads((tiny_repository / "pipeline.json").read_text())["models"]
+    for role, entry in models.items():
+        plain, engine = (
+            text_format.Parse((tiny_repository / role / name).read_text(), model_config_pb2.ModelConfig())
+            for name in ("config.pbtxt", "configs/tensorrt.pbtxt")
+        )
+        assert (engine.platform, engine.backend) == ("tensorrt_plan", "")
+        assert engine.default_model_filename == "model.plan"
+        assert engine.instance_group[0].kind == model_config_pb2.ModelInstanceGroup.KIND_GPU
+        assert list(engine.instance_group[0].profile) == [str(number) for number in range(len(entry["profiles"]))]
+        # The rest is word for word the same: names and shapes cannot drift apart.
+        for part in ("input", "output", "max_batch_size", "dynamic_batching", "parameters", "version_policy"):
+            assert getattr(plain, part) == getattr(engine, part)
+        assert not list((tiny_repository / role).rglob("*.plan"))
+
+
 def test_digests_and_fingerprints_follow_the_contract(tiny_repository: Path) -> None:
     models = json.loads((tiny_repository / "pipeline.json").read_text())["models"]
     for role, entry in models.items():
@@ -60,7 +79,7 @@ def test_digests_and_fingerprints_follow_the_contract(tiny_repository: Path) -> 
         for name in sorted(entry["files"]):
             digest = hashlib.sha256((tiny_repository / role / name).read_bytes()).hexdigest()
             assert entry["files"][name] == f"sha256:{digest}"
-            if name != "config.pbtxt":
+            if name != "config.pbtxt" and not name.startswith("configs/"):
                 lines += f"{name} {digest}\n"
         assert entry["fingerprint"] == "sha256:" + hashlib.sha256(lines.encode()).hexdigest()
         on_disk = {
@@ -128,7 +147,7 @@ def test_a_failed_export_leaves_the_old_repository_and_nothing_else(
 ) -> None:
     out = Path(shutil.copytree(tiny_repository, tmp_path / "repository"))
     before = tree(out)
-    monkeypatch.setitem(parity.TOLERANCE, "fp32", -1.0)
+    monkeypatch.setitem(TOLERANCE, "fp32", -1.0)
     with pytest.raises(ExportError, match=r"reward: scores differs from torch"):
         export(tiny_pipelines, out, ["reward"])
     assert tree(out) == before

@@ -11,8 +11,9 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import load_file, save_file
 
-from export import graph, repository
+from export import graph
 from export.errors import ExportError
+from export.files import model_files
 from export.models import COMPONENTS
 from export.models.component import Prepared
 from tests.export import tiny
@@ -102,7 +103,7 @@ def small(folder: Path) -> tuple[Prepared, dict[str, Path]]:
 def test_the_same_weights_give_the_same_bytes(tiny_pipelines: Path, tiny_repository: Path, tmp_path: Path) -> None:
     prepared, files = small(tiny_pipelines)
     graph.write(prepared, tmp_path / "model.onnx", files)
-    assert repository.model_files(tmp_path) == repository.model_files(tiny_repository / SMALL / "1")
+    assert model_files(tmp_path) == model_files(tiny_repository / SMALL / "1")
 
 
 def test_other_weights_give_the_same_graph(tiny_pipelines: Path, tiny_repository: Path, tmp_path: Path) -> None:

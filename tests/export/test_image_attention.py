@@ -11,9 +11,10 @@ from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor, IPAdapterAttnProcessor
 from safetensors.torch import load_file, save_file
 
+from export.contract import Size
 from export.errors import BadFolderError
 from export.models import COMPONENTS
-from export.models.component import Inputs, Prepared, Size
+from export.models.component import Inputs, Prepared
 from export.source import IP_ADAPTER
 from tests.export import tiny
 

@@ -11,9 +11,12 @@ import torch
 from diffusers import AutoencoderKL
 
 from export import graph, parity
+from export.contract import Size
+from export.layout import Source
 from export.models import COMPONENTS
-from export.models.component import Inputs, Prepared, Size, Source
+from export.models.component import Inputs, Prepared
 from export.networks.image_pixels import clip_pixels
+from export.report import check
 from tests.export import tiny
 
 SIZE = Size(height=64, width=96, tokens=16)
@@ -109,12 +112,12 @@ def test_a_plain_vae_exports_with_all_three_inputs(tmp_path: Path) -> None:
     ).save_pretrained(tmp_path / "vae")
     component = COMPONENTS["vae_decoder"]
     config = json.loads((tmp_path / "vae" / "config.json").read_text())
-    weights = tmp_path / "vae" / component.weights
-    prepared = component.prepare(component.load(Source(component, tmp_path / "vae", config, (weights,))))
+    weights = tmp_path / "vae" / component.kind.weights
+    prepared = component.prepare(component.load(Source(component.kind, tmp_path / "vae", config, (weights,))))
     graph.round_weights(prepared.module)
     written = graph.write(prepared, tmp_path / "1" / "model.onnx", {"weights.safetensors": weights})
     # These weights are stored as FP32: what rounding changed is in the graph, the rest still beside it.
     assert 0 < written.referred < written.files
     report = parity.measure(prepared, tmp_path / "1" / "model.onnx", (SIZE,), rounding=0.0)
-    parity.check(report)
+    check(report)
     assert report.exact

@@ -12,11 +12,13 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from export import graph, parity
-from export.__main__ import table, write_report
+from export.contract import Size
 from export.errors import ParityError
 from export.models import COMPONENTS
-from export.models.component import Prepared, Size
-from export.run import Exported
+from export.models.component import Prepared
+from export.produce import BATCHES, SMALL
+from export.report import TOLERANCE, ComponentReport, Difference, Exported, Written, check
+from export.summary import table, write_report
 from tests.export import tiny
 
 BUCKET = Size(64, 64, 16)
@@ -34,11 +36,11 @@ def prepared(role: str, folder: Path) -> Prepared:
 def test_every_graph_is_its_module(role: str, tiny_pipelines: Path, tiny_repository: Path) -> None:
     component = prepared(role, tiny_pipelines)
     path = tiny_repository / role / "1" / "model.onnx"
-    report = parity.measure(component, path, (parity.SMALL, BUCKET), rounding=0.0)
-    assert len(report.differences) == len(component.outputs) * 2 * len(parity.BATCHES)
-    assert report.worst.relative <= parity.TOLERANCE["fp32"]
+    report = parity.measure(component, path, (SMALL, BUCKET), rounding=0.0)
+    assert len(report.differences) == len(component.outputs) * 2 * len(BATCHES)
+    assert report.worst.relative <= TOLERANCE["fp32"]
     assert report.exact
-    parity.check(report)
+    check(report)
 
 
 def test_a_graph_with_one_wrong_weight_is_caught(tiny_pipelines: Path, tiny_repository: Path, tmp_path: Path) -> None:
@@ -52,7 +54,7 @@ def test_a_graph_with_one_wrong_weight_is_caught(tiny_pipelines: Path, tiny_repo
         prepared("denoiser", tiny_pipelines), tmp_path / "1" / "model.onnx", (BUCKET,), rounding=0.0
     )
     with pytest.raises(ParityError, match=r"denoiser: noise_pred differs from torch by .* 3 rows of 64×64|1 rows"):
-        parity.check(report)
+        check(report)
 
 
 def test_nan_and_other_shapes_are_infinitely_far() -> None:
@@ -63,17 +65,17 @@ def test_nan_and_other_shapes_are_infinitely_far() -> None:
 
 
 def test_nan_is_never_within_tolerance() -> None:
-    difference = parity.Difference("y", 1, 64, 64, float("nan"), float("nan"), exact=True)
-    report = parity.ComponentReport("denoiser", "fp32", 1e-4, (difference,), 0.0)
+    difference = Difference("y", 1, 64, 64, float("nan"), float("nan"), exact=True)
+    report = ComponentReport("denoiser", "fp32", 1e-4, (difference,), 0.0)
     with pytest.raises(ParityError):
-        parity.check(report)
-    parity.check(replace(report, differences=(replace(difference, absolute=0.0, relative=0.0),)))
+        check(report)
+    check(replace(report, differences=(replace(difference, absolute=0.0, relative=0.0),)))
 
 
 def test_the_report_is_json_and_a_table(tmp_path: Path) -> None:
-    difference = parity.Difference("y", 1, 64, 64, 1e-6, 1e-6, exact=False)
-    report = parity.ComponentReport("denoiser", "fp32", 1e-4, (difference,), 1e-3)
-    exported = [Exported("denoiser", 10, graph.Written(20, 30, 25), 1.0, 100.0, report)]
+    difference = Difference("y", 1, 64, 64, 1e-6, 1e-6, exact=False)
+    report = ComponentReport("denoiser", "fp32", 1e-4, (difference,), 1e-3)
+    exported = [Exported("denoiser", 10, Written(20, 30, 25), 1.0, 100.0, report)]
     write_report(tmp_path / "deep" / "report.json", exported, 1.0)
     (component,) = json.loads((tmp_path / "deep" / "report.json").read_text())["components"]
     assert component["parity"]["worst"]["relative"] == 1e-6

@@ -15,9 +15,10 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from export.__main__ import main
+from export.contract import Size
 from export.errors import BadFolderError
-from export.models import ALWAYS, COMPONENTS
-from export.models.component import Size
+from export.layout import IMAGE_ROLES
+from export.models import COMPONENTS
 from export.source import open_folder
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -46,6 +47,24 @@ def truncate(path: Path) -> None:
     path.write_bytes(content[: len(content) // 2])
 
 
+def misdescribe(path: Path) -> None:
+    """Says of a tensor that it is larger than it is."""
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    name = next(name for name in header if name != "__metadata__")
+    header[name]["shape"][0] += 1
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + length :])
+
+
+def shard(folder: Path, *names: str) -> None:
+    """Replaces the weights by an index that names shards, of which only the first is there."""
+    (folder / WEIGHTS).rename(folder / names[0])
+    weight_map = {f"tensor{number}": name for number, name in enumerate(names)}
+    (folder / f"{WEIGHTS}.index.json").write_text(json.dumps({"weight_map": weight_map}))
+
+
 def pickle_instead(folder: Path) -> None:
     """Replaces safetensors weights by a pickle."""
     (folder / WEIGHTS).rename(folder / "diffusion_pytorch_model.bin")
@@ -62,10 +81,16 @@ SPOILT: list[tuple[Callable[[Path], Any], str]] = [
     (lambda f: (f / "unet" / WEIGHTS).write_bytes(b"\x10"), r"unet/.* is not a safetensors file"),
     (lambda f: (f / "unet" / WEIGHTS).write_bytes(b"\xff" * 64), r"unet/.* is not a safetensors file"),
     (lambda f: pickle_instead(f / "unet"), r"unet/ holds diffusion_pytorch_model\.bin, a pickle"),
+    (lambda f: misdescribe(f / "unet" / WEIGHTS), r"unet/.* is damaged: .* of F16, in \d+ bytes"),
+    (lambda f: shard(f / "unet", "one.safetensors", "two.safetensors"), r"unet/two\.safetensors is missing"),
+    (lambda f: shard(f / "unet", "one.safetensors", "../two.safetensors"), r"index\.json points outside its folder"),
+    (lambda f: shutil.rmtree(f / "vae"), r"tiny/ has no vae/"),
     (lambda f: (f / "segmenter" / WEIGHTS).unlink(), r"segmenter/.* is missing"),
     (lambda f: edit(f / "unet" / "config.json", cross_attention_dim=65), r"cross_attention_dim is 65.*needs 64"),
-    (lambda f: edit(f / "unet" / "config.json", in_channels=4), r"in_channels is 4.*needs 9"),
-    (lambda f: edit(f / "vae" / "config.json", shift_factor=0.1), r"shift_factor"),
+    (lambda f: edit(f / "unet" / "config.json", in_channels=5), r"in_channels is 5.*needs 9"),
+    (lambda f: edit(f / "unet" / "config.json", in_channels=4), r"unet/config\.json: in_channels is 4.*needs 9"),
+    (lambda f: edit(f / "vae" / "config.json", latent_channels=8), r"in_channels is 9.*needs 17"),
+    (lambda f: edit(f / "vae" / "config.json", latents_mean=[0.1]), r"latents_mean"),
     (lambda f: edit(f / "scheduler" / "scheduler_config.json", trained_betas=[0.1]), r"trained_betas"),
     (lambda f: shutil.rmtree(f / "image_encoder"), r"tiny/ has no image_encoder/, which image_encoder_clip is made"),
     (lambda f: shutil.rmtree(f / "image_projector"), r"tiny/ has no image_projector/"),
@@ -106,7 +131,7 @@ def test_a_folder_without_an_adapter_takes_no_style_pictures(folder: Path) -> No
     for name in ("ip_adapter", "image_projector", "image_encoder", "image_encoder_uve"):
         shutil.rmtree(folder / name)
     found = open_folder(folder)
-    assert set(found.sources) == {*ALWAYS, "text_encoder_l"}
+    assert not set(found.sources) & set(IMAGE_ROLES)
     assert found.sources["denoiser"].adapter is None
     assert "image_scale" not in found.settings["defaults"]
     component = COMPONENTS["denoiser"]
@@ -154,7 +179,7 @@ def test_the_command_line_says_the_sentence_and_leaves_nothing(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     truncate(folder / "vae" / WEIGHTS)
-    assert main(["--pipeline", str(folder), "--out", str(tmp_path / "out")]) == 1
+    assert main(["all", "--pipeline", str(folder), "--out", str(tmp_path / "out")]) == 1
     assert f"vae/{WEIGHTS} is truncated or damaged" in capsys.readouterr().err
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["pipelines"]
 
@@ -162,7 +187,7 @@ def test_the_command_line_says_the_sentence_and_leaves_nothing(
 def test_the_command_line_refuses_a_folder_that_is_not_there(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["--pipeline", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")]) == 1
+    assert main(["all", "--pipeline", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")]) == 1
     assert "nowhere is not a folder." in capsys.readouterr().err
 
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from export.models.component import Source
+    from export.layout import Source
+    from export.precision import Precision
 
 BUCKETS = [[64, 64], [64, 96]]
 TOKENS = 16
@@ -30,7 +31,7 @@ EXPORT_TIMEOUT_S = 900
 def allow_time(items: list[pytest.Item]) -> None:
     """Gives every test that may have to export the tiny pipeline the time to do so."""
     for item in items:
-        if "tiny_repository" in getattr(item, "fixturenames", ()):
+        if {"tiny_repository", "half_repository"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.timeout(EXPORT_TIMEOUT_S))
 
 
@@ -234,12 +235,11 @@ def write_tokenizer(folder: Path, **settings: Any) -> None:
 
 def source(folder: Path, name: str) -> Source:
     """Where a component of the tiny pipelines comes from."""
-    from export.models import COMPONENTS
+    from export.layout import KINDS
     from export.source import open_folder
 
-    component = COMPONENTS[name]
     own = name in ("denoiser_dit", "text_encoder_t5")
-    return open_folder(folder / ("tiny-dit" if own else "tiny")).sources[component.role]
+    return open_folder(folder / ("tiny-dit" if own else "tiny")).sources[KINDS[name].role]
 
 
 def pipelines(factory: pytest.TempPathFactory) -> Path:
@@ -247,13 +247,24 @@ def pipelines(factory: pytest.TempPathFactory) -> Path:
     return once(factory, "tiny-pipelines", write_pipelines)
 
 
+def export(factory: pytest.TempPathFactory, name: str, precision: Precision) -> Path:
+    """The tiny pipelines, exported for onnxruntime and for engines."""
+
+    def make(folder: Path) -> None:
+        from export.precision import Precisions
+        from export.run import Options, export_pipelines
+
+        sources, options = pipelines(factory), Options(Precisions(precision), engines=True)
+        export_pipelines([sources / name for name in NAMES], folder, lambda name, what: None, options=options)
+
+    return once(factory, name, make)
+
+
 def repository(factory: pytest.TempPathFactory) -> Path:
-    """The tiny pipelines, exported; shared, so copy it before changing it."""
+    """The repository in FP32; shared, so copy it before changing it."""
+    return export(factory, "tiny-repository", "fp32")
 
-    def export(folder: Path) -> None:
-        from export.run import export_pipelines
 
-        sources = pipelines(factory)
-        export_pipelines([sources / name for name in NAMES], folder, lambda name, what: None)
-
-    return once(factory, "tiny-repository", export)
+def half_repository(factory: pytest.TempPathFactory) -> Path:
+    """The repository in fp16; shared, so copy it before changing it."""
+    return export(factory, "tiny-half-repository", "fp16")

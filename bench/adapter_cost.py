@@ -1,0 +1,87 @@
+"""A denoiser with a bank of adapters: rows against fused weights, and what the bank costs a row."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from export import adapters, build
+from export.adapters import Bank, Wanted
+from export.contract import Size
+from export.lora_files import Lora
+from export.models import COMPONENTS
+from export.parity import relative, session
+from export.plan import make_plan
+from export.produce import Wish
+from export.source import open_folder
+from tests.export import loras
+
+ADAPTERS, RANK, ROUNDS = 4, 8, 15
+SIZE = Size(256, 256, 77)
+
+
+def random_bank(shapes: dict[str, tuple[int, ...]]) -> Bank:
+    """Four adapters of every linear layer, which is what most LoRA files change."""
+    linear = {name: shape for name, shape in shapes.items() if len(shape) == 2}
+    made = (loras.random_lora(linear, RANK, seed) for seed in range(ADAPTERS))
+    return Bank(linear, ADAPTERS, RANK, tuple((Wanted(f"lora{n}", Path("none")), lora) for n, lora in enumerate(made)))
+
+
+def measure(folder: Path, progress: Callable[[str, str], None]) -> tuple[float, float, str]:
+    """Measures a pipeline's denoiser.
+
+    Returns:
+        The largest relative difference of a row of the graph from torch with that row's adapter in its weights; the
+        percentage that the bank adds to a row's time on the processor; and how it was measured.
+    """
+    model = make_plan([open_folder(folder)]).models["denoiser"]
+    bank = random_bank(adapters.layer_shapes(model.source))
+    with tempfile.TemporaryDirectory() as base:
+        plain, banked = Path(base) / "plain" / "model.onnx", Path(base) / "banked" / "model.onnx"
+        build.make(Wish(model, "fp32", compare=False), plain, (), progress)
+        build.make(Wish(model, "fp32", compare=False, bank=bank), banked, (), progress)
+        component = COMPONENTS[model.source.kind.name]
+        prepared = component.prepare(component.load(model.source))
+        names = [spec.name for spec in prepared.inputs]
+        inputs = prepared.sample(ADAPTERS, SIZE, torch.Generator().manual_seed(1))
+        feed = {name: value.numpy() for name, value in zip(names, inputs, strict=True)}
+        chosen = {
+            "adapter": torch.arange(1, ADAPTERS + 1)[:, None].numpy(),
+            "adapter_scale": torch.linspace(1, 0.25, ADAPTERS)[:, None].numpy(),
+        }
+        (together,) = session(banked).run(None, feed | chosen)
+        difference = max(
+            relative(fused(model, lora, float(chosen["adapter_scale"][row, 0]), inputs, row), together[row : row + 1])
+            for row, (_, lora) in enumerate(bank.adapters)
+        )
+        cost, spread = price(session(plain), session(banked), feed, chosen)
+    return difference, cost, spread
+
+
+def fused(model: Any, lora: Lora, scale: float, inputs: tuple[torch.Tensor, ...], row: int) -> Any:
+    """The plain network's answer for one row, with an adapter in its weights."""
+    component = COMPONENTS[model.source.kind.name]
+    network = component.load(model.source)
+    loras.fuse(network, lora, scale)
+    with torch.inference_mode():
+        return component.prepare(network).module(*(value[row : row + 1] for value in inputs)).numpy()
+
+
+def price(plain: Any, banked: Any, feed: dict[str, Any], chosen: dict[str, Any]) -> tuple[float, str]:
+    """Percent more time on the processor for four rows, taken in turns so that both meet the same machine."""
+    seconds: dict[str, list[float]] = {"plain": [], "banked": []}
+    for _ in range(ROUNDS):
+        for name, run, given in (("plain", plain, feed), ("banked", banked, feed | chosen)):
+            begin = time.process_time()
+            run.run(None, given)
+            seconds[name].append(time.process_time() - begin)
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    cost = 100 * (medians["banked"] / medians["plain"] - 1)
+    each = medians["banked"] / ADAPTERS * 1000
+    return round(cost, 1), f"4 rows of 256 × 256 pixels, {each:.0f} ms a row with the bank, median of {ROUNDS} in turns"

@@ -1,0 +1,148 @@
+"""The command line of `python -m export`: its steps, and what each is told."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from export.engines.__main__ import add_build_options
+from export.engines.seam import BUILDERS
+from export.errors import ExportError
+from export.precision import PRECISIONS
+from export.store import DEFAULT
+
+if TYPE_CHECKING:
+    # At run time only when it is needed: it brings torch, and --help should not wait for torch.
+    from export.adapters import Order
+
+DESCRIPTION = """\
+Exports diffusers-layout pipelines to ONNX, compares every component with torch, and writes a Triton model repository,
+which appears as a whole or not at all. Only safetensors weights are read. Each step does what it needs of the steps
+before it; what has not changed since the last time is taken from the work folder."""
+STEPS = {
+    "inspect": "say what a folder holds, what becomes of it, and what is wrong with it; in seconds",
+    "onnx": "make the graphs, in the work folder",
+    "verify": "and compare each with torch; one outside its tolerance fails",
+    "repository": "and write the Triton repository",
+    "engine": "build TensorRT engines of a repository, here and for this GPU",
+    "all": "everything: the repository and, with --target tensorrt, its engines",
+    "prune": "delete the versions of a repository that are not served",
+    "switch": "serve another version of a model that is still there",
+}
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(prog="python -m export", description=DESCRIPTION)
+    steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
+    for name, what in STEPS.items():
+        step = steps.add_parser(name, help=what, description=f"{name}: {what}.")
+        if name in ("prune", "switch"):
+            step.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the Triton repository")
+            add_versions(step, name)
+            continue
+        add_pipelines(step, required=name != "engine")
+        add_making(step)
+        if name in ("repository", "engine", "all"):
+            step.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the Triton repository")
+            add_repository(step)
+        if name in ("engine", "all"):
+            add_engines(step)
+    return parser.parse_args(arguments)
+
+
+def add_pipelines(step: argparse.ArgumentParser, *, required: bool) -> None:
+    """What is exported."""
+    later = "" if required else "; none, to take the repository as it is"
+    step.add_argument(
+        *("--pipeline",),
+        type=Path,
+        required=required,
+        action="append",
+        default=None if required else [],
+        dest="pipelines",
+        metavar="FOLDER",
+        help=f"a diffusers folder to read; may be given several times{later}. A pipeline is called what its folder is; "
+        f"components that folders share are exported once",
+    )
+    step.add_argument("--components", metavar="A,B", help="only these; a repository must have the others already")
+
+
+def add_making(step: argparse.ArgumentParser) -> None:
+    """How graphs are made."""
+    step.add_argument(
+        "--target",
+        choices=("onnxruntime", "tensorrt"),
+        default="onnxruntime",
+        help="who serves it; tensorrt adds configs and shapes for engines, onnxruntime serves that repository too",
+    )
+    step.add_argument(
+        "--precision",
+        action="append",
+        default=[],
+        metavar="[MODEL=]P",
+        help=f"of the graphs' arithmetic: {', '.join(PRECISIONS)} (fp32); tensors at the border stay FP32. May be "
+        f"given several times: fp16, then vae_decoder=fp32",
+    )
+    step.add_argument(
+        "--work", type=Path, default=DEFAULT, metavar="FOLDER", help=f"what earlier exports made ({DEFAULT})"
+    )
+    step.add_argument("--report", type=Path, metavar="FILE", help="write the parity report here, as JSON")
+
+
+def add_repository(step: argparse.ArgumentParser) -> None:
+    """What goes into the repository beside the graphs."""
+    step.add_argument("--default", metavar="NAME", help="the pipeline of requests that name none (default: the first)")
+    step.add_argument(
+        "--adapter",
+        action="append",
+        default=[],
+        dest="adapters",
+        metavar="[PIPELINE:]NAME=FILE",
+        help="a LoRA that rows of the denoiser may name (default pipeline: the first); may be given several times",
+    )
+    step.add_argument("--adapter-rows", type=int, metavar="N", help="adapters that a denoiser has room for (4)")
+    step.add_argument("--adapter-rank", type=int, metavar="R", help="rank that it has room for (default: the files')")
+    step.add_argument(
+        "--rollout",
+        action="store_true",
+        help="put a changed model in as its next version and keep the one before until prune",
+    )
+
+
+def add_engines(step: argparse.ArgumentParser) -> None:
+    """How engines are built."""
+    step.add_argument("--store", type=Path, metavar="FOLDER", help="where engines go (default: the work folder)")
+    step.add_argument("--builder", choices=BUILDERS, help="(default: the first that is installed)")
+    add_build_options(step)
+
+
+def add_versions(step: argparse.ArgumentParser, name: str) -> None:
+    """Which versions are meant."""
+    step.add_argument("--model", required=name == "switch", metavar="NAME", help="only this one")
+    if name == "switch":
+        step.add_argument("--version", required=True, metavar="N", help="the version to serve")
+
+
+def order(options: argparse.Namespace) -> Order | None:
+    """The adapters that the command line asks for.
+
+    Raises:
+        ExportError: if one is not written as NAME=FILE, or rows and rank are not positive.
+    """
+    for option, number in (("rows", options.adapter_rows), ("rank", options.adapter_rank)):
+        if number is not None and number < 1:
+            raise ExportError(f"--adapter-{option} {number} is not a positive number.")
+    if not options.adapters:
+        return None
+    from export.adapters import CAPACITY, Order, Wanted
+
+    found = []
+    for text in options.adapters:
+        match = re.fullmatch(r"(?:([\w.-]+):)?([A-Za-z0-9][\w.-]*)=(.+)", text)
+        if match is None:
+            raise ExportError(f"--adapter {text!r} is not NAME=FILE or PIPELINE:NAME=FILE.")
+        found.append(Wanted(match[2], Path(match[3]), match[1]))
+    return Order(tuple(found), options.adapter_rows or CAPACITY, options.adapter_rank)

@@ -1,0 +1,85 @@
+"""`python -m export.engines`: what a GPU node runs before Triton, and the job that builds engines for it.
+
+    build   builds what the shared store has not yet; several nodes may start at once, each engine is built by one
+    check   says whether this node may serve what the store has, and else what to do
+    serve   check, then writes the folder that Triton reads on this node
+
+Needs TensorRT and a repository that was exported with --target tensorrt; no torch, no pipeline folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from export.engines import seam
+from export.engines.builds import build_all
+from export.engines.checker import check_engines
+from export.engines.view import make_view
+from export.errors import ExportError
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m export.engines", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("step", choices=("build", "check", "serve"))
+    parser.add_argument("--repository", type=Path, required=True, metavar="FOLDER", help="the Triton repository")
+    parser.add_argument("--store", type=Path, required=True, metavar="FOLDER", help="engines, shared between nodes")
+    parser.add_argument("--view", type=Path, metavar="FOLDER", help="serve: the folder to write, this node's own")
+    parser.add_argument("--builder", choices=seam.BUILDERS, help="(default: the first that is installed)")
+    add_build_options(parser)
+    found = parser.parse_args(arguments)
+    if found.step == "serve" and found.view is None:
+        parser.error("serve needs --view")
+    return found
+
+
+def add_build_options(parser: argparse.ArgumentParser) -> None:
+    """What an engine gives up speed for."""
+    parser.add_argument(
+        "--version-compatible", action="store_true", help="engines that later minor versions of TensorRT load too"
+    )
+    parser.add_argument(
+        *("--hardware",),
+        choices=("none", "ampere_plus", "same_compute_capability"),
+        default="none",
+        help="which other GPUs may load an engine (none: the one it was built on)",
+    )
+    parser.add_argument("--timing-cache", type=Path, metavar="FILE", help="measured kernels, kept from build to build")
+
+
+def build_options(options: argparse.Namespace) -> seam.BuildOptions:
+    """The options that `add_build_options` has added."""
+    return seam.BuildOptions(options.version_compatible, options.hardware, options.timing_cache)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one step; returns 0, or 1 with one sentence on stderr."""
+    options = parse(arguments)
+    try:
+        builder, building = seam.find(options.builder), build_options(options)
+        where = seam.here(builder, building)
+        if options.step == "build":
+            engines = build_all(options.repository, options.store, builder, where, building, say)
+            sys.stderr.write(f"{len(engines)} engines are in {options.store}\n")
+            return 0
+        found = check_engines(options.repository, options.store, where)
+        if options.step == "serve":
+            make_view(options.repository, options.store, found, options.view)
+        sys.stderr.write(f"{len(found)} engines fit this node\n")
+    except ExportError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+def say(name: str, what: str) -> None:
+    """A line of the container's log."""
+    sys.stderr.write(f"{name}: {what}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""What an engine is: of which graph and shapes, by which TensorRT, for which GPU; and its place in the store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from export.engines.profiles import shape_key
+from export.errors import ExportError
+
+FACTS = "engine.json"
+FILES = {"tensorrt": "model.plan", "tensorrt_rtx": "model.rtx"}
+"""An engine's file by who built it: TensorRT for RTX writes another format, which no `model.plan` may be."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Two engines with the same identity do the same; one with another may not even load."""
+
+    component: str
+    """The model's name in the repository."""
+    digest: str
+    """The model's fingerprint, sha256:<hex>: graph, weights, adapters."""
+    precision: str
+    shapes: str
+    """See `profiles.shape_key`."""
+    builder: str
+    """tensorrt or tensorrt_rtx."""
+    version: str
+    """The builder's, such as 10.13.3.9."""
+    compute_capability: str
+    """Of the GPU, such as 9.0; "any" for an engine that is compiled where it runs."""
+
+    @property
+    def folder(self) -> Path:
+        """Where in the store it lies."""
+        mark = self.digest.removeprefix("sha256:")[:16]
+        return Path(
+            *(self.component, mark, f"{self.precision}-{self.shapes}"),
+            f"{self.builder}-{self.version}-sm{self.compute_capability}",
+        )
+
+    @property
+    def file(self) -> Path:
+        """The engine itself."""
+        return self.folder / FILES[self.builder]
+
+    def __str__(self) -> str:
+        """As it stands in a config's parameters."""
+        return self.folder.as_posix()
+
+    @classmethod
+    def of(cls, model: str, entry: Mapping[str, Any], here: Where) -> Identity:
+        """What the engine of a repository's model must be on a node.
+
+        Raises:
+            ExportError: if the repository was exported without engines in mind.
+        """
+        profiles = entry.get("profiles")
+        if not profiles:
+            raise ExportError(
+                f"{model} has no profiles in pipeline.json: export the repository again with --target tensorrt."
+            )
+        made_of = (model, entry["fingerprint"], entry.get("precision", "fp32"), shape_key(profiles))
+        return cls(*made_of, here.builder, here.version, here.compute_capability)
+
+
+@dataclass(frozen=True)
+class Where:
+    """What an engine is built by and for."""
+
+    builder: str
+    version: str
+    compute_capability: str
+
+
+def facts(identity: Identity, digest: str, seconds: float) -> dict[str, Any]:
+    """What stands beside an engine."""
+    return {"identity": asdict(identity), "sha256": digest, "seconds": round(seconds, 1)}
+
+
+def read_facts(folder: Path) -> tuple[Identity, str]:
+    """The identity of the engine in a folder of the store, and its file's sha256.
+
+    Raises:
+        ExportError: if there is none, or what stands beside it cannot be read.
+    """
+    try:
+        found = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        return Identity(**found["identity"]), str(found["sha256"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ExportError(
+            f"{folder / FACTS} is missing or damaged; delete {folder} and build the engine again."
+        ) from error

@@ -1,0 +1,92 @@
+"""What a diffusers folder holds, and which model each part of it becomes; no torch, so that a look takes no seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of component; `export/models/<name>.py` knows how to load and wrap it."""
+
+    name: str
+    role: str
+    """What it does in a pipeline. Different kinds may do the same: a UNet and a transformer are both denoisers."""
+    folder: str
+    classes: tuple[str, ...]
+    """Class names, as the folder's config.json gives them, that can be exported."""
+    weights: str
+    """The safetensors file; sharded weights have an index of the same name."""
+    tokenizer: str | None = None
+    """The tokenizer folder that belongs to it, for text encoders."""
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """An IP-Adapter's weights, and how many image tokens its projector makes."""
+
+    path: Path
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where one component of one pipeline comes from: files that have been looked at, but not loaded."""
+
+    kind: Kind
+    folder: Path
+    config: Mapping[str, Any]
+    weights: tuple[Path, ...]
+    """Its safetensors files."""
+    tokenizer: Path | None = None
+    adapter: Adapter | None = None
+    last_states: bool = False
+    """Text encoders: whether the pipeline reads the normalised states of the last layer, not the penultimate ones."""
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """Equal for two pipelines that share the component."""
+        adapter = None if self.adapter is None else self.adapter.path.resolve()
+        return self.folder.resolve(), adapter, self.last_states
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The safetensors files by the names they have beside the graph."""
+        single = len(self.weights) == 1
+        files = {"weights.safetensors" if single else path.name: path for path in self.weights}
+        return files if self.adapter is None else files | {self.adapter.path.name: self.adapter.path}
+
+
+DIFFUSERS, TRANSFORMERS = "diffusion_pytorch_model.safetensors", "model.safetensors"
+CLIP_TEXT, CLIP_POOLED = "CLIPTextModel", "CLIPTextModelWithProjection"
+VAES = ("AsymmetricAutoencoderKL", "AutoencoderKL")
+
+KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind("segmenter", "segmenter", "segmenter", ("Segmenter",), DIFFUSERS),
+        Kind("text_encoder_l", "text_encoder_l", "text_encoder", (CLIP_TEXT, CLIP_POOLED), TRANSFORMERS, "tokenizer"),
+        Kind("text_encoder_g", "text_encoder_g", "text_encoder_2", (CLIP_POOLED,), TRANSFORMERS, "tokenizer_2"),
+        Kind("text_encoder_t5", "text_encoder_t5", "text_encoder_3", ("T5EncoderModel",), TRANSFORMERS, "tokenizer_3"),
+        Kind(
+            *("image_encoder_clip", "image_encoder_clip", "image_encoder"),
+            ("CLIPVisionModelWithProjection",),
+            TRANSFORMERS,
+        ),
+        Kind("image_encoder_uve", "image_encoder_uve", "image_encoder_uve", ("UVE",), DIFFUSERS),
+        Kind("image_projector", "image_projector", "image_projector", ("ImageProjector",), DIFFUSERS),
+        Kind("vae_encoder", "vae_encoder", "vae", VAES, DIFFUSERS),
+        Kind("denoiser", "denoiser", "unet", ("UNet2DConditionModel",), DIFFUSERS),
+        Kind("denoiser_dit", "denoiser", "transformer", ("SD3Transformer2DModel",), DIFFUSERS),
+        Kind("vae_decoder", "vae_decoder", "vae", VAES, DIFFUSERS),
+        Kind("reward", "reward", "reward", ("RewardModel",), DIFFUSERS),
+    )
+}
+"""In the order in which a request meets them."""
+IMAGE_ROLES = ("image_encoder_clip", "image_encoder_uve", "image_projector")
+"""What makes image tokens of a style picture; a pipeline has all three or none."""
+PRODUCT_ROLES = ("segmenter", "reward")
+"""What a checkpoint from elsewhere does not bring, and only Backdrop's own pipelines need."""

@@ -1,0 +1,126 @@
+"""What was measured of an exported model, as it is kept and reported; measuring itself is `parity.py`'s."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from export.errors import ParityError
+
+TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2, "bf16": 1e-1}
+"""Largest |torch − onnx| over largest |torch| of an output, by the graph's precision.
+
+torch computes in FP32 whatever the graph does, so this is what the precision costs, not only what the exporter spoilt.
+Weights do not enter: both sides hold the same numbers, rounded to fp16 where the graph stores them so.
+"""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What lies in a model's version folder."""
+
+    graph: int
+    """Bytes of `model.onnx`."""
+    files: int
+    """Bytes of the weights files beside it."""
+    referred: int
+    """Bytes of those that the graph reads."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One output in one case."""
+
+    output: str
+    rows: int
+    height: int
+    width: int
+    absolute: float
+    relative: float
+    """For outputs of zeros and ones, the share of bits that differ."""
+    exact: bool
+    """Whether the first row alone gives, to the bit, what it gives in this batch."""
+
+
+@dataclass(frozen=True)
+class ComponentReport:
+    """All that was measured of one component."""
+
+    model: str
+    precision: str
+    tolerance: float
+    differences: tuple[Difference, ...]
+    rounding: float
+    """Relative change of the outputs by rounding the weights to fp16: the price of halving the file."""
+
+    @property
+    def worst(self) -> Difference:
+        """The case with the largest relative difference."""
+        return max(self.differences, key=lambda difference: difference.relative)
+
+    @property
+    def exact(self) -> bool:
+        """Whether rows were bit-identical alone and in company, in every case."""
+        return all(difference.exact for difference in self.differences)
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as JSON-ready values."""
+        return asdict(self) | {"worst": asdict(self.worst), "exact": self.exact}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any], model: str) -> ComponentReport:
+        """Reads what `to_json` wrote, for a model that may have another name, with today's tolerance.
+
+        Raises:
+            KeyError, TypeError: if it is something else.
+        """
+        precision = value["precision"]
+        differences = tuple(Difference(**difference) for difference in value["differences"])
+        return cls(model, precision, TOLERANCE[precision], differences, value["rounding"])
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What became of one model."""
+
+    model: str
+    parameters: int
+    written: Written
+    seconds: float
+    peak_mib: float
+    """Peak memory of the process so far: it never falls, so the last model's is the export's."""
+    parity: ComponentReport
+    kept: bool = False
+    """Whether graph and comparison are those of an earlier export, taken from the work folder."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The model's part of the report."""
+        return {
+            "model": self.model,
+            "parameters": self.parameters,
+            "graph_bytes": self.written.graph,
+            "weights_bytes": self.written.files,
+            "referred_bytes": self.written.referred,
+            "seconds": round(self.seconds, 2),
+            "peak_mib": round(self.peak_mib, 1),
+            "kept": self.kept,
+            "parity": self.parity.to_json(),
+        }
+
+
+def check(report: ComponentReport) -> None:
+    """Refuses a graph that is outside its tolerance.
+
+    Raises:
+        ParityError: naming the output, the case and the difference.
+    """
+    worst = report.worst
+    # Written so that a NaN, which compares false with everything, is refused too.
+    if not worst.relative <= report.tolerance:
+        remedy = "" if report.precision == "fp32" else f" Export it with --precision {report.model}=fp32."
+        raise ParityError(
+            f"{report.model}: {worst.output} differs from torch by {worst.relative:.2e} (relative) "
+            f"for {worst.rows} rows of {worst.height}×{worst.width}; "
+            f"the tolerance for {report.precision} is {report.tolerance:.0e}.{remedy}"
+        )

@@ -1,0 +1,136 @@
+"""Versions of a model: a changed one goes in as the next number, the one before stays until it is pruned."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from export.configs import VERSION
+from export.contract import Contract
+from export.errors import ExportError
+from export.files import CONFIG, CONFIGS, digest, fingerprint, model_files
+from export.repository import read_pipelines, write_pipelines_file
+
+
+def place(made: Path, served: Path, known: Mapping[str, Any], contract: Contract) -> tuple[str, dict[str, Any]]:
+    """Numbers a model that has just been made, and puts the versions before it beside it.
+
+    Args:
+        made: Its folder, with its files in version folder 1.
+        served: Its folder in the repository so far.
+        known: Its entry there.
+        contract: What it takes and gives.
+
+    Returns:
+        Its version: the one that is served if nothing has changed, else the next. And the entries of those before.
+
+    Raises:
+        ExportError: if the two cannot stand in one folder, because Triton has one config for all versions.
+    """
+    current, previous = str(known["version"]), dict(known.get("previous", {}))
+    renumber(made, current)
+    changed = fingerprint(model_files(made, current)) != known["fingerprint"]
+    if changed:
+        expect_same_face(made, served, known, contract)
+        previous[current] = {
+            "fingerprint": known["fingerprint"],
+            "precision": known.get("precision", "fp32"),
+            "files": {name: value for name, value in known["files"].items() if name.startswith(f"{current}/")},
+        }
+        following = str(max(int(version) for version in previous) + 1)
+        renumber(made, following, current)
+        current = following
+    for version in previous:
+        shutil.copytree(served / version, made / version)
+    return current, dict(sorted(previous.items(), key=lambda item: int(item[0])))
+
+
+def renumber(folder: Path, version: str, old: str = VERSION) -> None:
+    """Renames a version folder."""
+    if version != old:
+        (folder / old).rename(folder / version)
+
+
+def expect_same_face(made: Path, served: Path, known: Mapping[str, Any], contract: Contract) -> None:
+    """Refuses a next version whose tensors or tokenizer are not those of the one before."""
+    for kind, specs in (("inputs", contract.inputs), ("outputs", contract.outputs)):
+        before = {spec["name"]: (spec["dtype"], tuple(spec["shape"])) for spec in known[kind]}
+        now = {spec.name: (spec.dtype, spec.dims) for spec in specs}
+        if before != now:
+            name = sorted({*before.items()} ^ {*now.items()})[0][0]
+            raise ExportError(
+                f"{made.name}: {name} is not the same in version {known['version']}, and one config serves both; "
+                f"export without --rollout."
+            )
+    tokenizer = "tokenizer.json"
+    if (made / tokenizer).is_file() and known["files"].get(tokenizer) != f"sha256:{digest(made / tokenizer)}":
+        raise ExportError(
+            f"{made.name}: version {known['version']} has another tokenizer, and one folder has one; "
+            f"export without --rollout."
+        )
+
+
+def switch(repository: Path, model: str, version: str) -> None:
+    """Serves another of a model's versions; the one that was served stays beside it.
+
+    Raises:
+        ExportError: if there is no such model or version.
+    """
+    content = read_pipelines(repository)
+    entry = entry_of(content, repository, model)
+    previous = entry.get("previous", {})
+    if version == entry["version"]:
+        return
+    if version not in previous:
+        there = ", ".join([*previous, entry["version"]])
+        raise ExportError(f"{repository}/{model} has no version {version}; there are {there}.")
+    chosen, left = previous.pop(version), entry["version"]
+    own = {name: value for name, value in entry["files"].items() if name.startswith(f"{left}/")}
+    previous[left] = {"fingerprint": entry["fingerprint"], "precision": entry.get("precision", "fp32"), "files": own}
+    folder = repository / model
+    for config in (folder / CONFIG, *sorted((folder / CONFIGS).glob("*.pbtxt"))):
+        # Both lines are written by `configs.py`; nothing else in a config depends on the version.
+        text = config.read_text(encoding="utf-8").replace(entry["fingerprint"], chosen["fingerprint"])
+        text = re.sub(r"version_policy: .*\n", "", text)
+        policy = f"version_policy: {{ specific {{ versions: [ {version} ] }} }}\n"
+        making = config.with_name(f".{config.name}")
+        making.write_text(text.replace("max_batch_size:", f"{policy}max_batch_size:", 1), encoding="utf-8")
+        making.replace(config)
+    entry |= {key: chosen[key] for key in ("fingerprint", "precision")}
+    entry |= {"version": version, "previous": dict(sorted(previous.items(), key=lambda item: int(item[0])))}
+    entry["files"] = {name: f"sha256:{value}" for name, value in model_files(folder, version).items()}
+    write_pipelines_file(repository, content)
+
+
+def prune(repository: Path, models: Collection[str] | None = None) -> list[str]:
+    """Deletes the versions that are not served, of some models or of all.
+
+    Returns:
+        What was deleted, as `model/version`.
+
+    Raises:
+        ExportError: if there is no such repository or model.
+    """
+    content = read_pipelines(repository)
+    gone = []
+    for model in models if models is not None else content.get("models", {}):
+        entry = entry_of(content, repository, model)
+        gone += [f"{model}/{version}" for version in entry.pop("previous", {})]
+    if gone:
+        # First the list, then the files: whoever reads the list in between finds everything that it names.
+        write_pipelines_file(repository, content)
+    for name in gone:
+        shutil.rmtree(repository / name, ignore_errors=True)
+    return gone
+
+
+def entry_of(content: Mapping[str, Any], repository: Path, model: str) -> dict[str, Any]:
+    """A model's entry."""
+    models = content.get("models", {})
+    if model not in models:
+        raise ExportError(f"{repository} has no model {model!r}; there are {', '.join(models) or 'none'}.")
+    found: dict[str, Any] = models[model]
+    return found

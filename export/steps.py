@@ -1,0 +1,109 @@
+"""What each step of the command line does; argument values in, tables and files out."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from export import rollout, summary
+from export.command import order
+from export.engines import seam
+from export.engines.__main__ import build_options
+from export.engines.builds import Engine, build_all
+from export.errors import ExportError
+from export.precision import parse_precisions
+from export.report import Exported
+from export.run import Options, export_graphs, export_pipelines
+from export.survey import survey
+
+Progress = Callable[[str, str], None]
+"""Called with a model's name and what happens to it now."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a step has made."""
+
+    exported: tuple[Exported, ...] = ()
+    """The models that were compared with torch."""
+    engines: tuple[Engine, ...] = ()
+    graphs: int = 0
+    """Graphs that were made without being compared."""
+
+    def show(self, console: Console, options: argparse.Namespace, seconds: float) -> None:
+        """Writes the report, and prints the tables and a last line."""
+        if self.exported:
+            if options.report is not None:
+                summary.write_report(options.report, self.exported, seconds)
+            console.print(summary.table(self.exported))
+        if self.engines:
+            console.print(summary.engines_table(self.engines))
+        what = {"onnx": f"{self.graphs} graphs", "verify": f"{len(self.exported)} graphs equal torch's modules"}
+        place = {"onnx": options.work, "verify": options.work, "engine": summary.store_of(options)}
+        count = what.get(options.step, f"{len(self.exported) or len(self.engines)} components")
+        where = place.get(options.step, getattr(options, "out", None))
+        console.print(f"{where} is ready: {count} in {seconds:.0f} s.", soft_wrap=True, highlight=False)
+
+
+def inspect(options: argparse.Namespace, console: Console) -> int:
+    """Prints what folders hold; returns 1 if something is wrong with one."""
+    precisions = parse_precisions(options.precision)
+    status = 0
+    for folder in options.pipelines:
+        found = survey(folder, precisions, options.target)
+        console.print(summary.survey_table(found) if found.parts else found.title)
+        for note in found.notes:
+            console.print(note, soft_wrap=True, highlight=False)
+        for problem in found.problems:
+            console.print(f"[red]{problem}[/red]", soft_wrap=True, highlight=False)
+            status = 1
+    return status
+
+
+def make(options: argparse.Namespace, progress: Progress) -> Made:
+    """Makes graphs, a repository, engines, as far as the step goes."""
+    how = Options(
+        parse_precisions(options.precision),
+        options.work,
+        engines=options.target == "tensorrt",
+        rollout=getattr(options, "rollout", False),
+    )
+    names = None if options.components is None else [name.strip() for name in options.components.split(",")]
+    if options.step in ("onnx", "verify"):
+        made = list(export_graphs(options.pipelines, progress, how, names=names, compare=options.step == "verify"))
+        return Made(tuple(report for *_, report in made if report is not None), graphs=len(made))
+    if options.step == "engine" and options.target != "tensorrt":
+        raise ExportError("onnxruntime serves graphs as they are; engines need --target tensorrt.")
+    exported: list[Exported] = []
+    if options.pipelines:
+        exported = export_pipelines(
+            *(options.pipelines, options.out, progress),
+            names=names,
+            default=options.default,
+            wanted=order(options),
+            options=how,
+        )
+    engines = options.step == "engine" or (options.step == "all" and options.target == "tensorrt")
+    return Made(tuple(exported), tuple(build_engines(options, progress)) if engines else ())
+
+
+def build_engines(options: argparse.Namespace, progress: Progress) -> list[Engine]:
+    """Builds the engines of a repository on this machine."""
+    builder, building = seam.find(options.builder), build_options(options)
+    where = seam.here(builder, building)
+    store: Path = summary.store_of(options)
+    return build_all(options.out, store, builder, where, building, progress)
+
+
+def change_versions(options: argparse.Namespace, console: Console) -> None:
+    """Prunes or switches versions of a repository's models."""
+    if options.step == "switch":
+        rollout.switch(options.out, options.model, options.version)
+        console.print(f"{options.out}/{options.model} serves version {options.version}.", soft_wrap=True)
+        return
+    gone = rollout.prune(options.out, None if options.model is None else [options.model])
+    console.print(f"deleted {', '.join(gone)}" if gone else "nothing to delete", soft_wrap=True, highlight=False)

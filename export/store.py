@@ -1,0 +1,141 @@
+"""The work folder: graphs and comparisons of earlier exports, found by what they were made from.
+
+An entry's name is a digest of everything that decides its bytes: weights, config, precision, the code that traces, and
+the libraries that it calls. So nothing has to be declared stale, and nothing is made again that has not changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from export.contract import Contract, Size
+from export.files import digest
+from export.layout import Source
+from export.precision import Precision
+from export.report import ComponentReport, Written
+
+DEFAULT = Path(".backdrop") / "export"
+ROOM = Path(__file__).parent
+TRACING = ("models", "networks", "adapters.py", "contract.py", "external.py", "graph.py", "lowering.py")
+"""The code that decides what is in a graph."""
+COMPARING = ("parity.py", "widening.py")
+LIBRARIES = ("torch", "diffusers", "transformers", "onnx", "onnxscript")
+FACTS = "facts.json"
+
+
+def sha256(value: Any) -> str:
+    """sha256 of JSON-ready values, as hex."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def code(names: tuple[str, ...]) -> str:
+    """The version of some of the export's code: a digest of its text."""
+    files = [file for name in names for file in ([ROOM / name] if name.endswith(".py") else (ROOM / name).glob("*.py"))]
+    return sha256({file.relative_to(ROOM).as_posix(): digest(file) for file in files})
+
+
+def key(source: Source, precision: Precision, bank: Any = None) -> str:
+    """What identifies a component's graph.
+
+    Args:
+        source: Its folder. Weights count by content: a retraining changes them, moving the folder does not.
+        precision: Of its arithmetic.
+        bank: The layout of its bank of adapters, as JSON-ready values, if it has one.
+    """
+    # What a config says of where it once was does not change the network.
+    config = {name: value for name, value in source.config.items() if name != "_name_or_path"}
+    return sha256(
+        {
+            "component": source.kind.name,
+            "config": config,
+            "weights": {name: digest(path) for name, path in source.files.items()},
+            "image_tokens": source.adapter and source.adapter.tokens,
+            "last_states": source.last_states,
+            "precision": precision,
+            "bank": bank,
+            "code": code(TRACING),
+            "libraries": {name: metadata.version(name) for name in LIBRARIES},
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A graph of an earlier export, with the weights beside it."""
+
+    folder: Path
+    contract: Contract
+    parameters: int
+    """How many numbers the network has."""
+    written: Written
+
+    @property
+    def version(self) -> Path:
+        """The folder to copy into a repository."""
+        return self.folder / "graph"
+
+    def report(self, model: str, sizes: Sequence[Size], batches: Sequence[int]) -> ComponentReport | None:
+        """The comparison at these sizes and numbers of rows, if it was made before."""
+        try:
+            return ComponentReport.from_json(json.loads(self._report(sizes, batches).read_text()), model)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def keep_report(self, report: ComponentReport, sizes: Sequence[Size], batches: Sequence[int]) -> None:
+        """Keeps a comparison."""
+        write_whole(self._report(sizes, batches), report.to_json())
+
+    def _report(self, sizes: Sequence[Size], batches: Sequence[int]) -> Path:
+        made_with = [code(COMPARING), metadata.version("onnxruntime"), [asdict(size) for size in sizes], list(batches)]
+        return self.folder / f"parity-{sha256(made_with)[:16]}.json"
+
+
+class Store:
+    """A work folder; several exports may use it at once."""
+
+    def __init__(self, root: Path) -> None:
+        """`root` need not exist yet."""
+        self.root = root
+
+    def find(self, name: str) -> Entry | None:
+        """The entry of this key, if it is there and whole; a damaged one is as good as none."""
+        folder = self.root / "graphs" / name
+        try:
+            facts = json.loads((folder / FACTS).read_text())
+            if any(digest(folder / "graph" / file) != value for file, value in facts["files"].items()):
+                return None
+            contract, written = Contract.from_json(facts["contract"]), Written(**facts["written"])
+            return Entry(folder, contract, int(facts["parameters"]), written)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def keep(self, name: str, version: Path, contract: Contract, parameters: int, written: Written) -> Entry:
+        """Copies a version folder into the store; a half-written entry is never seen under its name."""
+        folder = self.root / "graphs" / name
+        making = folder.with_name(f".{name}.{os.getpid()}")
+        shutil.rmtree(making, ignore_errors=True)
+        shutil.copytree(version, making / "graph")
+        files = {file.name: digest(file) for file in sorted((making / "graph").iterdir())}
+        facts = {"contract": contract.to_json(), "parameters": parameters, "written": asdict(written), "files": files}
+        write_whole(making / FACTS, facts)
+        shutil.rmtree(folder, ignore_errors=True)
+        making.rename(folder)
+        return Entry(folder, contract, parameters, written)
+
+
+def write_whole(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes JSON that appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    making = path.with_name(f".{path.name}.{os.getpid()}")
+    making.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    making.replace(path)

@@ -1,0 +1,99 @@
+"""The final tables of an export, and its report as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+
+from rich import box
+from rich.table import Table
+
+from export.engines.builds import Engine
+from export.report import Exported
+from export.survey import Survey
+
+COLUMNS = ("component", "weights", "graph", "files", "time", "memory", "precision", "parity", "rows")
+LIBRARIES = ("torch", "diffusers", "transformers", "onnx", "onnxruntime")
+
+
+def write_report(path: Path, exported: Sequence[Exported], seconds: float) -> None:
+    """Writes the machine's half of the report; the table is the reader's."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {
+        "seconds": round(seconds, 1),
+        "versions": {name: metadata.version(name) for name in LIBRARIES},
+        "components": [component.to_json() for component in exported],
+    }
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def plain_table(headings: Sequence[str], caption: str = "") -> Table:
+    """A table whose first column is a name and whose others are numbers."""
+    found = Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), caption=caption or None)
+    for heading in headings:
+        found.add_column(heading, justify="left" if heading == headings[0] else "right", no_wrap=True)
+    return found
+
+
+def table(exported: Sequence[Exported]) -> Table:
+    """One line to a component: size, time, memory, and how far it is from torch."""
+    tolerances = " or ".join(sorted({f"{component.parity.tolerance:.0e}" for component in exported}))
+    found = plain_table(
+        COLUMNS,
+        f"graph: model.onnx, files: the weights beside it; time: kept where nothing has changed; parity: largest "
+        f"relative difference from torch in FP32 (at most {tolerances}); rows: whether a row is the same to the bit in "
+        f"any batch",
+    )
+    for component in exported:
+        report = component.parity
+        found.add_row(
+            component.model,
+            f"{component.parameters / 1e6:.2f} M",
+            f"{component.written.graph / 1e3:.0f} kB",
+            f"{component.written.files / 1e6:.1f} MB",
+            "kept" if component.kept else f"{component.seconds:.0f} s",
+            f"{component.peak_mib:.0f} MiB",
+            report.precision,
+            f"{report.worst.relative:.0e}",
+            "exact" if report.exact else "[yellow]vary[/yellow]",
+        )
+    return found
+
+
+def engines_table(engines: Sequence[Engine]) -> Table:
+    """One line to an engine."""
+    found = plain_table(("engine", "size", "time", "precision", "shapes", "built by", "GPU"))
+    for engine in engines:
+        identity = engine.identity
+        found.add_row(
+            engine.model,
+            f"{engine.size / 1e6:.1f} MB",
+            f"{engine.seconds:.0f} s" if engine.seconds else "kept",
+            *(identity.precision, identity.shapes),
+            f"{identity.builder} {identity.version}",
+            f"sm{identity.compute_capability}",
+        )
+    return found
+
+
+def survey_table(survey: Survey) -> Table:
+    """One line to what a folder holds."""
+    found = plain_table(("becomes", "from", "class", "weights", "stored", "size", "precision"), survey.title)
+    for part in survey.parts:
+        found.add_row(
+            *(part.model, part.folder, part.cls),
+            f"{part.parameters / 1e6:.2f} M",
+            part.stored,
+            f"{part.size / 1e6:.1f} MB",
+            part.precision,
+        )
+    return found
+
+
+def store_of(options: argparse.Namespace) -> Path:
+    """Where engines go that are built here."""
+    given: Path | None = getattr(options, "store", None)
+    return given if given is not None else Path(options.work) / "engines"

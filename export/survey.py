@@ -1,0 +1,131 @@
+"""A look at a pipeline folder: what it holds, what becomes of it, what is wrong with it; loads nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+from export.errors import BadFolderError, ExportError
+from export.layout import IMAGE_ROLES, KINDS, PRODUCT_ROLES, Source
+from export.plan import make_plan
+from export.precision import Precisions
+from export.settings import NAME, given_settings
+from export.source import PipelineFolder, check_component, open_folder, shared_folder
+from export.tensor_files import extents
+
+
+@dataclass(frozen=True)
+class Part:
+    """One component of a folder."""
+
+    model: str
+    """What it would be called in a repository of this folder alone."""
+    folder: str
+    cls: str
+    parameters: int
+    stored: str
+    """The dtypes of most of its numbers, as safetensors names them."""
+    size: int
+    """Bytes of its weights files."""
+    precision: str
+
+
+@dataclass(frozen=True)
+class Survey:
+    """All that a look at a folder tells."""
+
+    title: str
+    parts: tuple[Part, ...]
+    notes: tuple[str, ...]
+    problems: tuple[str, ...]
+    """One sentence each; with none, the folder can be exported."""
+
+
+def survey(path: Path, precisions: Precisions, target: str) -> Survey:
+    """Looks at a folder; what is wrong is told, not raised, and not only the first of it."""
+    problems = part_problems(path)
+    try:
+        folder = open_folder(path)
+    except BadFolderError as error:
+        # What is wrong with a part is wrong with the whole, and need not be said twice.
+        whole = () if problems else (str(error),)
+        return Survey(f"{path.resolve().name}: cannot be exported", (), (), (*problems, *whole))
+    models = make_plan([folder]).models
+    try:
+        precisions.expect(models)
+    except ExportError as error:
+        problems.append(str(error))
+    parts = tuple(part(name, model.source, precisions.of(name)) for name, model in models.items())
+    served = "a graph for onnxruntime" if target == "onnxruntime" else "a graph, of which the GPU node builds an engine"
+    return Survey(
+        f"{folder.name}: {family(folder)}; every line becomes {served}", parts, tuple(notes(folder)), tuple(problems)
+    )
+
+
+def part_problems(path: Path) -> list[str]:
+    """What is wrong with single components, each looked at by itself."""
+    problems: list[str] = []
+    try:
+        roots = (path, *shared_folder(path, given_settings(path)))
+    except BadFolderError as error:
+        return [str(error)]
+    for kind in KINDS.values():
+        folders = [other for other in KINDS.values() if other.folder == kind.folder]
+        # Two halves of one folder would say the same.
+        if kind is not folders[0] or not (path / kind.folder).is_dir():
+            continue
+        try:
+            check_component(kind, path, roots)
+        except BadFolderError as error:
+            problems.append(str(error))
+    return list(dict.fromkeys(problems))
+
+
+def part(name: str, source: Source, precision: str) -> Part:
+    """A component's line."""
+    found = [extent for path in source.files.values() for extent in extents(path)]
+    counts: Counter[str] = Counter()
+    for extent in found:
+        counts[extent.dtype] += prod(extent.shape)
+    names = source.config.get("architectures") or [source.config.get("_class_name")]
+    return Part(
+        *(name, f"{source.folder.parent.resolve().name}/{source.folder.name}", str(names[0])),
+        sum(counts.values()),
+        ", ".join(dtype for dtype, _ in counts.most_common(2)),
+        sum(path.stat().st_size for path in source.files.values()),
+        precision,
+    )
+
+
+def family(folder: PipelineFolder) -> str:
+    """What kind of pipeline it is, in words."""
+    denoiser = folder.sources["denoiser"]
+    channels = folder.sources["vae_encoder"].config["latent_channels"]
+    task = "inpainting" if denoiser.config["in_channels"] != channels else "text to image"
+    if denoiser.kind.name == "denoiser_dit":
+        name = "Stable Diffusion 3" if "text_encoder_l" in folder.sources else "transformer with T5"
+    else:
+        name = "SDXL" if "text_encoder_g" in folder.sources else "Stable Diffusion"
+    style = ", IP-Adapter" if denoiser.adapter is not None else ""
+    return f"{name}, {task}{style}; buckets {folder.settings['buckets']}"
+
+
+def notes(folder: PipelineFolder) -> list[str]:
+    """What the person should know although it is nothing wrong."""
+    found = []
+    missing = [KINDS[role].folder for role in PRODUCT_ROLES if role not in folder.sources]
+    latents = folder.sources["vae_encoder"].config["latent_channels"]
+    if folder.sources["denoiser"].config["in_channels"] == latents:
+        missing.append("denoiser that inpaints")
+    if "text_encoder_g" not in folder.sources:
+        missing.append("text_encoder_2")
+    if missing:
+        found.append(
+            f"{folder.name} can be exported and served by Triton, but not by the orchestrator: it has no "
+            f'{", no ".join(missing)}. Folders may come from another pipeline: "shares" in {NAME}.'
+        )
+    if folder.sources["denoiser"].adapter is None and any((folder.path / role).is_dir() for role in IMAGE_ROLES):
+        found.append(f"{folder.name} has image encoders but no ip_adapter/: they are left out.")
+    return found

@@ -1,0 +1,33 @@
+"""Precisions: one for all models, others by name; what cannot be exported is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from export.errors import ExportError
+from export.precision import Precisions, parse_precisions
+
+
+def test_one_for_all_and_others_by_name() -> None:
+    found = parse_precisions(["vae_decoder=fp32", "fp16", "denoiser=bf16"])
+    assert [found.of(name) for name in ("denoiser", "vae_decoder", "reward")] == ["bf16", "fp32", "fp16"]
+    assert parse_precisions([]) == Precisions()
+    assert Precisions().of("denoiser") == "fp32"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("fp12", "'fp12' is not one of fp32, fp16, bf16"),
+        ("denoiser=", "'denoiser=' is not one of"),
+        ("fp8", "fp8 is not exported yet: it needs calibrated scales"),
+    ],
+)
+def test_other_precisions_are_refused(given: str, message: str) -> None:
+    with pytest.raises(ExportError, match=message):
+        parse_precisions([given])
+
+
+def test_a_model_that_is_not_there_has_no_precision() -> None:
+    with pytest.raises(ExportError, match="--precision names the model 'unet'; there are denoiser, reward"):
+        parse_precisions(["unet=fp16"]).expect(["denoiser", "reward"])

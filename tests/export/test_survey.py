@@ -1,0 +1,78 @@
+"""`inspect`: what a folder holds and what is wrong with it, without torch."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from export.__main__ import main
+from export.precision import Precisions
+from export.survey import survey
+from tests.export.test_source import WEIGHTS, edit, truncate
+
+
+@pytest.fixture
+def folder(tiny_pipelines: Path, tmp_path: Path) -> Path:
+    """A copy of the first tiny folder."""
+    return Path(shutil.copytree(tiny_pipelines / "tiny", tmp_path / "tiny"))
+
+
+def test_every_part_of_a_folder_is_told(folder: Path) -> None:
+    found = survey(folder, Precisions("fp16", {"vae_decoder": "fp32"}), "tensorrt")
+    assert found.problems == found.notes == ()
+    parts = {part.model: part for part in found.parts}
+    assert len(parts) == 10
+    assert parts["denoiser"].folder == "tiny/unet"
+    assert parts["denoiser"].cls == "UNet2DConditionModel"
+    assert parts["denoiser"].stored == "F16"
+    assert parts["denoiser"].size == (folder / "unet" / WEIGHTS).stat().st_size + sum(
+        file.stat().st_size for file in (folder / "ip_adapter").iterdir()
+    )
+    assert 0 < parts["denoiser"].parameters * 2 < parts["denoiser"].size
+    assert [parts[name].precision for name in ("denoiser", "vae_decoder")] == ["fp16", "fp32"]
+    assert "SDXL, inpainting, IP-Adapter" in found.title
+    assert "builds an engine" in found.title
+
+
+def test_all_that_is_wrong_is_told_at_once(folder: Path) -> None:
+    truncate(folder / "unet" / WEIGHTS)
+    edit(folder / "vae" / "config.json", _class_name="VQModel")
+    found = survey(folder, Precisions(), "onnxruntime")
+    assert found.parts == ()
+    assert len(found.problems) == 2
+    assert "vae/config.json names the class VQModel" in found.problems[0]
+    assert f"unet/{WEIGHTS} is truncated" in found.problems[1]
+
+
+def test_what_does_not_fit_together_is_told_once(folder: Path) -> None:
+    edit(folder / "unet" / "config.json", cross_attention_dim=65)
+    (problem,) = survey(folder, Precisions(), "onnxruntime").problems
+    assert "cross_attention_dim is 65" in problem
+
+
+def test_what_only_the_orchestrator_would_miss_is_a_note(folder: Path) -> None:
+    shutil.rmtree(folder / "reward")
+    (note,) = survey(folder, Precisions(), "onnxruntime").notes
+    assert "can be exported and served by Triton, but not by the orchestrator: it has no reward" in note
+
+
+def test_the_step_prints_it_and_fails_on_problems(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "--pipeline", str(folder)]) == 0
+    assert "UNet2DConditionModel" in capsys.readouterr().err
+    (folder / "backdrop.json").write_text(json.dumps({"speed": "fast"}))
+    assert main(["inspect", "--pipeline", str(folder)]) == 1
+    assert "unknown setting: speed" in capsys.readouterr().err
+
+
+def test_looking_needs_no_torch(folder: Path) -> None:
+    code = (
+        "import sys; from export.__main__ import main; status = main(sys.argv[1:]); "
+        "sys.exit(status or 'torch' in sys.modules or 'onnxruntime' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "inspect", "--pipeline", str(folder)], check=False)
+    assert done.returncode == 0
