@@ -101,7 +101,7 @@ class ServiceWatch:
                 found = await source.list()
             self._slices = {item["metadata"]["name"]: ready(item, self._port) for item in found["items"]}
             self._version = found["metadata"]["resourceVersion"]
-            self._take(frozenset().union(*self._slices.values()))
+            self._take(frozenset[str]().union(*self._slices.values()))
         # Twice as long as the server was asked to: longer than that, nobody is there.
         async with asyncio.timeout(2 * _WATCH_S):
             async for event in source.watch(self._version):
@@ -119,7 +119,7 @@ class ServiceWatch:
             self._slices[metadata["name"]] = ready(item, self._port)
         else:
             return  # a bookmark: the version is all it brings
-        self._take(frozenset().union(*self._slices.values()))
+        self._take(frozenset[str]().union(*self._slices.values()))
 
     async def _failed(self, failures: int, problem: Exception) -> int:
         """What to do after `failures` failures and one more: at first nothing, for a watch is cut now and then."""
