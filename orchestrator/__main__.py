@@ -7,6 +7,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Coroutine
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import structlog
 from pydantic import ValidationError
@@ -65,7 +66,7 @@ async def serve(settings: Settings) -> None:
         observer=metrics,
     )
     cache = TwoTierCache(
-        settings.redis_url or None,
+        redis_url(settings) or None,
         memory_bytes=settings.cache_memory_bytes,
         ttl_s=settings.cache_ttl_s,
         observer=metrics,
@@ -102,6 +103,23 @@ async def serve(settings: Settings) -> None:
         log.info("stopping")
     await pool.close()
     await cache.close()
+
+
+def redis_url(settings: Settings) -> str:
+    """The Redis URL with the password from its file, so that neither the environment nor a manifest holds it.
+
+    Raises:
+        RepositoryError: the file cannot be read.
+    """
+    if settings.redis_password_file is None or not settings.redis_url:
+        return settings.redis_url
+    try:
+        password = settings.redis_password_file.read_text().strip()
+    except OSError as problem:
+        raise RepositoryError(f"BACKDROP_REDIS_PASSWORD_FILE: {problem}") from None
+    parts = urlsplit(settings.redis_url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:{quote(password, safe='')}@{host}"))
 
 
 def _stop_event() -> asyncio.Event:

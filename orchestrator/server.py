@@ -17,6 +17,8 @@ from orchestrator.settings import Settings
 from orchestrator.triton import TritonPool
 
 log = structlog.get_logger("orchestrator.server")
+LIVE = "live"
+"""Health of this name is SERVING from the first moment to the last: what answers it is the event loop itself."""
 _CHECK_INTERVAL_S = 0.25
 # A caller that keeps a dead connection open must not keep a slot: ping it, and let clients ping as often.
 _OPTIONS_KEEPALIVE = [("grpc.keepalive_time_ms", 20_000), ("grpc.keepalive_timeout_ms", 10_000),
@@ -44,7 +46,8 @@ class Server:
         self.port = self._server.add_insecure_port(settings.listen)
 
     async def start(self) -> None:
-        """Listens; health says NOT_SERVING until `ready`."""
+        """Listens; health says NOT_SERVING until `ready`, except of `LIVE`."""
+        await self._health.set(LIVE, health_pb2.HealthCheckResponse.SERVING)
         await self._set(health_pb2.HealthCheckResponse.NOT_SERVING)
         await self._server.start()
 

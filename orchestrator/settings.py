@@ -15,8 +15,11 @@ class Settings(BaseSettings):
 
     listen: str = Field("127.0.0.1:50061", description="host:port of the gRPC service; port 0 picks a free one")
     metrics_listen: str = Field("", description="host:port of the Prometheus endpoint; empty = none")
-    triton_endpoints: str = Field(description="comma-separated host:port, or dns:///host:port, of Triton replicas")
+    triton_endpoints: str = Field(
+        description="comma-separated host:port, dns:///host:port or kubernetes:///service.namespace:port of Triton"
+    )
     redis_url: str = Field("", description="redis://… of the shared cache; empty = memory only")
+    redis_password_file: Path | None = Field(None, description="file with the password for redis_url; none = as it is")
     repository: Path = Field(description="the triton_repo folder that Triton serves, with pipeline.json")
     default_pipeline: str = Field("", description="pipeline for requests that name none; empty = pipeline.json's own")
 

@@ -1,35 +1,62 @@
-"""Where the replicas are: a list of endpoints, some of which are names that DNS turns into several addresses."""
+"""Where the replicas are: a list of endpoints, some of which are names whose addresses come and go."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import socket
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
+
+from orchestrator.triton.slices import ClusterSource, ServiceWatch, SliceSource
 
 log = structlog.get_logger("orchestrator.triton")
 
 _DNS = "dns:///"
+_KUBERNETES = "kubernetes:///"
+_FIRST_ANSWER_S = 3.0
 
 
 class Endpoints:
-    """The addresses behind a list of "host:port" (one replica each) and "dns:///host:port" (one per A or AAAA record).
+    """The addresses behind a list of endpoints.
+
+    "host:port" is one replica, "dns:///host:port" one for each A or AAAA record, and
+    "kubernetes:///service.namespace:port" one for each ready pod of a Service.
+
+    Args:
+        connect: opens the source of a Service's slices, by service and namespace.
 
     Raises:
-        ValueError: the list is empty, or an entry has no host or no port.
+        ValueError: the list is empty, or an entry has no host or no port, or a Service no namespace.
     """
 
-    def __init__(self, endpoints: Sequence[str]) -> None:
+    def __init__(
+        self,
+        endpoints: Sequence[str],
+        connect: Callable[[str, str], Awaitable[SliceSource]] = ClusterSource.open,
+    ) -> None:
         if not endpoints:
             raise ValueError("at least one Triton endpoint is needed, as host:port or dns:///host:port")
         self._static: list[str] = []
         self._names: dict[str, frozenset[str]] = {}
+        self._services: list[ServiceWatch] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._news = asyncio.Event()
         for endpoint in endpoints:
-            host, _, port = endpoint.removeprefix(_DNS).rpartition(":")
+            bare = endpoint.removeprefix(_DNS).removeprefix(_KUBERNETES)
+            host, _, port = bare.rpartition(":")
             if not host or not port.isdigit() or not 0 < int(port) < 65536:
                 raise ValueError(f"{endpoint} is not a Triton endpoint; write host:port or dns:///host:port")
-            if endpoint.startswith(_DNS):
+            if endpoint.startswith(_KUBERNETES):
+                service, _, namespace = host.partition(".")
+                if not service or not namespace:
+                    raise ValueError(f"{endpoint} has no namespace; write kubernetes:///service.namespace:port")
+                opened = functools.partial(connect, service, namespace)
+                resolve = functools.partial(_resolve, bare)
+                self._services.append(ServiceWatch(int(port), opened, resolve, self._news.set))
+            elif endpoint.startswith(_DNS):
                 self._names[endpoint] = frozenset()
             else:
                 self._static.append(endpoint)
@@ -37,7 +64,28 @@ class Endpoints:
     @property
     def change(self) -> bool:
         """Whether the addresses can change, so that asking again makes sense."""
-        return bool(self._names)
+        return bool(self._names or self._services)
+
+    async def start(self) -> None:
+        """Begins to follow Services, and waits a moment for their first answers."""
+        self._tasks = [asyncio.create_task(service.run()) for service in self._services]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_ANSWER_S):
+                for service in self._services:
+                    await service.known.wait()
+
+    async def close(self) -> None:
+        """Stops following."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def wait_change(self, at_most_s: float) -> None:
+        """Returns when a Service's pods have changed, or when it is time to ask DNS again."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(at_most_s):
+                await self._news.wait()
+        self._news.clear()
 
     async def addresses(self) -> frozenset[str]:
         """Returns the addresses now; a name that cannot be resolved keeps those it had."""
@@ -46,7 +94,8 @@ class Endpoints:
                 self._names[name] = await _resolve(name.removeprefix(_DNS))
             except OSError as problem:
                 log.warning("name not resolved", endpoint=name, why=str(problem))
-        return frozenset(self._static).union(*self._names.values())
+        followed = (service.addresses for service in self._services)
+        return frozenset(self._static).union(*self._names.values(), *followed)
 
 
 async def _resolve(endpoint: str) -> frozenset[str]:

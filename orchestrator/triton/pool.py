@@ -42,7 +42,8 @@ class TritonPool:
     """Inference on whichever replica can do it.
 
     Args:
-        endpoints: "host:port" of a replica each, or "dns:///host:port" for every address of a name.
+        endpoints: "host:port" of a replica each, "dns:///host:port" for every address of a name, or
+            "kubernetes:///service.namespace:port" for every ready pod of a Service.
         step_timeout_s: for one attempt of one call.
         probe_interval_s: between two probes of a replica.
         probe_timeout_s: within which a replica in service must say that it is ready.
@@ -90,6 +91,7 @@ class TritonPool:
 
     async def start(self) -> None:
         """Connects and probes each replica once. Returns soon even if none answers: probing goes on."""
+        await self._endpoints.start()
         self._follow(await self._endpoints.addresses())
         if self._endpoints.change:
             self._spawn(self._follow_names())
@@ -106,6 +108,7 @@ class TritonPool:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._endpoints.close()
         replicas = list(self._replicas.values())
         self._replicas.clear()
         self._watches.clear()
@@ -266,7 +269,7 @@ class TritonPool:
 
     async def _follow_names(self) -> None:
         while True:
-            await asyncio.sleep(self._resolve_interval_s)
+            await self._endpoints.wait_change(self._resolve_interval_s)
             self._follow(await self._endpoints.addresses())
 
     def _spawn(self, work: Any) -> None:

@@ -1,0 +1,1 @@
+"""Manifests, and the few commands around them."""

