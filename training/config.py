@@ -162,7 +162,7 @@ class Small:
     """The small convolutional networks: reward, segmenter and the classifier that judges generated pictures."""
 
     reward_channels: tuple[int, ...] = (24, 48, 64, 96)
-    reward_steps: int = 4700
+    reward_steps: int = 5300
     reward_batch: int = 6
     """Pairs of a whole and a damaged picture to a step."""
     softened: int = 512

@@ -31,9 +31,9 @@ class LowRank(nn.Module):
 
 
 def layers(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Every linear and 2-D convolution layer with its name."""
+    """Every linear and 2-D convolution layer with its name, but those of an IP-Adapter, which is a file of its own."""
     for name, module in network.named_modules():
-        if isinstance(module, nn.Linear | nn.Conv2d):
+        if isinstance(module, nn.Linear | nn.Conv2d) and ".processor." not in name:
             yield name, module
 
 

@@ -50,7 +50,8 @@ class Denoiser(nn.Module):
             torch.cat([row[name] for name in PICTURE_INPUTS if name in row], dim=1),
             row["timestep"][:, 0],
             states,
-            added_cond_kwargs={name: row[name] for name in ("text_embeds", "time_ids") if name in row},
+            # The UNet joins them with the sizes' sines, which are FP32 in any precision; ONNX joins equal types only.
+            added_cond_kwargs={name: row[name].float() for name in ("text_embeds", "time_ids") if name in row},
             return_dict=False,
         )[0]
         return predicted

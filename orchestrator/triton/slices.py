@@ -179,7 +179,7 @@ class ClusterSource:
 
         configuration = client.Configuration()
         # Reads the mounted token again when it is renewed.
-        config.load_incluster_config(client_configuration=configuration)
+        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         self._failure: type[Exception] = client.ApiException
         self._client = client.ApiClient(configuration)
         api = client.DiscoveryV1Api(self._client)
@@ -226,7 +226,7 @@ class ClusterSource:
 
     async def close(self) -> None:
         """Closes the connection."""
-        await self._client.close()
+        await self._client.close()  # type: ignore[no-untyped-call]
 
     async def _ask(self, **options: Any) -> Any:
         from aiohttp import ClientError
