@@ -39,7 +39,7 @@ class _Worst(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] to [B, 1]."""
         share = self.look(x).flatten(2).softmax(dim=2)
-        # A product and a sum, not a matrix product: onnxruntime cuts long sums of that up differently for a row alone on
+        # A product and a sum, not a matrix product: onnxruntime cuts the sums of one up differently for a row alone on
         # several threads than for a row in a batch, and a score must not depend on company.
         picked = (share[:, :, None] * x.flatten(2)[:, None]).sum(dim=3).flatten(1)
         out: Tensor = self.judge(torch.cat([picked, x.amax(dim=(2, 3))], dim=1)) - self.vote(x).amax(dim=(2, 3))
