@@ -13,7 +13,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -53,7 +53,7 @@ def reference_folders() -> list[Path]:
     return sorted(path.parent for path in (ROOT / "training" / "weights").glob("backdrop*/model_index.json"))
 
 
-def worst(found: list[Exported]) -> tuple[float, str]:
+def worst(found: Sequence[Exported]) -> tuple[float, str]:
     """The largest difference from torch, and whose it is."""
     largest = max(found, key=lambda report: report.parity.worst.relative)
     return largest.parity.worst.relative, f"{largest.model}; {len(found)} components"
@@ -64,8 +64,8 @@ def reference() -> list[Figure]:
     figures = []
     for precision in MEASURED:
         options = Options(Precisions(precision), WORK)
-        found = [report for *_, report in export_graphs(reference_folders(), progress, options) if report is not None]
-        value, spread = worst(found)
+        found = export_graphs(reference_folders(), progress, options)
+        value, spread = worst(found.models)
         name = f"reference pipelines: largest difference from torch, {precision}, relative"
         figures.append(Figure(name, value, TOLERANCE[precision], "lower", command("reference"), spread))
     return figures
@@ -106,7 +106,7 @@ def other_families() -> list[Figure]:
             folder = Path(base) / f"family{number}"
             write(folder)
             found = export_pipelines([folder], Path(base) / f"out{number}", progress)
-            value, spread = worst(found)
+            value, spread = worst(found.models)
             label = f"{name}, reduced width: largest difference from torch, fp32, relative"
             figures.append(Figure(label, value, TOLERANCE["fp32"], "lower", command("families"), spread))
     return figures

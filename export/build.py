@@ -13,13 +13,14 @@ from diffusers.utils import logging as diffusers_logging
 from torch import nn
 from transformers.utils import logging as transformers_logging
 
-from export import adapters, graph, parity
+from export import adapters, graph, parity, quantising
 from export.contract import Contract, Size
 from export.lowering import UNRUNNABLE, lower
 from export.models import COMPONENTS
 from export.models.component import Prepared
 from export.plan import Model
 from export.produce import SMALL, Progress, Wish
+from export.rehearsal.scene import Tensors
 from export.report import ComponentReport, Written
 
 
@@ -91,6 +92,8 @@ def make(
         ExportError: if it cannot be traced.
     """
     name, precision = wish.model.name, wish.precision
+    # Before anything is loaded: a rehearsal has a model in memory at a time, and this would be another.
+    calls = wish.calls()
     progress(name, "loading")
     loaded = open_model(wish.model, wish.bank)
     contract, parameters, files = loaded.prepared.contract, loaded.parameters, wish.model.source.files
@@ -104,6 +107,9 @@ def make(
         written = graph.write(lowered, path, files)
     else:
         written = adapters.write(wish.bank, loaded.network, lowered, path, files, lenders)
+    if precision == "fp8":
+        progress(name, "calibrating")
+        written = quantised(loaded.prepared, path, calls, written)
     described, rounding = replace(loaded.prepared, module=nn.Identity()), loaded.rounding
     # The session takes as much memory again: two copies of a large model would not fit.
     del loaded, lowered
@@ -115,15 +121,45 @@ def make(
 
 
 def references(loaded: Loaded, sizes: Sequence[Size], wish: Wish) -> list[parity.Case]:
-    """What the module makes of every batch and size that is to be compared."""
-    return parity.references(loaded.prepared, sizes, wish.batches)
+    """What the module makes of everything that is to be compared: random inputs at each size, and the real ones."""
+    if not sizes:
+        return []
+    found = parity.references(loaded.prepared, sizes, wish.batches)
+    return [*found, *parity.rehearsed(loaded.prepared, first_bucket(wish.model), wish.calls())]
+
+
+def first_bucket(model: Model) -> Size:
+    """The size at which a model's pipelines are rehearsed."""
+    folder = model.pipelines[0]
+    height, width = folder.settings["buckets"][0]
+    return Size(height, width, max(folder.text.values()))
+
+
+def quantised(prepared: Prepared, path: Path, calls: Sequence[Tensors], written: Written) -> Written:
+    """Quantises a graph by a rehearsal's calls."""
+    complete = [
+        {
+            spec.name: value.numpy()
+            for spec, value in zip(
+                prepared.inputs, parity.completed(prepared, len(next(iter(call.values()))), SMALL, call), strict=True
+            )
+        }
+        for call in calls
+    ]
+    quantising.quantise(path, complete)
+    return replace(written, graph=path.stat().st_size)
 
 
 def compare_kept(wish: Wish, path: Path, sizes: Sequence[Size]) -> ComponentReport:
     """Compares a graph of an earlier export with its module."""
+    wish.calls()
     loaded, precision = open_model(wish.model), wish.precision
     cases = references(loaded, sizes, wish)
     if precision in UNRUNNABLE:
         lowered = lower(loaded.prepared, precision)
         cases = [case.lowered(lowered) for case in cases]
-    return parity.compare(loaded.prepared, path, cases, loaded.rounding, precision)
+        del lowered
+    described, rounding = replace(loaded.prepared, module=nn.Identity()), loaded.rounding
+    del loaded
+    gc.collect()
+    return parity.compare(described, path, cases, rounding, precision)

@@ -11,6 +11,7 @@ from export.engines.__main__ import add_build_options
 from export.engines.seam import BUILDERS
 from export.errors import ExportError
 from export.precision import PRECISIONS
+from export.rehearsal.recorded import How
 from export.store import DEFAULT
 
 if TYPE_CHECKING:
@@ -90,6 +91,20 @@ def add_making(step: argparse.ArgumentParser) -> None:
         "--work", type=Path, default=DEFAULT, metavar="FOLDER", help=f"what earlier exports made ({DEFAULT})"
     )
     step.add_argument("--report", type=Path, metavar="FILE", help="write the parity report here, as JSON")
+    step.add_argument(
+        "--steps",
+        type=int,
+        default=How.steps,
+        metavar="N",
+        help=f"denoising steps of the rehearsal, whose inputs and pictures graphs are compared on, and fp8 is "
+        f"calibrated by ({How.steps}); 0 compares on random inputs alone",
+    )
+    step.add_argument(
+        *("--examples",),
+        type=Path,
+        metavar="FOLDER",
+        help="photos of the rehearsal, with a line of prompts.txt for each (default: two that are drawn)",
+    )
 
 
 def add_repository(step: argparse.ArgumentParser) -> None:

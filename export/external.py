@@ -108,11 +108,18 @@ def _reference(name: str, stored: Stored, dims: Iterator[int]) -> TensorProto:
     return tensor
 
 
-def refer(model: onnx.ModelProto, files: Mapping[str, Path]) -> dict[str, int]:
+def refer(
+    model: onnx.ModelProto, files: Mapping[str, Path], weights: Mapping[str, Array] | None = None
+) -> dict[str, int]:
     """Replaces initialisers, in place, by references to where `files` hold the same numbers.
 
     A Cast to what the graph computes in and, where the exporter had transposed a matrix, a Transpose stand behind the
     reference. Runtimes fold both when they load the graph, so serving costs no more than with weights inside.
+
+    Args:
+        model: The graph.
+        files: Weights files, by the names they will have beside the graph.
+        weights: The numbers of initialisers that hold none themselves; what is not in the files is put into the graph.
 
     Returns:
         How many bytes of each file the graph refers to; a file that is not in it is not needed.
@@ -123,9 +130,13 @@ def refer(model: onnx.ModelProto, files: Mapping[str, Path]) -> dict[str, int]:
     for tensor in model.graph.initializer:
         if tensor.data_type not in kinds:
             continue
-        name, kind, values = tensor.name, tensor.data_type, numpy_helper.to_array(tensor)
+        name, kind = tensor.name, tensor.data_type
+        apart = (weights or {}).get(name)
+        values = numpy_helper.to_array(tensor) if apart is None else apart
         stored = catalogue.find(name, values, kind)
         if stored is None:
+            if apart is not None:
+                tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(apart), name))
             continue
         dims = stored.extent.shape if stored.transposed else values.shape
         steps = ["Cast"] * (stored.kind != kind) + ["Transpose"] * stored.transposed

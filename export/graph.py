@@ -7,11 +7,13 @@ import logging
 import shutil
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
@@ -19,7 +21,7 @@ from torch.export import Dim
 
 from export.contract import MAX_ROWS, Axis, Size, TensorSpec
 from export.errors import ExportError
-from export.external import is_external, refer
+from export.external import COMPUTED, Array, is_external, refer
 from export.models.component import Prepared
 from export.report import Written
 
@@ -78,7 +80,16 @@ def opset(module: nn.Module) -> int:
     return OPSET_BF16 if torch.bfloat16 in kinds else OPSET
 
 
-def trace(prepared: Prepared) -> onnx.ModelProto:
+@dataclass(frozen=True)
+class Traced:
+    """A component as ONNX, its larger numbers still where the module has them."""
+
+    model: onnx.ModelProto
+    weights: Mapping[str, Array]
+    """By the names of initialisers that hold no numbers yet: views of the module's memory, not copies."""
+
+
+def trace(prepared: Prepared) -> Traced:
     """Exports a prepared component to ONNX in memory.
 
     Raises:
@@ -105,9 +116,27 @@ def trace(prepared: Prepared) -> onnx.ModelProto:
         raise ExportError(f"{prepared.name}: torch could not trace the module: {reason[0]}") from error
     if program is None:
         raise ExportError(f"{prepared.name}: torch returned no ONNX program.")
+    weights = set_apart(program.model)
     model = program.model_proto
     tidy(model)
-    return model
+    return Traced(model, weights)
+
+
+def set_apart(model: onnx_ir.Model) -> dict[str, Array]:
+    """Takes the larger numbers out of a graph, in place, so that the message made of it does not hold them once more.
+
+    SDXL's UNet is 10 GB in FP32. A message with its weights in it would be as much again, for weights that end up as
+    references to the file that they came from.
+    """
+    weights: dict[str, Array] = {}
+    for name, value in model.graph.initializers.items():
+        tensor = value.const_value
+        if tensor is not None and tensor.size >= ROUND_FROM and int(tensor.dtype) in COMPUTED:
+            weights[name] = tensor.numpy()
+            value.const_value = onnx_ir.ExternalTensor(
+                "", 0, tensor.nbytes, tensor.dtype, shape=onnx_ir.Shape(tensor.shape.numpy()), name=name
+            )
+    return weights
 
 
 def tidy(model: onnx.ModelProto) -> None:
@@ -168,9 +197,10 @@ def write(prepared: Prepared, path: Path, files: Mapping[str, Path]) -> Written:
     Raises:
         ExportError: if it cannot be traced, or its inputs and outputs are not those of the contract.
     """
-    model = trace(prepared)
+    traced = trace(prepared)
+    model = traced.model
     expect_names(prepared, model)
-    used = refer(model, files)
+    used = refer(model, files, traced.weights)
     halve_initialisers(model)
     path.parent.mkdir(parents=True, exist_ok=True)
     for name in used:

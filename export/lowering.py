@@ -11,7 +11,13 @@ from export.contract import TensorSpec
 from export.models.component import Prepared
 from export.precision import Precision
 
-DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+DTYPES: dict[Precision, torch.dtype] = {
+    "fp32": torch.float32,
+    "fp16": torch.float16,
+    "bf16": torch.bfloat16,
+    # Its matrix products are quantised in the graph, once that is traced.
+    "fp8": torch.float16,
+}
 UNRUNNABLE: frozenset[Precision] = frozenset({"bf16"})
 """What onnxruntime has no arithmetic for on a CPU."""
 WIDE = frozenset({"timestep", "time_ids"})

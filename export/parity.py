@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -20,7 +20,7 @@ from export.lowering import UNRUNNABLE
 from export.models.component import Inputs, Prepared
 from export.precision import Precision
 from export.produce import BATCHES
-from export.report import TOLERANCE, ComponentReport, Difference
+from export.report import TOLERANCE, ComponentReport, Conditioning, Difference
 from export.widening import widen
 
 Array = npt.NDArray[Any]
@@ -36,6 +36,7 @@ class Case:
     expected: list[Array]
     rounded: list[Array] | None = None
     """What torch makes of it in the graph's precision, where onnxruntime cannot run that precision here."""
+    conditioning: Conditioning = "random"
 
     def lowered(self, prepared: Prepared) -> Case:
         """The same with what the module makes of it now that it is in another precision."""
@@ -71,6 +72,8 @@ def session_options(threads: int) -> onnxruntime.SessionOptions:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # It would make integer products of quantised pairs, and there are none for FP8.
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
     return options
 
 
@@ -106,6 +109,25 @@ def references(prepared: Prepared, sizes: Sequence[Size], batches: Sequence[int]
     return cases
 
 
+def rehearsed(prepared: Prepared, size: Size, calls: Sequence[Mapping[str, Array]]) -> list[Case]:
+    """What the module makes of the inputs that a rehearsal at this size gave it."""
+    cases = []
+    for call in calls:
+        rows = len(next(iter(call.values())))
+        inputs = completed(prepared, rows, size, call)
+        cases.append(Case(size, rows, inputs, torch_outputs(prepared.module, inputs), conditioning="real"))
+    return cases
+
+
+def completed(prepared: Prepared, rows: int, size: Size, call: Mapping[str, Array]) -> Inputs:
+    """A call in the order of the component's inputs; which adapters its rows name, a rehearsal does not know."""
+    sample = prepared.sample(rows, size, torch.Generator().manual_seed(rows))
+    return tuple(
+        torch.from_numpy(call[spec.name]) if spec.name in call else value
+        for spec, value in zip(prepared.inputs, sample, strict=True)
+    )
+
+
 def compare(
     prepared: Prepared, path: Path, cases: Sequence[Case], rounding: float, precision: Precision = "fp32"
 ) -> ComponentReport:
@@ -125,7 +147,7 @@ def compare(
             absolute = float("inf") if share == float("inf") else float(np.abs(reference - others[worst]).max())
             exact = np.array_equal(alone[index][0], found[index][0])
             at = (spec.name, case.rows, case.size.height, case.size.width)
-            differences.append(Difference(*at, absolute, share, exact))
+            differences.append(Difference(*at, absolute, share, exact, case.conditioning))
     return ComponentReport(prepared.name, precision, TOLERANCE[precision], tuple(differences), rounding)
 
 

@@ -8,7 +8,8 @@ from typing import Literal, get_args
 
 from export.errors import ExportError
 
-Precision = Literal["fp32", "fp16", "bf16"]
+Precision = Literal["fp32", "fp16", "bf16", "fp8"]
+"""fp8: fp16 arithmetic around matrix products of E4M3 numbers, whose scales are calibrated by a rehearsal."""
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
@@ -22,6 +23,11 @@ class Precisions:
     def of(self, model: str) -> Precision:
         """The precision of a model's graph."""
         return self.models.get(model, self.default)
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether some graph needs scales that only a rehearsal can give."""
+        return "fp8" in (self.default, *self.models.values())
 
     def expect(self, models: Collection[str]) -> None:
         """Refuses precisions for models that are not there.
@@ -44,9 +50,6 @@ def parse_precisions(given: Iterable[str]) -> Precisions:
     models: dict[str, Precision] = {}
     for text in given:
         model, _, name = text.rpartition("=")
-        if name == "fp8":
-            # Its scales have to be calibrated on real pictures; a guess would pass no tolerance.
-            raise ExportError("fp8 is not exported yet: it needs calibrated scales; choose fp16 or bf16.")
         if name not in PRECISIONS:
             raise ExportError(f"--precision {text!r} is not one of {', '.join(PRECISIONS)}, nor MODEL=one of them.")
         if model:
@@ -54,3 +57,8 @@ def parse_precisions(given: Iterable[str]) -> Precisions:
         else:
             default = name
     return Precisions(default, models)
+
+
+def lowest(given: Iterable[Precision]) -> Precision:
+    """The one that costs the most."""
+    return max(given, key=PRECISIONS.index)

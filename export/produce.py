@@ -19,6 +19,8 @@ from export.store import Entry, Store, key
 
 if TYPE_CHECKING:
     from export.adapters import Bank
+    from export.rehearsal.recorded import Rehearsal
+    from export.rehearsal.scene import Tensors
 
 Progress = Callable[[str, str], None]
 """Called with a model's name and what happens to it now."""
@@ -40,6 +42,24 @@ class Wish:
     """A version folder of the same precision, whose graph will do where only the bank is another."""
     batches: tuple[int, ...] = BATCHES
     """How many rows it is compared at."""
+    rehearsal: Rehearsal | None = None
+    """Of a pipeline that uses it: the real inputs that it is compared on, and calibrated by."""
+
+    @property
+    def calibration(self) -> str | None:
+        """What identifies the inputs that its scales come from, where its precision needs any."""
+        return self.rehearsal.key if self.rehearsal is not None and self.precision == "fp8" else None
+
+    @property
+    def conditioning(self) -> str | None:
+        """What identifies the real inputs that it is compared on."""
+        return None if self.rehearsal is None else self.rehearsal.key
+
+    def calls(self) -> Sequence[Tensors]:
+        """The real inputs, if they are needed; the first of all models to ask makes the rehearsal."""
+        if self.rehearsal is None or not (self.compare or self.precision == "fp8"):
+            return ()
+        return self.rehearsal.recorded.calls.get(self.model.role, ())
 
     def sizes(self, contract: Contract) -> tuple[Size, ...]:
         """Where it is compared: a small size, and every bucket of every pipeline that uses the model.
@@ -80,7 +100,7 @@ def produce(wish: Wish, out: Path, store: Store | None, progress: Progress) -> P
     if store is None:
         return make(wish, out, () if wish.served is None else (wish.served,), progress)
     progress(wish.model.name, "looking at what is there")
-    name = key(wish.model.source, wish.precision, None if wish.bank is None else wish.bank.layout)
+    name = key(wish.model.source, wish.precision, None if wish.bank is None else wish.bank.layout, wish.calibration)
     entry = store.find(name)
     if entry is not None and wish.bank is None:
         return take(wish, entry, out, progress)
@@ -89,21 +109,21 @@ def produce(wish: Wish, out: Path, store: Store | None, progress: Progress) -> P
     if entry is None:
         entry = store.keep(name, out, produced.contract, produced.parameters, produced.written)
         if produced.report is not None and wish.bank is None:
-            entry.keep_report(produced.report, wish.sizes(produced.contract), wish.batches)
+            entry.keep_report(produced.report, wish.sizes(produced.contract), wish.batches, wish.conditioning)
     return produced
 
 
 def take(wish: Wish, entry: Entry, out: Path, progress: Progress) -> Produced:
     """Copies an entry of the work folder; compares it where it has not been compared at these sizes."""
     sizes = wish.sizes(entry.contract)
-    report = entry.report(wish.model.name, sizes, wish.batches) if sizes else None
+    report = entry.report(wish.model.name, sizes, wish.batches, wish.conditioning) if sizes else None
     kept = report is not None or not sizes
     if not kept:
         from export import build
 
         progress(wish.model.name, "comparing with torch")
         report = build.compare_kept(wish, entry.version / "model.onnx", sizes)
-        entry.keep_report(report, sizes, wish.batches)
+        entry.keep_report(report, sizes, wish.batches, wish.conditioning)
     shutil.copytree(entry.version, out, dirs_exist_ok=True)
     return Produced(entry.contract, entry.parameters, entry.written, report, kept)
 

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from export.errors import ParityError
 
-TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2, "bf16": 1e-1}
+TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2, "bf16": 1e-1, "fp8": 2e-1}
 """Largest |torch − onnx| over largest |torch| of an output, by the graph's precision.
 
 torch computes in FP32 whatever the graph does, so this is what the precision costs, not only what the exporter spoilt.
 Weights do not enter: both sides hold the same numbers, rounded to fp16 where the graph stores them so.
 """
+LEAST_PSNR = {"fp32": 50.0, "fp16": 30.0, "bf16": 20.0, "fp8": 20.0}
+"""Of a pipeline's pictures beside torch's in FP32, in dB, by the lowest precision among its graphs.
+
+50 dB is an error of half a step of 255; 30 dB is hard to see; at 20 dB details move, as with another seed's neighbour.
+"""
+Conditioning = Literal["random", "real"]
+"""Inputs drawn at random, or those that a rehearsal of the pipeline gave the component."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,7 @@ class Difference:
     """For outputs of zeros and ones, the share of bits that differ."""
     exact: bool
     """Whether the first row alone gives, to the bit, what it gives in this batch."""
+    conditioning: Conditioning = "random"
 
 
 @dataclass(frozen=True)
@@ -56,8 +64,17 @@ class ComponentReport:
 
     @property
     def worst(self) -> Difference:
-        """The case with the largest relative difference."""
-        return max(self.differences, key=lambda difference: difference.relative)
+        """The case with the largest relative difference, among those that the tolerance is for.
+
+        fp8's scales are those of real inputs; what lies beyond them is cut off, and random inputs do.
+        """
+        real = self.worst_of("real") if self.precision == "fp8" else None
+        return real or max(self.differences, key=lambda difference: difference.relative)
+
+    def worst_of(self, conditioning: Conditioning) -> Difference | None:
+        """The same among random or among real inputs; None where there were none."""
+        some = [difference for difference in self.differences if difference.conditioning == conditioning]
+        return max(some, key=lambda difference: difference.relative, default=None)
 
     @property
     def exact(self) -> bool:
@@ -121,6 +138,65 @@ def check(report: ComponentReport) -> None:
         remedy = "" if report.precision == "fp32" else f" Export it with --precision {report.model}=fp32."
         raise ParityError(
             f"{report.model}: {worst.output} differs from torch by {worst.relative:.2e} (relative) "
-            f"for {worst.rows} rows of {worst.height}×{worst.width}; "
+            f"for {worst.rows} rows of {worst.height}×{worst.width}, {worst.conditioning} inputs; "
             f"the tolerance for {report.precision} is {report.tolerance:.0e}.{remedy}"
         )
+
+
+@dataclass(frozen=True)
+class PictureReport:
+    """How far a pipeline's pictures are from torch's, end to end."""
+
+    pipeline: str
+    precision: str
+    """The lowest among its graphs."""
+    steps: int
+    pictures: int
+    largest: int
+    """The largest difference of a pixel, in steps of 255."""
+    psnr: float
+    """In dB, of the worst picture; 100 where all are equal."""
+
+    @property
+    def least(self) -> float:
+        """What `psnr` must reach."""
+        return LEAST_PSNR[self.precision]
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as JSON-ready values."""
+        return asdict(self) | {"least_psnr": self.least}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any], pipeline: str) -> PictureReport:
+        """Reads what `to_json` wrote, for a pipeline that may have another name.
+
+        Raises:
+            KeyError, TypeError: if it is something else.
+        """
+        given = {name: value[name] for name in ("precision", "steps", "pictures", "largest", "psnr")}
+        return cls(pipeline=pipeline, **given)
+
+
+def check_picture(report: PictureReport) -> None:
+    """Refuses a pipeline whose graphs are each good enough, and together are not.
+
+    Raises:
+        ParityError: naming the pipeline and the difference.
+    """
+    if not report.psnr >= report.least:
+        raise ParityError(
+            f"{report.pipeline}: after {report.steps} steps its picture is {report.psnr:.0f} dB from torch's; "
+            f"{report.precision} must reach {report.least:.0f}. Give the denoiser or the VAE a higher --precision."
+        )
+
+
+@dataclass(frozen=True)
+class Export:
+    """What an export has made."""
+
+    models: tuple[Exported, ...] = ()
+    """Those that were compared with torch."""
+    pictures: tuple[PictureReport, ...] = ()
+    """Of the pipelines that were rehearsed."""
+    graphs: int = 0
+    """Graphs that were made or taken, compared or not."""

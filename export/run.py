@@ -6,7 +6,7 @@ import gc
 import resource
 import shutil
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +19,9 @@ from export.errors import ExportError
 from export.plan import Model, Plan, make_plan
 from export.precision import Precisions
 from export.produce import BATCHES, Produced, Progress, Wish, produce
-from export.report import Exported, check
+from export.rehearsal.recorded import How, Rehearsal
+from export.rehearsal.rehearsals import Rehearsals, expect_rehearsal
+from export.report import Export, Exported, check
 from export.source import open_folder
 from export.store import Store
 
@@ -40,6 +42,13 @@ class Options:
     """Whether a model that has changed goes in beside its previous version, instead of in its place."""
     batches: tuple[int, ...] = BATCHES
     """How many rows graphs are compared at."""
+    rehearsal: How | None = None
+    """How pipelines are rehearsed, for real inputs and pictures to compare; None to compare on random inputs alone."""
+
+    @property
+    def store(self) -> Store | None:
+        """What the work folder holds."""
+        return None if self.work is None else Store(self.work)
 
 
 def peak_mib() -> float:
@@ -51,6 +60,7 @@ def open_plan(sources: Sequence[Path], default: str | None, options: Options) ->
     """Checks the folders and names the models."""
     plan = make_plan([open_folder(source) for source in sources], default)
     options.precisions.expect(plan.models)
+    expect_rehearsal(options.precisions, options.rehearsal)
     return plan
 
 
@@ -76,11 +86,8 @@ def export_graphs(
     *,
     names: Collection[str] | None = None,
     compare: bool = True,
-) -> Iterator[tuple[str, Produced, Exported | None]]:
+) -> Export:
     """Makes the graphs of pipeline folders in the work folder, and no repository.
-
-    Yields:
-        Each model's name, what was made, and its report where it was compared.
 
     Raises:
         ExportError: or one of its kinds, with one sentence for the person who started it.
@@ -89,17 +96,24 @@ def export_graphs(
     expect_models(plan, names)
     assert options.work is not None
     options.work.mkdir(parents=True, exist_ok=True)
-    for name, model in plan.models.items():
-        if names is not None and name not in names:
-            continue
-        started = time.monotonic()
-        with TemporaryDirectory(dir=options.work) as folder:
-            wish = Wish(model, options.precisions.of(name), compare, batches=options.batches)
-            produced = produce(wish, Path(folder) / "1", Store(options.work), progress)
-        report = reported(name, produced, started)
-        progress(name, f"done in {time.monotonic() - started:.1f} s{' (nothing changed)' if produced.kept else ''}")
-        yield name, produced, report
-        gc.collect()
+    rehearsals = Rehearsals(plan, options.rehearsal, options.store, progress)
+    chosen = [model for name, model in plan.models.items() if names is None or name in names]
+    exported = []
+    # One file system with the work folder, which may be large where the temporary one is not.
+    with TemporaryDirectory(dir=options.work) as folder:
+        for model in chosen:
+            started, name = time.monotonic(), model.name
+            rehearsal = rehearsals.of(model)
+            wish = Wish(model, options.precisions.of(name), compare, batches=options.batches, rehearsal=rehearsal)
+            produced = produce(wish, Path(folder) / name, options.store, progress)
+            if (report := reported(name, produced, started)) is not None:
+                exported.append(report)
+            progress(name, f"done in {time.monotonic() - started:.1f} s{' (nothing changed)' if produced.kept else ''}")
+            gc.collect()
+        pictures = []
+        if compare and len(chosen) == len(plan.models):
+            pictures = rehearsals.compare(options.precisions, lambda name: Path(folder) / name / "model.onnx")
+    return Export(tuple(exported), tuple(pictures), len(chosen))
 
 
 def export_pipelines(
@@ -111,7 +125,7 @@ def export_pipelines(
     default: str | None = None,
     wanted: Order | None = None,
     options: Options | None = None,
-) -> list[Exported]:
+) -> Export:
     """Exports pipeline folders, or some of their models into a repository that has the others already.
 
     Args:
@@ -132,6 +146,7 @@ def export_pipelines(
     known = repository.read_pipelines(out).get("models", {})
     kept = kept_models(plan, out, known, names)
     banks = open_banks(plan, wanted, kept)
+    rehearsals = Rehearsals(plan, options.rehearsal, options.store, progress)
     exported = []
     with repository.staged(out) as staging:
         models: dict[str, Any] = dict(kept)
@@ -140,13 +155,26 @@ def export_pipelines(
         for name, model in plan.models.items():
             if name in kept:
                 continue
-            exporting = Exporting(model, staging / name, out / name, known.get(name), banks.get(name))
+            exporting = Exporting(
+                *(model, staging / name, out / name, known.get(name), banks.get(name), rehearsals.of(model))
+            )
             report, models[name] = exporting.run(options, progress)
             exported.append(report)
             # The module, its trace and the session of one component are of no use to the next.
             gc.collect()
+        pictures = rehearsals.compare(
+            served_precisions(models),
+            lambda name: staging / name / models[name]["version"] / "model.onnx",
+            changed={report.model for report in exported},
+            banked=banks,
+        )
         repository.write_pipelines(staging, plan, models)
-    return exported
+    return Export(tuple(exported), tuple(pictures), len(exported))
+
+
+def served_precisions(models: dict[str, Any]) -> Precisions:
+    """The precisions of a repository's models, those that were kept included."""
+    return Precisions(models={name: entry.get("precision", "fp32") for name, entry in models.items()})
 
 
 @dataclass(frozen=True)
@@ -161,6 +189,7 @@ class Exporting:
     known: dict[str, Any] | None
     """Its entry there."""
     bank: Bank | None
+    rehearsal: Rehearsal | None
 
     def run(self, options: Options, progress: Progress) -> tuple[Exported, dict[str, Any]]:
         """Makes its folder; returns its report and its entry for `pipeline.json`."""
@@ -173,9 +202,14 @@ class Exporting:
         if self.known is not None and self.known.get("precision", "fp32") == precision:
             # A graph lent for another bank must not be one that computes in another precision.
             lender = self.served / self.known["version"]
-        store = None if options.work is None else Store(options.work)
-        wish = Wish(model, precision, bank=self.bank, served=lender, batches=options.batches)
-        produced = produce(wish, self.out / version, store, progress)
+        wish = Wish(
+            *(model, precision),
+            bank=self.bank,
+            served=lender,
+            batches=options.batches,
+            rehearsal=self.rehearsal,
+        )
+        produced = produce(wish, self.out / version, options.store, progress)
         expect_heads(model, produced.contract)
         exported = reported(name, produced, started)
         assert exported is not None

@@ -28,6 +28,8 @@ class PipelineFolder:
     name: str
     sources: dict[str, Source]
     """Where each role's component comes from, in the order of `COMPONENTS`."""
+    scheduler: Path
+    """The folder with the scheduler's config."""
     schedule: dict[str, Any]
     schedulers: tuple[str, ...]
     settings: dict[str, Any]
@@ -53,9 +55,10 @@ def open_folder(path: Path) -> PipelineFolder:
     roots = (path, *shared_folder(path, given))
     sources = find_sources(roots)
     check_widths(sources)
-    schedule, solvers = read_schedule(first("scheduler", roots) or path / "scheduler")
+    scheduler = first("scheduler", roots) or path / "scheduler"
+    schedule, solvers = read_schedule(scheduler)
     settings = read_settings(given, given_settings(roots[-1]), sources, solvers)
-    return PipelineFolder(path, name, sources, schedule, solvers, settings, longest_prompts(sources))
+    return PipelineFolder(path, name, sources, scheduler, schedule, solvers, settings, longest_prompts(sources))
 
 
 def shared_folder(path: Path, given: dict[str, Any]) -> tuple[Path, ...]:

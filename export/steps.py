@@ -16,7 +16,9 @@ from export.engines.__main__ import build_options
 from export.engines.builds import Engine, build_all
 from export.errors import ExportError
 from export.precision import parse_precisions
-from export.report import Exported
+from export.rehearsal.examples import read_folder
+from export.rehearsal.recorded import How
+from export.report import Export
 from export.run import Options, export_graphs, export_pipelines
 from export.survey import survey
 
@@ -28,23 +30,23 @@ Progress = Callable[[str, str], None]
 class Made:
     """What a step has made."""
 
-    exported: tuple[Exported, ...] = ()
-    """The models that were compared with torch."""
+    export: Export
     engines: tuple[Engine, ...] = ()
-    graphs: int = 0
-    """Graphs that were made without being compared."""
 
     def show(self, console: Console, options: argparse.Namespace, seconds: float) -> None:
         """Writes the report, and prints the tables and a last line."""
-        if self.exported:
+        exported = self.export.models
+        if exported:
             if options.report is not None:
-                summary.write_report(options.report, self.exported, seconds)
-            console.print(summary.table(self.exported))
+                summary.write_report(options.report, self.export, seconds)
+            console.print(summary.table(exported))
+        if self.export.pictures:
+            console.print(summary.pictures_table(self.export.pictures))
         if self.engines:
             console.print(summary.engines_table(self.engines))
-        what = {"onnx": f"{self.graphs} graphs", "verify": f"{len(self.exported)} graphs equal torch's modules"}
+        what = {"onnx": f"{self.export.graphs} graphs", "verify": f"{len(exported)} graphs equal torch's modules"}
         place = {"onnx": options.work, "verify": options.work, "engine": summary.store_of(options)}
-        count = what.get(options.step, f"{len(self.exported) or len(self.engines)} components")
+        count = what.get(options.step, f"{len(exported) or len(self.engines)} components")
         where = place.get(options.step, getattr(options, "out", None))
         console.print(f"{where} is ready: {count} in {seconds:.0f} s.", soft_wrap=True, highlight=False)
 
@@ -71,16 +73,17 @@ def make(options: argparse.Namespace, progress: Progress) -> Made:
         options.work,
         engines=options.target == "tensorrt",
         rollout=getattr(options, "rollout", False),
+        rehearsal=how_rehearsed(options),
     )
     names = None if options.components is None else [name.strip() for name in options.components.split(",")]
     if options.step in ("onnx", "verify"):
-        made = list(export_graphs(options.pipelines, progress, how, names=names, compare=options.step == "verify"))
-        return Made(tuple(report for *_, report in made if report is not None), graphs=len(made))
+        compare = options.step == "verify"
+        return Made(export_graphs(options.pipelines, progress, how, names=names, compare=compare))
     if options.step == "engine" and options.target != "tensorrt":
         raise ExportError("onnxruntime serves graphs as they are; engines need --target tensorrt.")
-    exported: list[Exported] = []
+    export = Export()
     if options.pipelines:
-        exported = export_pipelines(
+        export = export_pipelines(
             *(options.pipelines, options.out, progress),
             names=names,
             default=options.default,
@@ -88,7 +91,16 @@ def make(options: argparse.Namespace, progress: Progress) -> Made:
             options=how,
         )
     engines = options.step == "engine" or (options.step == "all" and options.target == "tensorrt")
-    return Made(tuple(exported), tuple(build_engines(options, progress)) if engines else ())
+    return Made(export, tuple(build_engines(options, progress)) if engines else ())
+
+
+def how_rehearsed(options: argparse.Namespace) -> How | None:
+    """How the command line wants pipelines rehearsed; None where it wants no rehearsal."""
+    if options.steps < 0:
+        raise ExportError(f"--steps {options.steps} is negative.")
+    if options.steps == 0:
+        return None
+    return How(options.steps, () if options.examples is None else read_folder(options.examples))
 
 
 def build_engines(options: argparse.Namespace, progress: Progress) -> list[Engine]:

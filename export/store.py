@@ -25,7 +25,9 @@ from export.report import ComponentReport, Written
 
 DEFAULT = Path(".backdrop") / "export"
 ROOM = Path(__file__).parent
-TRACING = ("models", "networks", "adapters.py", "contract.py", "external.py", "graph.py", "lowering.py")
+TRACING = (
+    *("models", "networks", "adapters.py", "contract.py", "external.py", "graph.py", "lowering.py", "quantising.py"),
+)
 """The code that decides what is in a graph."""
 COMPARING = ("parity.py", "widening.py")
 LIBRARIES = ("torch", "diffusers", "transformers", "onnx", "onnxscript")
@@ -44,13 +46,20 @@ def code(names: tuple[str, ...]) -> str:
     return sha256({file.relative_to(ROOM).as_posix(): digest(file) for file in files})
 
 
-def key(source: Source, precision: Precision, bank: Any = None) -> str:
+@cache
+def weights_digest(path: Path, size: int, changed_ns: int) -> str:
+    """The digest of a weights file as it is now: a run asks for it several times, and it may be gigabytes."""
+    return digest(path)
+
+
+def key(source: Source, precision: Precision, bank: Any = None, calibration: str | None = None) -> str:
     """What identifies a component's graph.
 
     Args:
         source: Its folder. Weights count by content: a retraining changes them, moving the folder does not.
         precision: Of its arithmetic.
         bank: The layout of its bank of adapters, as JSON-ready values, if it has one.
+        calibration: The rehearsal that its scales come from, if it has any.
     """
     # What a config says of where it once was does not change the network.
     config = {name: value for name, value in source.config.items() if name != "_name_or_path"}
@@ -58,11 +67,15 @@ def key(source: Source, precision: Precision, bank: Any = None) -> str:
         {
             "component": source.kind.name,
             "config": config,
-            "weights": {name: digest(path) for name, path in source.files.items()},
+            "weights": {
+                name: weights_digest(path, path.stat().st_size, path.stat().st_mtime_ns)
+                for name, path in source.files.items()
+            },
             "image_tokens": source.adapter and source.adapter.tokens,
             "last_states": source.last_states,
             "precision": precision,
             "bank": bank,
+            "calibration": calibration,
             "code": code(TRACING),
             "libraries": {name: metadata.version(name) for name in LIBRARIES},
         }
@@ -84,19 +97,25 @@ class Entry:
         """The folder to copy into a repository."""
         return self.folder / "graph"
 
-    def report(self, model: str, sizes: Sequence[Size], batches: Sequence[int]) -> ComponentReport | None:
-        """The comparison at these sizes and numbers of rows, if it was made before."""
+    def report(
+        self, model: str, sizes: Sequence[Size], batches: Sequence[int], conditioning: str | None = None
+    ) -> ComponentReport | None:
+        """The comparison at these sizes and numbers of rows, and on these real inputs, if it was made before."""
         try:
-            return ComponentReport.from_json(json.loads(self._report(sizes, batches).read_text()), model)
+            path = self._report(sizes, batches, conditioning)
+            return ComponentReport.from_json(json.loads(path.read_text()), model)
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def keep_report(self, report: ComponentReport, sizes: Sequence[Size], batches: Sequence[int]) -> None:
+    def keep_report(
+        self, report: ComponentReport, sizes: Sequence[Size], batches: Sequence[int], conditioning: str | None = None
+    ) -> None:
         """Keeps a comparison."""
-        write_whole(self._report(sizes, batches), report.to_json())
+        write_whole(self._report(sizes, batches, conditioning), report.to_json())
 
-    def _report(self, sizes: Sequence[Size], batches: Sequence[int]) -> Path:
-        made_with = [code(COMPARING), metadata.version("onnxruntime"), [asdict(size) for size in sizes], list(batches)]
+    def _report(self, sizes: Sequence[Size], batches: Sequence[int], conditioning: str | None) -> Path:
+        cases = [[asdict(size) for size in sizes], list(batches), conditioning]
+        made_with = [code(COMPARING), metadata.version("onnxruntime"), *cases]
         return self.folder / f"parity-{sha256(made_with)[:16]}.json"
 
 

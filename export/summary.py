@@ -12,20 +12,21 @@ from rich import box
 from rich.table import Table
 
 from export.engines.builds import Engine
-from export.report import Exported
+from export.report import ComponentReport, Conditioning, Export, Exported, PictureReport
 from export.survey import Survey
 
-COLUMNS = ("component", "weights", "graph", "files", "time", "memory", "precision", "parity", "rows")
+COLUMNS = ("component", "weights", "graph", "files", "time", "memory", "precision", "random", "real", "rows")
 LIBRARIES = ("torch", "diffusers", "transformers", "onnx", "onnxruntime")
 
 
-def write_report(path: Path, exported: Sequence[Exported], seconds: float) -> None:
+def write_report(path: Path, export: Export, seconds: float) -> None:
     """Writes the machine's half of the report; the table is the reader's."""
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {
         "seconds": round(seconds, 1),
         "versions": {name: metadata.version(name) for name in LIBRARIES},
-        "components": [component.to_json() for component in exported],
+        "components": [component.to_json() for component in export.models],
+        "pictures": [picture.to_json() for picture in export.pictures],
     }
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
@@ -43,9 +44,9 @@ def table(exported: Sequence[Exported]) -> Table:
     tolerances = " or ".join(sorted({f"{component.parity.tolerance:.0e}" for component in exported}))
     found = plain_table(
         COLUMNS,
-        f"graph: model.onnx, files: the weights beside it; time: kept where nothing has changed; parity: largest "
-        f"relative difference from torch in FP32 (at most {tolerances}); rows: whether a row is the same to the bit in "
-        f"any batch",
+        f"graph: model.onnx, files: the weights beside it; time: kept where nothing has changed; random, real: largest "
+        f"relative difference from torch in FP32, by inputs (at most {tolerances}); rows: whether a row is the same to "
+        f"the bit in any batch",
     )
     for component in exported:
         report = component.parity
@@ -57,8 +58,28 @@ def table(exported: Sequence[Exported]) -> Table:
             "kept" if component.kept else f"{component.seconds:.0f} s",
             f"{component.peak_mib:.0f} MiB",
             report.precision,
-            f"{report.worst.relative:.0e}",
+            *(difference_of(report, "random"), difference_of(report, "real")),
             "exact" if report.exact else "[yellow]vary[/yellow]",
+        )
+    return found
+
+
+def difference_of(report: ComponentReport, conditioning: Conditioning) -> str:
+    """The largest difference among some inputs, or a dash."""
+    worst = report.worst_of(conditioning)
+    return "–" if worst is None else f"{worst.relative:.0e}"
+
+
+def pictures_table(pictures: Sequence[PictureReport]) -> Table:
+    """One line to a pipeline: its picture beside torch's, end to end."""
+    found = plain_table(
+        ("pipeline", "precision", "pictures", "steps", "largest", "PSNR", "at least"),
+        "largest: difference of a pixel from torch in FP32, in steps of 255; PSNR: of the worst picture",
+    )
+    for picture in pictures:
+        found.add_row(
+            *(picture.pipeline, picture.precision, str(picture.pictures), str(picture.steps), str(picture.largest)),
+            *(f"{picture.psnr:.0f} dB", f"{picture.least:.0f} dB"),
         )
     return found
 

@@ -84,7 +84,7 @@ def adapted(
         Wanted("only", files["dit"], "tiny-dit"),
     )
     sources = [tiny_pipelines / name for name in tiny.NAMES]
-    found = export_pipelines(sources, out, lambda name, what: None, names=LAYERS, wanted=Order(wanted, 3))
+    found = export_pipelines(sources, out, lambda name, what: None, names=LAYERS, wanted=Order(wanted, 3)).models
     assert [exported.model for exported in found] == list(LAYERS)
     return out
 
@@ -170,7 +170,7 @@ def test_one_more_adapter_is_another_file_beside_the_same_graph(
     monkeypatch.delattr(graph, "trace")
     wanted = Order(tuple(Wanted(name, files[name]) for name in ("first", "second", "third")), 3)
     sources = [tiny_pipelines / name for name in tiny.NAMES]
-    (found,) = export_pipelines(sources, out, lambda name, what: None, names=["denoiser"], wanted=wanted)
+    (found,) = export_pipelines(sources, out, lambda name, what: None, names=["denoiser"], wanted=wanted).models
     after = json.loads((out / "pipeline.json").read_text())["models"]["denoiser"]
     changed = {name for name, digest in after["files"].items() if before["files"][name] != digest}
     assert changed == {f"1/{FILE}", "config.pbtxt"}

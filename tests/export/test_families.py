@@ -14,6 +14,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection
 from export.contract import Size
 from export.models import COMPONENTS
 from export.precision import Precisions
+from export.rehearsal.recorded import How
 from export.run import Options, export_pipelines
 from export.source import open_folder
 from export.survey import survey
@@ -35,10 +36,15 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def export(folder: Path, out: Path) -> dict[str, Any]:
     """Exports a folder, with parity and shapes for engines; returns the models of its pipeline.json."""
-    found = export_pipelines([folder], out, lambda name, what: None, options=Options(Precisions(), engines=True))
+    options = Options(Precisions(), engines=True, rehearsal=How(steps=3))
+    made = export_pipelines([folder], out, lambda name, what: None, options=options)
+    found = made.models
     assert all(report.parity.worst.relative <= 1e-4 for report in found)
     models: dict[str, Any] = json.loads((out / "pipeline.json").read_text())["models"]
     assert set(models) == {report.model for report in found}
+    assert {report.parity.worst_of("real") is None for report in found} == {False}
+    (picture,) = made.pictures
+    assert picture.largest <= 1
     return models
 
 

@@ -17,8 +17,18 @@ from export.errors import ParityError
 from export.models import COMPONENTS
 from export.models.component import Prepared
 from export.produce import BATCHES, SMALL
-from export.report import TOLERANCE, ComponentReport, Difference, Exported, Written, check
-from export.summary import table, write_report
+from export.report import (
+    TOLERANCE,
+    ComponentReport,
+    Difference,
+    Export,
+    Exported,
+    PictureReport,
+    Written,
+    check,
+    check_picture,
+)
+from export.summary import pictures_table, table, write_report
 from tests.export import tiny
 
 BUCKET = Size(64, 64, 16)
@@ -75,10 +85,35 @@ def test_nan_is_never_within_tolerance() -> None:
 def test_the_report_is_json_and_a_table(tmp_path: Path) -> None:
     difference = Difference("y", 1, 64, 64, 1e-6, 1e-6, exact=False)
     report = ComponentReport("denoiser", "fp32", 1e-4, (difference,), 1e-3)
-    exported = [Exported("denoiser", 10, Written(20, 30, 25), 1.0, 100.0, report)]
-    write_report(tmp_path / "deep" / "report.json", exported, 1.0)
-    (component,) = json.loads((tmp_path / "deep" / "report.json").read_text())["components"]
+    exported = (Exported("denoiser", 10, Written(20, 30, 25), 1.0, 100.0, report),)
+    picture = PictureReport("tiny", "fp32", steps=8, pictures=2, largest=1, psnr=70.0)
+    write_report(tmp_path / "deep" / "report.json", Export(exported, (picture,), 1), 1.0)
+    content = json.loads((tmp_path / "deep" / "report.json").read_text())
+    (component,) = content["components"]
+    assert PictureReport.from_json(content["pictures"][0], "tiny") == picture
     assert component["parity"]["worst"]["relative"] == 1e-6
     assert component["parity"]["exact"] is False
     assert (component["graph_bytes"], component["weights_bytes"], component["referred_bytes"]) == (20, 30, 25)
     assert table(exported).row_count == 1
+    assert pictures_table([picture]).row_count == 1
+
+
+def test_a_tolerance_of_fp8_is_for_real_inputs() -> None:
+    random = Difference("y", 1, 64, 64, 9.0, 0.9, exact=True)
+    real = replace(random, relative=0.1, conditioning="real")
+    report = ComponentReport("denoiser", "fp8", 0.2, (random, real), 0.0)
+    assert report.worst is real
+    check(report)
+    assert replace(report, precision="fp16").worst is random
+    with pytest.raises(ParityError, match="real inputs; the tolerance for fp8"):
+        check(replace(report, differences=(random, replace(real, relative=0.3))))
+    assert ComponentReport.from_json(json.loads(json.dumps(report.to_json())), "denoiser").worst_of("real") == real
+
+
+def test_a_picture_too_far_from_torchs_fails() -> None:
+    near = PictureReport("tiny", "fp16", steps=8, pictures=1, largest=9, psnr=30.5)
+    check_picture(near)
+    with pytest.raises(ParityError, match="tiny: after 8 steps its picture is 29 dB from torch's; fp16 must reach 30"):
+        check_picture(replace(near, psnr=29.4))
+    with pytest.raises(ParityError):
+        check_picture(replace(near, psnr=float("nan")))

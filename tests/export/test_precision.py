@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from export.errors import ExportError
-from export.precision import Precisions, parse_precisions
+from export.precision import Precisions, lowest, parse_precisions
 
 
 def test_one_for_all_and_others_by_name() -> None:
@@ -18,9 +18,8 @@ def test_one_for_all_and_others_by_name() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("fp12", "'fp12' is not one of fp32, fp16, bf16"),
+        ("fp12", "'fp12' is not one of fp32, fp16, bf16, fp8"),
         ("denoiser=", "'denoiser=' is not one of"),
-        ("fp8", "fp8 is not exported yet: it needs calibrated scales"),
     ],
 )
 def test_other_precisions_are_refused(given: str, message: str) -> None:
@@ -31,3 +30,10 @@ def test_other_precisions_are_refused(given: str, message: str) -> None:
 def test_a_model_that_is_not_there_has_no_precision() -> None:
     with pytest.raises(ExportError, match="--precision names the model 'unet'; there are denoiser, reward"):
         parse_precisions(["unet=fp16"]).expect(["denoiser", "reward"])
+
+
+def test_fp8_is_calibrated_and_the_lowest() -> None:
+    assert parse_precisions(["denoiser=fp8"]).calibrated
+    assert not parse_precisions(["bf16"]).calibrated
+    assert lowest(["fp32", "fp8", "fp16"]) == "fp8"
+    assert lowest(["fp16", "fp32"]) == "fp16"

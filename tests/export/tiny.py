@@ -215,18 +215,18 @@ def write_dit(folder: Path) -> None:
     (folder / "backdrop.json").write_text(json.dumps(settings))
 
 
-def write_tokenizer(folder: Path, **settings: Any) -> None:
-    """A tokenizer of single letters that begins and ends a prompt as CLIP's does."""
+def write_tokenizer(folder: Path, end: int = VOCABULARY - 1, **settings: Any) -> None:
+    """A tokenizer of single letters that begins and ends a prompt as CLIP's does: `end` is the end token's number."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
     letters = [chr(ord("a") + n) for n in range(26)]
     names = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
     vocabulary = {name: n for n, name in enumerate(names[:-2])}
-    vocabulary |= {"<|startoftext|>": VOCABULARY - 2, "<|endoftext|>": VOCABULARY - 1}
+    vocabulary |= {"<|startoftext|>": end - 1, "<|endoftext|>": end}
     tokenizer = Tokenizer(models.BPE(vocabulary, [], end_of_word_suffix="</w>", unk_token="<|endoftext|>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.RobertaProcessing(
-        ("<|endoftext|>", VOCABULARY - 1), ("<|startoftext|>", VOCABULARY - 2), add_prefix_space=False
+        ("<|endoftext|>", end), ("<|startoftext|>", end - 1), add_prefix_space=False
     )
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))

@@ -1,0 +1,1 @@
+"""A request's way through a pipeline, walked by the export: what every component is really given, and the picture."""

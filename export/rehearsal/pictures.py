@@ -1,0 +1,87 @@
+"""The picture at the end of a pipeline, by its graphs and by torch: how far they are apart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from export.precision import Precision, Precisions, lowest
+from export.rehearsal.examples import Bytes
+from export.rehearsal.recorded import Rehearsal
+from export.report import PictureReport
+from export.store import Store, code, key, sha256, write_whole
+
+if TYPE_CHECKING:
+    from export.rehearsal.walk import Runner
+
+
+def compare_pictures(
+    rehearsal: Rehearsal,
+    precisions: Precisions,
+    graph_of: Callable[[str], Path],
+    store: Store | None,
+    progress: Callable[[str, str], None],
+) -> PictureReport:
+    """Makes the rehearsal's pictures with graphs, and compares them with torch's in FP32.
+
+    Args:
+        rehearsal: Of the pipeline.
+        precisions: Of its models' graphs.
+        graph_of: The `model.onnx` of a model, by the model's name.
+        store: Where the comparison is kept; None to keep nothing, and to make it in any case.
+        progress: Told what is going on.
+    """
+    names = {role: model.name for role, model in rehearsal.models.items()}
+    chosen: dict[str, Precision] = {role: precisions.of(name) for role, name in names.items()}
+    path = None if store is None else store.root / "pictures" / f"{mark(rehearsal, chosen)}.json"
+    if path is not None:
+        try:
+            return PictureReport.from_json(json.loads(path.read_text()), rehearsal.folder.name)
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # none was kept, or it is damaged: it is made
+    from export.rehearsal.runners import graph_or_module, opened
+    from export.rehearsal.walk import Walk
+
+    expected = rehearsal.recorded.pictures
+
+    def open_role(role: str) -> AbstractContextManager[Runner]:
+        progress(names[role], f"rehearsing {rehearsal.folder.name} with its graphs")
+        return opened(lambda: graph_or_module(rehearsal.models[role], chosen[role], graph_of(names[role])))
+
+    found = Walk(rehearsal.folder, rehearsal.how.steps, open_role).run(rehearsal.how.requests)
+    report = measured(rehearsal, lowest(chosen.values()), expected, tuple(found))
+    if path is not None:
+        write_whole(path, report.to_json())
+    return report
+
+
+def mark(rehearsal: Rehearsal, chosen: Mapping[str, Precision]) -> str:
+    """What identifies a comparison."""
+    graphs = {role: key(model.source, chosen[role]) for role, model in rehearsal.models.items()}
+    return sha256({"rehearsal": rehearsal.key, "graphs": graphs, "code": code(("parity.py", "widening.py"))})
+
+
+def measured(
+    rehearsal: Rehearsal, precision: Precision, expected: tuple[Bytes, ...], found: tuple[Bytes, ...]
+) -> PictureReport:
+    """The comparison of pictures [H, W, 3]."""
+    apart = [np.abs(ours.astype(np.int16) - theirs) for ours, theirs in zip(found, expected, strict=True)]
+    return PictureReport(
+        pipeline=rehearsal.folder.name,
+        precision=precision,
+        steps=rehearsal.how.steps,
+        pictures=len(found),
+        largest=int(max(difference.max() for difference in apart)),
+        psnr=min(psnr(difference) for difference in apart),
+    )
+
+
+def psnr(difference: Bytes) -> float:
+    """Peak signal-to-noise ratio of 8-bit pictures, in dB; 100 for equal ones."""
+    error = float(np.square(difference.astype(np.float64)).mean())
+    return min(100.0, 10 * float(np.log10(255**2 / error))) if error else 100.0

@@ -1,0 +1,154 @@
+"""A pipeline's rehearsal in torch: made when it is first asked for, kept in the work folder, found by what made it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from export.plan import Model, Plan
+from export.reading import read_json
+from export.rehearsal import examples
+from export.rehearsal.examples import Bytes, Example
+from export.source import PipelineFolder
+from export.store import Store, code, key, sha256
+
+if TYPE_CHECKING:
+    # torch, and only where a rehearsal has to be made.
+    from export.rehearsal.scene import Array, Tensors
+    from export.rehearsal.walk import Runner
+
+Progress = Callable[[str, str], None]
+MOST_CALLS = 6
+"""Calls that are kept of a component, evenly taken: of a denoiser, timesteps from the first to the last."""
+
+
+@dataclass(frozen=True)
+class How:
+    """How pipelines are rehearsed."""
+
+    steps: int = 8
+    """Denoising steps of each picture."""
+    examples: tuple[Example, ...] = ()
+    """The requests; none for those that are drawn here."""
+
+    @cached_property
+    def requests(self) -> tuple[Example, ...]:
+        """The requests that are made."""
+        return self.examples or examples.drawn()
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a rehearsal in torch has shown."""
+
+    calls: Mapping[str, Sequence[Tensors]]
+    """Inputs that components were given, by role."""
+    pictures: tuple[Bytes, ...]
+    """[H, W, 3], one an example."""
+
+
+class Rehearsal:
+    """One pipeline's."""
+
+    def __init__(self, plan: Plan, folder: PipelineFolder, how: How, store: Store | None, progress: Progress) -> None:
+        """Nothing is done yet."""
+        self.folder = folder
+        self.how = how
+        self.models: dict[str, Model] = {role: plan.models[name] for role, name in plan.components(folder).items()}
+        """By role."""
+        self._store = store
+        self._progress = progress
+
+    @cached_property
+    def key(self) -> str:
+        """What identifies what it shows."""
+        return sha256(
+            {
+                "components": {role: key(model.source, "fp32") for role, model in self.models.items()},
+                "scheduler": read_json(self.folder.scheduler / "scheduler_config.json"),
+                "bucket": self.folder.settings["buckets"][0],
+                "guidance": self.folder.settings["defaults"]["guidance_scale"],
+                "text": self.folder.text,
+                "steps": self.how.steps,
+                "examples": examples.digest(self.how.requests),
+                "code": code(("rehearsal",)),
+            }
+        )
+
+    @cached_property
+    def recorded(self) -> Recorded:
+        """What it shows; the first time, every component of the pipeline is loaded and run."""
+        path = None if self._store is None else self._store.root / "rehearsals" / f"{self.key}.safetensors"
+        if path is not None and (found := read(path)) is not None:
+            return found
+        from export.rehearsal.runners import TorchRunner, opened
+        from export.rehearsal.walk import Walk
+
+        calls: dict[str, list[Tensors]] = {}
+
+        def hear(role: str, inputs: Mapping[str, Array]) -> None:
+            calls.setdefault(role, []).append(dict(inputs))
+
+        def open_role(role: str) -> AbstractContextManager[Runner]:
+            self._progress(self.models[role].name, f"rehearsing {self.folder.name} in torch")
+            return opened(lambda: TorchRunner(self.models[role]))
+
+        pictures = Walk(self.folder, self.how.steps, open_role, hear).run(self.how.requests)
+        made = Recorded({role: thinned(some) for role, some in calls.items()}, tuple(pictures))
+        if path is not None:
+            write(path, made)
+        return made
+
+
+def thinned(calls: Sequence[Tensors]) -> list[Tensors]:
+    """At most `MOST_CALLS`, evenly taken, the first and the last among them."""
+    if len(calls) <= MOST_CALLS:
+        return list(calls)
+    return [calls[int(place)] for place in np.linspace(0, len(calls) - 1, MOST_CALLS)]
+
+
+def write(path: Path, recorded: Recorded) -> None:
+    """Keeps what was recorded; the file appears whole or not at all."""
+    from safetensors.numpy import save_file
+
+    tensors: dict[str, Array] = {f"picture/{index}": picture for index, picture in enumerate(recorded.pictures)}
+    for role, calls in recorded.calls.items():
+        for index, call in enumerate(calls):
+            tensors |= {f"{role}/{index}/{name}": value for name, value in call.items()}
+    # safetensors writes an array's memory as it lies, whatever its strides are.
+    tensors = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    making = path.with_name(f".{path.name}.{os.getpid()}")
+    save_file(tensors, making)
+    making.replace(path)
+
+
+def read(path: Path) -> Recorded | None:
+    """What `write` kept; None where there is nothing, or nothing whole."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError):
+        return None
+    calls: dict[str, dict[int, Tensors]] = {}
+    pictures: dict[int, Bytes] = {}
+    for name, value in tensors.items():
+        role, _, rest = name.partition("/")
+        if role == "picture":
+            pictures[int(rest)] = value
+            continue
+        index, _, tensor = rest.partition("/")
+        calls.setdefault(role, {}).setdefault(int(index), {})[tensor] = value
+    return Recorded(
+        {role: [some[index] for index in sorted(some)] for role, some in calls.items()},
+        tuple(pictures[index] for index in sorted(pictures)),
+    )

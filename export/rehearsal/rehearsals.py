@@ -1,0 +1,70 @@
+"""The rehearsals of all pipelines of an export: which model is compared on whose, and every pipeline's picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from export.errors import ExportError
+from export.plan import Model, Plan
+from export.precision import Precisions
+from export.rehearsal.pictures import compare_pictures
+from export.rehearsal.recorded import How, Progress, Rehearsal
+from export.report import PictureReport, check_picture
+from export.store import Store
+
+
+class Rehearsals:
+    """One to a pipeline; none at all where nobody wants any."""
+
+    def __init__(self, plan: Plan, how: How | None, store: Store | None, progress: Progress) -> None:
+        """Nothing is done yet."""
+        self._store, self._progress = store, progress
+        pipelines = () if how is None else plan.pipelines
+        self._of = {
+            folder.name: Rehearsal(plan, folder, how, store, progress) for folder in pipelines if how is not None
+        }
+
+    def of(self, model: Model) -> Rehearsal | None:
+        """That of the first pipeline that uses a model."""
+        return self._of.get(model.pipelines[0].name)
+
+    def compare(
+        self,
+        precisions: Precisions,
+        graph_of: Callable[[str], Path],
+        *,
+        changed: Collection[str] | None = None,
+        banked: Collection[str] = (),
+    ) -> list[PictureReport]:
+        """Makes every pipeline's pictures with its graphs.
+
+        Args:
+            precisions: Of the graphs.
+            graph_of: The `model.onnx` of a model, by the model's name.
+            changed: The models that were exported; pipelines that use none of them are left out. None for all.
+            banked: Models with a bank of adapters. What the work folder knows is of graphs without one.
+
+        Raises:
+            ParityError: if one is not near enough to torch's.
+        """
+        reports = []
+        for rehearsal in self._of.values():
+            names = {model.name for model in rehearsal.models.values()}
+            if changed is not None and not names & set(changed):
+                continue
+            store = None if names & set(banked) else self._store
+            report = compare_pictures(rehearsal, precisions, graph_of, store, self._progress)
+            check_picture(report)
+            reports.append(report)
+        return reports
+
+
+def expect_rehearsal(precisions: Precisions, how: How | None) -> None:
+    """Refuses fp8 where there is nothing to calibrate its scales by.
+
+    Raises:
+        ExportError: with what to do.
+    """
+    if precisions.calibrated and how is None:
+        raise ExportError("fp8 calibrates its scales in a rehearsal: give it --steps 1 or more.")

@@ -1,0 +1,139 @@
+"""The walk of a request over a pipeline's components: what each is given, in which order, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from export.plan import make_plan
+from export.rehearsal.conditioning import Prompted
+from export.rehearsal.examples import drawn
+from export.rehearsal.recorded import MOST_CALLS, How, Recorded, Rehearsal, read, thinned, write
+from export.rehearsal.scene import place, token_ids
+from export.rehearsal.walk import Runner, Walk, to_bytes
+from export.source import open_folder
+from export.store import Store
+from tests.export.tiny import EXPORT_TIMEOUT_S, T5_TOKENS, TOKENS
+
+pytestmark = pytest.mark.timeout(EXPORT_TIMEOUT_S)
+BATCH = {"tiny": 2, "tiny-dit": 2, "tiny-fast": 1}
+"""Rows of a denoiser's call: guided ones are two."""
+
+
+def quiet(name: str, what: str) -> None:
+    """Nobody is told anything."""
+
+
+def rehearsal(folder: Path, work: Path | None, steps: int = 3) -> Rehearsal:
+    """A pipeline's rehearsal of one example."""
+    opened = open_folder(folder)
+    how = How(steps, drawn()[:1])
+    return Rehearsal(make_plan([opened]), opened, how, None if work is None else Store(work), quiet)
+
+
+@pytest.mark.parametrize("name", list(BATCH))
+def test_every_component_is_given_what_it_takes(name: str, tiny_pipelines: Path) -> None:
+    found = rehearsal(tiny_pipelines / name, None)
+    calls = found.recorded.calls
+    assert set(calls) == set(found.models)
+    assert len(calls["denoiser"]) == 3
+    first, last = calls["denoiser"][0], calls["denoiser"][-1]
+    assert first["sample"].shape == (BATCH[name], 4, 8, 8)
+    assert first["timestep"][0, 0] > last["timestep"][0, 0]
+    assert not np.array_equal(first["sample"], last["sample"])
+    assert np.array_equal(first["masked_image_latents"], last["masked_image_latents"])
+    assert set(np.unique(first["mask"])) > {0.0, 1.0}, "the latent mask is an average, with values between"
+    (picture,) = found.recorded.pictures
+    assert picture.shape == (64, 64, 3)
+    assert picture.std() > 1
+
+
+def test_a_style_goes_with_the_prompt_alone(tiny_pipelines: Path) -> None:
+    call = rehearsal(tiny_pipelines / "tiny", None, steps=1).recorded.calls["denoiser"][0]
+    assert np.abs(call["image_tokens"][0]).max() > 0
+    assert not call["image_tokens"][1].any()
+    assert call["image_scale"].tolist() == [[1.0], [0.0]]
+    assert not np.array_equal(call["encoder_hidden_states"][0], call["encoder_hidden_states"][1])
+
+
+def test_a_rehearsal_is_made_once_and_read_back_whole(
+    tiny_pipelines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = rehearsal(tiny_pipelines / "tiny", tmp_path).recorded
+    monkeypatch.setattr(Walk, "run", None)
+    again = rehearsal(tiny_pipelines / "tiny", tmp_path).recorded
+    assert all(np.array_equal(one, other) for one, other in zip(made.pictures, again.pictures, strict=True))
+    for role, calls in made.calls.items():
+        for one, other in zip(calls, again.calls[role], strict=True):
+            assert one.keys() == other.keys()
+            assert all(np.array_equal(one[name], other[name]) for name in one)
+    (kept,) = (tmp_path / "rehearsals").iterdir()
+    kept.write_bytes(kept.read_bytes()[:-1])
+    with pytest.raises(TypeError):
+        _ = rehearsal(tiny_pipelines / "tiny", tmp_path).recorded
+    with pytest.raises(TypeError):
+        _ = rehearsal(tiny_pipelines / "tiny", tmp_path, steps=4).recorded
+
+
+def test_what_is_kept_does_not_depend_on_how_it_lies_in_memory(tmp_path: Path) -> None:
+    turned = np.arange(24, dtype=np.uint8).reshape(3, 2, 4).transpose(1, 2, 0)
+    write(tmp_path / "a.safetensors", Recorded({"vae_encoder": [{"image": turned.astype(np.float32)}]}, (turned,)))
+    found = read(tmp_path / "a.safetensors")
+    assert found is not None
+    assert np.array_equal(found.pictures[0], turned)
+    assert np.array_equal(found.calls["vae_encoder"][0]["image"], turned)
+    assert read(tmp_path / "b.safetensors") is None
+
+
+def test_calls_are_thinned_evenly() -> None:
+    calls: list[dict[str, Any]] = [{"number": np.array(number)} for number in range(16)]
+    kept = [int(call["number"]) for call in thinned(calls)]
+    assert kept == [0, 3, 6, 9, 12, 15]
+    assert len(kept) == MOST_CALLS
+    assert thinned(calls[:2]) == calls[:2]
+
+
+def test_guidance_is_that_of_the_paper(tiny_pipelines: Path) -> None:
+    folder = open_folder(tiny_pipelines / "tiny")
+
+    def open_role(role: str) -> AbstractContextManager[Runner]:
+        return nullcontext(run)
+
+    def run(inputs: Mapping[str, Any]) -> dict[str, Any]:
+        # The prompt's row predicts 1, the empty one's 0: guided by 5 that is 5.
+        return {"noise_pred": np.ones_like(inputs["sample"]) * np.array([1.0, 0.0], np.float32)[:, None, None, None]}
+
+    scene = place(drawn()[0], (64, 64), 8)
+    walk = Walk(folder, 1, open_role)
+    zeros = np.zeros((1, 4, 8, 8), np.float32)
+    rows = {"encoder_hidden_states": np.zeros((2, TOKENS, 64), np.float32)}
+    one = walk.loop(run, scene, Prompted(rows, None), zeros, guidance=5.0, seed=0)
+    half = walk.loop(run, scene, Prompted(rows, None), zeros, guidance=2.5, seed=0)
+    none = walk.loop(run, scene, Prompted(rows, None), zeros, guidance=2.0 - 1e-9, seed=0)
+    # v-prediction's clean latents are linear in what is predicted; DDIM cuts them off at 1.
+    inside = np.abs(np.stack([one, half, none])).max(axis=0) < 0.99
+    assert inside.sum() > 50
+    assert np.allclose((one - none)[inside] / (half - none)[inside], (5.0 - 2.0) / (2.5 - 2.0), rtol=1e-3)
+
+
+def test_prompts_are_padded_and_cut(tiny_pipelines: Path) -> None:
+    folder = open_folder(tiny_pipelines / "tiny-dit")
+    ids = token_ids(folder, "text_encoder_g", ["a b", "", "a " * 40])
+    assert ids.shape == (3, TOKENS)
+    assert ids[2, -1] == ids[0, -1], "a prompt that is too long still ends with the end token"
+    assert token_ids(folder, "text_encoder_t5", [""]).shape == (1, T5_TOKENS)
+
+
+def test_pictures_are_eight_bit_and_lie_in_order() -> None:
+    picture = np.full((3, 2, 5), np.nan, np.float32)
+    picture[0] = -2
+    picture[1] = 1
+    found = to_bytes(picture)
+    assert found.shape == (2, 5, 3)
+    assert found.flags.c_contiguous
+    assert found[0, 0].tolist() == [0, 255, 128]
