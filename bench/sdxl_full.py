@@ -20,7 +20,7 @@ from rich.console import Console
 from safetensors.torch import save_file
 
 from bench.figures import FOLDER
-from export import summary
+from export import ip_adapters, summary
 from export.networks import image_attention
 from export.networks.image_projector import ImageProjector
 from export.networks.uve import UVE
@@ -118,7 +118,7 @@ def write_ip_adapter(unet: Any, folder: Path) -> None:
         torch.nn.init.normal_(parameter, std=0.02)
     (folder / "ip_adapter").mkdir(parents=True, exist_ok=True)
     tensors = {f"ip_adapter.{name}": value.half().contiguous() for name, value in layers.state_dict().items()}
-    save_file(tensors, folder / "ip_adapter" / image_attention.FILE)
+    save_file(tensors, folder / ip_adapters.FOLDER / ip_adapters.FILE)
 
 
 def main() -> int:

@@ -45,12 +45,14 @@ class Source:
     adapter: Adapter | None = None
     last_states: bool = False
     """Text encoders: whether the pipeline reads the normalised states of the last layer, not the penultimate ones."""
+    unnormalised: bool = False
+    """CLIP's image encoder: whether embeddings stay as long as they are, as published IP-Adapters want them."""
 
     @property
     def identity(self) -> tuple[object, ...]:
         """Equal for two pipelines that share the component."""
         adapter = None if self.adapter is None else self.adapter.path.resolve()
-        return self.folder.resolve(), adapter, self.last_states
+        return self.folder.resolve(), adapter, self.last_states, self.unnormalised
 
     @property
     def files(self) -> dict[str, Path]:
@@ -87,6 +89,6 @@ KINDS: dict[str, Kind] = {
 }
 """In the order in which a request meets them."""
 IMAGE_ROLES = ("image_encoder_clip", "image_encoder_uve", "image_projector")
-"""What makes image tokens of a style picture; a pipeline has all three or none."""
+"""What makes image tokens of a style picture. A published IP-Adapter knows no UVE; else it is all three, or none."""
 PRODUCT_ROLES = ("segmenter", "reward")
 """What a checkpoint from elsewhere does not bring, and only Backdrop's own pipelines need."""

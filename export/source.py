@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from export import ip_adapters
 from export.errors import BadFolderError
 from export.layout import IMAGE_ROLES, KINDS, PRODUCT_ROLES, Adapter, Kind, Source
 from export.reading import read_json
@@ -15,7 +16,6 @@ from export.settings import NAME, given_settings, read_settings
 from export.tensor_files import extents, weight_files
 from export.widths import check_widths
 
-IP_ADAPTER = Path("ip_adapter") / "ip_adapter.safetensors"
 NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 LONGEST_T5 = 512
 
@@ -87,6 +87,8 @@ def find_sources(roots: tuple[Path, ...]) -> dict[str, Source]:
     for role in dict.fromkeys(kind.role for kind in KINDS.values()):
         if role in roles:
             found[role] = denoiser if role == "denoiser" else source_of(role, roots)
+    if "image_encoder_clip" in found and "image_encoder_uve" not in found:
+        found["image_encoder_clip"] = replace(found["image_encoder_clip"], unnormalised=True)
     if "text_encoder_g" not in roles and "text_encoder_l" in found:
         found["text_encoder_l"] = replace(found["text_encoder_l"], last_states=True)
     return found
@@ -98,7 +100,10 @@ def needed_roles(denoiser: Source, roots: tuple[Path, ...]) -> set[str]:
     A UNet with pooled text (`addition_embed_type`) is SDXL's and reads two CLIP encoders, any other one reads one. A
     transformer reads T5 and the second CLIP encoder's pooled embedding, and the first one's too where it is wider.
     """
-    roles = {"vae_encoder", "denoiser", "vae_decoder", *(IMAGE_ROLES if denoiser.adapter is not None else ())}
+    roles = {"vae_encoder", "denoiser", "vae_decoder"}
+    if denoiser.adapter is not None:
+        published = ip_adapters.read_published(denoiser.adapter.path) is not None
+        roles |= {role for role in IMAGE_ROLES if role != "image_encoder_uve" or not published}
     if denoiser.kind.name == "denoiser_dit":
         roles |= {"text_encoder_t5", "text_encoder_g"}
         pooled = source_of("text_encoder_g", roots).config.get("projection_dim")
@@ -119,6 +124,8 @@ def source_of(role: str, roots: tuple[Path, ...]) -> Source:
     Raises:
         BadFolderError: if there is none, or its files are not what they should be.
     """
+    if role == "image_projector" and (inside := published_projector(roots)) is not None:
+        return inside
     candidates = [kind for kind in KINDS.values() if kind.role == role]
     for root in roots:
         for kind in candidates:
@@ -150,12 +157,22 @@ def check_component(kind: Kind, root: Path, roots: tuple[Path, ...]) -> Source:
 
 def find_adapter(roots: tuple[Path, ...]) -> Adapter | None:
     """The IP-Adapter of a pipeline's UNet; how many tokens it is given, its projector's config knows."""
-    folder = first(IP_ADAPTER.parts[0], roots)
+    folder = first(ip_adapters.FOLDER, roots)
     if folder is None:
         return None
-    extents(folder / IP_ADAPTER.name)
+    path = ip_adapters.find_file(folder)
+    extents(path)
     projector = source_of("image_projector", roots)
-    return Adapter(folder / IP_ADAPTER.name, int(projector.config["tokens"]))
+    return Adapter(path, int(projector.config["tokens"]))
+
+
+def published_projector(roots: tuple[Path, ...]) -> Source | None:
+    """The projector inside a published IP-Adapter's file; None where the pipeline has no such file."""
+    folder = first(ip_adapters.FOLDER, roots)
+    path = None if folder is None else ip_adapters.find_file(folder)
+    if path is None or not path.is_file() or (published := ip_adapters.read_published(path)) is None:
+        return None
+    return Source(KINDS["image_projector"], path.parent, published.config, (path,))
 
 
 def longest_prompts(sources: dict[str, Source]) -> dict[str, int]:

@@ -73,6 +73,7 @@ def key(source: Source, precision: Precision, bank: Any = None, calibration: str
             },
             "image_tokens": source.adapter and source.adapter.tokens,
             "last_states": source.last_states,
+            "unnormalised": source.unnormalised,
             "precision": precision,
             "bank": bank,
             "calibration": calibration,

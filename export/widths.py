@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from export.errors import BadFolderError
+from export.ip_adapters import PROJECTOR
 from export.layout import Source
 from export.tensor_files import extents
 
@@ -106,10 +107,13 @@ def style_facts(sources: Mapping[str, Source], configs: Mapping[str, Mapping[str
     """The projector lies between the two image encoders and the adapter's image attention."""
     projector, states = configs["image_projector"], configs["denoiser"]["cross_attention_dim"]
     clip = configs["image_encoder_clip"]
-    yield "image_projector: uve_dim", projector.get("uve_dim"), configs["image_encoder_uve"].get("dim")
+    uve = configs["image_encoder_uve"].get("dim") if "image_encoder_uve" in configs else 0
+    yield "image_projector: uve_dim", projector.get("uve_dim"), uve
     yield "image_projector: clip_dim", projector.get("clip_dim"), clip.get("projection_dim")
     yield "image_projector: cross_attention_dim", projector.get("cross_attention_dim"), states
     adapter = sources["denoiser"].adapter
     assert adapter is not None
     for extent in extents(adapter.path):
+        if extent.name.startswith(PROJECTOR):
+            continue
         yield f"ip_adapter: the width of {extent.name}", extent.shape[-1], states

@@ -16,7 +16,8 @@ FORMAT = 1
 ROLES = ("text_encoder_l", "text_encoder_g", "vae_encoder", "denoiser", "vae_decoder", "reward", "segmenter")
 # Where a pipeline has it, the denoiser reads this encoder's states, and L's are not needed.
 T5 = "text_encoder_t5"
-# What makes image tokens of style pictures: a pipeline has all of them or none.
+# What makes image tokens of style pictures: a pipeline has all of them or none. Only a projector that reads no UVE, as
+# those of published IP-Adapters, can do without its encoder.
 IMAGE_ROLES = ("image_encoder_clip", "image_encoder_uve", "image_projector")
 
 
@@ -75,7 +76,7 @@ class PipelineSpec:
     @property
     def takes_style(self) -> bool:
         """Whether style pictures can be given."""
-        return all(role in self.models for role in IMAGE_ROLES)
+        return "image_projector" in self.models
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,7 +196,9 @@ def _components(name: str, given: Mapping[str, str], models: Mapping[str, ModelS
     """Model names by role; every role that the pipeline needs has a model that is there."""
     needed = [role for role in ROLES if role != "text_encoder_l" or T5 not in given]
     if any(role in given for role in IMAGE_ROLES):
-        needed += IMAGE_ROLES
+        projector = models.get(given.get("image_projector", ""))
+        alone = projector is not None and [tensor.name for tensor in projector.inputs] == ["clip"]
+        needed += [role for role in IMAGE_ROLES if role != "image_encoder_uve" or not alone]
     missing = [role for role in dict.fromkeys([*needed, *given]) if given.get(role) not in models]
     if missing:
         raise ValueError(f"pipeline {name} has no model for {', '.join(missing)}")

@@ -70,7 +70,7 @@ def styled(unet: Unet, adapter: Adapter) -> nn.Module:
         BadFolderError: if the adapter is not made for this UNet.
     """
     try:
-        image_attention.load(image_attention.install(unet), adapter.path.parent)
+        image_attention.load(image_attention.install(unet), adapter.path)
     except RuntimeError as error:
         # torch's message has a line of heading, then one line for each kind of problem.
         reason = " ".join(str(error).split("\n")[1:2]).strip() or str(error)

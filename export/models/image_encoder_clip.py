@@ -20,11 +20,12 @@ ClipVision = Any
 
 
 class ImageEncoderClip(nn.Module):
-    """`image` [B, 3, H, W] in −1…1 → `image_embeds` [B, P], L2-normalised."""
+    """`image` [B, 3, H, W] in −1…1 → `image_embeds` [B, P], L2-normalised unless a published IP-Adapter reads them."""
 
     def __init__(self, model: ClipVision) -> None:
         super().__init__()
         self.model = model
+        self.unnormalised = bool(getattr(model.config, "unnormalised", False))
         self.size = int(model.config.image_size)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
@@ -34,7 +35,8 @@ class ImageEncoderClip(nn.Module):
         for layer in vision.encoder.layers:
             states = layer(states, None)
         pooled = vision.post_layernorm(states[:, 0])
-        return nn.functional.normalize(self.model.visual_projection(pooled), dim=-1)
+        embeds: torch.Tensor = self.model.visual_projection(pooled)
+        return embeds if self.unnormalised else nn.functional.normalize(embeds, dim=-1)
 
 
 def sample(rows: int, size: Size, generator: torch.Generator) -> Inputs:
@@ -44,7 +46,11 @@ def sample(rows: int, size: Size, generator: torch.Generator) -> Inputs:
 
 def load(source: Source) -> nn.Module:
     """Loads the model from its folder, in evaluation mode."""
-    return load_transformers(CLIPVisionModelWithProjection, source.folder)
+    model: ClipVision = load_transformers(CLIPVisionModelWithProjection, source.folder)
+    # How long embeddings are is the pipeline's affair; the wrapper asks the model.
+    model.config.unnormalised = source.unnormalised
+    module: nn.Module = model
+    return module
 
 
 def prepare(model: ClipVision) -> Prepared:

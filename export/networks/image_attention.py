@@ -11,7 +11,7 @@ from diffusers.models.attention_processor import Attention, AttnProcessor
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-FILE = "ip_adapter.safetensors"
+from export.ip_adapters import FILE, PROJECTOR
 
 Conditioning = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """Text states [B, T, D], image tokens [B, N, D], image scale [B, 1]: the UNet's `encoder_hidden_states`."""
@@ -71,11 +71,17 @@ def save(layers: nn.ModuleDict, folder: Path) -> None:
     save_file(tensors, folder / FILE)
 
 
-def load(layers: nn.ModuleDict, folder: Path) -> None:
-    """Reads what `save` wrote.
+def load(layers: nn.ModuleDict, path: Path) -> None:
+    """Reads what `save` wrote into a folder, or a published file, whose projector is not looked at.
 
     Raises:
         RuntimeError: if a layer is missing, unknown or of another shape.
     """
-    tensors: Mapping[str, torch.Tensor] = load_file(folder / FILE)
-    layers.load_state_dict({name.removeprefix("ip_adapter."): value.float() for name, value in tensors.items()})
+    tensors: Mapping[str, torch.Tensor] = load_file(path / FILE if path.is_dir() else path)
+    layers.load_state_dict(
+        {
+            name.removeprefix("ip_adapter."): value.float()
+            for name, value in tensors.items()
+            if not name.startswith(PROJECTOR)
+        }
+    )

@@ -1,6 +1,7 @@
 """The image projector: turns a style picture's two embeddings into tokens the denoiser's image attention reads.
 
-As ImageProjModel of IP-Adapter (Ye et al. 2023), but of both encoders' embeddings side by side.
+As ImageProjModel of IP-Adapter (Ye et al. 2023), but of both encoders' embeddings side by side; with no UVE
+(`uve_dim` 0) it is that model, and reads published weights.
 """
 
 from __future__ import annotations

@@ -11,15 +11,17 @@ from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor, IPAdapterAttnProcessor
 from safetensors.torch import load_file, save_file
 
+from export import ip_adapters
 from export.contract import Size
 from export.errors import BadFolderError
 from export.models import COMPONENTS
 from export.models.component import Inputs, Prepared
-from export.source import IP_ADAPTER
 from tests.export import tiny
 
 SIZE = Size(height=64, width=96, tokens=16)
 ROWS = 3
+
+IP_ADAPTER = Path(ip_adapters.FOLDER) / ip_adapters.FILE
 
 
 @pytest.fixture(scope="module")

@@ -139,8 +139,8 @@ class FunctionModels:
     def _image_encoder_clip(self, image: Array) -> dict[str, Array]:
         return {"image_embeds": _direction(image, CLIP)}
 
-    def _image_projector(self, uve: Array, clip: Array) -> dict[str, Array]:
-        both = np.concatenate([uve, clip], -1)[:, : TOKENS[1]]
+    def _image_projector(self, clip: Array, uve: Array | None = None) -> dict[str, Array]:
+        both = (clip if uve is None else np.concatenate([uve, clip], -1))[:, : TOKENS[1]]
         return {"image_tokens": np.stack([both * (n + 1) for n in range(TOKENS[0])], 1).astype(np.float32)}
 
     def _vae_encoder(self, image: Array) -> dict[str, Array]:

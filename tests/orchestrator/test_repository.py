@@ -94,6 +94,17 @@ def test_optional_roles_say_what_a_pipeline_takes(tmp_path: Path) -> None:
     assert (flow.states_roles, flow.max_prompt_tokens) == ((T5,), 128)
 
 
+def test_a_projector_that_reads_clip_alone_needs_no_uve(tmp_path: Path) -> None:
+    value = styled(document(tmp_path))
+    del value["pipelines"]["p"]["components"]["image_encoder_uve"]
+    write(tmp_path, value)
+    with pytest.raises(RepositoryError, match="no model for image_encoder_uve"):
+        load(tmp_path)
+    value["models"]["image_projector"]["inputs"] = [{"name": "clip", "dtype": "FP32", "shape": [16]}]
+    write(tmp_path, value)
+    assert load(tmp_path).pipelines["p"].takes_style
+
+
 def test_the_default_pipeline_can_be_chosen(tmp_path: Path) -> None:
     write(tmp_path, flowing(document(tmp_path)))
     repository = load(tmp_path)

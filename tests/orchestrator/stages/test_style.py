@@ -1,5 +1,7 @@
 """Style pictures to image tokens: which models run, what is cached, and how several are mixed."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -73,3 +75,19 @@ def test_only_the_ratios_of_weights_count() -> None:
 def test_pictures_that_cancel_out_give_numbers_all_the_same() -> None:
     opposite = [np.array([1, 0], np.float32), np.array([-1, 0], np.float32)]
     assert np.array_equal(mean_direction(opposite, (1, 1)), [0, 0])
+
+
+def test_embeddings_stay_as_long_as_they_are() -> None:
+    embeddings = [np.array([3.0, 0.0], np.float32), np.array([0.0, 1.0], np.float32)]
+    mixed = mean_direction(embeddings, (1, 1))
+    np.testing.assert_allclose(np.linalg.norm(mixed), 2.0, rtol=1e-6)
+    np.testing.assert_allclose(mixed / np.linalg.norm(mixed), np.array([3, 1]) / np.sqrt(10), rtol=1e-6)
+
+
+async def test_a_pipeline_without_uve_asks_clip_alone(bench: Bench) -> None:
+    asked = job(pipeline="small-style", style=style(WARM))
+    models = {role: model for role, model in asked.pipeline.models.items() if role != "image_encoder_uve"}
+    asked = dataclasses.replace(asked, pipeline=dataclasses.replace(asked.pipeline, models=models))
+    assert await bench.tokens(asked) is not None
+    assert bench.models.rows("image_encoder_uve") == 0
+    assert bench.models.rows("image_encoder_clip") == 1

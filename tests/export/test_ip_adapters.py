@@ -1,0 +1,133 @@
+"""Published IP-Adapter files: told from ours, exported with the projector inside; other kinds are refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import CLIPVisionModelWithProjection
+
+from export import ip_adapters
+from export.contract import Size
+from export.errors import BadFolderError
+from export.models import COMPONENTS
+from export.networks.image_pixels import clip_pixels
+from export.precision import Precisions
+from export.rehearsal.recorded import How
+from export.run import Options, export_pipelines
+from export.source import open_folder
+from export.survey import survey
+from tests.export import families, tiny
+
+pytestmark = pytest.mark.timeout(tiny.EXPORT_TIMEOUT_S)
+NAME = "ip-adapter_sd15.safetensors"
+STATES, TOKENS, CLIP = 24, 4, 16
+
+
+def published() -> dict[str, Tensor]:
+    """The tensors of a published file for Stable Diffusion 1.5, at reduced width."""
+    torch.manual_seed(1)
+    tensors = {
+        ip_adapters.LINEAR: torch.randn(TOKENS * STATES, CLIP),
+        "image_proj.proj.bias": torch.randn(TOKENS * STATES),
+        ip_adapters.NORM: torch.ones(STATES) + 0.1 * torch.randn(STATES),
+        "image_proj.norm.bias": torch.randn(STATES),
+    }
+    for number, width in zip((1, 3, 5, 7), (8, 8, 8, 16), strict=True):
+        for half in ("k", "v"):
+            tensors[f"ip_adapter.{number}.to_{half}_ip.weight"] = torch.randn(width, STATES)
+    return {name: value.half() for name, value in tensors.items()}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stable Diffusion 1.5 for inpainting with a published IP-Adapter; copy it before changing it."""
+    folder = tmp_path_factory.mktemp("published") / "sd15"
+    families.write_sd15(folder)
+    tiny.write_image_encoders(folder)
+    for name in ("image_encoder_uve", "image_projector"):
+        shutil.rmtree(folder / name)
+    (folder / ip_adapters.FOLDER).mkdir()
+    save_file(published(), folder / ip_adapters.FOLDER / NAME)
+    return folder
+
+
+def test_it_is_exported_with_parity_and_reads_clip_alone(folder: Path, tmp_path: Path) -> None:
+    options = Options(Precisions(), engines=True, rehearsal=How(steps=2))
+    made = export_pipelines([folder], tmp_path / "out", lambda name, what: None, options=options)
+    assert all(report.parity.worst.relative <= 1e-4 for report in made.models)
+    assert made.pictures[0].largest <= 1
+    models = json.loads((tmp_path / "out" / "pipeline.json").read_text())["models"]
+    assert [spec["name"] for spec in models["image_projector"]["inputs"]] == ["clip"]
+    assert "image_encoder_uve" not in models
+    taken = {spec["name"]: spec["shape"] for spec in models["denoiser"]["inputs"]}
+    assert taken["image_tokens"] == [TOKENS, STATES]
+    assert taken["image_scale"] == [1]
+    assert survey(folder, Precisions(), "onnxruntime").problems == ()
+
+
+def test_tokens_are_those_of_the_paper(folder: Path) -> None:
+    sources, tensors = open_folder(folder).sources, {name: value.float() for name, value in published().items()}
+    encoder, projector = (COMPONENTS[role] for role in ("image_encoder_clip", "image_projector"))
+    picture = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    with torch.inference_mode():
+        embeds = encoder.prepare(encoder.load(sources["image_encoder_clip"])).module(picture)
+        found = projector.prepare(projector.load(sources["image_projector"])).module(embeds)
+        linear = embeds @ tensors[ip_adapters.LINEAR].T + tensors["image_proj.proj.bias"]
+        expected = torch.nn.functional.layer_norm(
+            linear.reshape(2, TOKENS, STATES), (STATES,), tensors[ip_adapters.NORM], tensors["image_proj.norm.bias"]
+        )
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert (embeds.norm(dim=1) - 1).abs().min() > 1e-2, "a published projector reads embeddings as CLIP made them"
+
+
+def test_embeddings_are_those_of_transformers(folder: Path) -> None:
+    source = open_folder(folder).sources["image_encoder_clip"]
+    component = COMPONENTS["image_encoder_clip"]
+    prepared = component.prepare(component.load(source))
+    (picture,) = prepared.sample(2, Size(64, 64, 16), torch.Generator().manual_seed(0))
+    stock = CLIPVisionModelWithProjection.from_pretrained(folder / "image_encoder", dtype=torch.float32).eval()
+    with torch.inference_mode():
+        expected = stock(clip_pixels(picture, stock.config.image_size)).image_embeds
+        assert torch.allclose(prepared.module(picture), expected, atol=1e-5)
+
+
+def test_ours_is_not_taken_for_a_published_one(tiny_pipelines: Path) -> None:
+    assert ip_adapters.read_published(tiny_pipelines / "tiny" / ip_adapters.FOLDER / ip_adapters.FILE) is None
+    assert not open_folder(tiny_pipelines / "tiny").sources["image_encoder_clip"].unnormalised
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"image_proj.latents": torch.zeros(1, 16, 8), ip_adapters.LINEAR: None},
+            r"Plus, FaceID\); only the plain one",
+        ),
+        ({ip_adapters.LINEAR: torch.zeros(TOKENS * STATES + 1, CLIP)}, "97 rows, which are no tokens of 24 numbers"),
+        ({ip_adapters.LINEAR: torch.zeros(TOKENS * STATES, CLIP + 1)}, "image_projector: clip_dim is 17"),
+        ({ip_adapters.NORM: torch.zeros(STATES * 2)}, "image_projector: cross_attention_dim is 48"),
+    ],
+)
+def test_another_kind_is_refused(change: dict[str, Tensor | None], message: str, folder: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(folder, tmp_path / "sd15"))
+    tensors: dict[str, Tensor | None] = {**load_file(copy / ip_adapters.FOLDER / NAME), **change}
+    save_file({n: value for n, value in tensors.items() if value is not None}, copy / ip_adapters.FOLDER / NAME)
+    with pytest.raises(BadFolderError, match=message):
+        open_folder(copy)
+
+
+def test_two_files_are_one_too_many(folder: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(folder, tmp_path / "sd15"))
+    shutil.copy(copy / ip_adapters.FOLDER / NAME, copy / ip_adapters.FOLDER / "ip-adapter-plus_sd15.safetensors")
+    with pytest.raises(BadFolderError, match="keep the one that is meant"):
+        open_folder(copy)
+    shutil.rmtree(copy / ip_adapters.FOLDER)
+    (copy / ip_adapters.FOLDER).mkdir()
+    with pytest.raises(BadFolderError, match=r"ip_adapter/ip_adapter\.safetensors is missing"):
+        open_folder(copy)
