@@ -10,6 +10,7 @@ from torch import nn
 from export.contract import Axis
 from export.layout import Source
 from export.models.loading import load_diffusers
+from export.networks.group_norm import widen_norms
 
 Vae = Any
 """diffusers' AutoencoderKL or AsymmetricAutoencoderKL; untyped because their configs are attribute dictionaries."""
@@ -23,7 +24,7 @@ def load(source: Source) -> nn.Module:
     """Loads either kind of VAE from its folder, in evaluation mode."""
     conditioned = source.config["_class_name"] == "AsymmetricAutoencoderKL"
     cls = AsymmetricAutoencoderKL if conditioned else AutoencoderKL
-    return load_diffusers(cls, source.folder)
+    return widen_norms(load_diffusers(cls, source.folder))
 
 
 def factor(vae: Vae) -> int:
