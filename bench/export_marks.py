@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import io
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -16,7 +18,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import torch
 from rich.console import Console
+from safetensors.torch import save_file
 
 from bench import adapter_cost, sdxl_full
 from bench.figures import ROOT, Figure, record
@@ -27,7 +31,8 @@ from export.engines.identity import Identity
 from export.engines.seam import BuildOptions
 from export.errors import ExportError
 from export.precision import Precision, Precisions
-from export.report import TOLERANCE, Exported
+from export.rehearsal.recorded import How
+from export.report import LEAST_PSNR, TOLERANCE, Exported
 from export.run import Options, export_graphs, export_pipelines
 from tests.export import families, tiny
 from tests.export.test_source import DIT_SPOILT, SPOILT
@@ -35,6 +40,8 @@ from tests.export.test_source import DIT_SPOILT, SPOILT
 AREA = "export"
 WORK = ROOT / ".backdrop" / "export"
 MEASURED: tuple[Precision, ...] = ("fp32", "fp16")
+REHEARSED: tuple[Precision, ...] = (*MEASURED, "fp8")
+ADAPTER = "adapter.safetensors"
 console = Console(stderr=True)
 
 
@@ -60,14 +67,20 @@ def worst(found: Sequence[Exported]) -> tuple[float, str]:
 
 
 def reference() -> list[Figure]:
-    """Every component of the reference pipelines, in both precisions."""
+    """Every component of the reference pipelines, on random and on real inputs, and their pictures."""
     figures = []
-    for precision in MEASURED:
-        options = Options(Precisions(precision), WORK)
+    for precision in REHEARSED:
+        options = Options(Precisions(precision), WORK, rehearsal=How())
         found = export_graphs(reference_folders(), progress, options)
         value, spread = worst(found.models)
         name = f"reference pipelines: largest difference from torch, {precision}, relative"
         figures.append(Figure(name, value, TOLERANCE[precision], "lower", command("reference"), spread))
+        picture = min(found.pictures, key=lambda report: report.psnr)
+        spread = f"{picture.pipeline}, the worst of {len(found.pictures)}; {picture.steps} steps, "
+        spread += f"largest difference {picture.largest} of 255"
+        name = f"reference pipelines: pictures beside torch's, {precision}, dB"
+        least = round(picture.psnr, 1)
+        figures.append(Figure(name, least, LEAST_PSNR[precision], "higher", command("reference"), spread))
     return figures
 
 
@@ -76,9 +89,9 @@ def engines() -> list[Figure]:
     builder = seam.find("tensorrt_rtx")
     where = seam.here(builder, BuildOptions())
     figures = []
-    for precision in MEASURED:
+    for precision in REHEARSED:
         repository = WORK / f"repository-{precision}"
-        options = Options(Precisions(precision), WORK, engines=True)
+        options = Options(Precisions(precision), WORK, engines=True, rehearsal=How())
         export_pipelines(reference_folders(), repository, progress, options=options)
         failed, seconds = [], 0.0
         for name, entry in models_of(repository).items():
@@ -105,7 +118,8 @@ def other_families() -> list[Figure]:
         for number, (name, write) in enumerate(makers.items()):
             folder = Path(base) / f"family{number}"
             write(folder)
-            found = export_pipelines([folder], Path(base) / f"out{number}", progress)
+            options = Options(rehearsal=How(steps=3))
+            found = export_pipelines([folder], Path(base) / f"out{number}", progress, options=options)
             value, spread = worst(found.models)
             label = f"{name}, reduced width: largest difference from torch, fp32, relative"
             figures.append(Figure(label, value, TOLERANCE["fp32"], "lower", command("families"), spread))
@@ -130,7 +144,7 @@ def adapters() -> list[Figure]:
 
 
 def bad_folders() -> list[Figure]:
-    """Every kind of bad folder that the tests know, by the command line."""
+    """Every kind of bad folder and bad LoRA that the tests know, by the command line."""
     slowest, wrong, cases = 0.0, [], 0
     with tempfile.TemporaryDirectory() as base:
         pipelines = Path(base) / "pipelines"
@@ -139,14 +153,18 @@ def bad_folders() -> list[Figure]:
             copy, out = Path(base) / f"case{cases}", Path(base) / "out"
             shutil.copytree(pipelines, copy)
             spoil(copy / name)
-            begin = time.monotonic()
-            with contextlib.redirect_stderr(io.StringIO()):
-                status = export(["all", "--pipeline", str(copy / name), "--out", str(out), "--work", f"{base}/work"])
+            adapter = copy / name / ADAPTER
+            arguments = ["all", "--pipeline", str(copy / name), "--out", str(out), "--work", f"{base}/work"]
+            arguments += ["--adapter", f"spoilt={adapter}"] if adapter.exists() else []
+            said, begin = io.StringIO(), time.monotonic()
+            with contextlib.redirect_stderr(said):
+                status = export(arguments)
             slowest, cases = max(slowest, time.monotonic() - begin), cases + 1
-            if status != 1 or out.exists() or list(Path(base).glob(".out*")):
+            clear = re.search(message, said.getvalue().replace("\n", " ")) is not None
+            if status != 1 or not clear or out.exists() or list(Path(base).glob(".out*")):
                 wrong.append(message)
             shutil.rmtree(copy)
-    what = f"{cases} folders" if not wrong else ", ".join(wrong)
+    what = f"{cases} folders and LoRA files" if not wrong else ", ".join(wrong)
     return [
         Figure("bad folders that were taken, or left something behind", len(wrong), 0, "lower", command("bad"), what),
         Figure("bad folders: seconds until the slowest was refused", round(slowest, 2), 5, "lower", command("bad")),
@@ -158,6 +176,22 @@ def spoilt() -> Iterator[tuple[str, Callable[[Path], object], str]]:
     for name, cases in (("tiny", SPOILT), ("tiny-dit", DIT_SPOILT)):
         for spoil, message in cases:
             yield name, spoil, message
+    layer = "unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q"
+    down, up = torch.zeros(4, 32), torch.zeros(32, 4)
+    good = {f"{layer}.lora_A.weight": down, f"{layer}.lora_B.weight": up}
+    for change, message in (
+        ({f"{layer}.weight": down}, "has a key that no LoRA format knows"),
+        ({"unet.conv_mid.lora_A.weight": down}, "a layer that this denoiser does not have"),
+        ({f"{layer}.lora_A.weight": torch.zeros(4, 33)}, "do not fit"),
+        ({f"{layer}.dora_scale": up}, "is a DoRA"),
+    ):
+        yield "tiny", functools.partial(write_lora, tensors=good | change), message
+    yield "tiny", lambda folder: (folder / ADAPTER).write_bytes(b"\x80\x04."), "is not a safetensors file"
+
+
+def write_lora(folder: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """Puts a LoRA into a pipeline's folder, where `bad_folders` finds it."""
+    save_file({name: value.clone() for name, value in tensors.items()}, folder / ADAPTER)
 
 
 def sdxl() -> list[Figure]:

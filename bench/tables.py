@@ -16,7 +16,7 @@ from pathlib import Path
 
 from backdrop.errors import ERRORS
 from bench.figures import FOLDER, ROOT, load
-from export.report import TOLERANCE
+from export.report import LEAST_PSNR, TOLERANCE, ComponentReport, Conditioning, PictureReport
 
 _PART = re.compile(r"(<!-- generated: (?P<name>[\w:-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 FILES = ("README.md", "docs/errors.md", "docs/export.md", "docs/figures.md", "docs/models.md")
@@ -44,8 +44,11 @@ def errors_table(_: str = "") -> str:
 
 def tolerances_table(_: str = "") -> str:
     """How far a graph may be from torch, by its precision."""
-    lines = ["| precision | relative difference from torch in FP32 |", "|---|---|"]
-    lines += [f"| {precision} | ≤ {tolerance:g} |" for precision, tolerance in TOLERANCE.items()]
+    lines = ["| precision | relative difference of a component | PSNR of a picture |", "|---|---|---|"]
+    lines += [
+        f"| {precision} | ≤ {tolerance:g} | ≥ {LEAST_PSNR[precision]:g} dB |"
+        for precision, tolerance in TOLERANCE.items()
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -53,16 +56,30 @@ def parity_table(_: str = "") -> str:
     """How far each graph of the shipped repository is from torch."""
     report = json.loads((FOLDER / "parity.json").read_text())
     lines = [
-        "| component | weights | precision | worst output | relative difference | rows |",
-        "|---|---|---|---|---|---|",
+        "| component | weights | precision | worst output | random inputs | real inputs | rows |",
+        "|---|---|---|---|---|---|---|",
     ]
     for component in report["components"]:
-        parity = component["parity"]
-        exact = "the same to the bit in any batch" if parity["exact"] else "vary with their company"
+        parity = ComponentReport.from_json(component["parity"], component["model"])
+        exact = "the same to the bit in any batch" if parity.exact else "vary with their company"
         lines.append(
-            f"| `{component['model']}` | {component['parameters'] / 1e6:.2f} M | {parity['precision']} | "
-            f"`{parity['worst']['output']}` | {parity['worst']['relative']:.1e} | {exact} |"
+            f"| `{parity.model}` | {component['parameters'] / 1e6:.2f} M | {parity.precision} | "
+            f"`{parity.worst.output}` | {_relative(parity, 'random')} | {_relative(parity, 'real')} | {exact} |"
         )
+    return "\n".join(lines) + "\n"
+
+
+def _relative(report: ComponentReport, conditioning: Conditioning) -> str:
+    worst = report.worst_of(conditioning)
+    return "–" if worst is None else f"{worst.relative:.1e}"
+
+
+def pictures_table(_: str = "") -> str:
+    """How far the pictures of the shipped pipelines are from torch's."""
+    lines = ["| pipeline | pictures | steps | largest difference, of 255 | PSNR |", "|---|---|---|---|---|"]
+    for row in json.loads((FOLDER / "parity.json").read_text())["pictures"]:
+        made = PictureReport.from_json(row, row["pipeline"])
+        lines.append(f"| `{made.pipeline}` | {made.pictures} | {made.steps} | {made.largest} | {made.psnr:.0f} dB |")
     return "\n".join(lines) + "\n"
 
 
@@ -71,6 +88,7 @@ _MAKERS: dict[str, Callable[[str], str]] = {
     "errors": errors_table,
     "tolerances": tolerances_table,
     "parity": parity_table,
+    "pictures": pictures_table,
 }
 
 
