@@ -19,6 +19,7 @@ from backdrop._enums import (
     HorizontalAlignment,
     MaskSource,
     OutputFormat,
+    Priority,
     Scheduler,
     Stage,
     VerticalAlignment,
@@ -41,6 +42,7 @@ from backdrop._types import (
     StepProgress,
     StyleImage,
     Timing,
+    Usage,
     VariantFinished,
 )
 from backdrop.errors import (
@@ -88,6 +90,7 @@ __all__ = [
     "PermissionDeniedError",
     "Picture",
     "Pipeline",
+    "Priority",
     "Reason",
     "Receipt",
     "Result",
@@ -103,6 +106,7 @@ __all__ = [
     "UnauthenticatedError",
     "UnavailableError",
     "UnimplementedError",
+    "Usage",
     "VariantFinished",
     "VerticalAlignment",
     "__version__",

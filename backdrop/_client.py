@@ -13,7 +13,7 @@ import grpc
 import grpc.aio
 
 from backdrop import _convert
-from backdrop._enums import OutputFormat, Scheduler
+from backdrop._enums import OutputFormat, Priority, Scheduler
 from backdrop._generation import Generation
 from backdrop._info import Info
 from backdrop._request import build_request
@@ -99,6 +99,8 @@ class AsyncClient:
         pipeline: str = "",
         style_images: Sequence[ImageSource | StyleImage] = (),
         image_scale: float | None = None,
+        priority: Priority | str = Priority.STANDARD,
+        guidance_window: tuple[float, float] | None = None,
         timeout_s: float | None = None,
     ) -> Generation:
         """Returns the generation of `variants` pictures of the product in the scene of `prompt`; await it, or iterate.
@@ -128,6 +130,9 @@ class AsyncClient:
             style_images: pictures whose look the scene takes on, up to `Limits.max_style_images`, each as for `product`
                 or a `StyleImage` with a weight. Only on pipelines that say `takes_style_images`.
             image_scale: how strongly the scene follows them, 0.0 (not at all) to 2.0.
+            priority: how soon the pictures are wanted: interactive, standard or bulk.
+            guidance_window: the part of the steps in which guidance is applied, as fractions (start, stop); outside it
+                a step costs one row instead of two. None: all steps.
             timeout_s: instead of the client's, for this call.
 
         Raises:
@@ -153,6 +158,8 @@ class AsyncClient:
             pipeline=pipeline,
             style_images=style_images,
             image_scale=image_scale,
+            priority=priority,
+            guidance_window=guidance_window,
         )
         if not request.idempotency_key and self._retry.retries > 0:
             # With a key, a retry gets the result that its lost first attempt made, instead of paying for it again. The

@@ -11,7 +11,7 @@ from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 
 from backdrop import _info as info
 from backdrop import _types as types
-from backdrop._enums import CompositingMode, MaskSource, OutputFormat, Scheduler, Stage
+from backdrop._enums import CompositingMode, MaskSource, OutputFormat, Priority, Scheduler, Stage
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
 
@@ -23,7 +23,8 @@ def event(message: pb.GenerateResponse) -> types.Event | None:
     match message.WhichOneof("event"):
         case "accepted":
             accepted = message.accepted
-            return types.Accepted(accepted.request_id, accepted.queue_position, accepted.row_steps)
+            expected_start_s = accepted.expected_start.ToNanoseconds() / 1e9
+            return types.Accepted(accepted.request_id, accepted.queue_position, accepted.row_steps, expected_start_s)
         case "stage":
             return types.StageStarted(_enum(Stage, pb.Stage, message.stage.stage))
         case "step":
@@ -52,6 +53,7 @@ def result(message: pb.GenerateResult) -> types.Result:
         settings=_settings(message.settings),
         replayed=message.replayed,
         request_id=message.request_id,
+        usage=types.Usage(message.usage.row_steps, message.usage.saved_row_steps, message.usage.row_step_megapixels),
     )
 
 
@@ -128,6 +130,12 @@ def _settings(message: pb.EffectiveSettings) -> types.Settings:
         guidance_scale=message.guidance_scale,
         output_format=_enum(OutputFormat, pb.OutputFormat, message.output_format),
         image_scale=message.image_scale,
+        priority=_enum(Priority, pb.Priority, message.priority),
+        guidance_window=(
+            (message.guidance_window.start, message.guidance_window.stop)
+            if message.HasField("guidance_window")
+            else None
+        ),
     )
 
 

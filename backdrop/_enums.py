@@ -20,6 +20,19 @@ class Scheduler(enum.StrEnum):
     """Only ever received: a solver that this client is too old to know."""
 
 
+class Priority(enum.StrEnum):
+    """How soon the pictures are wanted; the classes share the GPUs 16 : 4 : 1 while each has something to do."""
+
+    INTERACTIVE = "interactive"
+    """Somebody is looking at the screen."""
+    STANDARD = "standard"
+    """A service waits for it."""
+    BULK = "bulk"
+    """Volume: campaigns, nightly runs."""
+    UNKNOWN = "unknown"
+    """Only ever received: a class that this client is too old to know."""
+
+
 class OutputFormat(enum.StrEnum):
     """Encoding of the pictures. Only PNG keeps the product exact to the last bit."""
 

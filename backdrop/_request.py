@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from backdrop._convert import enum_number
-from backdrop._enums import HorizontalAlignment, OutputFormat, Scheduler, VerticalAlignment
+from backdrop._enums import HorizontalAlignment, OutputFormat, Priority, Scheduler, VerticalAlignment
 from backdrop._types import Box, Fit, ImageSource, Size, StyleImage
 from backdrop.errors import BackdropError, Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
@@ -19,7 +19,7 @@ from backdrop.v1 import generation_service_pb2 as pb
 if TYPE_CHECKING:
     from PIL import Image
 
-_E = TypeVar("_E", Scheduler, OutputFormat, HorizontalAlignment, VerticalAlignment)
+_E = TypeVar("_E", Priority, Scheduler, OutputFormat, HorizontalAlignment, VerticalAlignment)
 
 _UINT32 = 2**32 - 1
 _UINT64 = 2**64 - 1
@@ -47,6 +47,8 @@ def build_request(
     pipeline: str = "",
     style_images: Sequence[ImageSource | StyleImage] = (),
     image_scale: float | None = None,
+    priority: Priority | str = Priority.STANDARD,
+    guidance_window: tuple[float, float] | None = None,
 ) -> pb.GenerateRequest:
     """Returns the request that says this; see `AsyncClient.generate` for what each argument means.
 
@@ -71,6 +73,9 @@ def build_request(
         image_scale=None if image_scale is None else _number(image_scale, "image_scale"),
     )
     request.output_format = _enum(OutputFormat, output_format, "output_format", pb.OutputFormat)
+    request.priority = _enum(Priority, priority, "priority", pb.Priority)
+    if guidance_window is not None:
+        request.guidance_window.CopyFrom(_window(guidance_window))
     if scheduler is not None:
         request.scheduler = _enum(Scheduler, scheduler, "scheduler", pb.Scheduler)
     if output_size is not None:
@@ -78,6 +83,14 @@ def build_request(
     if placement is not None:
         request.placement.CopyFrom(_placement(placement))
     return request
+
+
+def _window(window: tuple[float, float]) -> pb.GuidanceWindow:
+    try:
+        start, stop = window
+    except (TypeError, ValueError):
+        raise _refusal("guidance_window", "must be a pair (start, stop) of fractions of the steps") from None
+    return pb.GuidanceWindow(start=_number(start, "guidance_window.start"), stop=_number(stop, "guidance_window.stop"))
 
 
 def _size(size: Size) -> pb.Size:

@@ -14,6 +14,7 @@ from backdrop._enums import (
     HorizontalAlignment,
     MaskSource,
     OutputFormat,
+    Priority,
     Scheduler,
     Stage,
     VerticalAlignment,
@@ -156,6 +157,18 @@ class CacheReport:
 
 
 @dataclasses.dataclass(frozen=True)
+class Usage:
+    """What a request has cost."""
+
+    row_steps: int
+    """Denoiser rows that were computed: one a sample and step, two where it was guided."""
+    saved_row_steps: int
+    """Rows that options of the request or of the pipeline have saved."""
+    row_step_megapixels: float
+    """`row_steps` × the scene's megapixels: what quotas count."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Settings:
     """The request's settings with every default filled in."""
 
@@ -173,6 +186,9 @@ class Settings:
     output_format: OutputFormat
     image_scale: float = 0.0
     """0.0 without style pictures."""
+    priority: Priority = Priority.STANDARD
+    guidance_window: tuple[float, float] | None = None
+    """The part of the steps that were guided; None = all, or guidance was off."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,6 +201,8 @@ class Accepted:
     """How many requests are ahead; 0 = it runs now."""
     row_steps: int
     """Work that the request costs at most: rows × steps over all variants."""
+    expected_start_s: float = 0.0
+    """Seconds until it is likely to run; 0.0 once it does."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -232,6 +250,7 @@ class Result:
     replayed: bool
     """True when an earlier call with the same idempotency key made this result."""
     request_id: str
+    usage: Usage = Usage(0, 0, 0.0)
 
     @property
     def best(self) -> Picture:

@@ -12,7 +12,7 @@ from backdrop._cli import generate as generate_command
 from backdrop._cli import info as info_command
 from backdrop._cli import up as up_command
 from backdrop._cli.failures import EXIT_STATUSES, failures_as_sentences
-from backdrop._cli.values import parse_placement, parse_size, parse_style
+from backdrop._cli.values import parse_placement, parse_size, parse_style, parse_window
 from backdrop._enums import HorizontalAlignment, VerticalAlignment
 
 app = typer.Typer(
@@ -130,6 +130,11 @@ def generate(
     image_scale: Annotated[
         float | None, typer.Option(help="How strongly the scene follows them, 0.0 to 2.0. Default: the pipeline's.")
     ] = None,
+    priority: Annotated[str, typer.Option(help="How soon it is wanted: interactive, standard or bulk.")] = "standard",
+    guidance_window: Annotated[
+        str | None,
+        typer.Option(metavar="START-STOP", help="The part of the steps that are guided, as 0.0-0.7. Default: all."),
+    ] = None,
     idempotency_key: Annotated[
         str, typer.Option(help="The same key and request again give the first result. Default: a new key.")
     ] = "",
@@ -157,6 +162,8 @@ def generate(
             "pipeline": pipeline,
             "style_images": [parse_style(text) for text in style or ()],
             "image_scale": image_scale,
+            "priority": priority,
+            "guidance_window": parse_window(guidance_window),
             "idempotency_key": idempotency_key,
             "preview_every": 2 if preview else 0,
         }

@@ -13,7 +13,7 @@ import structlog
 from pydantic import ValidationError
 
 from orchestrator import logs, repository
-from orchestrator.admission import Admission
+from orchestrator.admission import Admission, Limits
 from orchestrator.cache import TwoTierCache
 from orchestrator.idempotency import Idempotency
 from orchestrator.info import describer
@@ -21,6 +21,7 @@ from orchestrator.metrics import Metrics
 from orchestrator.parse import Parser
 from orchestrator.pipeline import Pipeline
 from orchestrator.repository import RepositoryError
+from orchestrator.scheduling import Turns
 from orchestrator.server import Server, wait_for_models
 from orchestrator.service import Service
 from orchestrator.settings import Settings
@@ -71,10 +72,16 @@ async def serve(settings: Settings) -> None:
         ttl_s=settings.cache_ttl_s,
         observer=metrics,
     )
-    admission = Admission(settings.max_running, settings.max_queued)
-    pipeline = Pipeline(pool.infer, cache, tokenizers, admission, max_buffered_events=settings.max_buffered_events)
+    admission = Admission(Limits(settings.max_running, settings.max_queued, settings.max_queued_work))
+    turns = Turns(lambda: settings.rows_per_replica * pool.ready_replicas, metrics.on_turn)
+    pipeline = Pipeline(
+        *(pool.infer, cache, tokenizers, admission, turns), max_buffered_events=settings.max_buffered_events
+    )
     metrics.watch("backdrop_running_requests", "Requests that run now", lambda: admission.running)
     metrics.watch("backdrop_queued_requests", "Requests that wait now", lambda: admission.waiting)
+    metrics.watch("backdrop_queued_work", "Row-steps × megapixels that wait now", lambda: admission.queued_work)
+    metrics.watch("backdrop_rows_out", "Rows at Triton now", lambda: turns.out)
+    metrics.watch("backdrop_rows_waiting", "Rows that wait for their turn now", lambda: turns.waiting)
     metrics.watch("backdrop_ready_replicas", "Triton replicas that answer now", lambda: pool.ready_replicas)
     service = Service(metrics)
     server = Server(settings, service)

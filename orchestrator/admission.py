@@ -1,52 +1,95 @@
-"""Admission: so many requests run, so many wait in order and know their place, the next one is refused."""
+"""Admission: so many requests run, so many wait in fair order and know their place, the next one is refused."""
 
 from __future__ import annotations
 
 import asyncio
-import collections
 import contextlib
+import dataclasses
+import math
 import time
 from collections.abc import AsyncIterator, Callable
 
 from backdrop.errors import Reason, error
+from orchestrator.scheduling import Applicant, FairQueue, Priority
 
-# Before the first request has finished nobody knows how long one takes.
-_FIRST_GUESS_S = 5.0
+# Before the first request has finished nobody knows how fast work is done: row-steps × megapixels a second.
+_FIRST_GUESS = 5.0
+_SHARES = {Priority.INTERACTIVE: 1.0, Priority.STANDARD: 0.75, Priority.BULK: 0.5}
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """How much is taken on."""
+
+    max_running: int
+    """Requests that run side by side. Bulk may hold half of the places, standard three quarters, rounded up."""
+    max_queued: int
+    """Requests that may wait."""
+    max_queued_work: float = float("inf")
+    """Row-steps × megapixels that may wait; a single request is taken whatever it costs."""
+
+    def running(self, priority: Priority) -> int:
+        """Places that the class may hold, together with the classes below it."""
+        return math.ceil(self.max_running * _SHARES[priority])
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where a request stands."""
+
+    position: int
+    """How many are ahead, itself included; 0 = it runs."""
+    expected_start_s: float
+    """Seconds until it runs, by the work ahead and the pace of late."""
 
 
 class Admission:
-    """A bounded first-in, first-out queue in front of a bounded number of running requests."""
+    """A bounded queue in fair order before a bounded number of running requests."""
 
-    def __init__(self, max_running: int, max_queued: int) -> None:
-        self.running = 0
-        self._max_running = max_running
-        self._max_queued = max_queued
-        self._waiting: collections.deque[_Waiter] = collections.deque()
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._running: list[Applicant] = []
+        self._queue: FairQueue[_Waiter] = FairQueue()
         self._draining = False
-        self._typical_s = _FIRST_GUESS_S
+        self._pace = _FIRST_GUESS
         self._idle = asyncio.Event()
         self._idle.set()
 
     @property
+    def running(self) -> int:
+        """Requests that run."""
+        return len(self._running)
+
+    @property
     def waiting(self) -> int:
         """Requests in the queue."""
-        return len(self._waiting)
+        return len(self._queue)
+
+    @property
+    def queued_work(self) -> float:
+        """Row-steps × megapixels in the queue."""
+        return sum(waiter.work for waiter in self._queue)
 
     @contextlib.asynccontextmanager
-    async def slot(self, on_position: Callable[[int], None]) -> AsyncIterator[None]:
-        """Waits for a place among the running, calls `on_position` with each new queue position (0 = it runs).
+    async def slot(self, applicant: Applicant, on_place: Callable[[Place], None]) -> AsyncIterator[None]:
+        """Waits for a place among the running, calls `on_place` with each new place in the queue.
 
         Raises:
             OverloadedError: the queue is full; `retry_after_s` says when a place is likely.
             UnavailableError: the server is draining.
         """
-        await self._enter(on_position)
-        started = time.monotonic()
+        work = applicant.work
+        await self._enter(applicant, on_place)
+        started, company = time.monotonic(), self.running
         try:
             yield
         finally:
-            self._typical_s += 0.2 * (time.monotonic() - started - self._typical_s)
-            self._leave()
+            done = work - applicant.work
+            if done > 0:
+                # What it got was its part: those that ran beside it got as much.
+                found = done * max(company, self.running) / max(1e-3, time.monotonic() - started)
+                self._pace += 0.2 * (found - self._pace)
+            self._leave(applicant)
 
     def drain(self) -> None:
         """Refuses new requests; those that run or wait go on."""
@@ -56,47 +99,85 @@ class Admission:
         """Returns once nothing runs and nothing waits."""
         await self._idle.wait()
 
-    async def _enter(self, on_position: Callable[[int], None]) -> None:
+    async def _enter(self, applicant: Applicant, on_place: Callable[[Place], None]) -> None:
         if self._draining:
             raise error(Reason.DRAINING, "this server is shutting down; send the request again.", retry_after_s=0.5)
-        if self.running < self._max_running and not self._waiting:
-            self.running += 1
-            self._idle.clear()
-            on_position(0)
-            return
-        if len(self._waiting) >= self._max_queued:
-            retry_after_s = round(self._typical_s * (len(self._waiting) + 1) / self._max_running, 1)
-            message = f"{self.running} requests run and {len(self._waiting)} wait; try again in {retry_after_s} s."
-            raise error(Reason.QUEUE_FULL, message, retry_after_s=retry_after_s)
-        waiter = _Waiter(asyncio.get_running_loop().create_future(), on_position)
-        self._waiting.append(waiter)
-        on_position(len(self._waiting))
+        waiter = _Waiter(applicant, on_place)
+        self._queue.push(waiter)
+        self._let_in()
+        if not waiter.turn.done():
+            self._refuse_if_full(waiter)
+            self._tell_places()
         try:
             await waiter.turn
         except asyncio.CancelledError:
-            if waiter.turn.done() and not waiter.turn.cancelled():
-                self._leave()  # the place was given in the same breath: pass it on
+            if waiter.given:
+                self._leave(applicant)  # given in the same breath: it goes to the next
             else:
-                self._waiting.remove(waiter)
-                self._tell_positions()
+                self._queue.discard(waiter)
+                self._let_in()
+                self._tell_places()
             raise
-        on_position(0)
+        on_place(Place(0, 0.0))
 
-    def _leave(self) -> None:
-        self.running -= 1
-        while self._waiting and self.running < self._max_running:
-            self._waiting.popleft().turn.set_result(None)
-            self.running += 1
-        self._tell_positions()
-        if self.running == 0:
+    def _refuse_if_full(self, waiter: _Waiter) -> None:
+        others = len(self._queue) - 1
+        ahead = self.queued_work - waiter.work
+        if others < self._limits.max_queued and (not others or self.queued_work <= self._limits.max_queued_work):
+            return
+        self._queue.discard(waiter)
+        retry_after_s = round(max(0.1, (self._work_left() + ahead) / self._pace), 1)
+        message = f"{self.running} requests run and {others} wait; try again in {retry_after_s} s."
+        raise error(Reason.QUEUE_FULL, message, retry_after_s=retry_after_s)
+
+    def _leave(self, applicant: Applicant) -> None:
+        self._running.remove(applicant)
+        self._let_in()
+        self._tell_places()
+        if not self._running:
             self._idle.set()
 
-    def _tell_positions(self) -> None:
-        for position, waiter in enumerate(self._waiting, start=1):
-            waiter.on_position(position)
+    def _work_left(self) -> float:
+        return sum(applicant.work for applicant in self._running)
+
+    def _let_in(self) -> None:
+        while (waiter := self._queue.first(self._open_classes())) is not None:
+            if waiter.turn.done():  # cancelled, and its coroutine has not run since
+                self._queue.discard(waiter)
+                continue
+            self._queue.serve(waiter, waiter.work)
+            self._running.append(waiter.applicant)
+            self._idle.clear()
+            waiter.turn.set_result(None)
+
+    def _open_classes(self) -> set[Priority]:
+        """The classes that may have another place."""
+        if self.running >= self._limits.max_running:
+            return set()
+        held = {each: sum(applicant.priority >= each for applicant in self._running) for each in Priority}
+        return {each for each in Priority if held[each] < self._limits.running(each)}
+
+    def _tell_places(self) -> None:
+        ahead = self._work_left()
+        for position, waiter in enumerate(self._queue.in_order(), start=1):
+            waiter.tell(Place(position, ahead / self._pace))
+            ahead += waiter.work
 
 
 class _Waiter:
-    def __init__(self, turn: asyncio.Future[None], on_position: Callable[[int], None]) -> None:
-        self.turn = turn
-        self.on_position = on_position
+    def __init__(self, applicant: Applicant, on_place: Callable[[Place], None]) -> None:
+        self.applicant = applicant
+        self.work = applicant.work
+        self.turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._on_place = on_place
+        self._position = 0
+
+    @property
+    def given(self) -> bool:
+        return self.turn.done() and not self.turn.cancelled()
+
+    def tell(self, place: Place) -> None:
+        """A new position is told; a new guess at the same one is not worth an event."""
+        if place.position != self._position:
+            self._position = place.position
+            self._on_place(place)

@@ -5,7 +5,18 @@ from __future__ import annotations
 from google.protobuf import duration_pb2
 
 from backdrop.v1 import generation_service_pb2 as pb
-from orchestrator.domain import Accepted, Event, Finished, Job, OutputFormat, Picture, Scores, StageStarted, StepDone
+from orchestrator.domain import (
+    Accepted,
+    Event,
+    Finished,
+    Job,
+    OutputFormat,
+    Picture,
+    Scores,
+    StageStarted,
+    StepDone,
+    Window,
+)
 from orchestrator.parse import FORMATS, SCHEDULERS
 
 SCHEDULER_VALUES = {name: value for value, name in SCHEDULERS.items()}
@@ -15,7 +26,12 @@ FORMAT_VALUES = {OutputFormat[pb.OutputFormat.Name(v).removeprefix("OUTPUT_FORMA
 def response(event: Event, job: Job) -> pb.GenerateResponse:
     """The stream's message for one event of `job`."""
     if isinstance(event, Accepted):
-        accepted = pb.Accepted(request_id=job.request_id, queue_position=event.queue_position, row_steps=job.row_steps)
+        accepted = pb.Accepted(
+            request_id=job.request_id,
+            queue_position=event.queue_position,
+            row_steps=job.row_steps,
+            expected_start=_duration(event.expected_start_s),
+        )
         return pb.GenerateResponse(accepted=accepted)
     if isinstance(event, StageStarted):
         return pb.GenerateResponse(stage=pb.StageStarted(stage=pb.Stage.Name(event.stage)))
@@ -41,6 +57,8 @@ def _result(finished: Finished) -> pb.GenerateResult:
         guidance_scale=job.guidance_scale,
         output_format=FORMAT_VALUES[job.output_format],
         image_scale=job.image_scale,
+        priority=pb.Priority.Name(job.priority),
+        guidance_window=_window(job),
     )
     cache = finished.cache
     return pb.GenerateResult(
@@ -54,7 +72,18 @@ def _result(finished: Finished) -> pb.GenerateResult:
         pipeline=job.pipeline.name,
         settings=settings,
         request_id=job.request_id,
+        usage=pb.Usage(
+            row_steps=job.row_steps,
+            saved_row_steps=job.saved_row_steps,
+            row_step_megapixels=job.row_steps * finished.scene_size.pixels / 1e6,
+        ),
     )
+
+
+def _window(job: Job) -> pb.GuidanceWindow | None:
+    if not job.guided or job.guidance_window == Window():
+        return None
+    return pb.GuidanceWindow(start=job.guidance_window.start, stop=job.guidance_window.stop)
 
 
 def _picture(picture: Picture, job: Job) -> pb.Picture:

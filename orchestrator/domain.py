@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from orchestrator.repository import PipelineSpec
+from orchestrator.scheduling.order import Priority
 
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
@@ -88,6 +89,18 @@ class StylePicture:
 
 
 @dataclasses.dataclass(frozen=True)
+class Window:
+    """A part of the steps, as fractions of their number; `start` is in it, `stop` is not."""
+
+    start: float = 0.0
+    stop: float = 1.0
+
+    def holds(self, step: int, steps: int) -> bool:
+        """Whether the step, counted from 0, is in it."""
+        return self.start <= step / steps < self.stop
+
+
+@dataclasses.dataclass(frozen=True)
 class Job:
     """A request that has passed every check that needs no model, with every default filled in.
 
@@ -113,16 +126,27 @@ class Job:
     preview_every: int
     style: tuple[StylePicture, ...] = ()
     image_scale: float = 0.0  # 0 without style pictures
+    priority: Priority = Priority.STANDARD
+    guidance_window: Window = Window()
 
     @property
     def guided(self) -> bool:
-        """Whether a step costs two rows (conditional and unconditional)."""
+        """Whether some steps cost two rows (conditional and unconditional)."""
         return self.guidance_scale > 1.0
+
+    def guided_at(self, step: int) -> bool:
+        """Whether the step, counted from 0, costs two rows."""
+        return self.guided and self.guidance_window.holds(step, self.steps)
 
     @property
     def row_steps(self) -> int:
         """What the job costs at the denoiser: rows × steps over all variants."""
-        return self.variants * self.steps * (2 if self.guided else 1)
+        return self.variants * (self.steps + sum(self.guided_at(step) for step in range(self.steps)))
+
+    @property
+    def saved_row_steps(self) -> int:
+        """What it would cost more with guidance in every step."""
+        return self.variants * self.steps * (2 if self.guided else 1) - self.row_steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,6 +154,7 @@ class Accepted:
     """The job is admitted (`queue_position` 0) or waits behind that many others."""
 
     queue_position: int
+    expected_start_s: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)

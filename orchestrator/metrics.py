@@ -7,6 +7,7 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
 from orchestrator.domain import Finished
+from orchestrator.scheduling import Priority
 
 _SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120)
 
@@ -36,6 +37,8 @@ class Metrics:
             "backdrop_style_pictures_total", "Style pictures of finished requests", "pipeline"
         )
         self._calls = histogram("backdrop_model_call_seconds", "Model calls as seen from here", "model", "outcome")
+        self._turn_seconds = histogram("backdrop_turn_seconds", "Model calls' wait for their turn", "priority")
+        self._saved = counter("backdrop_saved_row_steps_total", "Row-steps that options saved", "pipeline")
         self._rows = counter("backdrop_model_rows_total", "Rows sent to models", "model", "replica")
         self._lookups = counter("backdrop_cache_lookups_total", "Cache events", "outcome")
 
@@ -63,6 +66,7 @@ class Metrics:
         pipeline = event.job.pipeline.name
         self._row_steps.labels(pipeline).inc(event.job.row_steps)
         self._work.labels(pipeline).inc(event.job.row_steps * event.scene_size.pixels / 1e6)
+        self._saved.labels(pipeline).inc(event.job.saved_row_steps)
         self._pictures.labels(pipeline).inc(len(event.pictures))
         self._style_pictures.labels(pipeline).inc(len(event.job.style))
 
@@ -70,6 +74,10 @@ class Metrics:
         """A model call ended."""
         self._calls.labels(model, outcome).observe(seconds)
         self._rows.labels(model, replica).inc(rows)
+
+    def on_turn(self, priority: Priority, seconds: float) -> None:
+        """A model call got its turn."""
+        self._turn_seconds.labels(priority.name.lower()).observe(seconds)
 
     def on_lookup(self, outcome: str) -> None:
         """The cache answered, or failed to."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,10 +29,13 @@ class Models:
     pipeline: PipelineSpec
     infer: Infer
     request_id: str
+    turn: Callable[[int], AbstractAsyncContextManager[None]] = lambda rows: nullcontext()
+    """A turn for a call of so many rows, which every call waits for."""
 
     async def run(self, role: str, **inputs: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
-        """Runs the model that plays `role`; every input is a batch of rows."""
-        return await self.infer(self.pipeline.models[role].name, inputs, request_id=self.request_id)
+        """Runs the model that plays `role`, once it is the request's turn; every input is a batch of rows."""
+        async with self.turn(len(next(iter(inputs.values())))):
+            return await self.infer(self.pipeline.models[role].name, inputs, request_id=self.request_id)
 
     async def one(self, role: str, **inputs: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
         """Runs the model on a single row, given and returned without the batch dimension."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import time
+from collections.abc import Callable
 
 from backdrop.errors import Reason, error
 from orchestrator.domain import Job
@@ -26,6 +27,14 @@ class Pace:
         """The least time that the job's steps can take, 0 while nothing is known."""
         recent = self._seconds.get(job.pipeline.name)
         return min(recent) * job.steps if recent else 0.0
+
+    def urgency(self, job: Job, deadline: float | None) -> Callable[[], bool]:
+        """Says, whenever asked, whether `deadline` (time.monotonic) leaves less than twice the job's best case."""
+
+        def urgent() -> bool:
+            return deadline is not None and deadline - time.monotonic() < 2 * self.best_case_s(job)
+
+        return urgent
 
     def check(self, job: Job, deadline: float | None) -> None:
         """Raises DeadlineExceededError when `deadline` (time.monotonic) is below the best case."""

@@ -9,15 +9,18 @@ from collections.abc import AsyncGenerator
 import numpy as np
 
 from backdrop.errors import Reason, error
-from orchestrator.admission import Admission
+from orchestrator.admission import Admission, Place
+from orchestrator.callers import NOBODY, Caller
 from orchestrator.concurrency import gather
-from orchestrator.domain import Accepted, Event, Finished, Job, Stage, StepDone, VariantDone
+from orchestrator.domain import Accepted, Event, Finished, Job, Size, Stage, StepDone, VariantDone
 from orchestrator.imaging.output import preview
+from orchestrator.imaging.placement import choose_scene
 from orchestrator.lookups import ArrayCache, RequestLookups
 from orchestrator.models import Conditioning, Infer, Models
 from orchestrator.pace import Pace
 from orchestrator.progress import Progress
 from orchestrator.sampler import NoiseStream, State, make_solver, variant_seed
+from orchestrator.scheduling import Applicant, Turns
 from orchestrator.stages.decode import decode
 from orchestrator.stages.denoise import GuidedDenoiser, denoise
 from orchestrator.stages.encode import encode
@@ -36,6 +39,7 @@ class Pipeline:
         cache: ArrayCache,
         tokenizers: PromptTokenizers,
         admission: Admission,
+        turns: Turns,
         *,
         max_buffered_events: int,
     ) -> None:
@@ -43,10 +47,13 @@ class Pipeline:
         self._cache = cache
         self._tokenizers = tokenizers
         self._admission = admission
+        self._turns = turns
         self._max_buffered_events = max_buffered_events
         self._pace = Pace()
 
-    async def run(self, job: Job, deadline: float | None = None) -> AsyncGenerator[Event, None]:
+    async def run(
+        self, job: Job, caller: Caller = NOBODY, deadline: float | None = None
+    ) -> AsyncGenerator[Event, None]:
         """Yields the job's events; the last one is `Finished`.
 
         Closing the generator stops the work before its next step. `deadline` is in time.monotonic seconds.
@@ -56,7 +63,7 @@ class Pipeline:
         """
         self._pace.check(job, deadline)
         progress = Progress(self._max_buffered_events)
-        work = asyncio.create_task(self._admitted(job, deadline, progress), name=f"job-{job.request_id}")
+        work = asyncio.create_task(self._admitted(job, caller, deadline, progress), name=f"job-{job.request_id}")
         work.add_done_callback(lambda _: progress.close())
         try:
             while (event := await progress.next()) is not None:
@@ -66,18 +73,26 @@ class Pipeline:
             work.cancel()
             await asyncio.wait([work])
 
-    async def _admitted(self, job: Job, deadline: float | None, progress: Progress) -> None:
+    async def _admitted(self, job: Job, caller: Caller, deadline: float | None, progress: Progress) -> None:
+        megapixels = _megapixels(job)
+        applicant = Applicant(
+            caller.tenant,
+            job.priority,
+            # The decoder and the reward model take a turn for each variant too.
+            (job.row_steps + 2 * job.variants) * megapixels,
+            self._pace.urgency(job, deadline),
+        )
         loop_deadline = None if deadline is None else asyncio.get_running_loop().time() + deadline - time.monotonic()
         try:
             async with asyncio.timeout_at(loop_deadline):
-                async with self._admission.slot(lambda position: progress.emit(Accepted(position))):
+                async with self._admission.slot(applicant, lambda place: progress.emit(_accepted(place))):
                     self._pace.check(job, deadline)
-                    await self._stages(job, progress)
+                    ticket = self._turns.ticket(applicant, megapixels)
+                    await self._stages(job, Models(job.pipeline, self._infer, job.request_id, ticket.turn), progress)
         except TimeoutError:
             raise error(Reason.DEADLINE_EXCEEDED, "the deadline passed before the pictures were ready.") from None
 
-    async def _stages(self, job: Job, progress: Progress) -> None:
-        models = Models(job.pipeline, self._infer, job.request_id)
+    async def _stages(self, job: Job, models: Models, progress: Progress) -> None:
         lookups = RequestLookups(self._cache)
         with progress.stage(Stage.ENCODE):
             conditioning = await encode(job, models, self._tokenizers, lookups)
@@ -90,6 +105,16 @@ class Pipeline:
         progress.emit(
             Finished(job, pictures, prepared.canvas.size, prepared.scene.bucket, progress.timings(), lookups.report())
         )
+
+
+def _accepted(place: Place) -> Accepted:
+    return Accepted(place.position, place.expected_start_s)
+
+
+def _megapixels(job: Job) -> float:
+    """Of the scene that the job will be made in; what it costs is known before anything is prepared."""
+    size = job.output_size or Size(job.photo.shape[1], job.photo.shape[0])
+    return choose_scene(size, job.pipeline.buckets).bucket.pixels / 1e6
 
 
 class _VariantRun:

@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError, Message
 from backdrop.errors import BackdropError, Reason, error, to_status, trailers
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
+from orchestrator.callers import Caller, caller_of
 from orchestrator.convert import response
 from orchestrator.domain import Accepted, Finished, Job
 from orchestrator.idempotency import Claim, Idempotency
@@ -108,14 +109,15 @@ class Service:
             job = await asyncio.to_thread(self._parser.parse, request, request_id)
             audit.job(job, request)
             del request, data  # the encoded pictures are not needed again, and a job may wait long in the queue
-            async for message in _messages(self._pipeline, job, deadline, claim, audit):
+            caller = caller_of(context.auth_context())
+            async for message in _messages(self._pipeline, job, caller, deadline, claim, audit):
                 yield message
 
 
 async def _messages(
-    pipeline: Pipeline, job: Job, deadline: float | None, claim: Claim, audit: _Audit
+    pipeline: Pipeline, job: Job, caller: Caller, deadline: float | None, claim: Claim, audit: _Audit
 ) -> AsyncGenerator[pb.GenerateResponse, None]:
-    events = pipeline.run(job, deadline)
+    events = pipeline.run(job, caller, deadline)
     try:
         async for event in events:
             if isinstance(event, Accepted) and event.queue_position == 0:
@@ -141,6 +143,7 @@ class _Audit:
         self._fields |= {
             "pipeline": job.pipeline.name, "variants": job.variants, "steps": job.steps, "seed": job.seed,
             "scheduler": job.scheduler, "row_steps": job.row_steps, "style_images": len(job.style),
+            "priority": job.priority.name.lower(),
             "photo": f"{job.photo.shape[1]}x{job.photo.shape[0]}",
             "product_sha256": hashlib.sha256(request.product).hexdigest(),
         }  # fmt: skip

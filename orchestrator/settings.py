@@ -23,8 +23,14 @@ class Settings(BaseSettings):
     repository: Path = Field(description="the triton_repo folder that Triton serves, with pipeline.json")
     default_pipeline: str = Field("", description="pipeline for requests that name none; empty = pipeline.json's own")
 
-    max_running: int = Field(8, ge=1, description="requests that run side by side")
+    max_running: int = Field(16, ge=1, description="requests that run side by side")
     max_queued: int = Field(64, ge=0, description="requests that may wait; the next one is refused")
+    max_queued_work: float = Field(
+        100_000.0, gt=0, description="row-steps × megapixels that may wait; a lone request is taken whatever it costs"
+    )
+    rows_per_replica: int = Field(
+        16, ge=1, description="rows that are out at a ready Triton replica; the others wait here, in fair order"
+    )
     max_variants: int = Field(16, ge=1, le=256, description="most variants a request may ask for")
     max_steps: int = Field(100, ge=1, le=1000, description="most denoising steps a request may ask for")
     max_pixels: int = Field(16_000_000, ge=4096, description="largest photo or output picture, width × height")

@@ -1,4 +1,4 @@
-"""Option values that need reading: sizes, rectangles, style pictures with weights."""
+"""Option values that need reading: sizes, rectangles, windows, style pictures with weights."""
 
 from __future__ import annotations
 
@@ -38,6 +38,17 @@ def parse_placement(
         message = f"{box!r} is not a rectangle; write X,Y,WIDTH,HEIGHT in pixels."
         raise error(Reason.INVALID_PLACEMENT, message, field="placement.box")
     return Box(*(int(number) for number in match.groups()))
+
+
+def parse_window(text: str | None) -> tuple[float, float] | None:
+    """Reads "START-STOP", fractions of the steps; None stays None. Raises InvalidRequestError."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d*\.?\d+)\s*-\s*(\d*\.?\d+)", text.strip())
+    if match is None:
+        message = f"{text!r} is not a part of the steps; write START-STOP as fractions, for example 0.0-0.7."
+        raise error(Reason.OUT_OF_RANGE, message, field="guidance_window")
+    return float(match[1]), float(match[2])
 
 
 def parse_style(text: str) -> StyleImage:

@@ -103,7 +103,13 @@ class Run:
             pipeline=self._plan.pipeline,
             settings=self._plan.settings,
             request_id=self._request_id,
+            usage=self._usage(),
         )
+
+    def _usage(self) -> pb.Usage:
+        plan, scene = self._plan, self._plan.settings.scene_size
+        megapixels = plan.row_steps * scene.width * scene.height / 1e6
+        return pb.Usage(row_steps=plan.row_steps, saved_row_steps=plan.saved_row_steps, row_step_megapixels=megapixels)
 
     def _finish(self, variant: _Variant) -> pb.Picture:
         data = pictures.encode(variant.picture, self._plan.pillow_format)

@@ -10,6 +10,7 @@ import secrets
 import numpy as np
 
 from backdrop._fake import pictures
+from backdrop._fake.order import check_priority, check_window
 from backdrop._fake.pictures import Canvas, Rect
 from backdrop._fake.style import check_scale, style_digests
 from backdrop.errors import BackdropError, Reason, error
@@ -38,8 +39,18 @@ class Plan:
     @property
     def row_steps(self) -> int:
         """Rows × steps over all variants; guidance makes it two rows a step."""
-        rows = 2 if self.settings.guidance_scale > 1.0 else 1
-        return self.settings.variants * self.settings.steps * rows
+        settings = self.settings
+        guided = settings.steps if settings.guidance_scale > 1.0 else 0
+        if guided and settings.HasField("guidance_window"):
+            window = settings.guidance_window
+            guided = sum(window.start <= step / settings.steps < window.stop for step in range(settings.steps))
+        return settings.variants * (settings.steps + guided)
+
+    @property
+    def saved_row_steps(self) -> int:
+        """What the guidance window saves of them."""
+        whole = self.settings.variants * self.settings.steps * (2 if self.settings.guidance_scale > 1.0 else 1)
+        return whole - self.row_steps
 
 
 def make_plan(request: pb.GenerateRequest, info: info_pb.GetInfoResponse) -> Plan:
@@ -69,6 +80,8 @@ def make_plan(request: pb.GenerateRequest, info: info_pb.GetInfoResponse) -> Pla
     parts = [pipeline.name, request.prompt, settings.steps, settings.scheduler, settings.guidance_scale]
     if settings.guidance_scale > 1.0:
         parts.append(request.negative_prompt)
+        if settings.HasField("guidance_window"):
+            parts += [settings.guidance_window.start, settings.guidance_window.stop]
     if style and settings.image_scale > 0.0:
         parts += [settings.image_scale, style]
     return Plan(
@@ -131,7 +144,7 @@ def _settings(request: pb.GenerateRequest, pipeline: info_pb.Pipeline, limits: i
     output_format = request.output_format or pb.OUTPUT_FORMAT_PNG
     if output_format not in _FORMATS:
         raise _unknown("output_format")
-    return pb.EffectiveSettings(
+    settings = pb.EffectiveSettings(
         variants=variants,
         top_k=_whole(request.top_k or variants, "top_k", 1, variants),
         seed=_whole(seed, "seed", 0, _MAX_SEED),
@@ -139,7 +152,12 @@ def _settings(request: pb.GenerateRequest, pipeline: info_pb.Pipeline, limits: i
         scheduler=scheduler,
         guidance_scale=scale,
         output_format=output_format,
+        priority=check_priority(request),
     )
+    window = check_window(request)
+    if window is not None and scale > 1.0:
+        settings.guidance_window.CopyFrom(window)
+    return settings
 
 
 def _mask(request: pb.GenerateRequest, rgba: pictures.Bytes) -> tuple[pictures.Bytes, pb.MaskSource]:

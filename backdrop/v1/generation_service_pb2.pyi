@@ -10,6 +10,13 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class Priority(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PRIORITY_UNSPECIFIED: _ClassVar[Priority]
+    PRIORITY_INTERACTIVE: _ClassVar[Priority]
+    PRIORITY_STANDARD: _ClassVar[Priority]
+    PRIORITY_BULK: _ClassVar[Priority]
+
 class HorizontalAlignment(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     HORIZONTAL_ALIGNMENT_UNSPECIFIED: _ClassVar[HorizontalAlignment]
@@ -63,6 +70,10 @@ class MaskSource(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MASK_SOURCE_REQUEST: _ClassVar[MaskSource]
     MASK_SOURCE_ALPHA: _ClassVar[MaskSource]
     MASK_SOURCE_SEGMENTER: _ClassVar[MaskSource]
+PRIORITY_UNSPECIFIED: Priority
+PRIORITY_INTERACTIVE: Priority
+PRIORITY_STANDARD: Priority
+PRIORITY_BULK: Priority
 HORIZONTAL_ALIGNMENT_UNSPECIFIED: HorizontalAlignment
 HORIZONTAL_ALIGNMENT_LEFT: HorizontalAlignment
 HORIZONTAL_ALIGNMENT_CENTER: HorizontalAlignment
@@ -98,7 +109,7 @@ MASK_SOURCE_ALPHA: MaskSource
 MASK_SOURCE_SEGMENTER: MaskSource
 
 class GenerateRequest(_message.Message):
-    __slots__ = ("product", "mask", "prompt", "negative_prompt", "output_size", "placement", "variants", "top_k", "seed", "steps", "scheduler", "guidance_scale", "output_format", "idempotency_key", "preview_every", "pipeline", "style_images", "image_scale")
+    __slots__ = ("product", "mask", "prompt", "negative_prompt", "output_size", "placement", "variants", "top_k", "seed", "steps", "scheduler", "guidance_scale", "output_format", "idempotency_key", "preview_every", "pipeline", "style_images", "image_scale", "priority", "guidance_window")
     PRODUCT_FIELD_NUMBER: _ClassVar[int]
     MASK_FIELD_NUMBER: _ClassVar[int]
     PROMPT_FIELD_NUMBER: _ClassVar[int]
@@ -117,6 +128,8 @@ class GenerateRequest(_message.Message):
     PIPELINE_FIELD_NUMBER: _ClassVar[int]
     STYLE_IMAGES_FIELD_NUMBER: _ClassVar[int]
     IMAGE_SCALE_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    GUIDANCE_WINDOW_FIELD_NUMBER: _ClassVar[int]
     product: bytes
     mask: bytes
     prompt: str
@@ -135,7 +148,17 @@ class GenerateRequest(_message.Message):
     pipeline: str
     style_images: _containers.RepeatedCompositeFieldContainer[StyleImage]
     image_scale: float
-    def __init__(self, product: _Optional[bytes] = ..., mask: _Optional[bytes] = ..., prompt: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., output_size: _Optional[_Union[Size, _Mapping]] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., variants: _Optional[int] = ..., top_k: _Optional[int] = ..., seed: _Optional[int] = ..., steps: _Optional[int] = ..., scheduler: _Optional[_Union[Scheduler, str]] = ..., guidance_scale: _Optional[float] = ..., output_format: _Optional[_Union[OutputFormat, str]] = ..., idempotency_key: _Optional[str] = ..., preview_every: _Optional[int] = ..., pipeline: _Optional[str] = ..., style_images: _Optional[_Iterable[_Union[StyleImage, _Mapping]]] = ..., image_scale: _Optional[float] = ...) -> None: ...
+    priority: Priority
+    guidance_window: GuidanceWindow
+    def __init__(self, product: _Optional[bytes] = ..., mask: _Optional[bytes] = ..., prompt: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., output_size: _Optional[_Union[Size, _Mapping]] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., variants: _Optional[int] = ..., top_k: _Optional[int] = ..., seed: _Optional[int] = ..., steps: _Optional[int] = ..., scheduler: _Optional[_Union[Scheduler, str]] = ..., guidance_scale: _Optional[float] = ..., output_format: _Optional[_Union[OutputFormat, str]] = ..., idempotency_key: _Optional[str] = ..., preview_every: _Optional[int] = ..., pipeline: _Optional[str] = ..., style_images: _Optional[_Iterable[_Union[StyleImage, _Mapping]]] = ..., image_scale: _Optional[float] = ..., priority: _Optional[_Union[Priority, str]] = ..., guidance_window: _Optional[_Union[GuidanceWindow, _Mapping]] = ...) -> None: ...
+
+class GuidanceWindow(_message.Message):
+    __slots__ = ("start", "stop")
+    START_FIELD_NUMBER: _ClassVar[int]
+    STOP_FIELD_NUMBER: _ClassVar[int]
+    start: float
+    stop: float
+    def __init__(self, start: _Optional[float] = ..., stop: _Optional[float] = ...) -> None: ...
 
 class StyleImage(_message.Message):
     __slots__ = ("image", "weight")
@@ -198,14 +221,16 @@ class GenerateResponse(_message.Message):
     def __init__(self, accepted: _Optional[_Union[Accepted, _Mapping]] = ..., stage: _Optional[_Union[StageStarted, _Mapping]] = ..., step: _Optional[_Union[StepProgress, _Mapping]] = ..., variant: _Optional[_Union[VariantFinished, _Mapping]] = ..., result: _Optional[_Union[GenerateResult, _Mapping]] = ...) -> None: ...
 
 class Accepted(_message.Message):
-    __slots__ = ("request_id", "queue_position", "row_steps")
+    __slots__ = ("request_id", "queue_position", "row_steps", "expected_start")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     QUEUE_POSITION_FIELD_NUMBER: _ClassVar[int]
     ROW_STEPS_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_START_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     queue_position: int
     row_steps: int
-    def __init__(self, request_id: _Optional[str] = ..., queue_position: _Optional[int] = ..., row_steps: _Optional[int] = ...) -> None: ...
+    expected_start: _duration_pb2.Duration
+    def __init__(self, request_id: _Optional[str] = ..., queue_position: _Optional[int] = ..., row_steps: _Optional[int] = ..., expected_start: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class StageStarted(_message.Message):
     __slots__ = ("stage",)
@@ -236,7 +261,7 @@ class VariantFinished(_message.Message):
     def __init__(self, variant: _Optional[int] = ..., seed: _Optional[int] = ..., scores: _Optional[_Union[Scores, _Mapping]] = ...) -> None: ...
 
 class GenerateResult(_message.Message):
-    __slots__ = ("pictures", "model_fingerprints", "timings", "cache", "pipeline", "settings", "replayed", "request_id")
+    __slots__ = ("pictures", "model_fingerprints", "timings", "cache", "pipeline", "settings", "replayed", "request_id", "usage")
     class ModelFingerprintsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -252,6 +277,7 @@ class GenerateResult(_message.Message):
     SETTINGS_FIELD_NUMBER: _ClassVar[int]
     REPLAYED_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
     pictures: _containers.RepeatedCompositeFieldContainer[Picture]
     model_fingerprints: _containers.ScalarMap[str, str]
     timings: _containers.RepeatedCompositeFieldContainer[StageTiming]
@@ -260,10 +286,21 @@ class GenerateResult(_message.Message):
     settings: EffectiveSettings
     replayed: bool
     request_id: str
-    def __init__(self, pictures: _Optional[_Iterable[_Union[Picture, _Mapping]]] = ..., model_fingerprints: _Optional[_Mapping[str, str]] = ..., timings: _Optional[_Iterable[_Union[StageTiming, _Mapping]]] = ..., cache: _Optional[_Union[CacheReport, _Mapping]] = ..., pipeline: _Optional[str] = ..., settings: _Optional[_Union[EffectiveSettings, _Mapping]] = ..., replayed: bool = ..., request_id: _Optional[str] = ...) -> None: ...
+    usage: Usage
+    def __init__(self, pictures: _Optional[_Iterable[_Union[Picture, _Mapping]]] = ..., model_fingerprints: _Optional[_Mapping[str, str]] = ..., timings: _Optional[_Iterable[_Union[StageTiming, _Mapping]]] = ..., cache: _Optional[_Union[CacheReport, _Mapping]] = ..., pipeline: _Optional[str] = ..., settings: _Optional[_Union[EffectiveSettings, _Mapping]] = ..., replayed: bool = ..., request_id: _Optional[str] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ...) -> None: ...
+
+class Usage(_message.Message):
+    __slots__ = ("row_steps", "saved_row_steps", "row_step_megapixels")
+    ROW_STEPS_FIELD_NUMBER: _ClassVar[int]
+    SAVED_ROW_STEPS_FIELD_NUMBER: _ClassVar[int]
+    ROW_STEP_MEGAPIXELS_FIELD_NUMBER: _ClassVar[int]
+    row_steps: int
+    saved_row_steps: int
+    row_step_megapixels: float
+    def __init__(self, row_steps: _Optional[int] = ..., saved_row_steps: _Optional[int] = ..., row_step_megapixels: _Optional[float] = ...) -> None: ...
 
 class EffectiveSettings(_message.Message):
-    __slots__ = ("output_size", "scene_size", "variants", "top_k", "seed", "steps", "scheduler", "guidance_scale", "output_format", "image_scale")
+    __slots__ = ("output_size", "scene_size", "variants", "top_k", "seed", "steps", "scheduler", "guidance_scale", "output_format", "image_scale", "priority", "guidance_window")
     OUTPUT_SIZE_FIELD_NUMBER: _ClassVar[int]
     SCENE_SIZE_FIELD_NUMBER: _ClassVar[int]
     VARIANTS_FIELD_NUMBER: _ClassVar[int]
@@ -274,6 +311,8 @@ class EffectiveSettings(_message.Message):
     GUIDANCE_SCALE_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FORMAT_FIELD_NUMBER: _ClassVar[int]
     IMAGE_SCALE_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    GUIDANCE_WINDOW_FIELD_NUMBER: _ClassVar[int]
     output_size: Size
     scene_size: Size
     variants: int
@@ -284,7 +323,9 @@ class EffectiveSettings(_message.Message):
     guidance_scale: float
     output_format: OutputFormat
     image_scale: float
-    def __init__(self, output_size: _Optional[_Union[Size, _Mapping]] = ..., scene_size: _Optional[_Union[Size, _Mapping]] = ..., variants: _Optional[int] = ..., top_k: _Optional[int] = ..., seed: _Optional[int] = ..., steps: _Optional[int] = ..., scheduler: _Optional[_Union[Scheduler, str]] = ..., guidance_scale: _Optional[float] = ..., output_format: _Optional[_Union[OutputFormat, str]] = ..., image_scale: _Optional[float] = ...) -> None: ...
+    priority: Priority
+    guidance_window: GuidanceWindow
+    def __init__(self, output_size: _Optional[_Union[Size, _Mapping]] = ..., scene_size: _Optional[_Union[Size, _Mapping]] = ..., variants: _Optional[int] = ..., top_k: _Optional[int] = ..., seed: _Optional[int] = ..., steps: _Optional[int] = ..., scheduler: _Optional[_Union[Scheduler, str]] = ..., guidance_scale: _Optional[float] = ..., output_format: _Optional[_Union[OutputFormat, str]] = ..., image_scale: _Optional[float] = ..., priority: _Optional[_Union[Priority, str]] = ..., guidance_window: _Optional[_Union[GuidanceWindow, _Mapping]] = ...) -> None: ...
 
 class Picture(_message.Message):
     __slots__ = ("data", "media_type", "width", "height", "variant", "seed", "scores", "receipt")

@@ -17,7 +17,8 @@ from orchestrator.stages.prepare import Prepared
 class GuidedDenoiser:
     """The denoiser for one variant: builds its rows, and combines them by classifier-free guidance.
 
-    Everything but `sample` and `timestep` stays the same from step to step and is laid out once.
+    Everything but `sample` and `timestep` stays the same from step to step and is laid out once. Outside the guidance
+    window (Kynkäänniemi et al. 2024) a step is the prompt's row alone, which is the first of the two.
     """
 
     def __init__(self, job: Job, models: Models, conditioning: Conditioning, prepared: Prepared) -> None:
@@ -25,7 +26,7 @@ class GuidedDenoiser:
         self._guidance_scale = job.guidance_scale
         prompts = [conditioning.positive] + ([conditioning.negative] if conditioning.negative else [])
         rows = len(prompts)
-        self._rows = rows
+        self._guided_at = job.guided_at
         self._constant: dict[str, npt.NDArray[Any]] = {
             "mask": batch_of(*[prepared.scene_input.latent_mask] * rows),
             "masked_image_latents": batch_of(*[prepared.masked_image_latents] * rows),
@@ -45,16 +46,17 @@ class GuidedDenoiser:
                 "adapter_scale": np.zeros((rows, 1), np.float32),
             }
 
-    async def __call__(self, sample: Floats, timestep: float) -> Floats:
-        """Predicts for one sample [C, h, w] at one timestep."""
+    async def __call__(self, sample: Floats, timestep: float, step: int) -> Floats:
+        """Predicts for one sample [C, h, w] at one timestep, which is that of a step counted from 0."""
+        rows = 2 if self._guided_at(step) else 1
         outputs = await self._models.run(
             "denoiser",
-            sample=batch_of(*[sample] * self._rows),
-            timestep=np.full((self._rows, 1), timestep, np.float32),
-            **self._constant,
+            sample=batch_of(*[sample] * rows),
+            timestep=np.full((rows, 1), timestep, np.float32),
+            **{name: value[:rows] for name, value in self._constant.items()},
         )
         prediction: Floats = outputs["noise_pred"]
-        if self._rows == 1:
+        if rows == 1:
             alone: Floats = prediction[0]
             return alone
         return combine(prediction[0], prediction[1], self._guidance_scale)
@@ -82,7 +84,7 @@ async def denoise(
     state = solver.begin(noise.initial(shape))
     while state.index < solver.steps:
         sample, timestep = solver.model_input(state)
-        prediction = await denoiser(sample, timestep)
+        prediction = await denoiser(sample, timestep, state.index)
         fresh = noise.at_step(state.index, shape) if solver.needs_noise else None
         state = solver.step(state, prediction, fresh)
         on_step(state)

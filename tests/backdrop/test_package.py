@@ -17,9 +17,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXPORTED = """
 Accepted AsyncClient BackdropError Box CacheReport CancelledError Client CompositingMode ConflictError
 DeadlineExceededError Event Fit Generation HorizontalAlignment Info InternalError InvalidRequestError Limits MaskSource
-Model NotFoundError OutputFormat OverloadedError PermissionDeniedError Picture Pipeline Reason Receipt Result Scheduler
-Scores Settings Stage StageStarted StepProgress StyleImage SyncGeneration Timing UnauthenticatedError UnavailableError
-UnimplementedError VariantFinished VerticalAlignment __version__
+Model NotFoundError OutputFormat OverloadedError PermissionDeniedError Picture Pipeline Priority Reason Receipt Result
+Scheduler Scores Settings Stage StageStarted StepProgress StyleImage SyncGeneration Timing UnauthenticatedError
+UnavailableError UnimplementedError Usage VariantFinished VerticalAlignment __version__
 """.split()  # noqa: SIM905
 
 

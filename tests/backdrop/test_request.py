@@ -53,6 +53,8 @@ def test_everything_is_sent() -> None:
         pipeline="p",
         style_images=[PNG, StyleImage(PNG, 2.5)],
         image_scale=0.5,
+        priority="bulk",
+        guidance_window=(0.25, 0.75),
     )
     fit = pb.Fit(padding=0.2, horizontal=pb.HORIZONTAL_ALIGNMENT_LEFT, vertical=pb.VERTICAL_ALIGNMENT_BOTTOM)
     assert request == pb.GenerateRequest(
@@ -74,6 +76,8 @@ def test_everything_is_sent() -> None:
         pipeline="p",
         style_images=[pb.StyleImage(image=PNG), pb.StyleImage(image=PNG, weight=2.5)],
         image_scale=0.5,
+        priority=pb.PRIORITY_BULK,
+        guidance_window=pb.GuidanceWindow(start=0.25, stop=0.75),
     )
 
 

@@ -113,10 +113,22 @@ def _bad_numbers() -> Iterator[BadInput]:
         "preview_every": [1001, 2**32 - 1],
         "scheduler": [99, -1],
         "output_format": [99, -1],
+        "priority": [99, -1],
     }
     for field, bad in values.items():
         for value in bad:
             yield BadInput(f"{field}_{value}", valid_request(**{field: value}), INVALID, field)
+    for name, start, stop, side in (
+        ("empty", 0.5, 0.5, "stop"),
+        ("turned", 0.7, 0.2, "stop"),
+        ("beyond", 0.0, 1.5, "stop"),
+        ("that_never_begins", 1.0, 1.0, "start"),
+        ("of_nan", float("nan"), 0.5, "start"),
+        ("without_end", 0.0, float("inf"), "stop"),
+    ):
+        window = pb.GuidanceWindow(start=start, stop=stop)
+        field = f"guidance_window.{side}"
+        yield BadInput(f"guidance_window_{name}", valid_request(guidance_window=window), INVALID, field)
     yield BadInput("top_k_above_variants", valid_request(variants=2, top_k=3), INVALID, "top_k")
     yield BadInput("top_k_above_default_variants", valid_request(top_k=2), INVALID, "top_k")
 

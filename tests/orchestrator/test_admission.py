@@ -6,11 +6,18 @@ import contextlib
 import pytest
 
 from backdrop.errors import OverloadedError, UnavailableError
-from orchestrator.admission import Admission
+from orchestrator.admission import Admission, Limits, Place
+from orchestrator.scheduling import Applicant, Priority
 
 
-async def hold(admission: Admission, positions: list[int], release: asyncio.Event) -> None:
-    async with admission.slot(positions.append):
+def someone(tenant: str = "a", priority: Priority = Priority.INTERACTIVE, work: float = 10.0) -> Applicant:
+    return Applicant(tenant, priority, work)
+
+
+async def hold(
+    admission: Admission, positions: list[int], release: asyncio.Event, applicant: Applicant | None = None
+) -> None:
+    async with admission.slot(applicant or someone(), lambda place: positions.append(place.position)):
         await release.wait()
 
 
@@ -20,7 +27,7 @@ async def settle() -> None:
 
 
 async def test_the_queue_moves_up_in_order() -> None:
-    admission = Admission(max_running=1, max_queued=2)
+    admission = Admission(Limits(1, 2))
     seen: list[list[int]] = [[], [], []]
     gates = [asyncio.Event() for _ in seen]
     tasks = [asyncio.create_task(hold(admission, *pair)) for pair in zip(seen, gates, strict=True)]
@@ -36,12 +43,12 @@ async def test_the_queue_moves_up_in_order() -> None:
 
 
 async def test_a_full_queue_refuses_and_says_when_to_come_back() -> None:
-    admission = Admission(max_running=1, max_queued=0)
+    admission = Admission(Limits(1, 0))
     release = asyncio.Event()
     task = asyncio.create_task(hold(admission, [], release))
     await settle()
     with pytest.raises(OverloadedError) as caught:
-        async with admission.slot(lambda _: None):
+        async with admission.slot(someone(), lambda _: None):
             pytest.fail("admitted")
     assert caught.value.retry_after_s is not None
     assert caught.value.retry_after_s > 0
@@ -50,13 +57,13 @@ async def test_a_full_queue_refuses_and_says_when_to_come_back() -> None:
 
 
 async def test_draining_refuses_new_requests_and_waits_for_old_ones() -> None:
-    admission = Admission(max_running=1, max_queued=1)
+    admission = Admission(Limits(1, 1))
     gates = [asyncio.Event(), asyncio.Event()]
     tasks = [asyncio.create_task(hold(admission, [], gate)) for gate in gates]
     await settle()
     admission.drain()
     with pytest.raises(UnavailableError):
-        async with admission.slot(lambda _: None):
+        async with admission.slot(someone(), lambda _: None):
             pytest.fail("admitted")
     idle = asyncio.create_task(admission.wait_idle())
     gates[0].set()
@@ -67,7 +74,7 @@ async def test_draining_refuses_new_requests_and_waits_for_old_ones() -> None:
 
 
 async def test_cancelled_waiters_leave_no_hole() -> None:
-    admission = Admission(max_running=1, max_queued=3)
+    admission = Admission(Limits(1, 3))
     seen: list[list[int]] = [[] for _ in range(4)]
     gates = [asyncio.Event() for _ in seen]
     tasks = [asyncio.create_task(hold(admission, *pair)) for pair in zip(seen, gates, strict=True)]
@@ -84,3 +91,65 @@ async def test_cancelled_waiters_leave_no_hole() -> None:
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.gather(*tasks, return_exceptions=True)
     assert (admission.running, admission.waiting) == (0, 0)
+
+
+async def test_an_interactive_request_finds_a_place_beside_bulk() -> None:
+    admission, release = Admission(Limits(max_running=4, max_queued=8)), asyncio.Event()
+    bulk = [asyncio.create_task(hold(admission, [], release, someone(str(n), Priority.BULK))) for n in range(4)]
+    standard = [asyncio.create_task(hold(admission, [], release, someone(str(n), Priority.STANDARD))) for n in range(3)]
+    await settle()
+    assert (admission.running, admission.waiting) == (3, 4), "two of bulk, and one more of standard"
+    seen: list[int] = []
+    interactive = asyncio.create_task(hold(admission, seen, release))
+    await settle()
+    assert seen == [0]
+    release.set()
+    await asyncio.gather(*bulk, *standard, interactive)
+
+
+async def test_tenants_take_turns_in_the_queue() -> None:
+    admission, order = Admission(Limits(max_running=1, max_queued=8)), list[str]()
+
+    async def run(tenant: str) -> None:
+        async with admission.slot(someone(tenant), lambda _: None):
+            order.append(tenant)
+            await settle()
+
+    await asyncio.gather(*(run(tenant) for tenant in ("a", "a", "a", "a", "b", "c")))
+    assert order[0] == "a"
+    assert {"b", "c"} <= set(order[1:4]), "not after all that the first tenant has sent"
+
+
+async def test_work_is_bounded_too_and_the_expected_start_follows_it() -> None:
+    limits = Limits(max_running=1, max_queued=8, max_queued_work=25.0)
+    admission, gates = Admission(limits), [asyncio.Event() for _ in range(3)]
+    places: list[Place] = []
+
+    async def run(gate: asyncio.Event) -> None:
+        async with admission.slot(someone(), places.append):
+            await gate.wait()
+
+    tasks = [asyncio.create_task(run(gate)) for gate in gates]
+    await settle()
+    assert [place.position for place in places] == [0, 1, 2]
+    assert 0 == places[0].expected_start_s < places[1].expected_start_s < places[2].expected_start_s
+    assert places[2].expected_start_s == pytest.approx(2 * places[1].expected_start_s)
+    with pytest.raises(OverloadedError) as caught:
+        async with admission.slot(someone(), lambda _: None):
+            pytest.fail("admitted")
+    assert caught.value.retry_after_s is not None
+    assert caught.value.retry_after_s >= places[2].expected_start_s
+    assert admission.queued_work == 20.0
+    for gate in gates:
+        gate.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_one_request_waits_however_large_it_is() -> None:
+    admission, gates = Admission(Limits(1, 8, max_queued_work=5.0)), [asyncio.Event(), asyncio.Event()]
+    tasks = [asyncio.create_task(hold(admission, [], gate)) for gate in gates]
+    await settle()
+    assert (admission.running, admission.waiting) == (1, 1)
+    for gate in gates:
+        gate.set()
+    await asyncio.gather(*tasks)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from backdrop.errors import BackdropError, DeadlineExceededError, InvalidRequestError, OverloadedError, Reason, error
-from orchestrator.admission import Admission
+from orchestrator.admission import Admission, Limits
 from orchestrator.domain import (
     Accepted,
     Event,
@@ -24,9 +24,11 @@ from orchestrator.domain import (
     StageStarted,
     StepDone,
     VariantDone,
+    Window,
 )
 from orchestrator.pipeline import Pipeline
 from orchestrator.sampler import variant_seed
+from orchestrator.scheduling import Priority, Turns
 from tests.orchestrator.small import DictCache, FunctionModels, job, style, tokenizers
 from tests.pictures import ellipse_mask, noisy_photo
 
@@ -35,13 +37,15 @@ class Bench:
     """A pipeline and what is around it."""
 
     def __init__(self, folder: Path, max_buffered_events: int = 1000) -> None:
-        self.models, self.cache, self.admission = FunctionModels(), DictCache(), Admission(2, 2)
+        self.models, self.cache, self.admission = FunctionModels(), DictCache(), Admission(Limits(2, 2))
+        self.turns = Turns(lambda: 4)
         self.pipeline = Pipeline(
-            self.models, self.cache, tokenizers(folder)[1], self.admission, max_buffered_events=max_buffered_events
+            *(self.models, self.cache, tokenizers(folder)[1], self.admission, self.turns),
+            max_buffered_events=max_buffered_events,
         )
 
     async def events(self, asked: Job, deadline: float | None = None) -> list[Event]:
-        return [event async for event in self.pipeline.run(asked, deadline)]
+        return [event async for event in self.pipeline.run(asked, deadline=deadline)]
 
     async def finished(self, asked: Job) -> Finished:
         last = (await self.events(asked))[-1]
@@ -224,3 +228,50 @@ async def test_a_picture_without_room_for_a_scene_is_refused(bench: Bench, chang
     with pytest.raises(InvalidRequestError) as caught:
         await bench.events(job(**changes))
     assert (caught.value.reason, caught.value.field) == (Reason.INVALID_MASK, field)
+
+
+async def test_steps_outside_the_guidance_window_are_one_row(bench: Bench) -> None:
+    whole = await bench.finished(job(steps=10, variants=2, top_k=1))
+    assert bench.models.rows("denoiser") == whole.job.row_steps == 40
+    bench.models.calls.clear()
+    windowed = await bench.finished(job(steps=10, variants=2, top_k=1, guidance_window=Window(0.2, 0.7)))
+    assert bench.models.rows("denoiser") == windowed.job.row_steps == 30
+    assert (whole.job.saved_row_steps, windowed.job.saved_row_steps) == (0, 10)
+    assert windowed.pictures[0].data != whole.pictures[0].data
+    again = await bench.finished(job(steps=10, variants=2, top_k=1, guidance_window=Window(0.0, 1.0)))
+    assert again.pictures[0].data == whole.pictures[0].data
+
+
+async def test_urgent_steps_go_first_and_nothing_is_lost(bench: Bench) -> None:
+    """Of two jobs of the same size, the interactive one is done when the other has hardly begun."""
+    steps: dict[Priority, int] = {}
+
+    async def follow(asked: Job) -> None:
+        async for event in bench.pipeline.run(asked):
+            steps[asked.priority] = steps.get(asked.priority, 0) + isinstance(event, StepDone)
+        ended.append((asked.priority, dict(steps)))
+
+    ended: list[tuple[Priority, dict[Priority, int]]] = []
+    await asyncio.gather(
+        follow(job(steps=40, variants=4, top_k=1, priority=Priority.BULK)),
+        follow(job(steps=40, variants=4, top_k=1, priority=Priority.INTERACTIVE)),
+    )
+    assert [priority for priority, _ in ended] == [Priority.INTERACTIVE, Priority.BULK]
+    assert ended[0][1][Priority.BULK] < 0.4 * 160, "16 of 17 turns were the other's, once both had begun"
+    assert steps == {Priority.INTERACTIVE: 160, Priority.BULK: 160}
+    assert (bench.turns.out, bench.turns.waiting) == (0, 0)
+
+
+async def test_no_step_starts_after_the_caller_has_left(bench: Bench) -> None:
+    """Cancelled at every await in turn: what runs then is finished, and nothing follows it."""
+    for moment in range(1, 60, 3):
+        bench.models.calls.clear()
+        run = asyncio.create_task(bench.events(job(steps=20, variants=2, top_k=1)))
+        for _ in range(moment):
+            await asyncio.sleep(0)
+        run.cancel()
+        await asyncio.wait([run])
+        calls = len(bench.models.calls)
+        await asyncio.sleep(0.002)
+        assert len(bench.models.calls) == calls
+        assert (bench.turns.out, bench.turns.waiting, bench.admission.running) == (0, 0, 0)

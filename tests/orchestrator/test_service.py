@@ -17,12 +17,13 @@ from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import generation_service_pb2_grpc as stubs
 from backdrop.v1 import info_service_pb2 as info_pb
 from backdrop.v1 import info_service_pb2_grpc as info_stubs
-from orchestrator.admission import Admission
+from orchestrator.admission import Admission, Limits
 from orchestrator.idempotency import Idempotency
 from orchestrator.info import describer
 from orchestrator.metrics import Metrics
 from orchestrator.parse import Parser
 from orchestrator.pipeline import Pipeline
+from orchestrator.scheduling import Turns
 from orchestrator.server import Server
 from orchestrator.service import Service
 from orchestrator.settings import Settings
@@ -41,12 +42,14 @@ class Running:
             listen="127.0.0.1:0", triton_endpoints="nowhere:1", repository=folder, idempotency_ttl_s=60
         )
         self.repository, self.prompts = tokenizers(folder)
-        self.models, self.admission, self.metrics = FunctionModels(), Admission(2, 0), Metrics()
+        self.models, self.admission, self.metrics = FunctionModels(), Admission(Limits(2, 0)), Metrics()
         self.service = Service(self.metrics)
         self.server = Server(self.settings, self.service)
 
     async def open(self) -> None:
-        pipeline = Pipeline(self.models, DictCache(), self.prompts, self.admission, max_buffered_events=1000)
+        pipeline = Pipeline(
+            *(self.models, DictCache(), self.prompts, self.admission, Turns(lambda: 64)), max_buffered_events=1000
+        )
         self.service.open(
             Parser(self.settings, self.repository, self.prompts),
             pipeline,

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from orchestrator.domain import Window
 from orchestrator.lookups import RequestLookups
 from orchestrator.models import Models
 from orchestrator.stages.denoise import GuidedDenoiser
@@ -26,13 +27,13 @@ from tests.orchestrator.small import (
 SAMPLE = np.zeros((4, 8, 8), np.float32)
 
 
-async def rows_of(folder: Path, **changes: Any) -> dict[str, Array]:
-    """What one step sends to the denoiser."""
+async def rows_of(folder: Path, step: int = 0, **changes: Any) -> dict[str, Array]:
+    """What a step sends to the denoiser."""
     asked, functions = job(**changes), FunctionModels()
     models, lookups = Models(asked.pipeline, functions, "id"), RequestLookups(DictCache())
     conditioning = await encode(asked, models, tokenizers(folder)[1], lookups)
     denoiser = GuidedDenoiser(asked, models, conditioning, await prepare(asked, models, lookups))
-    await denoiser(SAMPLE, 500.0)
+    await denoiser(SAMPLE, 500.0, step)
     return dict(functions.inputs[asked.pipeline.models["denoiser"].name])
 
 
@@ -76,3 +77,12 @@ async def test_a_request_that_names_no_adapter_gets_row_0(tmp_path: Path) -> Non
     assert rows["adapter"].tolist() == [[0], [0]]
     assert rows["adapter_scale"].tolist() == [[0.0], [0.0]]
     assert rows["adapter"].dtype == np.int64
+
+
+async def test_outside_the_guidance_window_the_only_row_is_the_prompts(tmp_path: Path) -> None:
+    asked = {"pipeline": "small-style", "style": style((230, 150, 60)), "steps": 4, "guidance_window": Window(0.0, 0.5)}
+    inside, outside = [await rows_of(tmp_path / str(step), step=step, **asked) for step in (1, 2)]
+    assert {len(value) for value in inside.values()} == {2}
+    assert {len(value) for value in outside.values()} == {1}
+    assert np.array_equal(outside["encoder_hidden_states"][0], inside["encoder_hidden_states"][0])
+    assert np.array_equal(outside["image_tokens"][0], inside["image_tokens"][0])

@@ -1,0 +1,37 @@
+"""The fake's checks of a request's class and guidance window, as the contract has them."""
+
+from __future__ import annotations
+
+from backdrop.errors import Reason, error
+from backdrop.v1 import generation_service_pb2 as pb
+
+
+def check_priority(request: pb.GenerateRequest) -> pb.Priority:
+    """The class of a request.
+
+    Raises:
+        InvalidRequestError: there is no such class.
+    """
+    known = (pb.PRIORITY_INTERACTIVE, pb.PRIORITY_STANDARD, pb.PRIORITY_BULK)
+    priority = request.priority or pb.PRIORITY_STANDARD
+    if priority not in known:
+        raise error(Reason.UNKNOWN_VALUE, "priority has a value that this server does not know.", field="priority")
+    return priority
+
+
+def check_window(request: pb.GenerateRequest) -> pb.GuidanceWindow | None:
+    """The guidance window of a request; None where it says nothing, or names all steps.
+
+    Raises:
+        InvalidRequestError: the window is empty, or not within 0 to 1.
+    """
+    if not request.HasField("guidance_window"):
+        return None
+    window = request.guidance_window
+    if not 0.0 <= window.start < 1.0:
+        field = "guidance_window.start"
+        raise error(Reason.OUT_OF_RANGE, f"{field} must be 0.0 to below 1.0.", field=field)
+    if not window.start < window.stop <= 1.0:
+        field = "guidance_window.stop"
+        raise error(Reason.OUT_OF_RANGE, f"{field} must be above start and at most 1.0.", field=field)
+    return window if (window.start, window.stop) != (0.0, 1.0) else None

@@ -1,0 +1,86 @@
+"""A queue in fair order: classes by weight, tenants of a class equally, a tenant's requests by urgency and size."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Collection, Iterator
+from typing import Generic, Protocol, TypeVar
+
+from orchestrator.scheduling.order import WEIGHTS, Applicant, FairShare, Priority
+
+OLDEST_EVERY = 4
+"""Every so many turns of a tenant go to its oldest request, however much that has left to do."""
+EVERY = frozenset(Priority)
+
+
+class Waiting(Protocol):
+    """What can be queued."""
+
+    @property
+    def applicant(self) -> Applicant:
+        """For whom it waits."""
+
+
+W = TypeVar("W", bound=Waiting)
+
+
+class FairQueue(Generic[W]):
+    """Those who wait. Nothing in it knows the time: the same arrivals come out in the same order."""
+
+    def __init__(self) -> None:
+        self._waiting: list[W] = []  # in the order of arrival
+        self._classes = FairShare()
+        self._tenants = {priority: FairShare() for priority in Priority}
+        self._turns: collections.Counter[tuple[Priority, str]] = collections.Counter()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def __iter__(self) -> Iterator[W]:
+        return iter(self._waiting)
+
+    def push(self, item: W) -> None:
+        """Somebody comes."""
+        self._waiting.append(item)
+
+    def discard(self, item: W) -> None:
+        """Somebody leaves without having been served, if they still wait."""
+        if item in self._waiting:
+            self._waiting.remove(item)
+
+    def first(self, classes: Collection[Priority] = EVERY) -> W | None:
+        """Who is next among these classes; None where nobody waits."""
+        some = [item for item in self._waiting if item.applicant.priority in classes]
+        if not some:
+            return None
+        priority = min({item.applicant.priority for item in some}, key=lambda each: (self._classes.tag(each), each))
+        some = [item for item in some if item.applicant.priority is priority]
+        share = self._tenants[priority]
+        # dict.fromkeys: among equal tenants the one that came first, not the one that a set puts first.
+        tenant = min(dict.fromkeys(item.applicant.tenant for item in some), key=share.tag)
+        some = [item for item in some if item.applicant.tenant == tenant]
+        if self._turns[priority, tenant] % OLDEST_EVERY == OLDEST_EVERY - 1:
+            return some[0]
+        return min(some, key=lambda item: (not item.applicant.urgent(), item.applicant.work))
+
+    def serve(self, item: W, cost: float) -> None:
+        """`item` gets its turn, and its class and tenant are charged for it."""
+        self._waiting.remove(item)
+        priority, tenant = item.applicant.priority, item.applicant.tenant
+        self._classes.charge(priority, cost / WEIGHTS[priority])
+        self._tenants[priority].charge(tenant, cost)
+        self._turns[priority, tenant] += 1
+        if not any(other.applicant.tenant == tenant for other in self._waiting):
+            del self._turns[priority, tenant]
+
+    def in_order(self) -> list[W]:
+        """All who wait, as they would be served if nobody else came, each at the cost of its work."""
+        copy: FairQueue[W] = FairQueue()
+        copy._waiting, copy._classes = list(self._waiting), self._classes.copy()
+        copy._tenants = {priority: share.copy() for priority, share in self._tenants.items()}
+        copy._turns = self._turns.copy()
+        found: list[W] = []
+        while (item := copy.first()) is not None:
+            copy.serve(item, item.applicant.work)
+            found.append(item)
+        return found

@@ -1,0 +1,91 @@
+"""What a picture costs, counted: rows, calls and bytes of fixed requests. Times vary with the machine, these do not.
+
+A number here may fall at any time; one that rises needs a reason in the commit that raises it.
+"""
+
+import collections
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.admission import Admission, Limits
+from orchestrator.domain import Job, Window
+from orchestrator.pipeline import Pipeline
+from orchestrator.scheduling import Turns
+from tests.orchestrator.small import Array, DictCache, FunctionModels, job, style, tokenizers
+
+
+@dataclasses.dataclass
+class Counted:
+    """Every model call, by model."""
+
+    models: FunctionModels
+    calls: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    rows: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    sent: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+
+    async def __call__(self, model: str, inputs: Mapping[str, Array], *, request_id: str) -> dict[str, Array]:
+        self.calls[model] += 1
+        self.rows[model] += len(next(iter(inputs.values())))
+        self.sent[model] += sum(value.nbytes for value in inputs.values())
+        return await self.models(model, inputs, request_id=request_id)
+
+
+async def cost(folder: Path, *jobs: Job) -> Counted:
+    """Makes the jobs one after another over one cache."""
+    counted = Counted(FunctionModels())
+    admission = Admission(Limits(2, 2))
+    pipeline = Pipeline(
+        *(counted, DictCache(), tokenizers(folder)[1], admission, Turns(lambda: 16)), max_buffered_events=1000
+    )
+    for asked in jobs:
+        async for _ in pipeline.run(asked):
+            pass
+    return counted
+
+
+@pytest.mark.parametrize(
+    ("changes", "rows", "calls"),
+    [
+        ({}, 80, 40),
+        ({"guidance_scale": 1.0}, 40, 40),
+        ({"guidance_window": Window(0.0, 0.7)}, 68, 40),
+        ({"variants": 1, "top_k": 1}, 20, 10),
+    ],
+)
+async def test_rows_and_calls_of_the_loop(tmp_path: Path, changes: dict[str, Any], rows: int, calls: int) -> None:
+    asked = job(**{"steps": 10, "variants": 4, "top_k": 2, **changes})
+    found = await cost(tmp_path, asked)
+    assert found.rows["denoiser"] == rows == asked.row_steps
+    assert found.calls["denoiser"] == calls, "a guided step is one call of two rows"
+    assert found.calls["vae_decoder"] == found.rows["reward"] == asked.variants
+
+
+async def test_what_is_the_same_for_all_variants_is_made_once(tmp_path: Path) -> None:
+    found = await cost(tmp_path, job(steps=2, variants=8, top_k=1, pipeline="small-style", style=style((9, 99, 200))))
+    once = ("vae_encoder", "image_encoder_clip", "image_encoder_uve", "image_projector")
+    assert {name: found.calls[name] for name in once} == dict.fromkeys(once, 1)
+    assert found.calls["text_encoder_l"] == found.calls["text_encoder_g"] == 2, "the prompt, and the negative one"
+
+
+async def test_a_second_request_encodes_nothing_again(tmp_path: Path) -> None:
+    asked = job(steps=2, variants=1, top_k=1)
+    once, twice = (
+        await cost(tmp_path / "a", asked),
+        await cost(tmp_path / "b", asked, dataclasses.replace(asked, seed=7)),
+    )
+    for name in ("text_encoder_l", "text_encoder_g", "vae_encoder"):
+        assert twice.calls[name] == once.calls[name]
+    assert twice.calls["denoiser"] == 2 * once.calls["denoiser"]
+
+
+async def test_bytes_of_a_step(tmp_path: Path) -> None:
+    """Latents, and the conditioning that goes with every step: what sending it once would save."""
+    found = await cost(tmp_path, job(steps=10, variants=1, top_k=1))
+    latents = 4 * 8 * 8 * 4
+    conditioning = latents // 4 + latents + 12 * 10 * 4 + 6 * 4 + 6 * 4  # mask, masked picture, states, pooled, sizes
+    timestep = 4
+    assert found.sent["denoiser"] == 10 * 2 * (latents + timestep + conditioning)
