@@ -9,7 +9,7 @@ OUT    ?= demo-out
 FOLDERS = training/weights/backdrop $(wildcard training/weights/backdrop-*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test quick lint protos protos-check train evaluate repository sdxl-full export-marks figures docs clean
+.PHONY: help demo up test quick lint protos protos-check train evaluate repository sdxl-full export-marks figures bench bench-quick docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -34,8 +34,10 @@ demo: $(VENV)/.local ## Start a local cluster, put the sample product into a new
 up: $(VENV)/.local ## Run the local cluster in the foreground (Ctrl-C stops it)
 	@$(BIN)/backdrop up
 
+# Two processes for what needs no cluster, one for what shares it. One thread each: two cores, two processes.
 test: $(VENV)/.dev lint protos-check ## Everything CI runs: linters, types, protos, the whole suite
-	@$(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not cluster" -n 2
+	@$(BIN)/python -m pytest -m cluster
 
 quick: $(VENV)/.dev ## The tests that need no cluster
 	@$(BIN)/python -m pytest -m "not cluster" -n 2
@@ -70,6 +72,13 @@ export-marks: $(VENV)/.dev ## Measure every mark of docs/figures/export.json but
 
 figures: $(VENV)/.dev ## Measure every mark of docs/figures/end_to_end.json
 	@$(BIN)/python -m bench.end_to_end
+
+bench: $(VENV)/.dev ## Measure every mark of docs/figures/performance.json, beside what a user would pick instead
+	@$(BIN)/python -m bench.performance
+	@$(BIN)/python -m bench.tables
+
+bench-quick: $(VENV)/.dev ## The few of them that take under five minutes
+	@$(BIN)/python -m bench.performance lonely previews cache joining exactness
 
 docs: $(VENV)/.dev ## Write the generated tables of README and docs again
 	@$(BIN)/python -m bench.tables

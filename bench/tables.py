@@ -19,7 +19,7 @@ from bench.figures import FOLDER, ROOT, load
 from export.report import LEAST_PSNR, TOLERANCE, ComponentReport, Conditioning, PictureReport
 
 _PART = re.compile(r"(<!-- generated: (?P<name>[\w:-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-FILES = ("README.md", "docs/errors.md", "docs/export.md", "docs/figures.md", "docs/models.md")
+FILES = ("README.md", "docs/errors.md", "docs/export.md", "docs/figures.md", "docs/models.md", "docs/performance.md")
 
 
 def figures_table(area: str) -> str:
