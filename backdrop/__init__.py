@@ -31,6 +31,7 @@ from backdrop._types import (
     Accepted,
     Box,
     CacheReport,
+    EarlyDropping,
     Event,
     Fit,
     Picture,
@@ -43,6 +44,7 @@ from backdrop._types import (
     StyleImage,
     Timing,
     Usage,
+    VariantDropped,
     VariantFinished,
 )
 from backdrop.errors import (
@@ -74,6 +76,7 @@ __all__ = [
     "CompositingMode",
     "ConflictError",
     "DeadlineExceededError",
+    "EarlyDropping",
     "Event",
     "Fit",
     "Generation",
@@ -107,6 +110,7 @@ __all__ = [
     "UnavailableError",
     "UnimplementedError",
     "Usage",
+    "VariantDropped",
     "VariantFinished",
     "VerticalAlignment",
     "__version__",

@@ -19,7 +19,7 @@ from backdrop._info import Info
 from backdrop._request import build_request
 from backdrop._retry import RetryPolicy
 from backdrop._status import from_rpc_error
-from backdrop._types import Box, Fit, ImageSource, Size, StyleImage
+from backdrop._types import Box, EarlyDropping, Fit, ImageSource, Size, StyleImage
 from backdrop.errors import BackdropError, DeadlineExceededError, UnavailableError
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
@@ -101,6 +101,7 @@ class AsyncClient:
         image_scale: float | None = None,
         priority: Priority | str = Priority.STANDARD,
         guidance_window: tuple[float, float] | None = None,
+        early_dropping: EarlyDropping | None = None,
         timeout_s: float | None = None,
     ) -> Generation:
         """Returns the generation of `variants` pictures of the product in the scene of `prompt`; await it, or iterate.
@@ -133,6 +134,7 @@ class AsyncClient:
             priority: how soon the pictures are wanted: interactive, standard or bulk.
             guidance_window: the part of the steps in which guidance is applied, as fractions (start, stop); outside it
                 a step costs one row instead of two. None: all steps.
+            early_dropping: gives up the weaker variants after some of the steps. None: every variant is finished.
             timeout_s: instead of the client's, for this call.
 
         Raises:
@@ -160,6 +162,7 @@ class AsyncClient:
             image_scale=image_scale,
             priority=priority,
             guidance_window=guidance_window,
+            early_dropping=early_dropping,
         )
         if not request.idempotency_key and self._retry.retries > 0:
             # With a key, a retry gets the result that its lost first attempt made, instead of paying for it again. The

@@ -33,6 +33,9 @@ def event(message: pb.GenerateResponse) -> types.Event | None:
         case "variant":
             variant = message.variant
             return types.VariantFinished(variant.variant, variant.seed, _scores(variant.scores))
+        case "dropped":
+            dropped = message.dropped
+            return types.VariantDropped(dropped.variant, dropped.seed, _scores(dropped.scores))
         case "result":
             return result(message.result)
     return None
@@ -131,12 +134,18 @@ def _settings(message: pb.EffectiveSettings) -> types.Settings:
         output_format=_enum(OutputFormat, pb.OutputFormat, message.output_format),
         image_scale=message.image_scale,
         priority=_enum(Priority, pb.Priority, message.priority),
-        guidance_window=(
-            (message.guidance_window.start, message.guidance_window.stop)
-            if message.HasField("guidance_window")
+        guidance_window=_window(message),
+        early_dropping=(
+            types.EarlyDropping(message.early_dropping.keep, message.early_dropping.after)
+            if message.HasField("early_dropping")
             else None
         ),
     )
+
+
+def _window(message: pb.EffectiveSettings) -> tuple[float, float] | None:
+    window = message.guidance_window
+    return (window.start, window.stop) if message.HasField("guidance_window") else None
 
 
 def _scores(message: pb.Scores) -> types.Scores:

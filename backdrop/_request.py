@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from backdrop._convert import enum_number
 from backdrop._enums import HorizontalAlignment, OutputFormat, Priority, Scheduler, VerticalAlignment
-from backdrop._types import Box, Fit, ImageSource, Size, StyleImage
+from backdrop._types import Box, EarlyDropping, Fit, ImageSource, Size, StyleImage
 from backdrop.errors import BackdropError, Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
 
@@ -49,6 +49,7 @@ def build_request(
     image_scale: float | None = None,
     priority: Priority | str = Priority.STANDARD,
     guidance_window: tuple[float, float] | None = None,
+    early_dropping: EarlyDropping | None = None,
 ) -> pb.GenerateRequest:
     """Returns the request that says this; see `AsyncClient.generate` for what each argument means.
 
@@ -76,6 +77,8 @@ def build_request(
     request.priority = _enum(Priority, priority, "priority", pb.Priority)
     if guidance_window is not None:
         request.guidance_window.CopyFrom(_window(guidance_window))
+    if early_dropping is not None:
+        request.early_dropping.CopyFrom(_dropping(early_dropping))
     if scheduler is not None:
         request.scheduler = _enum(Scheduler, scheduler, "scheduler", pb.Scheduler)
     if output_size is not None:
@@ -91,6 +94,14 @@ def _window(window: tuple[float, float]) -> pb.GuidanceWindow:
     except (TypeError, ValueError):
         raise _refusal("guidance_window", "must be a pair (start, stop) of fractions of the steps") from None
     return pb.GuidanceWindow(start=_number(start, "guidance_window.start"), stop=_number(stop, "guidance_window.stop"))
+
+
+def _dropping(dropping: EarlyDropping) -> pb.EarlyDropping:
+    if not isinstance(dropping, EarlyDropping):
+        raise _refusal("early_dropping", "must be an EarlyDropping")
+    return pb.EarlyDropping(
+        keep=_integer(dropping.keep, "early_dropping.keep"), after=_number(dropping.after, "early_dropping.after")
+    )
 
 
 def _size(size: Size) -> pb.Size:

@@ -189,6 +189,8 @@ class Settings:
     priority: Priority = Priority.STANDARD
     guidance_window: tuple[float, float] | None = None
     """The part of the steps that were guided; None = all, or guidance was off."""
+    early_dropping: EarlyDropping | None = None
+    """How weaker variants were given up; None = not at all."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -235,6 +237,27 @@ class VariantFinished:
 
 
 @dataclasses.dataclass(frozen=True)
+class VariantDropped:
+    """One variant was given up, because others promised more."""
+
+    variant: int
+    seed: int
+    """Sent alone, it would be finished."""
+    scores: Scores
+    """Of the picture that it was becoming, as far as that could be told."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EarlyDropping:
+    """Gives up the weaker variants on the way, by the reward model's score of the picture that each is becoming."""
+
+    keep: int
+    """How many go on: the request's `top_k` to its `variants`."""
+    after: float = 0.5
+    """The part of the steps that all variants take, above 0.0 and below 1.0; early estimates mislead."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Result:
     """The ranked pictures; always the last event."""
 
@@ -258,5 +281,5 @@ class Result:
         return self.pictures[0]
 
 
-Event: TypeAlias = Accepted | StageStarted | StepProgress | VariantFinished | Result
+Event: TypeAlias = Accepted | StageStarted | StepProgress | VariantFinished | VariantDropped | Result
 """What a generation yields."""

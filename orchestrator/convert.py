@@ -15,6 +15,7 @@ from orchestrator.domain import (
     Scores,
     StageStarted,
     StepDone,
+    VariantDropped,
     Window,
 )
 from orchestrator.parse import FORMATS, SCHEDULERS
@@ -40,6 +41,9 @@ def response(event: Event, job: Job) -> pb.GenerateResponse:
         return pb.GenerateResponse(step=step)
     if isinstance(event, Finished):
         return pb.GenerateResponse(result=_result(event))
+    if isinstance(event, VariantDropped):
+        dropped = pb.VariantDropped(variant=event.variant, seed=event.seed, scores=_scores(event.scores))
+        return pb.GenerateResponse(dropped=dropped)
     finished = pb.VariantFinished(variant=event.variant, seed=event.seed, scores=_scores(event.scores))
     return pb.GenerateResponse(variant=finished)
 
@@ -59,6 +63,7 @@ def _result(finished: Finished) -> pb.GenerateResult:
         image_scale=job.image_scale,
         priority=pb.Priority.Name(job.priority),
         guidance_window=_window(job),
+        early_dropping=_dropping(job),
     )
     cache = finished.cache
     return pb.GenerateResult(
@@ -84,6 +89,12 @@ def _window(job: Job) -> pb.GuidanceWindow | None:
     if not job.guided or job.guidance_window == Window():
         return None
     return pb.GuidanceWindow(start=job.guidance_window.start, stop=job.guidance_window.stop)
+
+
+def _dropping(job: Job) -> pb.EarlyDropping | None:
+    if job.dropping is None:
+        return None
+    return pb.EarlyDropping(keep=job.dropping.keep, after=job.dropping.after)
 
 
 def _picture(picture: Picture, job: Job) -> pb.Picture:

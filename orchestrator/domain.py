@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -101,6 +102,19 @@ class Window:
 
 
 @dataclasses.dataclass(frozen=True)
+class Dropping:
+    """After so many steps the best `keep` variants go on, and the others are given up."""
+
+    keep: int
+    after: float
+    """As a fraction of the steps."""
+
+    def step(self, steps: int) -> int:
+        """The steps that all variants take: one at least, and not all."""
+        return min(steps - 1, max(1, math.ceil(self.after * steps)))
+
+
+@dataclasses.dataclass(frozen=True)
 class Job:
     """A request that has passed every check that needs no model, with every default filled in.
 
@@ -128,6 +142,7 @@ class Job:
     image_scale: float = 0.0  # 0 without style pictures
     priority: Priority = Priority.STANDARD
     guidance_window: Window = Window()
+    dropping: Dropping | None = None  # None = every variant is finished
 
     @property
     def guided(self) -> bool:
@@ -140,12 +155,16 @@ class Job:
 
     @property
     def row_steps(self) -> int:
-        """What the job costs at the denoiser: rows × steps over all variants."""
-        return self.variants * (self.steps + sum(self.guided_at(step) for step in range(self.steps)))
+        """What the job costs at the denoiser: rows × steps over all variants, less those that are given up."""
+        rows = [1 + self.guided_at(step) for step in range(self.steps)]
+        if self.dropping is None:
+            return self.variants * sum(rows)
+        after = self.dropping.step(self.steps)
+        return self.variants * sum(rows[:after]) + self.dropping.keep * sum(rows[after:])
 
     @property
     def saved_row_steps(self) -> int:
-        """What it would cost more with guidance in every step."""
+        """What it would cost more with guidance in every step, and every variant finished."""
         return self.variants * self.steps * (2 if self.guided else 1) - self.row_steps
 
 
@@ -189,6 +208,15 @@ class Scores:
 @dataclasses.dataclass(frozen=True)
 class VariantDone:
     """A variant is decoded, composited and scored."""
+
+    variant: int
+    seed: int
+    scores: Scores
+
+
+@dataclasses.dataclass(frozen=True)
+class VariantDropped:
+    """A variant was given up, by the scores of what it was becoming."""
 
     variant: int
     seed: int
@@ -241,4 +269,4 @@ class Finished:
     cache: CacheReport
 
 
-Event = Accepted | StageStarted | StepDone | VariantDone | Finished
+Event = Accepted | StageStarted | StepDone | VariantDone | VariantDropped | Finished

@@ -11,7 +11,7 @@ from backdrop.errors import Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
 from orchestrator.domain import Bytes, Fit, Job, MaskSource, OutputFormat, Rect, Size
 from orchestrator.imaging.decode import decode_mask, decode_photo
-from orchestrator.parse_order import read_priority, read_window
+from orchestrator.parse_order import read_dropping, read_priority, read_window
 from orchestrator.parse_style import check_style, decode_style
 from orchestrator.repository import PipelineSpec, Repository
 from orchestrator.sampler import make_solver
@@ -74,6 +74,7 @@ class Parser:
         _check_steps(scheduler, pipeline, steps)
         image_scale = check_style(request, pipeline, self.repository)
         priority, window = read_priority(request), read_window(request)
+        dropping = read_dropping(request, variants, top_k, steps)
         for field in ("prompt", "negative_prompt"):
             self._check_prompt(field, getattr(request, field), pipeline)
         output_size = self._output_size(request)
@@ -86,7 +87,7 @@ class Parser:
             placement=placement, variants=variants, top_k=top_k, seed=seed, steps=steps, scheduler=scheduler,
             guidance_scale=guidance_scale, output_format=output_format, preview_every=request.preview_every,
             style=decode_style(request, max_pixels=self.settings.max_pixels), image_scale=image_scale,
-            priority=priority, guidance_window=window,
+            priority=priority, guidance_window=window, dropping=dropping,
         )  # fmt: skip
 
     def _pipeline(self, name: str) -> PipelineSpec:

@@ -1,4 +1,4 @@
-"""What a request says of when it runs and where guidance is applied: its class, and its guidance window."""
+"""What a request says of when it runs and what it may save: its class, guidance window and early dropping."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import math
 
 from backdrop.errors import Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
-from orchestrator.domain import Window
+from orchestrator.domain import Dropping, Window
 from orchestrator.scheduling import Priority
 
+_AFTER = 0.5
 _UNKNOWN = "priority is not one this server knows: interactive, standard or bulk."
 
 
@@ -24,6 +25,25 @@ def read_priority(request: pb.GenerateRequest) -> Priority:
         return Priority(request.priority)
     except ValueError:
         raise error(Reason.UNKNOWN_VALUE, _UNKNOWN, field="priority") from None
+
+
+def read_dropping(request: pb.GenerateRequest, variants: int, top_k: int, steps: int) -> Dropping | None:
+    """How a request wants weaker variants given up; None where it says nothing, or there is nothing to give up.
+
+    Raises:
+        InvalidRequestError: it keeps too few or too many, or decides before the first step or after the last.
+    """
+    if not request.HasField("early_dropping"):
+        return None
+    keep, given = request.early_dropping.keep, request.early_dropping
+    if not top_k <= keep <= variants:
+        message = f"early_dropping.keep is {keep}; it must be {top_k} (top_k) to {variants} (variants)."
+        raise error(Reason.OUT_OF_RANGE, message, field="early_dropping.keep")
+    after = given.after if given.HasField("after") else _AFTER
+    if not (math.isfinite(after) and 0.0 < after < 1.0):
+        message = "early_dropping.after must be a number above 0.0 and below 1.0."
+        raise error(Reason.OUT_OF_RANGE, message, field="early_dropping.after")
+    return Dropping(keep, after) if keep < variants and steps > 1 else None
 
 
 def read_window(request: pb.GenerateRequest) -> Window:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import AsyncGenerator
 
@@ -12,7 +13,7 @@ from backdrop.errors import Reason, error
 from orchestrator.admission import Admission, Place
 from orchestrator.callers import NOBODY, Caller
 from orchestrator.concurrency import gather
-from orchestrator.domain import Accepted, Event, Finished, Job, Size, Stage, StepDone, VariantDone
+from orchestrator.domain import Accepted, Event, Finished, Job, Size, Stage, StepDone, VariantDone, VariantDropped
 from orchestrator.imaging.output import preview
 from orchestrator.imaging.placement import choose_scene
 from orchestrator.lookups import ArrayCache, RequestLookups
@@ -26,7 +27,7 @@ from orchestrator.stages.denoise import GuidedDenoiser, denoise
 from orchestrator.stages.encode import encode
 from orchestrator.stages.prepare import Prepared, prepare
 from orchestrator.stages.score import score
-from orchestrator.stages.select import Variant, select
+from orchestrator.stages.select import Variant, rank, select
 from orchestrator.tokenize import PromptTokenizers
 
 
@@ -99,7 +100,7 @@ class Pipeline:
         with progress.stage(Stage.PREPARE):
             prepared = await prepare(job, models, lookups)
         run = _VariantRun(job, models, conditioning, prepared, progress, self._pace)
-        variants = await gather(*(run.variant(index) for index in range(job.variants)))
+        variants = await run.variants()
         with progress.stage(Stage.SELECT):
             pictures = await select(variants, prepared, job)
         progress.emit(
@@ -134,20 +135,55 @@ class _VariantRun:
         self._denoiser = GuidedDenoiser(job, models, conditioning, prepared)
         self._solver = make_solver(job.scheduler, job.pipeline.schedule, job.steps)
 
-    async def variant(self, index: int) -> Variant:
-        """Makes and scores one variant."""
-        job, progress = self._job, self._progress
-        seed = variant_seed(job.seed, index)
-        with progress.stage(Stage.DENOISE):
-            latents = await denoise(
-                self._denoiser, self._solver, NoiseStream(seed), self._latent_shape, self._reporter(index)
-            )
+    async def variants(self) -> list[Variant]:
+        """Makes and scores the variants; with early dropping, those that promise most."""
+        indices = range(self._job.variants)
+        if self._job.dropping is None:
+            return await gather(*(self._whole(index) for index in indices))
+        after = self._job.dropping.step(self._job.steps)
+        begun = await gather(*(self._begun(index, after) for index in indices))
+        # By the same rule as the finished ones: of equal scores the first.
+        chosen = {each.index for each in rank([each.estimate for each in begun], self._job.dropping.keep)}
+        for each in begun:
+            if each.index not in chosen:
+                estimate = each.estimate
+                self._progress.emit(VariantDropped(estimate.index, estimate.seed, estimate.scores))
+        return await gather(*(self._finished(each.index, each.state) for each in begun if each.index in chosen))
+
+    async def _whole(self, index: int) -> Variant:
+        return await self._finished(index, self._solver.begin(self._noise(index).initial(self._latent_shape)))
+
+    async def _begun(self, index: int, after: int) -> _Begun:
+        """Takes the first steps of a variant, and scores the picture that it predicts."""
+        start = self._solver.begin(self._noise(index).initial(self._latent_shape))
+        state = await self._denoised(index, start, after)
+        assert state.predicted_clean is not None, "a step was taken"
+        decoded = await decode(state.predicted_clean, self._prepared, self._models)
+        scores = await score(decoded, self._prepared, self._conditioning, self._models)
+        return _Begun(index, state, Variant(index, self._seed(index), decoded, scores))
+
+    async def _finished(self, index: int, state: State) -> Variant:
+        """Takes the steps that are left, decodes and scores."""
+        progress, seed = self._progress, self._seed(index)
+        state = await self._denoised(index, state, self._solver.steps)
         with progress.stage(Stage.DECODE):
-            decoded = await decode(latents, self._prepared, self._models)
+            decoded = await decode(state.sample, self._prepared, self._models)
         with progress.stage(Stage.SCORE):
             scores = await score(decoded, self._prepared, self._conditioning, self._models)
         progress.emit(VariantDone(index, seed, scores))
         return Variant(index, seed, decoded, scores)
+
+    async def _denoised(self, index: int, state: State, until: int) -> State:
+        with self._progress.stage(Stage.DENOISE):
+            return await denoise(
+                *(self._denoiser, self._solver, self._noise(index), state, until, self._reporter(index))
+            )
+
+    def _seed(self, index: int) -> int:
+        return variant_seed(self._job.seed, index)
+
+    def _noise(self, index: int) -> NoiseStream:
+        return NoiseStream(self._seed(index))
 
     @property
     def _latent_shape(self) -> tuple[int, int, int]:
@@ -156,6 +192,15 @@ class _VariantRun:
 
     def _reporter(self, index: int) -> _StepReporter:
         return _StepReporter(index, self._job, self._prepared, self._progress, self._pace)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Begun:
+    """A variant on its way, and what it is becoming."""
+
+    index: int
+    state: State
+    estimate: Variant
 
 
 class _StepReporter:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from backdrop._enums import Stage
-from backdrop._types import Accepted, Event, StageStarted, StepProgress, VariantFinished
+from backdrop._types import Accepted, Event, StageStarted, StepProgress, VariantDropped, VariantFinished
 
 _STAGES = {
     Stage.ENCODE: "reading the prompt",
@@ -82,6 +82,8 @@ class Bars:
             case VariantFinished(variant=variant, seed=seed, scores=scores):
                 note = f"score {scores.total:.3f}  seed {seed}"
                 self._progress.update(self._bar(variant, None), note=note)
+            case VariantDropped(variant=variant, scores=scores):
+                self._progress.update(self._bar(variant, None), note=f"given up at {scores.total:.3f}")
 
     def _restart(self, description: str) -> None:
         """A retry starts from nothing, and so do the bars."""
@@ -122,6 +124,8 @@ class Lines:
                 self._say(f"variant {variant + 1}: step {step} of {steps}")
             case VariantFinished(variant=variant, seed=seed, scores=scores):
                 self._say(f"variant {variant + 1}: score {scores.total:.3f}, seed {seed}")
+            case VariantDropped(variant=variant, scores=scores):
+                self._say(f"variant {variant + 1}: given up, score {scores.total:.3f} so far")
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)

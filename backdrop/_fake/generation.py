@@ -48,7 +48,8 @@ class Run:
                 yield event
         yield self._begin(pb.STAGE_DECODE)
         yield self._begin(pb.STAGE_SCORE)
-        variants = [_Variant(index, seed, painted[index], self._score(seed)) for index, seed in enumerate(seeds)]
+        kept = self._kept(seeds)
+        variants = [_Variant(index, seeds[index], painted[index], self._score(seeds[index])) for index in kept]
         for variant in variants:
             finished = pb.VariantFinished(variant=variant.index, seed=variant.seed, scores=variant.scores)
             yield pb.GenerateResponse(variant=finished)
@@ -64,14 +65,27 @@ class Run:
         for step in range(1, steps + 1):
             if failure is not None and failure.after_steps < step:
                 raise failure.error
-            self._script.steps_run += len(seeds)
+            if step == self._plan.all_steps + 1:
+                for index in set(range(len(seeds))) - set(self._kept(seeds)):
+                    dropped = pb.VariantDropped(variant=index, seed=seeds[index], scores=self._score(seeds[index]))
+                    yield pb.GenerateResponse(dropped=dropped)
+            running = range(len(seeds)) if step <= self._plan.all_steps else self._kept(seeds)
+            self._script.steps_run += len(running)
             await asyncio.sleep(self._script.step_delay_s)
-            for index in range(len(seeds)):
+            for index in running:
                 preview = b""
                 if every and step % every == 0:
                     preview = await asyncio.to_thread(self._preview, painted[index], step / steps)
                 progress = pb.StepProgress(variant=index, step=step, steps=steps, preview=preview)
                 yield pb.GenerateResponse(step=progress)
+
+    def _kept(self, seeds: list[int]) -> list[int]:
+        """The variants that go on to the end: all, or those of the best scores."""
+        settings = self._plan.settings
+        if not settings.HasField("early_dropping"):
+            return list(range(len(seeds)))
+        best = sorted(range(len(seeds)), key=lambda index: (-self._score(seeds[index]).total, index))
+        return sorted(best[: settings.early_dropping.keep])
 
     def _paint(self, seed: int) -> pictures.Bytes:
         settings = self._plan.settings

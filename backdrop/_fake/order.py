@@ -1,4 +1,4 @@
-"""The fake's checks of a request's class and guidance window, as the contract has them."""
+"""The fake's checks of a request's class, guidance window and early dropping, as the contract has them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,28 @@ def check_priority(request: pb.GenerateRequest) -> pb.Priority:
     if priority not in known:
         raise error(Reason.UNKNOWN_VALUE, "priority has a value that this server does not know.", field="priority")
     return priority
+
+
+def check_dropping(request: pb.GenerateRequest, settings: pb.EffectiveSettings) -> pb.EarlyDropping | None:
+    """How weaker variants are given up, with its default; None where there is nothing to give up.
+
+    Raises:
+        InvalidRequestError: it keeps too few or too many, or decides before the first step or after the last.
+    """
+    if not request.HasField("early_dropping"):
+        return None
+    given = request.early_dropping
+    if not settings.top_k <= given.keep <= settings.variants:
+        field = "early_dropping.keep"
+        message = f"{field} must be {settings.top_k} (top_k) to {settings.variants} (variants)."
+        raise error(Reason.OUT_OF_RANGE, message, field=field)
+    after = given.after if given.HasField("after") else 0.5
+    if not 0.0 < after < 1.0:
+        field = "early_dropping.after"
+        raise error(Reason.OUT_OF_RANGE, f"{field} must be above 0.0 and below 1.0.", field=field)
+    if given.keep == settings.variants or settings.steps == 1:
+        return None
+    return pb.EarlyDropping(keep=given.keep, after=after)
 
 
 def check_window(request: pb.GenerateRequest) -> pb.GuidanceWindow | None:

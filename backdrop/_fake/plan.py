@@ -10,7 +10,7 @@ import secrets
 import numpy as np
 
 from backdrop._fake import pictures
-from backdrop._fake.order import check_priority, check_window
+from backdrop._fake.order import check_dropping, check_priority, check_window
 from backdrop._fake.pictures import Canvas, Rect
 from backdrop._fake.style import check_scale, style_digests
 from backdrop.errors import BackdropError, Reason, error
@@ -39,16 +39,26 @@ class Plan:
     @property
     def row_steps(self) -> int:
         """Rows × steps over all variants; guidance makes it two rows a step."""
-        settings = self.settings
-        guided = settings.steps if settings.guidance_scale > 1.0 else 0
-        if guided and settings.HasField("guidance_window"):
-            window = settings.guidance_window
-            guided = sum(window.start <= step / settings.steps < window.stop for step in range(settings.steps))
-        return settings.variants * (settings.steps + guided)
+        settings, rows = self.settings, [1] * self.settings.steps
+        if settings.guidance_scale > 1.0:
+            start, stop = 0.0, 1.0
+            if settings.HasField("guidance_window"):
+                start, stop = settings.guidance_window.start, settings.guidance_window.stop
+            rows = [2 if start <= step / settings.steps < stop else 1 for step in range(settings.steps)]
+        kept = settings.early_dropping.keep if settings.HasField("early_dropping") else settings.variants
+        return settings.variants * sum(rows[: self.all_steps]) + kept * sum(rows[self.all_steps :])
+
+    @property
+    def all_steps(self) -> int:
+        """The steps that every variant takes; those that are given up take no more."""
+        steps = self.settings.steps
+        if not self.settings.HasField("early_dropping"):
+            return steps
+        return min(steps - 1, max(1, math.ceil(self.settings.early_dropping.after * steps)))
 
     @property
     def saved_row_steps(self) -> int:
-        """What the guidance window saves of them."""
+        """What the guidance window and early dropping save of them."""
         whole = self.settings.variants * self.settings.steps * (2 if self.settings.guidance_scale > 1.0 else 1)
         return whole - self.row_steps
 
@@ -157,6 +167,9 @@ def _settings(request: pb.GenerateRequest, pipeline: info_pb.Pipeline, limits: i
     window = check_window(request)
     if window is not None and scale > 1.0:
         settings.guidance_window.CopyFrom(window)
+    dropping = check_dropping(request, settings)
+    if dropping is not None:
+        settings.early_dropping.CopyFrom(dropping)
     return settings
 
 

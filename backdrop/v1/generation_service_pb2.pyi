@@ -109,7 +109,7 @@ MASK_SOURCE_ALPHA: MaskSource
 MASK_SOURCE_SEGMENTER: MaskSource
 
 class GenerateRequest(_message.Message):
-    __slots__ = ("product", "mask", "prompt", "negative_prompt", "output_size", "placement", "variants", "top_k", "seed", "steps", "scheduler", "guidance_scale", "output_format", "idempotency_key", "preview_every", "pipeline", "style_images", "image_scale", "priority", "guidance_window")
+    __slots__ = ("product", "mask", "prompt", "negative_prompt", "output_size", "placement", "variants", "top_k", "seed", "steps", "scheduler", "guidance_scale", "output_format", "idempotency_key", "preview_every", "pipeline", "style_images", "image_scale", "priority", "guidance_window", "early_dropping")
     PRODUCT_FIELD_NUMBER: _ClassVar[int]
     MASK_FIELD_NUMBER: _ClassVar[int]
     PROMPT_FIELD_NUMBER: _ClassVar[int]
@@ -130,6 +130,7 @@ class GenerateRequest(_message.Message):
     IMAGE_SCALE_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     GUIDANCE_WINDOW_FIELD_NUMBER: _ClassVar[int]
+    EARLY_DROPPING_FIELD_NUMBER: _ClassVar[int]
     product: bytes
     mask: bytes
     prompt: str
@@ -150,7 +151,16 @@ class GenerateRequest(_message.Message):
     image_scale: float
     priority: Priority
     guidance_window: GuidanceWindow
-    def __init__(self, product: _Optional[bytes] = ..., mask: _Optional[bytes] = ..., prompt: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., output_size: _Optional[_Union[Size, _Mapping]] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., variants: _Optional[int] = ..., top_k: _Optional[int] = ..., seed: _Optional[int] = ..., steps: _Optional[int] = ..., scheduler: _Optional[_Union[Scheduler, str]] = ..., guidance_scale: _Optional[float] = ..., output_format: _Optional[_Union[OutputFormat, str]] = ..., idempotency_key: _Optional[str] = ..., preview_every: _Optional[int] = ..., pipeline: _Optional[str] = ..., style_images: _Optional[_Iterable[_Union[StyleImage, _Mapping]]] = ..., image_scale: _Optional[float] = ..., priority: _Optional[_Union[Priority, str]] = ..., guidance_window: _Optional[_Union[GuidanceWindow, _Mapping]] = ...) -> None: ...
+    early_dropping: EarlyDropping
+    def __init__(self, product: _Optional[bytes] = ..., mask: _Optional[bytes] = ..., prompt: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., output_size: _Optional[_Union[Size, _Mapping]] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., variants: _Optional[int] = ..., top_k: _Optional[int] = ..., seed: _Optional[int] = ..., steps: _Optional[int] = ..., scheduler: _Optional[_Union[Scheduler, str]] = ..., guidance_scale: _Optional[float] = ..., output_format: _Optional[_Union[OutputFormat, str]] = ..., idempotency_key: _Optional[str] = ..., preview_every: _Optional[int] = ..., pipeline: _Optional[str] = ..., style_images: _Optional[_Iterable[_Union[StyleImage, _Mapping]]] = ..., image_scale: _Optional[float] = ..., priority: _Optional[_Union[Priority, str]] = ..., guidance_window: _Optional[_Union[GuidanceWindow, _Mapping]] = ..., early_dropping: _Optional[_Union[EarlyDropping, _Mapping]] = ...) -> None: ...
+
+class EarlyDropping(_message.Message):
+    __slots__ = ("keep", "after")
+    KEEP_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    keep: int
+    after: float
+    def __init__(self, keep: _Optional[int] = ..., after: _Optional[float] = ...) -> None: ...
 
 class GuidanceWindow(_message.Message):
     __slots__ = ("start", "stop")
@@ -207,18 +217,20 @@ class Box(_message.Message):
     def __init__(self, x: _Optional[int] = ..., y: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ...) -> None: ...
 
 class GenerateResponse(_message.Message):
-    __slots__ = ("accepted", "stage", "step", "variant", "result")
+    __slots__ = ("accepted", "stage", "step", "variant", "result", "dropped")
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     STAGE_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
     VARIANT_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
     accepted: Accepted
     stage: StageStarted
     step: StepProgress
     variant: VariantFinished
     result: GenerateResult
-    def __init__(self, accepted: _Optional[_Union[Accepted, _Mapping]] = ..., stage: _Optional[_Union[StageStarted, _Mapping]] = ..., step: _Optional[_Union[StepProgress, _Mapping]] = ..., variant: _Optional[_Union[VariantFinished, _Mapping]] = ..., result: _Optional[_Union[GenerateResult, _Mapping]] = ...) -> None: ...
+    dropped: VariantDropped
+    def __init__(self, accepted: _Optional[_Union[Accepted, _Mapping]] = ..., stage: _Optional[_Union[StageStarted, _Mapping]] = ..., step: _Optional[_Union[StepProgress, _Mapping]] = ..., variant: _Optional[_Union[VariantFinished, _Mapping]] = ..., result: _Optional[_Union[GenerateResult, _Mapping]] = ..., dropped: _Optional[_Union[VariantDropped, _Mapping]] = ...) -> None: ...
 
 class Accepted(_message.Message):
     __slots__ = ("request_id", "queue_position", "row_steps", "expected_start")
@@ -251,6 +263,16 @@ class StepProgress(_message.Message):
     def __init__(self, variant: _Optional[int] = ..., step: _Optional[int] = ..., steps: _Optional[int] = ..., preview: _Optional[bytes] = ...) -> None: ...
 
 class VariantFinished(_message.Message):
+    __slots__ = ("variant", "seed", "scores")
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    SCORES_FIELD_NUMBER: _ClassVar[int]
+    variant: int
+    seed: int
+    scores: Scores
+    def __init__(self, variant: _Optional[int] = ..., seed: _Optional[int] = ..., scores: _Optional[_Union[Scores, _Mapping]] = ...) -> None: ...
+
+class VariantDropped(_message.Message):
     __slots__ = ("variant", "seed", "scores")
     VARIANT_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
@@ -300,7 +322,7 @@ class Usage(_message.Message):
     def __init__(self, row_steps: _Optional[int] = ..., saved_row_steps: _Optional[int] = ..., row_step_megapixels: _Optional[float] = ...) -> None: ...
 
 class EffectiveSettings(_message.Message):
-    __slots__ = ("output_size", "scene_size", "variants", "top_k", "seed", "steps", "scheduler", "guidance_scale", "output_format", "image_scale", "priority", "guidance_window")
+    __slots__ = ("output_size", "scene_size", "variants", "top_k", "seed", "steps", "scheduler", "guidance_scale", "output_format", "image_scale", "priority", "guidance_window", "early_dropping")
     OUTPUT_SIZE_FIELD_NUMBER: _ClassVar[int]
     SCENE_SIZE_FIELD_NUMBER: _ClassVar[int]
     VARIANTS_FIELD_NUMBER: _ClassVar[int]
@@ -313,6 +335,7 @@ class EffectiveSettings(_message.Message):
     IMAGE_SCALE_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     GUIDANCE_WINDOW_FIELD_NUMBER: _ClassVar[int]
+    EARLY_DROPPING_FIELD_NUMBER: _ClassVar[int]
     output_size: Size
     scene_size: Size
     variants: int
@@ -325,7 +348,8 @@ class EffectiveSettings(_message.Message):
     image_scale: float
     priority: Priority
     guidance_window: GuidanceWindow
-    def __init__(self, output_size: _Optional[_Union[Size, _Mapping]] = ..., scene_size: _Optional[_Union[Size, _Mapping]] = ..., variants: _Optional[int] = ..., top_k: _Optional[int] = ..., seed: _Optional[int] = ..., steps: _Optional[int] = ..., scheduler: _Optional[_Union[Scheduler, str]] = ..., guidance_scale: _Optional[float] = ..., output_format: _Optional[_Union[OutputFormat, str]] = ..., image_scale: _Optional[float] = ..., priority: _Optional[_Union[Priority, str]] = ..., guidance_window: _Optional[_Union[GuidanceWindow, _Mapping]] = ...) -> None: ...
+    early_dropping: EarlyDropping
+    def __init__(self, output_size: _Optional[_Union[Size, _Mapping]] = ..., scene_size: _Optional[_Union[Size, _Mapping]] = ..., variants: _Optional[int] = ..., top_k: _Optional[int] = ..., seed: _Optional[int] = ..., steps: _Optional[int] = ..., scheduler: _Optional[_Union[Scheduler, str]] = ..., guidance_scale: _Optional[float] = ..., output_format: _Optional[_Union[OutputFormat, str]] = ..., image_scale: _Optional[float] = ..., priority: _Optional[_Union[Priority, str]] = ..., guidance_window: _Optional[_Union[GuidanceWindow, _Mapping]] = ..., early_dropping: _Optional[_Union[EarlyDropping, _Mapping]] = ...) -> None: ...
 
 class Picture(_message.Message):
     __slots__ = ("data", "media_type", "width", "height", "variant", "seed", "scores", "receipt")

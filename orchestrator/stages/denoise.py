@@ -77,15 +77,16 @@ async def denoise(
     denoiser: GuidedDenoiser,
     solver: Solver,
     noise: NoiseStream,
-    shape: tuple[int, int, int],
+    state: State,
+    until: int,
     on_step: Callable[[State], None],
-) -> Floats:
-    """Runs `solver` from `noise` to clean latents of `shape` [C, h, w], calling `on_step` after every step."""
-    state = solver.begin(noise.initial(shape))
-    while state.index < solver.steps:
+) -> State:
+    """Takes `solver` from a state [C, h, w] to the one after so many steps in all, calling `on_step` after each."""
+    shape = state.sample.shape
+    while state.index < until:
         sample, timestep = solver.model_input(state)
         prediction = await denoiser(sample, timestep, state.index)
         fresh = noise.at_step(state.index, shape) if solver.needs_noise else None
         state = solver.step(state, prediction, fresh)
         on_step(state)
-    return state.sample
+    return state

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from backdrop import Box, Fit, InvalidRequestError, OutputFormat, Reason, Scheduler, StyleImage
+from backdrop import Box, EarlyDropping, Fit, InvalidRequestError, OutputFormat, Reason, Scheduler, StyleImage
 from backdrop._request import build_request
 from backdrop.v1 import generation_service_pb2 as pb
 from tests.pictures import ellipse_mask, encoded, noisy_photo
@@ -55,6 +55,7 @@ def test_everything_is_sent() -> None:
         image_scale=0.5,
         priority="bulk",
         guidance_window=(0.25, 0.75),
+        early_dropping=EarlyDropping(3, 0.75),
     )
     fit = pb.Fit(padding=0.2, horizontal=pb.HORIZONTAL_ALIGNMENT_LEFT, vertical=pb.VERTICAL_ALIGNMENT_BOTTOM)
     assert request == pb.GenerateRequest(
@@ -78,6 +79,7 @@ def test_everything_is_sent() -> None:
         image_scale=0.5,
         priority=pb.PRIORITY_BULK,
         guidance_window=pb.GuidanceWindow(start=0.25, stop=0.75),
+        early_dropping=pb.EarlyDropping(keep=3, after=0.75),
     )
 
 

@@ -129,6 +129,15 @@ def _bad_numbers() -> Iterator[BadInput]:
         window = pb.GuidanceWindow(start=start, stop=stop)
         field = f"guidance_window.{side}"
         yield BadInput(f"guidance_window_{name}", valid_request(guidance_window=window), INVALID, field)
+    for name, dropping, side in (
+        ("keeps_fewer_than_top_k", pb.EarlyDropping(keep=1), "keep"),
+        ("keeps_more_than_variants", pb.EarlyDropping(keep=5), "keep"),
+        ("before_the_first_step", pb.EarlyDropping(keep=2, after=0.0), "after"),
+        ("after_the_last_step", pb.EarlyDropping(keep=2, after=1.0), "after"),
+        ("after_nan", pb.EarlyDropping(keep=2, after=float("nan")), "after"),
+    ):
+        request = valid_request(variants=4, top_k=2, early_dropping=dropping)
+        yield BadInput(f"early_dropping_{name}", request, INVALID, f"early_dropping.{side}")
     yield BadInput("top_k_above_variants", valid_request(variants=2, top_k=3), INVALID, "top_k")
     yield BadInput("top_k_above_default_variants", valid_request(top_k=2), INVALID, "top_k")
 

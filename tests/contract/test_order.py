@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from backdrop import AsyncClient, Priority, Result
+from backdrop import AsyncClient, EarlyDropping, Priority, Result, StepProgress, VariantDropped, VariantFinished
 from tests.contract.photos import MASK, PRODUCT
 
 
@@ -58,3 +58,32 @@ async def test_the_expected_start_of_what_runs_is_now(client: AsyncClient) -> No
     assert getattr(first, "queue_position", None) == 0
     assert getattr(first, "expected_start_s", None) == 0.0
     await generation
+
+
+async def test_weaker_variants_are_given_up_and_cost_nothing_more(client: AsyncClient) -> None:
+    asked: dict[str, Any] = {"mask": MASK, "prompt": "a beach", "seed": 3, "steps": 4, "guidance_scale": 1.0}
+    generation = client.generate(PRODUCT, variants=4, top_k=1, early_dropping=EarlyDropping(keep=2, after=0.5), **asked)
+    events = [event async for event in generation]
+    result = await generation
+    dropped = {event.variant: event for event in events if isinstance(event, VariantDropped)}
+    finished = {event.variant for event in events if isinstance(event, VariantFinished)}
+    assert len(dropped) == len(finished) == 2
+    assert finished | set(dropped) == {0, 1, 2, 3}
+    steps = dict.fromkeys(range(4), 0)
+    for event in events:
+        if isinstance(event, StepProgress):
+            steps[event.variant] = event.step
+    assert steps == {variant: 2 if variant in dropped else 4 for variant in range(4)}
+    assert (result.usage.row_steps, result.usage.saved_row_steps) == (12, 4)
+    assert result.settings.early_dropping == EarlyDropping(2, 0.5)
+    assert result.best.variant in finished
+    # What is left is what it would have been, and what was given up can still be had.
+    alone = await client.generate(PRODUCT, **(asked | {"seed": result.best.seed}))
+    assert alone.best.data == result.best.data
+    assert all(event.scores.heads for event in dropped.values())
+
+
+async def test_keeping_all_is_dropping_none(client: AsyncClient) -> None:
+    found = await made(client, variants=2, early_dropping=EarlyDropping(keep=2))
+    assert found.settings.early_dropping is None
+    assert found.usage.saved_row_steps == 0

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from orchestrator.admission import Admission, Limits
-from orchestrator.domain import Job, Window
+from orchestrator.domain import Dropping, Job, Window
 from orchestrator.pipeline import Pipeline
 from orchestrator.scheduling import Turns
 from tests.orchestrator.small import Array, DictCache, FunctionModels, job, style, tokenizers
@@ -54,6 +54,8 @@ async def cost(folder: Path, *jobs: Job) -> Counted:
         ({"guidance_scale": 1.0}, 40, 40),
         ({"guidance_window": Window(0.0, 0.7)}, 68, 40),
         ({"variants": 1, "top_k": 1}, 20, 10),
+        ({"dropping": Dropping(2, 0.5)}, 60, 30),
+        ({"dropping": Dropping(2, 0.7), "guidance_window": Window(0.0, 0.7)}, 4 * 14 + 2 * 3, 34),
     ],
 )
 async def test_rows_and_calls_of_the_loop(tmp_path: Path, changes: dict[str, Any], rows: int, calls: int) -> None:
@@ -61,7 +63,8 @@ async def test_rows_and_calls_of_the_loop(tmp_path: Path, changes: dict[str, Any
     found = await cost(tmp_path, asked)
     assert found.rows["denoiser"] == rows == asked.row_steps
     assert found.calls["denoiser"] == calls, "a guided step is one call of two rows"
-    assert found.calls["vae_decoder"] == found.rows["reward"] == asked.variants
+    looked_at = asked.variants + (0 if asked.dropping is None else asked.dropping.keep)
+    assert found.calls["vae_decoder"] == found.rows["reward"] == looked_at
 
 
 async def test_what_is_the_same_for_all_variants_is_made_once(tmp_path: Path) -> None:
