@@ -199,11 +199,13 @@ def sdxl() -> list[Figure]:
     if not sdxl_full.REPORT.is_file():
         raise SystemExit(f"{sdxl_full.REPORT} is not there: run make sdxl-full first.")
     report = json.loads(sdxl_full.REPORT.read_text())
-    components = report["components"]
+    components, (picture,) = report["components"], report["pictures"]
     largest = max(components, key=lambda component: component["parity"]["worst"]["relative"])
-    peak = max(component["peak_mib"] for component in components) / 1024
+    peak = max(max(component["peak_mib"], component["made"]["peak_mib"]) for component in components) / 1024
     weights = sum(component["parameters"] for component in components) / 1e9
-    seconds = f"{report['seconds']:.0f} s, {weights:.2f} B weights"
+    making = sum(component["made"]["seconds"] for component in components)
+    comparing = sum(component["seconds"] for component in components)
+    seconds = f"graphs made in {making:.0f} s, compared in {comparing:.0f} s; {weights:.2f} B weights"
     made = "make sdxl-full && python -m bench.export_marks sdxl"
     return [
         Figure(
@@ -215,6 +217,14 @@ def sdxl() -> list[Figure]:
             spread=largest["model"],
         ),
         Figure("the same: peak memory, GiB", round(peak, 1), 24, "lower", made, seconds),
+        Figure(
+            "the same: pictures beside torch's, fp32, dB",
+            value=round(picture["psnr"], 1),
+            mark=LEAST_PSNR["fp32"],
+            better="higher",
+            command=made,
+            spread=f"{picture['steps']} steps of 512 × 512, largest difference {picture['largest']} of 255",
+        ),
     ]
 
 

@@ -6,15 +6,16 @@ torch is imported only where something has to be made: where nothing has changed
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from export.contract import Axis, Contract, Size
 from export.plan import Model
 from export.precision import Precision
-from export.report import ComponentReport, Written
+from export.report import ComponentReport, Made, Written
 from export.store import Entry, Store, key
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ class Produced:
     report: ComponentReport | None
     kept: bool
     """Whether everything was there already."""
+    made: Made | None = None
+    """What the graph took to make; None where nothing is kept of it."""
 
 
 def produce(wish: Wish, out: Path, store: Store | None, progress: Progress) -> Produced:
@@ -104,13 +107,15 @@ def produce(wish: Wish, out: Path, store: Store | None, progress: Progress) -> P
     entry = store.find(name)
     if entry is not None and wish.bank is None:
         return take(wish, entry, out, progress)
+    started = time.monotonic()
     lenders = [*([entry.version] if entry is not None else []), *([wish.served] if wish.served is not None else [])]
     produced = make(wish, out, lenders, progress)
     if entry is None:
-        entry = store.keep(name, out, produced.contract, produced.parameters, produced.written)
+        made = Made.since(started)
+        entry = store.keep(name, out, produced.contract, produced.parameters, produced.written, made)
         if produced.report is not None and wish.bank is None:
             entry.keep_report(produced.report, wish.sizes(produced.contract), wish.batches, wish.conditioning)
-    return produced
+    return replace(produced, made=entry.made)
 
 
 def take(wish: Wish, entry: Entry, out: Path, progress: Progress) -> Produced:
@@ -125,7 +130,7 @@ def take(wish: Wish, entry: Entry, out: Path, progress: Progress) -> Produced:
         report = build.compare_kept(wish, entry.version / "model.onnx", sizes)
         entry.keep_report(report, sizes, wish.batches, wish.conditioning)
     shutil.copytree(entry.version, out, dirs_exist_ok=True)
-    return Produced(entry.contract, entry.parameters, entry.written, report, kept)
+    return Produced(entry.contract, entry.parameters, entry.written, report, kept, entry.made)
 
 
 def make(wish: Wish, out: Path, lenders: Sequence[Path], progress: Progress) -> Produced:

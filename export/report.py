@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -33,6 +35,25 @@ class Written:
     """Bytes of the weights files beside it."""
     referred: int
     """Bytes of those that the graph reads."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What making a graph took, whenever that was."""
+
+    seconds: float
+    peak_mib: float
+    """Peak memory of the process until then."""
+
+    @classmethod
+    def since(cls, started: float) -> Made:
+        """As of now, from a moment of `time.monotonic`."""
+        return cls(round(time.monotonic() - started, 2), round(peak_mib(), 1))
+
+
+def peak_mib() -> float:
+    """Peak resident memory of this process, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 @dataclass(frozen=True)
@@ -108,6 +129,8 @@ class Exported:
     peak_mib: float
     """Peak memory of the process so far: it never falls, so the last model's is the export's."""
     parity: ComponentReport
+    made: Made | None = None
+    """What the graph took to make, in this export or an earlier one; None where there is no work folder."""
     kept: bool = False
     """Whether graph and comparison are those of an earlier export, taken from the work folder."""
 
@@ -122,6 +145,7 @@ class Exported:
             "seconds": round(self.seconds, 2),
             "peak_mib": round(self.peak_mib, 1),
             "kept": self.kept,
+            "made": None if self.made is None else asdict(self.made),
             "parity": self.parity.to_json(),
         }
 

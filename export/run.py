@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import resource
 import shutil
 import time
 from collections.abc import Collection, Sequence
@@ -21,7 +20,7 @@ from export.precision import Precisions
 from export.produce import BATCHES, Produced, Progress, Wish, produce
 from export.rehearsal.recorded import How, Rehearsal
 from export.rehearsal.rehearsals import Rehearsals, expect_rehearsal
-from export.report import Export, Exported, check
+from export.report import Export, Exported, check, peak_mib
 from export.source import open_folder
 from export.store import Store
 
@@ -51,11 +50,6 @@ class Options:
         return None if self.work is None else Store(self.work)
 
 
-def peak_mib() -> float:
-    """Peak resident memory of this process, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def open_plan(sources: Sequence[Path], default: str | None, options: Options) -> Plan:
     """Checks the folders and names the models."""
     plan = make_plan([open_folder(source) for source in sources], default)
@@ -75,7 +69,9 @@ def reported(name: str, produced: Produced, started: float) -> Exported | None:
     check(produced.report)
     seconds = time.monotonic() - started
     return Exported(
-        *(name, produced.parameters, produced.written, seconds, peak_mib(), produced.report), kept=produced.kept
+        *(name, produced.parameters, produced.written, seconds, peak_mib(), produced.report),
+        made=produced.made,
+        kept=produced.kept,
     )
 
 

@@ -21,7 +21,7 @@ from export.contract import Contract, Size
 from export.files import digest
 from export.layout import Source
 from export.precision import Precision
-from export.report import ComponentReport, Written
+from export.report import ComponentReport, Made, Written
 
 DEFAULT = Path(".backdrop") / "export"
 ROOM = Path(__file__).parent
@@ -92,6 +92,8 @@ class Entry:
     parameters: int
     """How many numbers the network has."""
     written: Written
+    made: Made
+    """What making it took."""
 
     @property
     def version(self) -> Path:
@@ -135,22 +137,25 @@ class Store:
             if any(digest(folder / "graph" / file) != value for file, value in facts["files"].items()):
                 return None
             contract, written = Contract.from_json(facts["contract"]), Written(**facts["written"])
-            return Entry(folder, contract, int(facts["parameters"]), written)
+            return Entry(folder, contract, int(facts["parameters"]), written, Made(**facts["made"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def keep(self, name: str, version: Path, contract: Contract, parameters: int, written: Written) -> Entry:
+    def keep(
+        self, name: str, version: Path, contract: Contract, parameters: int, written: Written, made: Made
+    ) -> Entry:
         """Copies a version folder into the store; a half-written entry is never seen under its name."""
         folder = self.root / "graphs" / name
         making = folder.with_name(f".{name}.{os.getpid()}")
         shutil.rmtree(making, ignore_errors=True)
         shutil.copytree(version, making / "graph")
         files = {file.name: digest(file) for file in sorted((making / "graph").iterdir())}
-        facts = {"contract": contract.to_json(), "parameters": parameters, "written": asdict(written), "files": files}
+        facts = {"contract": contract.to_json(), "parameters": parameters, "written": asdict(written)}
+        facts |= {"made": asdict(made), "files": files}
         write_whole(making / FACTS, facts)
         shutil.rmtree(folder, ignore_errors=True)
         making.rename(folder)
-        return Entry(folder, contract, parameters, written)
+        return Entry(folder, contract, parameters, written, made)
 
 
 def write_whole(path: Path, content: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from export.engines.builds import Engine
 from export.report import ComponentReport, Conditioning, Export, Exported, PictureReport
 from export.survey import Survey
 
-COLUMNS = ("component", "weights", "graph", "files", "time", "memory", "precision", "random", "real", "rows")
+COLUMNS = ("component", "weights", "graph", "files", "time", "made", "memory", "precision", "random", "real", "rows")
 LIBRARIES = ("torch", "diffusers", "transformers", "onnx", "onnxruntime")
 
 
@@ -44,9 +44,9 @@ def table(exported: Sequence[Exported]) -> Table:
     tolerances = " or ".join(sorted({f"{component.parity.tolerance:.0e}" for component in exported}))
     found = plain_table(
         COLUMNS,
-        f"graph: model.onnx, files: the weights beside it; time: kept where nothing has changed; random, real: largest "
-        f"relative difference from torch in FP32, by inputs (at most {tolerances}); rows: whether a row is the same to "
-        f"the bit in any batch",
+        f"graph: model.onnx, files: the weights beside it; time: kept where nothing has changed; made: what the graph "
+        f"took, now or earlier; memory: the process's peak, then or now; random, real: largest relative difference from "
+        f"torch in FP32, by inputs (at most {tolerances}); rows: whether a row is the same to the bit in any batch",
     )
     for component in exported:
         report = component.parity
@@ -56,12 +56,18 @@ def table(exported: Sequence[Exported]) -> Table:
             f"{component.written.graph / 1e3:.0f} kB",
             f"{component.written.files / 1e6:.1f} MB",
             "kept" if component.kept else f"{component.seconds:.0f} s",
-            f"{component.peak_mib:.0f} MiB",
+            "–" if component.made is None else f"{component.made.seconds:.0f} s",
+            f"{peak_of(component):.0f} MiB",
             report.precision,
             *(difference_of(report, "random"), difference_of(report, "real")),
             "exact" if report.exact else "[yellow]vary[/yellow]",
         )
     return found
+
+
+def peak_of(component: Exported) -> float:
+    """The most memory that making the graph or comparing it took, in MiB."""
+    return max(component.peak_mib, 0.0 if component.made is None else component.made.peak_mib)
 
 
 def difference_of(report: ComponentReport, conditioning: Conditioning) -> str:

@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import statistics
 import sys
 import tempfile
 import time
@@ -32,7 +33,7 @@ class Made:
     digest: str = ""
     """Of the best picture's bytes."""
     score: float = 0.0
-    """The reward model's, of the best picture."""
+    """The reward model's, of the pictures that came back: their mean."""
     row_steps: int = 0
     encode_s: float = 0.0
     steps_at: tuple[float, ...] = ()
@@ -52,10 +53,10 @@ class Arm(Protocol):
 class Served:
     """`backdrop`: the cluster of this checkout, through the SDK."""
 
-    def __init__(self, name: str = "backdrop", replicas: int = 1, **settings: str) -> None:
+    def __init__(self, name: str = "backdrop", repository: Path | None = None, **settings: str) -> None:
         """`settings` are the orchestrator's, as in its environment but without the prefix, in small letters."""
         self.name = name
-        self._replicas, self._settings = replicas, settings
+        self._repository, self._settings = repository or Options.repository, settings
         self._logs = tempfile.TemporaryDirectory()
         self.cluster: Cluster | None = None
         self._client: AsyncClient | None = None
@@ -63,7 +64,7 @@ class Served:
     async def start(self) -> None:
         """Starts the cluster."""
         environment = {f"BACKDROP_{name.upper()}": value for name, value in self._settings.items()}
-        options = Options(log_folder=Path(self._logs.name), port=0, triton_replicas=self._replicas)
+        options = Options(self._repository, Path(self._logs.name), port=0)
         self.cluster = Cluster(options)
         before = {name: os.environ.get(name) for name in environment}
         os.environ.update(environment)
@@ -97,6 +98,8 @@ class Served:
             preview_every=order.preview_every,
             guidance_window=order.guidance_window,
             variants=order.variants,
+            top_k=order.top_k,
+            early_dropping=order.early_dropping,
         )
         first_preview, moments = 0.0, list[float]()
         async for event in generation:
@@ -112,7 +115,7 @@ class Served:
             time.perf_counter() - began,
             first_preview,
             hashlib.sha256(result.best.data).hexdigest(),
-            result.best.scores.total,
+            statistics.mean(picture.scores.total for picture in result.pictures),
             result.usage.row_steps,
             sum(timing.duration_s for timing in result.timings if timing.stage is backdrop.Stage.ENCODE),
             tuple(moments),
@@ -160,11 +163,22 @@ class Processes:
         try:
             assert process.stdin is not None
             assert process.stdout is not None
-            process.stdin.write((json.dumps(dataclasses.asdict(order)) + "\n").encode())
+            process.stdin.write((json.dumps(plain(order)) + "\n").encode())
             answer: dict[str, Any] = json.loads(await process.stdout.readline())
         finally:
             self._free.put_nowait(process)
         return Made(time.perf_counter() - began, digest=answer["digest"])
+
+
+def plain(order: Order) -> dict[str, Any]:
+    """An order as JSON-ready values.
+
+    Raises:
+        ValueError: it asks for what only a server does.
+    """
+    if order.early_dropping is not None or order.guidance_window is not None:
+        raise ValueError("workers without a server make whole pictures")
+    return dataclasses.asdict(order)
 
 
 def all_arms() -> list[Arm]:

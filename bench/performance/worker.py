@@ -93,7 +93,6 @@ def inprocess(threads: int) -> Callable[[Order], bytes]:
             steps=order.steps,
             guidance_scale=order.guidance_scale,
             pipeline=order.pipeline,
-            guidance_window=order.guidance_window,
         )
         async for event in pipeline.run(parser.parse(request, f"{order.number:032x}")):
             if isinstance(event, Finished):
@@ -146,8 +145,7 @@ def main() -> int:
     sys.stdout.flush()
     for line in sys.stdin:
         given = json.loads(line)
-        window = given["guidance_window"]
-        data = make(Order(**given | {"guidance_window": None if window is None else tuple(window)}))
+        data = make(Order(**given))
         sys.stdout.write(json.dumps({"digest": hashlib.sha256(data).hexdigest()}) + "\n")
         sys.stdout.flush()
     return 0

@@ -8,6 +8,7 @@ import io
 import numpy as np
 from PIL import Image
 
+import backdrop
 from bench.figures import ROOT
 
 SIDE = 256
@@ -35,6 +36,8 @@ class Order:
     preview_every: int = 0
     guidance_window: tuple[float, float] | None = None
     variants: int = 1
+    top_k: int = 0
+    early_dropping: backdrop.EarlyDropping | None = None
 
     @property
     def prompt(self) -> str:

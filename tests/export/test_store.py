@@ -18,7 +18,7 @@ from export.errors import ParityError
 from export.layout import Source
 from export.precision import Precisions
 from export.produce import SMALL
-from export.report import TOLERANCE, ComponentReport, Difference, Exported, Written
+from export.report import TOLERANCE, ComponentReport, Difference, Exported, Made, Written
 from export.run import Options, export_graphs
 from export.source import open_folder
 from export.store import Store, key
@@ -26,6 +26,7 @@ from tests.export import tiny
 
 CONTRACT = Contract((TensorSpec("x", "FP32", (4,)),), (TensorSpec("y", "FP32", (4,)),))
 WRITTEN = Written(3, 5, 4)
+MADE = Made(seconds=3.5, peak_mib=700.0)
 QUICK = "image_projector"
 """Traced in a moment."""
 
@@ -68,10 +69,10 @@ def version(folder: Path) -> Path:
 
 
 def test_what_was_kept_is_found(tmp_path: Path) -> None:
-    kept = Store(tmp_path / "work").keep("name", version(tmp_path / "1"), CONTRACT, 7, WRITTEN)
+    kept = Store(tmp_path / "work").keep("name", version(tmp_path / "1"), CONTRACT, 7, WRITTEN, MADE)
     found = Store(tmp_path / "work").find("name")
     assert found == kept
-    assert (found.contract, found.parameters, found.written) == (CONTRACT, 7, WRITTEN)
+    assert (found.contract, found.parameters, found.written, found.made) == (CONTRACT, 7, WRITTEN, MADE)
     assert (found.version / "weights.safetensors").read_bytes() == b"abcde"
     assert Store(tmp_path / "work").find("other") is None
 
@@ -79,16 +80,16 @@ def test_what_was_kept_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize("file", ["graph/model.onnx", "graph/weights.safetensors", "facts.json"])
 def test_a_damaged_entry_is_as_good_as_none(file: str, tmp_path: Path) -> None:
     work = Store(tmp_path / "work")
-    entry = work.keep("name", version(tmp_path / "1"), CONTRACT, 7, WRITTEN)
+    entry = work.keep("name", version(tmp_path / "1"), CONTRACT, 7, WRITTEN, MADE)
     (entry.folder / file).write_bytes(b"ab")
     assert work.find("name") is None
-    assert work.keep("name", tmp_path / "1", CONTRACT, 7, WRITTEN) == work.find("name")
+    assert work.keep("name", tmp_path / "1", CONTRACT, 7, WRITTEN, MADE) == work.find("name")
 
 
 def test_a_comparison_is_found_at_its_sizes_with_todays_tolerance(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    entry = Store(tmp_path / "work").keep("name", version(tmp_path / "1"), CONTRACT, 7, WRITTEN)
+    entry = Store(tmp_path / "work").keep("name", version(tmp_path / "1"), CONTRACT, 7, WRITTEN, MADE)
     sizes = (Size(64, 96, 16),)
     report = ComponentReport("x", "fp16", TOLERANCE["fp16"], (Difference("y", 1, 64, 96, 0.1, 0.01, True),), 1e-4)
     entry.keep_report(report, sizes, (1, 3))
