@@ -57,11 +57,12 @@ class MonolithArm:
         self._folder = Path(tempfile.mkdtemp(prefix="backdrop-monolith-"))
         given = {"repository": str(REPOSITORY), "threads": "2", "max_rows": str(_MAX_ROWS), **(parameters or {})}
         config = _CONFIG.format(max_batch=max_batch, delay_us=delay_us, instances=instances)
-        write_model(self._folder / "monolith", config, model, given)
-        (self._folder / "pipeline.json").write_text("{}\n")
+        repository = self._folder / "repository"
+        write_model(repository / "monolith", config, model, given)
+        (repository / "pipeline.json").write_text("{}\n")
         port, metrics_port = free_ports(2)
         self._supervisor = Supervisor()
-        service = triton.service("monolith", self._folder, port, metrics_port, self._folder / "logs")
+        service = triton.service("monolith", repository, port, metrics_port, self._folder / "logs")
         try:
             self._supervisor.start(service)
         except BaseException:

@@ -62,6 +62,8 @@ def _model(folder: Path, entry: dict[str, Any], cost: Cost, shrink: int, source:
         "base_ms": str(cost.base_ms), "row_ms": str(cost.row_ms), "shrink": str(shrink), "source": source,
     }  # fmt: skip
     write_model(folder, config, MODEL, parameters)
+    # The files are what identifies a model, to caches too; without this all of them would be one.
+    (folder / "1" / "emulates.txt").write_text(f"{folder.name} {json.dumps(parameters)}\n")
     mark = fingerprint(model_files(folder, "1"))
     with (folder / CONFIG).open("a") as file:
         file.write(f'parameters {{ key: "fingerprint" value: {{ string_value: "{mark}" }} }}\n')
