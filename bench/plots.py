@@ -20,6 +20,7 @@ from bench.emulated.costs import COSTS
 from bench.figures import ROOT
 from bench.load import goodput
 from bench.rounds import load, values
+from bench.tune import shape_of
 
 FOLDER = ROOT / "docs" / "images" / "performance"
 COLOURS = {
@@ -104,10 +105,10 @@ def tuning(file: Path) -> bool:
     if not found:
         return False
     figure, axes = plt.subplots(figsize=(6, 3.4))
-    kinds = sorted({(one["instances"], one["threads"], one["rows_a_call"]) for one in found})
-    for kind in kinds:
-        some = [one for one in found if (one["instances"], one["threads"], one["rows_a_call"]) == kind]
-        label = f"{kind[0]} × {kind[1]} threads, {kind[2]} rows a call"
+    for shape in sorted({shape_of(one) for one in found}):
+        some = [one for one in found if shape_of(one) == shape]
+        instances, threads, workers, rows = shape
+        label = f"{instances} × {threads} threads × {workers} row workers, {rows} rows a call"
         axes.scatter([one["lone_ms"] for one in some], [one["rows_s"] for one in some], label=label, s=18)
     axes.set_xlabel("one guided step, nobody else, ms")
     axes.set_ylabel("rows a second, 8 callers")

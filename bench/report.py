@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 
 from bench.emulated.costs import COSTS
 from bench.measure.sweep import FACTORS, rates
 from bench.rounds import load, values
-from bench.tune import proposal
+from bench.tune import proposal, shape_of
+from bench.tuning import Config
 
 
 def replicas_table(_: str = "") -> str:
@@ -52,7 +54,7 @@ def tuning_table(_: str = "") -> str:
     for model in dict.fromkeys(one["model"] for one in found):
         tried = [one for one in found if one["model"] == model]
         best, most = proposal(tried), max(one["rows_s"] for one in tried)
-        config = f"{best['instances']} × {best['threads']} threads, cap {best['max_batch']}, {best['delay_us']} µs"
+        config = str(Config(*(best[field.name] for field in dataclasses.fields(Config))))
         cells = (config, best["rows_a_call"], f"{best['lone_ms']:.1f}", f"{best['rows_s']:.1f}", f"{most:.1f}")
         lines.append(f"| `{model}` | " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines) + "\n"
@@ -60,10 +62,11 @@ def tuning_table(_: str = "") -> str:
 
 def shapes_table(model: str) -> str:
     """The best of each number of instances and threads, by how a step is sent."""
-    lines = ["| instances × threads | rows a call | lone step, ms | rows/s |", "|---|---|---|---|"]
+    lines = ["| instances × threads × row workers | rows a call | lone step, ms | rows/s |", "|---|---|---|---|"]
     found = [one for one in load("tune") if one["model"] == model]
-    for shape in sorted({(one["instances"], one["threads"], one["rows_a_call"]) for one in found}):
-        some = [one for one in found if (one["instances"], one["threads"], one["rows_a_call"]) == shape]
-        best = max(some, key=lambda one: float(one["rows_s"]))
-        lines.append(f"| {shape[0]} × {shape[1]} | {shape[2]} | {best['lone_ms']:.1f} | {best['rows_s']:.1f} |")
+    for shape in sorted({shape_of(one) for one in found}):
+        best = max((one for one in found if shape_of(one) == shape), key=lambda one: float(one["rows_s"]))
+        *copies, rows = shape
+        cells = (" × ".join(map(str, copies)), str(rows), f"{best['lone_ms']:.1f}", f"{best['rows_s']:.1f}")
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

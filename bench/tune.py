@@ -41,11 +41,10 @@ console = Console(stderr=True, highlight=False)
 
 def candidates(model: str) -> list[Config]:
     """What is tried: everything for denoisers, instances and threads for what runs once a picture."""
-    shapes = [(1, 1), (1, 2), (2, 1), (2, 2)]
+    shapes = [(1, 1, 1), (1, 2, 1), (2, 1, 1), (2, 2, 1), (1, 2, 2)]
     if not model.startswith("denoiser"):
-        return [Config(instances, threads) for instances, threads in shapes]
-    rest = itertools.product(shapes, (2, 4, 8), (0, 2000))
-    return [Config(instances, threads, cap, delay) for (instances, threads), cap, delay in rest]
+        return [Config(*shape) for shape in shapes]
+    return [Config(*shape, cap, delay) for shape, cap, delay in itertools.product(shapes, (2, 4, 8), (0, 2000))]
 
 
 async def lone(
@@ -115,6 +114,11 @@ def proposal(results: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """Of the configs whose lone step is nearly the shortest, the one with the most rows a second."""
     shortest = min(one["lone_ms"] for one in results)
     return max((one for one in results if one["lone_ms"] <= PATIENCE * shortest), key=lambda one: float(one["rows_s"]))
+
+
+def shape_of(one: Mapping[str, Any]) -> tuple[int, int, int, int]:
+    """Instances, threads, row workers, rows a call: what matters most of a result."""
+    return one["instances"], one["threads"], one["row_workers"], one["rows_a_call"]
 
 
 def main() -> int:

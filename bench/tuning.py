@@ -17,18 +17,21 @@ class Config:
 
     Attributes:
         instances: copies that run side by side.
-        threads: of each copy.
+        threads: of each copy, for a row that is alone.
+        row_workers: into how many parts a copy cuts a batch, to run them side by side; our own backend's alone.
         max_batch: most rows in an execution.
         delay_us: how long rows wait for company, in microseconds.
     """
 
     instances: int = 1
     threads: int = 2
+    row_workers: int = 1
     max_batch: int = 8
     delay_us: int = 0
 
     def __str__(self) -> str:
-        return f"{self.instances} × {self.threads} threads, cap {self.max_batch}, delay {self.delay_us} µs"
+        copies = f"{self.instances} × {self.threads} threads × {self.row_workers} row workers"
+        return f"{copies}, cap {self.max_batch}, delay {self.delay_us} µs"
 
 
 def configured(text: str, config: Config) -> str:
@@ -45,8 +48,11 @@ def configured(text: str, config: Config) -> str:
         text, count = re.subn(pattern, rf"\g<1>{value}\g<2>", text)
         if count != 1:
             raise ValueError(f"the config has no place for {pattern}")
-    text = re.sub(r'parameters \{ key: "intra_op_threads".*\n', "", text)
-    return text + f'parameters {{ key: "intra_op_threads" value: {{ string_value: "{config.threads}" }} }}\n'
+    text = re.sub(r'parameters \{ key: "(intra_op_threads|row_workers)".*\n', "", text)
+    given = {"intra_op_threads": config.threads, "row_workers": config.row_workers}
+    return text + "".join(
+        f'parameters {{ key: "{key}" value: {{ string_value: "{value}" }} }}\n' for key, value in given.items()
+    )
 
 
 def write_repository(real: Path, folder: Path, configs: Mapping[str, Config], only: bool = False) -> Path:

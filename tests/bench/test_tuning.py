@@ -11,15 +11,16 @@ from orchestrator import repository
 
 def test_every_value_is_in_the_config(triton_repository: Path) -> None:
     text = (triton_repository / "denoiser" / "config.pbtxt").read_text()
-    made = configured(text, Config(instances=3, threads=5, max_batch=7, delay_us=11))
+    made = configured(text, Config(instances=3, threads=5, row_workers=2, max_batch=7, delay_us=11))
     for line in (
         "max_batch_size: 7",
         "  max_queue_delay_microseconds: 11",
         "instance_group [ { kind: KIND_CPU count: 3 } ]",
         'parameters { key: "intra_op_threads" value: { string_value: "5" } }',
+        'parameters { key: "row_workers" value: { string_value: "2" } }',
     ):
         assert made.splitlines().count(line) == 1
-    assert configured(made, Config(3, 5, 7, 11)) == made
+    assert configured(made, Config(3, 5, 2, 7, 11)) == made
 
 
 def test_a_config_without_a_place_for_a_value_is_refused() -> None:
