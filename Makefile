@@ -9,7 +9,7 @@ OUT    ?= demo-out
 FOLDERS = training/weights/backdrop $(wildcard training/weights/backdrop-*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test quick lint protos protos-check train evaluate repository sdxl-full export-marks figures bench bench-quick docs clean
+.PHONY: help demo up test quick lint protos protos-check train evaluate repository sdxl-full export-marks figures bench bench-quick tune docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -73,12 +73,18 @@ export-marks: $(VENV)/.dev ## Measure every mark of docs/figures/export.json but
 figures: $(VENV)/.dev ## Measure every mark of docs/figures/end_to_end.json
 	@$(BIN)/python -m bench.end_to_end
 
-bench: $(VENV)/.dev ## Measure every mark of docs/figures/performance.json, beside what a user would pick instead
+bench: $(VENV)/.dev ## Measure every arm side by side, in rounds that go on where they were stopped (about two hours)
 	@$(BIN)/python -m bench.performance
+	@$(BIN)/python -m bench.plots
 	@$(BIN)/python -m bench.tables
 
-bench-quick: $(VENV)/.dev ## The few of them that take under five minutes
-	@$(BIN)/python -m bench.performance lonely previews cache joining exactness
+bench-quick: $(VENV)/.dev ## A part of the same, once, in under five minutes; publishes nothing
+	@$(BIN)/python -m bench.performance --quick
+
+tune: $(VENV)/.dev ## Sweep instances, threads, batch caps and queue delays of every component, and propose configs
+	@$(BIN)/python -m bench.tune
+	@$(BIN)/python -m bench.plots
+	@$(BIN)/python -m bench.tables
 
 docs: $(VENV)/.dev ## Write the generated tables of README and docs again
 	@$(BIN)/python -m bench.tables

@@ -9,7 +9,8 @@ import numpy as np
 
 from backdrop import Client, StyleImage
 from bench.figures import ROOT
-from bench.torch_reference import Order, TorchReference, largest_difference
+from bench.orders import Order
+from bench.torch_reference import TorchReference, largest_difference
 from tests.pictures import ellipse_mask, encoded, noisy_photo
 
 WEIGHTS = ROOT / "training" / "weights"

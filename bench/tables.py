@@ -11,10 +11,12 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from backdrop.errors import ERRORS
+from bench import report
 from bench.figures import FOLDER, ROOT, load
 from export.report import LEAST_PSNR, TOLERANCE, ComponentReport, Conditioning, PictureReport
 
@@ -24,8 +26,17 @@ FILES = ("README.md", "docs/errors.md", "docs/export.md", "docs/figures.md", "do
 
 def figures_table(area: str) -> str:
     """The rows of an area as a Markdown table."""
+    return _rows_table(load(area))
+
+
+def marks_table(area: str) -> str:
+    """Those rows of an area that have a mark."""
+    return _rows_table([row for row in load(area) if row["mark"] is not None])
+
+
+def _rows_table(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = ["| figure | measured | mark | command |", "|---|---|---|---|"]
-    for row in load(area):
+    for row in rows:
         sign = "≥" if row["better"] == "higher" else "≤"
         spread = f" ({row['spread']})" if row.get("spread") else ""
         missed = f"; missed: {row['why']}" if row.get("why") else ""
@@ -85,10 +96,15 @@ def pictures_table(_: str = "") -> str:
 
 _MAKERS: dict[str, Callable[[str], str]] = {
     "figures": figures_table,
+    "marks": marks_table,
     "errors": errors_table,
     "tolerances": tolerances_table,
     "parity": parity_table,
     "pictures": pictures_table,
+    "replicas": report.replicas_table,
+    "sweeps": report.sweep_table,
+    "tuning": report.tuning_table,
+    "shapes": report.shapes_table,
 }
 
 

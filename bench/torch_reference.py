@@ -7,8 +7,6 @@ and the final compositing are the orchestrator's, since they are not what is com
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 from unittest import mock
 
@@ -17,6 +15,7 @@ import torch
 from diffusers.schedulers import scheduling_lcm
 from torch import Tensor
 
+from bench.orders import Order
 from orchestrator.domain import Bytes, Size
 from orchestrator.imaging.canvas import build_canvas, build_scene_input
 from orchestrator.imaging.output import composite, enlarge
@@ -24,23 +23,6 @@ from orchestrator.imaging.placement import bounding_box, choose_scene
 from orchestrator.imaging.style import to_model
 from orchestrator.sampler import NoiseStream
 from training.generate import Conditions, Folder, Pipeline
-
-
-@dataclasses.dataclass(frozen=True)
-class Order:
-    """What is generated: the photo [H, W, 3] with its mask [H, W] stays where it is.
-
-    `styles` are square pictures [256, 256, 3] with their weights; a guidance scale of 1 means none.
-    """
-
-    photo: Bytes
-    mask: Bytes
-    prompt: str
-    seed: int
-    steps: int
-    guidance_scale: float
-    styles: Sequence[tuple[Bytes, float]] = ()
-    image_scale: float = 1.0
 
 
 class TorchReference:

@@ -45,8 +45,8 @@ def table(exported: Sequence[Exported]) -> Table:
     found = plain_table(
         COLUMNS,
         f"graph: model.onnx, files: the weights beside it; time: kept where nothing has changed; made: what the graph "
-        f"took, now or earlier; memory: the process's peak, then or now; random, real: largest relative difference from "
-        f"torch in FP32, by inputs (at most {tolerances}); rows: whether a row is the same to the bit in any batch",
+        f"took, now or earlier; memory: the process's peak, then or now; random, real: largest relative difference "
+        f"from torch in FP32, by inputs (at most {tolerances}); rows: whether a row is the same to the bit in any batch",
     )
     for component in exported:
         report = component.parity

@@ -7,11 +7,18 @@ Triton image, which has the real one.
 Rows are independent, and the arithmetic keeps them so: onnxruntime packs constant weights when it loads a graph, and
 its packed matrix multiplication adds in the same order for one row and for many. (The unpacked one has a separate path
 for a single row.) So prepacking is left on, a row needs no padding, and `tests/local` holds it to the last bit.
+
+For the same reason a batch may be cut: with `row_workers` in the config's parameters, so many threads each run a part
+of its rows, side by side. They meet once a batch; threads that share every operator (`intra_op_threads`) meet hundreds
+of times. The latter is left for a row that is alone.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +33,45 @@ def parameter(config: dict[str, Any], name: str, default: str) -> str:
     return str(found)
 
 
+class Graph:
+    """A graph in onnxruntime sessions: one for a row alone, one whose runs are side by side for several."""
+
+    def __init__(self, path: Path, threads: int, workers: int) -> None:
+        self.session = self._session(path, threads)
+        self._workers = workers
+        if workers > 1:
+            # A second copy of the weights is the price; with one thread for a row alone, it is the same session.
+            self._narrow = self.session if threads == 1 else self._session(path, 1)
+            self._pool = ThreadPoolExecutor(workers - 1)
+
+    @staticmethod
+    def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        # A spinning thread looks for work in a loop: on a machine that others share, it takes their cores.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+        # It would make integer products of quantised pairs, and there are none for FP8.
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def run(self, outputs: list[str], feed: Mapping[str, Any]) -> list[Any]:
+        """Runs a batch: arrays with the batch dimension first, outputs in the order of their names."""
+        rows = len(next(iter(feed.values())))
+        parts = min(self._workers, rows)
+        if parts == 1:
+            return list(self.session.run(outputs, feed))
+        bounds = [rows * part // parts for part in range(parts + 1)]
+        slices = [{name: value[start:end] for name, value in feed.items()} for start, end in itertools.pairwise(bounds)]
+        others = [self._pool.submit(self._narrow.run, outputs, part) for part in slices[1:]]
+        first = self._narrow.run(outputs, slices[0])
+        made = [first, *(other.result() for other in others)]
+        return [np.concatenate(pieces) for pieces in zip(*made, strict=True)]
+
+
 class TritonPythonModel:
-    """An onnxruntime session behind Triton's queue; one object to an instance."""
+    """A graph behind Triton's queue; one object to an instance."""
 
     def initialize(self, args: dict[str, str]) -> None:
         """Loads the graph.
@@ -38,20 +82,13 @@ class TritonPythonModel:
         config = json.loads(args["model_config"])
         filename = config.get("default_model_filename") or "model.onnx"
         path = Path(args["model_repository"]) / args["model_version"] / filename
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = int(parameter(config, "intra_op_threads", "1"))
-        options.inter_op_num_threads = 1
-        # A spinning thread looks for work in a loop: on a machine that others share, it takes their cores.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-        # It would make integer products of quantised pairs, and there are none for FP8.
-        options.add_session_config_entry("session.disable_quant_qdq", "1")
-        self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        threads, workers = parameter(config, "intra_op_threads", "1"), parameter(config, "row_workers", "1")
+        self.graph = Graph(path, int(threads), int(workers))
         self.inputs = [entry["name"] for entry in config["input"]]
         self.outputs = [entry["name"] for entry in config["output"]]
         for kind, names, found in (
-            ("inputs", self.inputs, self.session.get_inputs()),
-            ("outputs", self.outputs, self.session.get_outputs()),
+            ("inputs", self.inputs, self.graph.session.get_inputs()),
+            ("outputs", self.outputs, self.graph.session.get_outputs()),
         ):
             if sorted(names) != sorted(value.name for value in found):
                 raise pb_utils.TritonModelException(f"{filename}: its {kind} are not those of config.pbtxt")
@@ -93,7 +130,7 @@ class TritonPythonModel:
             if len(parts) == 1
             else {name: np.concatenate([part[name] for part in parts]) for name in self.inputs}
         )
-        results = self.session.run(self.outputs, feed)
+        results = self.graph.run(self.outputs, feed)
         responses, start = [], 0
         for request, part in zip(requests, parts, strict=True):
             end = start + len(part[self.inputs[0]])

@@ -1,0 +1,55 @@
+"""A worker process of the arms without a server: reads requests, writes pictures, one after another.
+
+usage: python -m bench.arms.worker KIND FOLDER THREADS      (KIND: onnxruntime with a repository, torch with weights)
+
+Frames on standard input and output are four bytes of length, big-endian, and so many bytes. The process that measures
+has no onnxruntime or torch in it: their threads would share its cores while it keeps the time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+READY = b"ready"
+
+
+def make(kind: str, folder: Path, threads: int) -> Callable[[bytes], bytes]:
+    """What turns a serialized GenerateRequest into a picture.
+
+    Raises:
+        ValueError: there is no such kind of worker.
+    """
+    if kind == "onnxruntime":
+        from bench.arms.loop import Loop
+        from bench.arms.sessions import Sessions
+
+        loop = Loop(folder, Sessions(folder, threads))
+        runner = asyncio.Runner()
+        return lambda message: runner.run(loop.generate(message))
+    if kind == "torch":
+        from bench.arms.diffusers import Eager  # torch, only where it is used
+
+        return Eager(folder, threads).generate
+    raise ValueError(f"no worker runs on {kind!r}")
+
+
+def main() -> None:
+    """Answers until standard input ends."""
+    kind, folder, threads = sys.argv[1:]
+    generate = make(kind, Path(folder), int(threads))
+    source, sink = sys.stdin.buffer, sys.stdout.buffer
+    answer = READY
+    while True:
+        sink.write(len(answer).to_bytes(4, "big") + answer)
+        sink.flush()
+        head = source.read(4)
+        if len(head) < 4:
+            return
+        answer = generate(source.read(int.from_bytes(head, "big")))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""A model repository whose models are all emulated: the real one's tensors and schedules, the engine's sleeping."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from bench.arms.monolith import write_model
+from bench.emulated.costs import OTHERS, Cost
+from export.files import CONFIG, fingerprint, model_files
+
+MODEL = Path(__file__).with_name("model.py")
+ROLES = ("text_encoder_l", "text_encoder_g", "vae_encoder", "denoiser", "vae_decoder", "reward", "segmenter")
+# The tensor whose rows are counted, and whose sides an output takes on.
+_SOURCES = {"denoiser": "sample", "vae_decoder": "image", "text_encoder_l": "input_ids", "text_encoder_g": "input_ids"}
+_OPTIONAL = ("image_tokens", "image_scale", "adapter", "adapter_scale")
+_CONFIG = """\
+name: "{name}"
+backend: "python"
+max_batch_size: 16
+{inputs}{outputs}dynamic_batching {{
+  max_queue_delay_microseconds: 0
+  default_queue_policy {{ timeout_action: REJECT max_queue_size: 512 }}
+}}
+instance_group [ {{ kind: KIND_CPU count: 1 }} ]
+"""
+
+
+def write(real: Path, folder: Path, denoiser: Cost, pipeline: str = "backdrop") -> Path:
+    """Writes the repository of one pipeline, without style pictures, and returns its folder.
+
+    Args:
+        real: the repository whose pipeline is emulated.
+        folder: where to write; must be empty or not there.
+        denoiser: what a batch of the denoiser costs; the other models cost `costs.OTHERS`.
+        pipeline: its name in `real`.
+    """
+    document = json.loads((real / "pipeline.json").read_text())
+    spec = document["pipelines"][pipeline]
+    factor = int(spec["latents"]["factor"])
+    spec["components"] = {role: name for role, name in spec["components"].items() if role in ROLES}
+    models = {}
+    for role, name in spec["components"].items():
+        entry = document["models"][name]
+        entry["inputs"] = [tensor for tensor in entry["inputs"] if tensor["name"] not in _OPTIONAL]
+        cost, shrink = (denoiser if role == "denoiser" else OTHERS), (factor if role == "vae_encoder" else 1)
+        models[name] = _model(folder / name, entry, cost, shrink, _SOURCES.get(role, "image"))
+        if (real / name / "tokenizer.json").is_file():
+            shutil.copy2(real / name / "tokenizer.json", folder / name)
+    document |= {"default": pipeline, "pipelines": {pipeline: spec}, "models": models}
+    (folder / "pipeline.json").write_text(json.dumps(document, indent=1))
+    return folder
+
+
+def _model(folder: Path, entry: dict[str, Any], cost: Cost, shrink: int, source: str) -> dict[str, Any]:
+    tensors = {kind: _tensors(kind, entry[f"{kind}s"]) for kind in ("input", "output")}
+    config = _CONFIG.format(name=folder.name, inputs=tensors["input"], outputs=tensors["output"])
+    parameters = {
+        "base_ms": str(cost.base_ms), "row_ms": str(cost.row_ms), "shrink": str(shrink), "source": source,
+    }  # fmt: skip
+    write_model(folder, config, MODEL, parameters)
+    # The files are what identifies a model, to caches too; without this all of them would be one.
+    (folder / "1" / "emulates.txt").write_text(f"{folder.name} {json.dumps(parameters)}\n")
+    mark = fingerprint(model_files(folder, "1"))
+    with (folder / CONFIG).open("a") as file:
+        file.write(f'parameters {{ key: "fingerprint" value: {{ string_value: "{mark}" }} }}\n')
+    files = {
+        path.relative_to(folder).as_posix(): f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    kept = {"inputs": entry["inputs"], "outputs": entry["outputs"]}
+    return {"version": "1", "fingerprint": mark, "files": files, **kept}
+
+
+def _tensors(kind: str, specs: list[dict[str, Any]]) -> str:
+    lines = [
+        f'  {{ name: "{spec["name"]}" data_type: TYPE_{spec["dtype"]} dims: {json.dumps(spec["shape"])} }}'
+        for spec in specs
+    ]
+    return f"{kind} [\n" + ",\n".join(lines) + "\n]\n"

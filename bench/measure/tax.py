@@ -1,0 +1,61 @@
+"""The orchestrator's tax: how long the engine stands idle although there is more work than it can do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench.arms.company import Company, starting
+from bench.arms.served import BackdropArm
+from bench.emulated.arms import EmulatedBackdrop
+from bench.emulated.costs import COSTS
+from bench.engine import Engine
+from bench.figures import Figure
+from bench.measure.base import Measurement, figure
+from bench.measure.crowd import running
+from bench.orders import numbered
+from bench.rounds import Round
+
+
+async def window(arm: BackdropArm, number: int, settings: Mapping[str, Any]) -> Round:
+    """What the denoiser did in a window in which every request is in its steps, so that nothing else runs."""
+    first = 600_000 + 1000 * number
+    orders = [numbered(first + index, steps=100) for index in range(settings["requests"])]
+    async with Engine(arm.cluster.endpoints.triton) as engine, running(arm, orders):
+        loop = asyncio.get_running_loop()
+        begin, before = loop.time(), await engine.work("denoiser")
+        await asyncio.sleep(settings["window_s"])
+        done, wall_s = await engine.work("denoiser") - before, loop.time() - begin
+    return {
+        "tax": 1 - done.busy_s / wall_s,
+        "execution_ms": 1000 * done.busy_s / done.executions,
+        "rows_an_execution": done.rows / done.executions,
+        "rows_a_second": done.rows / wall_s,
+    }
+
+
+async def measure(company: Company, number: int, settings: Mapping[str, Any]) -> Round:
+    """The tax on the real engine and on emulated ones."""
+    found: dict[str, Any] = {"real": await window(await company.backdrop(), number, settings)}
+    for name, cost in COSTS.items():
+        arm = await company.get(f"backdrop, {name}", starting(EmulatedBackdrop, cost))
+        assert isinstance(arm, BackdropArm)
+        found[name] = await window(arm, number, settings)
+    return found
+
+
+def figures(rounds: Sequence[Round], settings: Mapping[str, Any]) -> list[Figure]:
+    """Of the real engine, which shares its processors with the orchestrator, and of emulated ones, which do not."""
+    made = []
+    for kind in ("real", *COSTS):
+        values = [one[kind]["tax"] for one in rounds]
+        last = rounds[-1][kind]
+        what = f"{last['execution_ms']:.0f} ms an execution of {last['rows_an_execution']:.1f} rows"
+        engine = "the CPU" if kind == "real" else f"an emulated {kind} engine"
+        name = f"orchestrator tax at saturation, {engine} (1 − engine-busy ÷ wall)"
+        made.append(figure(name, values, 0.05, "lower", "tax", what))
+    return made
+
+
+TAX = Measurement("tax", {"requests": 8, "window_s": 8}, {"requests": 8, "window_s": 3}, measure, figures)

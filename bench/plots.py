@@ -1,0 +1,145 @@
+"""Draws what the rounds in bench/results say, for README and docs.
+
+usage: python -m bench.plots
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+
+from bench.emulated.costs import COSTS
+from bench.figures import ROOT
+from bench.load import goodput
+from bench.rounds import load, values
+from bench.tune import shape_of
+
+FOLDER = ROOT / "docs" / "images" / "performance"
+COLOURS = {
+    "backdrop": "#0b6e4f", "monolith": "#c1666b", "inprocess": "#5b7db1", "inprocess×2": "#8fa9d0",
+    "diffusers": "#b0a990",
+}  # fmt: skip
+_FACTOR = 2.0
+
+
+def throughput(file: Path) -> bool:
+    """Pictures a second by arm: medians, and the range over the rounds."""
+    rounds = load("throughput")
+    arms = [arm for arm in COLOURS if all(arm in one for one in rounds)]
+    if not rounds:
+        return False
+    figure, axes = plt.subplots(figsize=(6, 2.6))
+    for place, arm in enumerate(arms):
+        found = values(rounds, arm)
+        middle = statistics.median(found)
+        axes.barh(place, middle, color=COLOURS[arm], xerr=[[middle - min(found)], [max(found) - middle]], capsize=3)
+    axes.set_yticks(range(len(arms)), arms)
+    axes.invert_yaxis()
+    axes.set_xlabel("pictures a second at 16 concurrent requests, 2 cores")
+    _save(figure, file)
+    return True
+
+
+def poisson(file: Path) -> bool:
+    """The share of requests answered within twice the solo latency, by load, on each engine."""
+    panels: dict[str, list[Any]] = {"CPU, 2 cores": list(load("poisson"))}
+    for kind in COSTS:
+        panels[f"emulated, {kind}"] = [one[kind] for one in load("poisson-emulated")]
+    panels = {title: sweeps for title, sweeps in panels.items() if sweeps}
+    if not panels:
+        return False
+    figure, every = plt.subplots(1, len(panels), figsize=(3.2 * len(panels), 2.8), sharey=True, squeeze=False)
+    for axes, (title, sweeps) in zip(every[0], panels.items(), strict=True):
+        for arm in ("backdrop", "monolith"):
+            shares = _shares(sweeps, arm)
+            axes.plot(list(shares), list(shares.values()), "o-", color=COLOURS[arm], label=arm, markersize=3)
+        axes.axhline(0.9, color="grey", linewidth=0.7, linestyle=":")
+        axes.set_title(title, fontsize=9)
+        axes.set_xlabel("load: rate × solo latency", fontsize=8)
+    every[0][0].set_ylabel(f"within {_FACTOR:g}× solo", fontsize=8)
+    every[0][0].legend(fontsize=8)
+    _save(figure, file)
+    return True
+
+
+def _shares(sweeps: list[Any], arm: str) -> dict[float, float]:
+    """Goodput by load, the mean over the rounds that went so far."""
+    found: dict[float, list[float]] = {}
+    for sweep in sweeps:
+        limit_s = _FACTOR * min(sweep[name]["solo_s"] for name in ("backdrop", "monolith"))
+        for rate, latencies in sweep[arm]["latencies_s"].items():
+            found.setdefault(float(rate), []).append(goodput(latencies, limit_s))
+    return {rate: statistics.mean(shares) for rate, shares in sorted(found.items())}
+
+
+def replicas(file: Path) -> bool:
+    """Throughput over one replica's, by replicas, for each emulated cost."""
+    rounds = load("replicas")
+    if not rounds:
+        return False
+    figure, axes = plt.subplots(figsize=(4.2, 3))
+    for kind, colour in zip(COSTS, ("#0b6e4f", "#c1666b"), strict=True):
+        counts = list(rounds[0][kind])
+        one = statistics.median(values(rounds, kind, "1", "throughput"))
+        middle = [statistics.median(values(rounds, kind, count, "throughput")) / one for count in counts]
+        axes.plot([int(count) for count in counts], middle, "o-", color=colour, label=f"emulated, {kind}")
+    axes.plot([1, 8], [1, 8], color="grey", linewidth=0.7, linestyle=":", label="ideal")
+    axes.set_xlabel("replicas")
+    axes.set_ylabel("throughput over one replica's")
+    axes.legend(fontsize=8)
+    _save(figure, file)
+    return True
+
+
+def tuning(file: Path) -> bool:
+    """Every config of the denoiser that was tried: lone step against rows a second."""
+    found = [one for one in load("tune") if one["model"] == "denoiser"]
+    if not found:
+        return False
+    figure, axes = plt.subplots(figsize=(6, 3.4))
+    for shape in sorted({shape_of(one) for one in found}):
+        some = [one for one in found if shape_of(one) == shape]
+        instances, threads, workers, rows = shape
+        label = f"{instances} × {threads} threads × {workers} row workers, {rows} rows a call"
+        axes.scatter([one["lone_ms"] for one in some], [one["rows_s"] for one in some], label=label, s=18)
+    axes.set_xlabel("one guided step, nobody else, ms")
+    axes.set_ylabel("rows a second, 8 callers")
+    axes.legend(fontsize=7)
+    _save(figure, file)
+    return True
+
+
+PLOTS: dict[str, Callable[[Path], bool]] = {
+    "throughput": throughput,
+    "poisson": poisson,
+    "replicas": replicas,
+    "tuning": tuning,
+}
+
+
+def _save(figure: Any, file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.tight_layout()
+    # Without the date, the same data make the same file.
+    figure.savefig(file, dpi=110, metadata={"Software": None})
+    plt.close(figure)
+
+
+def main() -> int:
+    """Draws every plot that there is data for."""
+    for name, draw in PLOTS.items():
+        drawn = draw(FOLDER / f"{name}.png")
+        sys.stdout.write(f"{name}: {'drawn' if drawn else 'nothing measured yet'}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
