@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -132,10 +133,12 @@ class Cluster:
 
     def _start_orchestrator(self, port: int, metrics_port: int) -> None:
         endpoint, metrics = f"{HOST}:{port}", f"{HOST}:{metrics_port}"
+        shm_prefix = f"backdrop_{os.getpid()}_{secrets.token_hex(4)}_"
         environment = {
             "BACKDROP_LISTEN": endpoint,
             "BACKDROP_METRICS_LISTEN": metrics,
             "BACKDROP_REPOSITORY": str(self.options.repository.resolve()),
+            "BACKDROP_SHARED_MEMORY_PREFIX": shm_prefix,
         }
         # What was not started here may have been set up elsewhere; then the environment says where.
         if self.endpoints.triton:
@@ -152,6 +155,7 @@ class Cluster:
             working_folder=ROOT,
             start_timeout_s=60.0,
             grace_s=20.0,
+            shm_prefix=shm_prefix,
         )
         self._start(service)
         self.endpoints = Endpoints(

@@ -25,7 +25,7 @@ from orchestrator.server import Server, wait_for_models
 from orchestrator.service import Service
 from orchestrator.settings import Settings
 from orchestrator.tokenize import PromptTokenizers
-from orchestrator.triton import TritonPool
+from orchestrator.triton import TritonPool, open_wire
 
 log = structlog.get_logger("orchestrator")
 
@@ -60,10 +60,13 @@ async def serve(settings: Settings) -> None:
     metrics = Metrics()
     served = (await asyncio.to_thread(repository.load, settings.repository)).with_default(settings.default_pipeline)
     tokenizers = PromptTokenizers(served)
+    endpoints = [endpoint.strip() for endpoint in settings.triton_endpoints.split(",") if endpoint.strip()]
     pool = TritonPool(
-        [endpoint.strip() for endpoint in settings.triton_endpoints.split(",") if endpoint.strip()],
+        endpoints,
         step_timeout_s=settings.step_timeout_s,
         observer=metrics,
+        wire=open_wire(settings.shared_memory, endpoints, settings.shared_memory_bytes, settings.shared_memory_prefix),
+        sharing=settings.shared_memory,
     )
     cache = TwoTierCache(
         redis_url(settings) or None,
@@ -80,6 +83,7 @@ async def serve(settings: Settings) -> None:
     server = Server(settings, service)
     stop = _stop_event()
     async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(pool.close)  # last of all, and whatever happens: it holds shared memory
         await server.start()
         stack.push_async_callback(server.stop, admission, settings.drain_timeout_s)
         if settings.metrics_listen:
@@ -101,7 +105,6 @@ async def serve(settings: Settings) -> None:
             )  # fmt: skip
             await stop.wait()
         log.info("stopping")
-    await pool.close()
     await cache.close()
 
 

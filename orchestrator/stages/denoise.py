@@ -44,6 +44,8 @@ class GuidedDenoiser:
                 "adapter": np.zeros((rows, 1), np.int64),
                 "adapter_scale": np.zeros((rows, 1), np.float32),
             }
+        for value in self._constant.values():
+            value.flags.writeable = False  # which tells whoever sends them that they need not be laid out again
 
     async def __call__(self, sample: Floats, timestep: float) -> Floats:
         """Predicts for one sample [C, h, w] at one timestep."""

@@ -22,7 +22,9 @@ from orchestrator.triton.causes import TREATMENTS, CallFailed, Cause
 from orchestrator.triton.endpoints import Endpoints
 from orchestrator.triton.health import Health
 from orchestrator.triton.replica import Replica, Standing
+from orchestrator.triton.shared_memory import Sharing
 from orchestrator.triton.tensors import ModelMetadata, batch_rows
+from orchestrator.triton.wire import Wire
 
 log = structlog.get_logger("orchestrator.triton")
 
@@ -51,6 +53,8 @@ class TritonPool:
         resolve_interval_s: between two look-ups of a dns endpoint.
         max_message_bytes: of a request or an answer.
         observer: hears of every attempt.
+        wire: lays out what is sent; the pool closes it.
+        sharing: which replicas may be referred to the wire's region.
 
     Raises:
         ValueError: there is no endpoint, or one is not well formed.
@@ -67,7 +71,11 @@ class TritonPool:
         resolve_interval_s: float = 5,
         max_message_bytes: int = 256 << 20,
         observer: CallObserver | None = None,
+        wire: Wire | None = None,
+        sharing: Sharing = Sharing.OFF,
     ) -> None:
+        self._wire = wire or Wire()
+        self._sharing = sharing
         self._endpoints = Endpoints(endpoints)
         self._step_timeout_s = step_timeout_s
         self._probe_timeout_s = probe_timeout_s
@@ -113,6 +121,7 @@ class TritonPool:
         self._replicas.clear()
         self._watches.clear()
         await asyncio.gather(*(replica.close_now() for replica in replicas))
+        self._wire.close()
 
     @property
     def ready_replicas(self) -> int:
@@ -260,7 +269,8 @@ class TritonPool:
     def _follow(self, addresses: frozenset[str]) -> None:
         """Takes up new addresses, and lets go of those that are gone once their calls have ended."""
         for address in addresses - self._replicas.keys():
-            replica = self._replicas[address] = Replica(address, self._max_message_bytes)
+            shared = self._sharing.covers(address)
+            replica = self._replicas[address] = Replica(address, self._max_message_bytes, self._wire, shared=shared)
             self._watches[address] = asyncio.create_task(self._health.watch(replica))
         for address in self._replicas.keys() - addresses:
             log.info("replica gone from the name", replica=address)
