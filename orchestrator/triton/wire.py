@@ -1,8 +1,8 @@
 """How arrays get to a server: as bytes in the message, or by reference to memory that both see.
 
 Most of what a step sends is the same at every step. A read-only array that is sent a second time is taken for such a
-constant: it is laid out once, and what was laid out goes with every further message. A server on this host gets a
-reference instead of the bytes (docs/decisions/0019-the-wire.md has what each saves).
+constant: it is placed once in memory that a server on this host sees too, and every further message refers to it
+(docs/decisions/0019-the-wire.md has what that saves).
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ log = structlog.get_logger("orchestrator.triton")
 
 # Below that, a reference and its bookkeeping are no cheaper than the bytes.
 _LEAST_BYTES = 4096
-_Key = tuple[str, int, tuple[int, ...], str]
 
 
 @dataclasses.dataclass
@@ -33,8 +32,6 @@ class _Constant:
     """What is known of one array's memory for as long as the array lives."""
 
     gone: weakref.ref[npt.NDArray[Any]]
-    seen: set[_Key] = dataclasses.field(default_factory=set)
-    inline: dict[_Key, InferInput] = dataclasses.field(default_factory=dict)
     offset: int | None = None
     """Where the whole array lies in the region."""
     refused: bool = False
@@ -69,34 +66,25 @@ class Wire:
         return [self._tensor(name, array, by_reference=by_reference) for name, array in inputs.items()]
 
     def _tensor(self, name: str, array: npt.NDArray[Any], *, by_reference: bool) -> InferInput:
-        owner = _owner(array)
-        if array.nbytes < _LEAST_BYTES or owner.flags.writeable or not array.flags.c_contiguous:
+        if not by_reference or array.nbytes < _LEAST_BYTES or not array.flags.c_contiguous:
             return in_full(name, array)
+        owner = _owner(array)
+        offset = None if owner.flags.writeable or not owner.flags.c_contiguous else self._offset(owner)
+        if offset is None or self.region is None:
+            return in_full(name, array)
+        return in_region(name, array, self.region.name, offset + _address(array) - _address(owner))
+
+    def _offset(self, owner: npt.NDArray[Any]) -> int | None:
+        """Where the array lies as a whole; None when it comes for the first time, or there is no room for it."""
         constant = self._constants.get(id(owner))
         if constant is None:
             note, number = self._dead.append, id(owner)
-            constant = self._constants[number] = _Constant(weakref.ref(owner, lambda _: note(number)))
-        key = (name, _address(array), array.shape, array.dtype.str)
-        if key not in constant.seen:
-            constant.seen.add(key)
-            return in_full(name, array)
-        if by_reference and (reference := self._reference(name, array, owner, constant)) is not None:
-            return reference
-        if key not in constant.inline:
-            constant.inline[key] = in_full(name, array)
-        return constant.inline[key]
-
-    def _reference(
-        self, name: str, array: npt.NDArray[Any], owner: npt.NDArray[Any], constant: _Constant
-    ) -> InferInput | None:
-        """The array as a part of its owner, which lies in the region as a whole."""
-        assert self.region is not None, "no server sees a region that is not there"
-        if constant.offset is None and not constant.refused and owner.flags.c_contiguous:
+            self._constants[number] = _Constant(weakref.ref(owner, lambda _: note(number)))
+            return None
+        if constant.offset is None and not constant.refused and self.region is not None:
             constant.offset = self.region.place(owner)
             constant.refused = constant.offset is None
-        if constant.offset is None:
-            return None
-        return in_region(name, array, self.region.name, constant.offset + _address(array) - _address(owner))
+        return constant.offset
 
     def _let_go(self) -> None:
         while self._dead:

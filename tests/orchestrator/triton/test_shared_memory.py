@@ -66,10 +66,10 @@ def test_no_two_arrays_overlap_and_everything_comes_back(steps):
 
 
 def test_a_region_larger_than_the_memory_is_refused_and_leaves_nothing():
-    before = set(os.listdir(FOLDER))
-    with pytest.raises(OSError, match="space|large|memory"):
+    before = set(FOLDER.iterdir())
+    with pytest.raises(OSError, match=r"space|large|memory"):
         Region(1 << 50, "backdrop_test_")
-    assert set(os.listdir(FOLDER)) <= before
+    assert set(FOLDER.iterdir()) <= before
 
 
 def hold(pipe):
