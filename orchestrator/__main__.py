@@ -24,6 +24,7 @@ from orchestrator.repository import RepositoryError
 from orchestrator.server import Server, wait_for_models
 from orchestrator.service import Service
 from orchestrator.settings import Settings
+from orchestrator.telemetry import Tracing
 from orchestrator.tokenize import PromptTokenizers
 from orchestrator.triton import TritonPool, open_wire
 
@@ -79,11 +80,13 @@ async def serve(settings: Settings) -> None:
     metrics.watch("backdrop_running_requests", "Requests that run now", lambda: admission.running)
     metrics.watch("backdrop_queued_requests", "Requests that wait now", lambda: admission.waiting)
     metrics.watch("backdrop_ready_replicas", "Triton replicas that answer now", lambda: pool.ready_replicas)
-    service = Service(metrics)
+    tracing = Tracing.to(settings.otlp_endpoint, settings.trace_sample_ratio)
+    service = Service(metrics, tracing)
     server = Server(settings, service)
     stop = _stop_event()
     async with contextlib.AsyncExitStack() as stack:
-        stack.push_async_callback(pool.close)  # last of all, and whatever happens: it holds shared memory
+        stack.push_async_callback(asyncio.to_thread, tracing.close)
+        stack.push_async_callback(pool.close)  # whatever happens: it holds shared memory
         await server.start()
         stack.push_async_callback(server.stop, admission, settings.drain_timeout_s)
         if settings.metrics_listen:

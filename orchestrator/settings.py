@@ -50,4 +50,10 @@ class Settings(BaseSettings):
 
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least severity logged")
     log_format: str = Field("json", pattern="^(json|console)$", description="one JSON object a line, or coloured text")
+    otlp_endpoint: str = Field(
+        "", pattern="^(https?://.*)?$", description="http://host:4318 of an OpenTelemetry collector; empty = no traces"
+    )
+    trace_sample_ratio: float = Field(
+        1.0, ge=0, le=1, description="share of the traces that begin here which are recorded; callers decide on theirs"
+    )
     reflection: bool = Field(True, description="serve gRPC reflection")

@@ -12,6 +12,7 @@ from orchestrator.domain import Floats, Job
 from orchestrator.models import Conditioning, Models, batch_of
 from orchestrator.sampler import NoiseStream, Solver, State, combine
 from orchestrator.stages.prepare import Prepared
+from orchestrator.telemetry import span
 
 
 class GuidedDenoiser:
@@ -84,7 +85,8 @@ async def denoise(
     state = solver.begin(noise.initial(shape))
     while state.index < solver.steps:
         sample, timestep = solver.model_input(state)
-        prediction = await denoiser(sample, timestep)
+        with span("step", step=state.index, timestep=timestep):
+            prediction = await denoiser(sample, timestep)
         fresh = noise.at_step(state.index, shape) if solver.needs_noise else None
         state = solver.step(state, prediction, fresh)
         on_step(state)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import structlog
 
 from backdrop.errors import BackdropError, Reason, error
+from orchestrator.telemetry import span
 from orchestrator.triton.causes import TREATMENTS, CallFailed, Cause
 from orchestrator.triton.endpoints import Endpoints
 from orchestrator.triton.health import Health
@@ -211,9 +212,10 @@ class TritonPool:
         now = asyncio.get_running_loop().time
         began, outcome = now(), "cancelled"
         try:
-            outputs = await replica.infer(
-                model, inputs, timeout_s=limit_s, request_id=request_id, expected=self._health.outputs(model)
-            )
+            with span(model, call=True, replica=replica.address, rows=batch_rows(inputs)):
+                outputs = await replica.infer(
+                    model, inputs, timeout_s=limit_s, request_id=request_id, expected=self._health.outputs(model)
+                )
             outcome = "ok"
         except CallFailed as failure:
             outcome = failure.cause.value

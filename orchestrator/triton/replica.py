@@ -12,6 +12,7 @@ from tritonclient.grpc import InferResult
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
+from orchestrator.telemetry import headers
 from orchestrator.triton.causes import CallFailed, Cause, Verdict, classify
 from orchestrator.triton.link import Link
 from orchestrator.triton.tensors import Arrays, ModelMetadata, batch_rows, from_wire, read_config
@@ -87,8 +88,11 @@ class Replica:
         return from_wire(result, rows, expected)
 
     async def _call(self, model: str, inputs: Arrays, timeout_s: float, request_id: str) -> InferResult:
+        tensors = self._link.tensors(inputs)
         call = asyncio.ensure_future(
-            self._client.infer(model, self._link.tensors(inputs), request_id=request_id, client_timeout=timeout_s)
+            self._client.infer(
+                model, tensors, request_id=request_id, client_timeout=timeout_s, headers=headers() or None
+            )
         )
         self._calls.add(call)
         try:
