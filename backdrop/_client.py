@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import time
 import uuid
@@ -19,6 +20,7 @@ from backdrop._info import Info
 from backdrop._request import build_request
 from backdrop._retry import RetryPolicy
 from backdrop._status import from_rpc_error
+from backdrop._tracing import trace_metadata
 from backdrop._types import Box, EarlyDropping, Fit, ImageSource, Size, StyleImage
 from backdrop.errors import BackdropError, DeadlineExceededError, UnavailableError
 from backdrop.v1 import generation_service_pb2 as pb
@@ -171,7 +173,8 @@ class AsyncClient:
             # is right without a seed too: any seed that the server chose for the lost attempt was as good as another.
             request.idempotency_key = uuid.uuid4().hex
         return Generation(
-            self._start_generate,
+            # The trace is that of whoever asks; what awaits the generation may be another task, or another thread.
+            functools.partial(self._start_generate, trace_metadata()),
             request,
             retry=self._retry,
             timeout_s=self._timeout_s if timeout_s is None else timeout_s,
@@ -233,14 +236,14 @@ class AsyncClient:
             raise from_rpc_error(exc, self.endpoint) from exc
 
     def _start_generate(
-        self, request: pb.GenerateRequest, timeout_s: float
+        self, metadata: tuple[tuple[str, str], ...], request: pb.GenerateRequest, timeout_s: float
     ) -> grpc.aio.UnaryStreamCall[pb.GenerateRequest, pb.GenerateResponse]:
         call = self._open().unary_stream(
             "/backdrop.v1.GenerationService/Generate",
             pb.GenerateRequest.SerializeToString,
             pb.GenerateResponse.FromString,
         )
-        return call(request, timeout=timeout_s)
+        return call(request, timeout=timeout_s, metadata=metadata)
 
     def _open(self) -> grpc.aio.Channel:
         """Returns the channel; made on first use, because it belongs to the event loop that runs then."""

@@ -46,7 +46,7 @@ def table(exported: Sequence[Exported]) -> Table:
         COLUMNS,
         f"graph: model.onnx, files: the weights beside it; time: kept where nothing has changed; made: what the graph "
         f"took, now or earlier; memory: the process's peak, then or now; random, real: largest relative difference "
-        f"from torch in FP32, by inputs (at most {tolerances}); rows: whether a row is the same to the bit in any batch",
+        f"from torch in FP32, by inputs (at most {tolerances}); rows: whether a row is the same in any batch",
     )
     for component in exported:
         report = component.parity

@@ -37,6 +37,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--repository", type=Path, default=defaults.repository, help="the Triton model repository")
     parser.add_argument("--only", default=",".join(SERVICES), metavar="A,B", help="start only these services")
     parser.add_argument("--log-dir", type=Path, default=defaults.log_folder, help="where the services' logs go")
+    parser.add_argument(
+        "--otlp-endpoint", default="", metavar="URL", help="send traces to this OpenTelemetry collector"
+    )
     parser.add_argument("--state-file", type=Path, metavar="FILE", help="write endpoints and pids here when ready")
     return parser.parse_args(arguments)
 
@@ -52,6 +55,7 @@ def options_of(arguments: argparse.Namespace) -> Options:
         redis_port=arguments.redis_port,
         triton_port=arguments.triton_port,
         triton_replicas=arguments.replicas,
+        otlp_endpoint=arguments.otlp_endpoint,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -37,6 +38,8 @@ class Options:
     triton_port: int = 0
     """The first Triton's gRPC port; further replicas get free ones."""
     triton_replicas: int = 1
+    otlp_endpoint: str = ""
+    """http://host:port of an OpenTelemetry collector that orchestrator and Triton send their spans to; empty = none."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,10 @@ class Cluster:
             port = first_port if index == 0 else choose(0, "")
             metrics_port = choose(0, "")
             name = f"triton-{index}"
-            service = triton.service(name, self.options.repository, port, metrics_port, self.options.log_folder)
+            service = triton.service(
+                *(name, self.options.repository, port, metrics_port, self.options.log_folder),
+                otlp_endpoint=self.options.otlp_endpoint,
+            )
             self._start(service)
             endpoints.append(service.endpoint)
             metrics.append(f"{HOST}:{metrics_port}")
@@ -132,11 +138,15 @@ class Cluster:
 
     def _start_orchestrator(self, port: int, metrics_port: int) -> None:
         endpoint, metrics = f"{HOST}:{port}", f"{HOST}:{metrics_port}"
+        shm_prefix = f"backdrop_{os.getpid()}_{secrets.token_hex(4)}_"
         environment = {
             "BACKDROP_LISTEN": endpoint,
             "BACKDROP_METRICS_LISTEN": metrics,
             "BACKDROP_REPOSITORY": str(self.options.repository.resolve()),
+            "BACKDROP_SHARED_MEMORY_PREFIX": shm_prefix,
         }
+        if self.options.otlp_endpoint:
+            environment["BACKDROP_OTLP_ENDPOINT"] = self.options.otlp_endpoint
         # What was not started here may have been set up elsewhere; then the environment says where.
         if self.endpoints.triton:
             environment["BACKDROP_TRITON_ENDPOINTS"] = ",".join(self.endpoints.triton)
@@ -152,6 +162,7 @@ class Cluster:
             working_folder=ROOT,
             start_timeout_s=60.0,
             grace_s=20.0,
+            shm_prefix=shm_prefix,
         )
         self._start(service)
         self.endpoints = Endpoints(

@@ -91,7 +91,24 @@ def check_repository(repository: Path) -> None:
         )
 
 
-def service(name: str, repository: Path, port: int, metrics_port: int, log_folder: Path) -> Service:
+def trace_options(otlp_endpoint: str) -> tuple[str, ...]:
+    """Has Triton send a span for each request to a collector: its time in the queue apart from that of the compute.
+
+    It goes on with the caller's trace, and records what the caller does not only one time in a thousand.
+    """
+    if not otlp_endpoint:
+        return ()
+    return (
+        "--trace-config=mode=opentelemetry",
+        f"--trace-config=opentelemetry,url={otlp_endpoint.rstrip('/')}/v1/traces",
+        "--trace-config=level=TIMESTAMPS",
+        "--trace-config=rate=1000",
+    )
+
+
+def service(
+    name: str, repository: Path, port: int, metrics_port: int, log_folder: Path, *, otlp_endpoint: str = ""
+) -> Service:
     """A Triton on loopback that serves the whole repository by gRPC.
 
     Raises:
@@ -116,6 +133,7 @@ def service(name: str, repository: Path, port: int, metrics_port: int, log_folde
         "--allow-gpu-metrics=false",
         f"--exit-timeout-secs={EXIT_TIMEOUT_S}",
         f"--backend-config=python,shm-region-prefix-name={prefix}",
+        *trace_options(otlp_endpoint),
     )
     return Service(
         name=name,

@@ -25,8 +25,9 @@ from orchestrator.scheduling import Turns
 from orchestrator.server import Server, wait_for_models
 from orchestrator.service import Service
 from orchestrator.settings import Settings
+from orchestrator.telemetry import Tracing
 from orchestrator.tokenize import PromptTokenizers
-from orchestrator.triton import TritonPool
+from orchestrator.triton import TritonPool, open_wire
 
 log = structlog.get_logger("orchestrator")
 
@@ -61,10 +62,13 @@ async def serve(settings: Settings) -> None:
     metrics = Metrics()
     served = (await asyncio.to_thread(repository.load, settings.repository)).with_default(settings.default_pipeline)
     tokenizers = PromptTokenizers(served)
+    endpoints = [endpoint.strip() for endpoint in settings.triton_endpoints.split(",") if endpoint.strip()]
     pool = TritonPool(
-        [endpoint.strip() for endpoint in settings.triton_endpoints.split(",") if endpoint.strip()],
+        endpoints,
         step_timeout_s=settings.step_timeout_s,
         observer=metrics,
+        wire=open_wire(settings.shared_memory, endpoints, settings.shared_memory_bytes, settings.shared_memory_prefix),
+        sharing=settings.shared_memory,
     )
     cache = TwoTierCache(
         redis_url(settings) or None,
@@ -83,10 +87,13 @@ async def serve(settings: Settings) -> None:
     metrics.watch("backdrop_rows_out", "Rows at Triton now", lambda: turns.out)
     metrics.watch("backdrop_rows_waiting", "Rows that wait for their turn now", lambda: turns.waiting)
     metrics.watch("backdrop_ready_replicas", "Triton replicas that answer now", lambda: pool.ready_replicas)
-    service = Service(metrics)
+    tracing = Tracing.to(settings.otlp_endpoint, settings.trace_sample_ratio)
+    service = Service(metrics, tracing)
     server = Server(settings, service)
     stop = _stop_event()
     async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(asyncio.to_thread, tracing.close)
+        stack.push_async_callback(pool.close)  # whatever happens: it holds shared memory
         await server.start()
         stack.push_async_callback(server.stop, admission, settings.drain_timeout_s)
         if settings.metrics_listen:
@@ -108,7 +115,6 @@ async def serve(settings: Settings) -> None:
             )  # fmt: skip
             await stop.wait()
         log.info("stopping")
-    await pool.close()
     await cache.close()
 
 

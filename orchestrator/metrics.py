@@ -8,12 +8,16 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 
 from orchestrator.domain import Finished
 from orchestrator.scheduling import Priority
+from orchestrator.telemetry import exemplar
 
 _SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120)
 
 
 class Metrics:
-    """Counts what happens; also the observer of the Triton pool (`on_call`) and of the cache (`on_lookup`)."""
+    """Counts what happens; also the observer of the Triton pool (`on_call`) and of the cache (`on_lookup`).
+
+    Durations carry the trace that they are of as an exemplar, for scrapers that ask for OpenMetrics.
+    """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -53,16 +57,16 @@ class Metrics:
     def request(self, status: str, seconds: float) -> None:
         """A Generate call ended."""
         self._requests.labels(status).inc()
-        self._request_seconds.labels(status).observe(seconds)
+        self._request_seconds.labels(status).observe(seconds, exemplar())
 
     def queued(self, seconds: float) -> None:
         """A request was admitted."""
-        self._queue_seconds.observe(seconds)
+        self._queue_seconds.observe(seconds, exemplar())
 
     def finished(self, event: Finished) -> None:
         """A job's pictures are ready."""
         for stage, seconds in event.timings.items():
-            self._stage_seconds.labels(stage.name.lower()).observe(seconds)
+            self._stage_seconds.labels(stage.name.lower()).observe(seconds, exemplar())
         pipeline = event.job.pipeline.name
         self._row_steps.labels(pipeline).inc(event.job.row_steps)
         self._work.labels(pipeline).inc(event.job.row_steps * event.scene_size.pixels / 1e6)
@@ -72,7 +76,7 @@ class Metrics:
 
     def on_call(self, model: str, replica: str, rows: int, seconds: float, outcome: str) -> None:
         """A model call ended."""
-        self._calls.labels(model, outcome).observe(seconds)
+        self._calls.labels(model, outcome).observe(seconds, exemplar())
         self._rows.labels(model, replica).inc(rows)
 
     def on_turn(self, priority: Priority, seconds: float) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from backdrop.errors import Reason, error
 from orchestrator.domain import Event, Stage, StageStarted
+from orchestrator.telemetry import span
 
 
 class Progress:
@@ -46,7 +47,8 @@ class Progress:
             self._started[stage] = time.monotonic()
             self.emit(StageStarted(stage))
         try:
-            yield
+            with span(stage.name.lower()):
+                yield
         finally:
             self._ended[stage] = time.monotonic()
 

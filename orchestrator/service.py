@@ -23,6 +23,8 @@ from orchestrator.idempotency import Claim, Idempotency
 from orchestrator.metrics import Metrics
 from orchestrator.parse import Parser, check_idempotency_key
 from orchestrator.pipeline import Pipeline
+from orchestrator.telemetry import NO_TRACING, Tracing, past_span
+from orchestrator.telemetry.tracing import RequestSpan
 
 Context = grpc.aio.ServicerContext[Any, Any]
 log = structlog.get_logger("orchestrator.service")
@@ -35,8 +37,9 @@ INFO = info_pb.DESCRIPTOR.services_by_name["InfoService"].full_name
 class Service:
     """Both services of `backdrop.v1`. Until `open` is called every method answers UNAVAILABLE."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, tracing: Tracing = NO_TRACING) -> None:
         self._metrics = metrics
+        self._tracing = tracing
         self._parser: Parser | None = None
         self._pipeline: Pipeline | None = None
         self._idempotency: Idempotency | None = None
@@ -64,21 +67,22 @@ class Service:
     async def generate(self, data: bytes, context: Context) -> AsyncIterator[pb.GenerateResponse]:
         """GenerationService.Generate."""
         request_id = uuid.uuid4().hex
-        audit = _Audit(request_id, self._metrics)
-        try:
-            async for message in self._generate(data, request_id, context, audit):
-                yield message
-            audit.close("OK")
-        except BackdropError as problem:
-            audit.close(problem.code.name, problem)
-            await _abort(context, problem, request_id)
-        except asyncio.CancelledError:
-            audit.close("CANCELLED")
-            raise
-        except Exception:
-            log.exception("request failed", request_id=request_id)
-            audit.close("INTERNAL")
-            await _abort(context, _internal(request_id), request_id)
+        with self._tracing.request(f"{GENERATION}/Generate", context.invocation_metadata() or ()) as request_span:
+            audit = _Audit(request_id, self._metrics, request_span)
+            try:
+                async for message in self._generate(data, request_id, context, audit):
+                    yield message
+                audit.close("OK")
+            except BackdropError as problem:
+                audit.close(problem.code.name, problem)
+                await _abort(context, problem, request_id)
+            except asyncio.CancelledError:
+                audit.close("CANCELLED")
+                raise
+            except Exception:
+                log.exception("request failed", request_id=request_id)
+                audit.close("INTERNAL")
+                await _abort(context, _internal(request_id), request_id)
 
     async def get_info(self, data: bytes, context: Context) -> info_pb.GetInfoResponse:
         """InfoService.GetInfo."""
@@ -134,9 +138,13 @@ async def _messages(
 class _Audit:
     """One record a request: what was asked, by digest and number only, and what came of it. No prompts, no pixels."""
 
-    def __init__(self, request_id: str, metrics: Metrics) -> None:
+    def __init__(self, request_id: str, metrics: Metrics, span: RequestSpan) -> None:
         self._fields: dict[str, Any] = {"request_id": request_id}
         self._metrics = metrics
+        self._span = span
+        span.describe(request_id=request_id)
+        if span.trace_id:
+            self._fields["trace_id"] = span.trace_id
         self._begin = time.monotonic()
 
     def job(self, job: Job, request: pb.GenerateRequest) -> None:
@@ -147,6 +155,7 @@ class _Audit:
             "photo": f"{job.photo.shape[1]}x{job.photo.shape[0]}",
             "product_sha256": hashlib.sha256(request.product).hexdigest(),
         }  # fmt: skip
+        self._span.describe(pipeline=job.pipeline.name, variants=job.variants, steps=job.steps, row_steps=job.row_steps)
 
     def outcome(self, outcome: str) -> None:
         self._fields["outcome"] = outcome
@@ -154,6 +163,7 @@ class _Audit:
     def started(self) -> None:
         queued_s = time.monotonic() - self._begin
         self._fields["queued_s"] = round(queued_s, 4)
+        past_span("admission", queued_s)
         self._metrics.queued(queued_s)
 
     def finished(self, event: Finished) -> None:
@@ -165,6 +175,7 @@ class _Audit:
         if problem is not None:
             self._fields |= {"reason": problem.reason.value, "field": problem.field}
         self._metrics.request(status, seconds)
+        self._span.status(status)
         log.info("request", status=status, seconds=round(seconds, 4), **self._fields)
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from orchestrator.triton.shared_memory import Sharing
+
 
 class Settings(BaseSettings):
     """Read from variables named `BACKDROP_` and the field's name in capitals; units are in the names."""
@@ -38,6 +40,13 @@ class Settings(BaseSettings):
     max_buffered_events: int = Field(1024, ge=16, description="events kept for a slow reader before it is cut off")
 
     step_timeout_s: float = Field(30.0, gt=0, description="longest that one model call may take")
+    shared_memory: Sharing = Field(
+        Sharing.AUTO, description="refer Triton to memory that both see: off, auto (at loopback addresses), on (always)"
+    )
+    shared_memory_bytes: int = Field(64 << 20, ge=1 << 20, description="size of that memory; what has no room is sent")
+    shared_memory_prefix: str = Field(
+        "backdrop_", pattern="^backdrop_[A-Za-z0-9_]*$", description="what its name in /dev/shm begins with"
+    )
     startup_timeout_s: float = Field(300.0, gt=0, description="how long to wait for Triton to load its models")
     drain_timeout_s: float = Field(60.0, ge=0, description="how long running requests may finish after SIGTERM")
 
@@ -47,4 +56,10 @@ class Settings(BaseSettings):
 
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least severity logged")
     log_format: str = Field("json", pattern="^(json|console)$", description="one JSON object a line, or coloured text")
+    otlp_endpoint: str = Field(
+        "", pattern="^(https?://.*)?$", description="http://host:4318 of an OpenTelemetry collector; empty = no traces"
+    )
+    trace_sample_ratio: float = Field(
+        1.0, ge=0, le=1, description="share of the traces that begin here which are recorded; callers decide on theirs"
+    )
     reflection: bool = Field(True, description="serve gRPC reflection")

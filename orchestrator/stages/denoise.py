@@ -12,6 +12,7 @@ from orchestrator.domain import Floats, Job
 from orchestrator.models import Conditioning, Models, batch_of
 from orchestrator.sampler import NoiseStream, Solver, State, combine
 from orchestrator.stages.prepare import Prepared
+from orchestrator.telemetry import span
 
 
 class GuidedDenoiser:
@@ -45,6 +46,8 @@ class GuidedDenoiser:
                 "adapter": np.zeros((rows, 1), np.int64),
                 "adapter_scale": np.zeros((rows, 1), np.float32),
             }
+        for value in self._constant.values():
+            value.flags.writeable = False  # which tells whoever sends them that they need not be laid out again
 
     async def __call__(self, sample: Floats, timestep: float, step: int) -> Floats:
         """Predicts for one sample [C, h, w] at one timestep, which is that of a step counted from 0."""
@@ -85,7 +88,8 @@ async def denoise(
     shape = state.sample.shape
     while state.index < until:
         sample, timestep = solver.model_input(state)
-        prediction = await denoiser(sample, timestep, state.index)
+        with span("step", step=state.index, timestep=timestep):
+            prediction = await denoiser(sample, timestep, state.index)
         fresh = noise.at_step(state.index, shape) if solver.needs_noise else None
         state = solver.step(state, prediction, fresh)
         on_step(state)

@@ -18,11 +18,14 @@ import numpy.typing as npt
 import structlog
 
 from backdrop.errors import BackdropError, Reason, error
+from orchestrator.telemetry import span
 from orchestrator.triton.causes import TREATMENTS, CallFailed, Cause
 from orchestrator.triton.endpoints import Endpoints
 from orchestrator.triton.health import Health
 from orchestrator.triton.replica import Replica, Standing
+from orchestrator.triton.shared_memory import Sharing
 from orchestrator.triton.tensors import ModelMetadata, batch_rows
+from orchestrator.triton.wire import Wire
 
 log = structlog.get_logger("orchestrator.triton")
 
@@ -51,6 +54,8 @@ class TritonPool:
         resolve_interval_s: between two look-ups of a dns endpoint.
         max_message_bytes: of a request or an answer.
         observer: hears of every attempt.
+        wire: lays out what is sent; the pool closes it.
+        sharing: which replicas may be referred to the wire's region.
 
     Raises:
         ValueError: there is no endpoint, or one is not well formed.
@@ -67,7 +72,11 @@ class TritonPool:
         resolve_interval_s: float = 5,
         max_message_bytes: int = 256 << 20,
         observer: CallObserver | None = None,
+        wire: Wire | None = None,
+        sharing: Sharing = Sharing.OFF,
     ) -> None:
+        self._wire = wire or Wire()
+        self._sharing = sharing
         self._endpoints = Endpoints(endpoints)
         self._step_timeout_s = step_timeout_s
         self._probe_timeout_s = probe_timeout_s
@@ -113,6 +122,7 @@ class TritonPool:
         self._replicas.clear()
         self._watches.clear()
         await asyncio.gather(*(replica.close_now() for replica in replicas))
+        self._wire.close()
 
     @property
     def ready_replicas(self) -> int:
@@ -202,9 +212,10 @@ class TritonPool:
         now = asyncio.get_running_loop().time
         began, outcome = now(), "cancelled"
         try:
-            outputs = await replica.infer(
-                model, inputs, timeout_s=limit_s, request_id=request_id, expected=self._health.outputs(model)
-            )
+            with span(model, call=True, replica=replica.address, rows=batch_rows(inputs)):
+                outputs = await replica.infer(
+                    model, inputs, timeout_s=limit_s, request_id=request_id, expected=self._health.outputs(model)
+                )
             outcome = "ok"
         except CallFailed as failure:
             outcome = failure.cause.value
@@ -260,7 +271,8 @@ class TritonPool:
     def _follow(self, addresses: frozenset[str]) -> None:
         """Takes up new addresses, and lets go of those that are gone once their calls have ended."""
         for address in addresses - self._replicas.keys():
-            replica = self._replicas[address] = Replica(address, self._max_message_bytes)
+            shared = self._sharing.covers(address)
+            replica = self._replicas[address] = Replica(address, self._max_message_bytes, self._wire, shared=shared)
             self._watches[address] = asyncio.create_task(self._health.watch(replica))
         for address in self._replicas.keys() - addresses:
             log.info("replica gone from the name", replica=address)

@@ -8,11 +8,15 @@ from collections.abc import Awaitable, Iterable
 from typing import Any, TypeVar
 
 import numpy.typing as npt
+from tritonclient.grpc import InferResult
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
+from orchestrator.telemetry import headers
 from orchestrator.triton.causes import CallFailed, Cause, Verdict, classify
-from orchestrator.triton.tensors import Arrays, ModelMetadata, batch_rows, from_wire, read_config, to_wire
+from orchestrator.triton.link import Link
+from orchestrator.triton.tensors import Arrays, ModelMetadata, batch_rows, from_wire, read_config
+from orchestrator.triton.wire import Wire
 
 _T = TypeVar("_T")
 
@@ -40,7 +44,7 @@ class Replica:
         wake: set to have it probed at once.
     """
 
-    def __init__(self, address: str, max_message_bytes: int) -> None:
+    def __init__(self, address: str, max_message_bytes: int, wire: Wire | None = None, *, shared: bool = False) -> None:
         self.address = address
         self.standing = Standing.OUT
         self.outstanding = 0
@@ -64,29 +68,43 @@ class Replica:
                 ("grpc.enable_retries", 0),
             ],
         )
+        self._link = Link(wire or Wire(), self._client, address, shared=shared)
 
     async def infer(
         self, model: str, inputs: Arrays, *, timeout_s: float, request_id: str, expected: Iterable[str]
     ) -> dict[str, npt.NDArray[Any]]:
         """Runs a model on a batch of rows; cancelling it cancels the call at the server."""
         rows = batch_rows(inputs)
-        call = asyncio.ensure_future(
-            self._client.infer(model, to_wire(inputs), request_id=request_id, client_timeout=timeout_s)
-        )
-        self._calls.add(call)
         self.outstanding += rows
         try:
-            result = await _ours(call)
+            try:
+                result = await self._call(model, inputs, timeout_s, request_id)
+            except CallFailed as failure:
+                if not self._link.forgotten(failure.detail):
+                    raise
+                result = await self._call(model, inputs, timeout_s, request_id)
+        finally:
+            self.outstanding -= rows
+        return from_wire(result, rows, expected)
+
+    async def _call(self, model: str, inputs: Arrays, timeout_s: float, request_id: str) -> InferResult:
+        tensors = self._link.tensors(inputs)
+        call = asyncio.ensure_future(
+            self._client.infer(
+                model, tensors, request_id=request_id, client_timeout=timeout_s, headers=headers() or None
+            )
+        )
+        self._calls.add(call)
+        try:
+            return await _ours(call)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if call in self._abandoned and not (task and task.cancelling()):
                 raise CallFailed(Cause.HUNG, "the server stopped answering while the call ran") from None
             raise
         finally:
-            self.outstanding -= rows
             self._calls.discard(call)
             self._abandoned.discard(call)
-        return from_wire(result, rows, expected)
 
     def abandon(self) -> None:
         """Ends every call in flight with HUNG, so that it can be made elsewhere."""
@@ -122,11 +140,13 @@ class Replica:
         """Waits for the calls in flight and closes the channel."""
         while self._calls:
             await asyncio.wait(self._calls)
+        await self._link.close()
         await self._client.close()
 
     async def close_now(self) -> None:
         """Ends the calls in flight and closes the channel."""
         self.abandon()
+        await self._link.close()
         await self._client.close()
 
 

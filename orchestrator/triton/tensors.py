@@ -73,14 +73,18 @@ def batch_rows(inputs: Arrays) -> int:
     return counts.pop()
 
 
-def to_wire(inputs: Arrays) -> list[InferInput]:
-    """Returns arrays that `batch_rows` accepts as Triton takes them."""
-    tensors = []
-    for name, array in inputs.items():
-        tensor = InferInput(name, list(array.shape), _DTYPES[array.dtype])
-        tensor.set_data_from_numpy(array)
-        tensors.append(tensor)
-    return tensors
+def in_full(name: str, array: npt.NDArray[Any]) -> InferInput:
+    """Returns a tensor that carries its bytes; the array is one that `batch_rows` accepts."""
+    tensor = InferInput(name, list(array.shape), _DTYPES[array.dtype])
+    tensor.set_data_from_numpy(array)
+    return tensor
+
+
+def in_region(name: str, array: npt.NDArray[Any], region: str, offset: int) -> InferInput:
+    """Returns a tensor that says where its bytes lie in a region of shared memory, in C order."""
+    tensor = InferInput(name, list(array.shape), _DTYPES[array.dtype])
+    tensor.set_shared_memory(region, array.nbytes, offset)
+    return tensor
 
 
 def from_wire(result: InferResult, rows: int, expected: Iterable[str]) -> dict[str, npt.NDArray[Any]]:

@@ -30,21 +30,21 @@ GONE_S = 30.0
 """What the cluster promises: nothing of it is left so long after its launcher died."""
 
 
-def write_repository(folder: Path, config: str = CONFIG) -> Path:
-    """Writes a repository whose only model returns x + x."""
+def write_repository(folder: Path, config: str = CONFIG, width: int = 3) -> Path:
+    """Writes a repository whose only model returns x + x of [width]."""
     model = helper.make_model(
         helper.make_graph(
             [helper.make_node("Add", ["x", "x"], ["y"])],
             "double",
-            [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", 3])],
-            [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", 3])],
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", width])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", width])],
         ),
         opset_imports=[helper.make_opsetid("", 20)],
         ir_version=10,
     )
     (folder / "double" / "1").mkdir(parents=True)
     onnx.save(model, folder / "double" / "1" / "model.onnx")
-    (folder / "double" / "config.pbtxt").write_text(config)
+    (folder / "double" / "config.pbtxt").write_text(config.replace("[ 3 ]", f"[ {width} ]"))
     (folder / "pipeline.json").write_text(json.dumps({"format": 1, "pipelines": {}, "models": {}}))
     return folder
 

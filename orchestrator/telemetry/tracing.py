@@ -1,0 +1,106 @@
+"""Where traces begin and where they go: the caller's W3C context in, OpenTelemetry spans out over OTLP/HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.telemetry import spans
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+
+_EXPORT_TIMEOUT_S = 5.0
+
+
+class RequestSpan:
+    """A request's own span. Without tracing it takes everything and keeps nothing."""
+
+    def __init__(self, scope: spans.Scope | None = None) -> None:
+        self._scope = scope
+
+    @property
+    def trace_id(self) -> str:
+        """32 hexadecimal digits, or "" without tracing."""
+        return "" if self._scope is None else f"{self._scope.span.get_span_context().trace_id:032x}"
+
+    def describe(self, **attributes: spans.Value) -> None:
+        """Adds what has become known of the request. Never prompts or pixels."""
+        if self._scope is not None:
+            self._scope.span.set_attributes({f"backdrop.{name}": value for name, value in attributes.items()})
+
+    def status(self, status: str) -> None:
+        """Says how the call ended, by gRPC's word."""
+        if self._scope is not None:
+            self._scope.span.set_attribute("rpc.response.status_code", status)
+            if status != "OK":
+                spans.fail(self._scope.span, status)
+
+
+class Tracing:
+    """Opens a span for each request. Made without a provider, it opens none."""
+
+    def __init__(self, provider: TracerProvider | None = None) -> None:
+        self._provider = provider
+
+    @classmethod
+    def to(cls, endpoint: str, sample_ratio: float) -> Tracing:
+        """Sends spans to an OTLP/HTTP collector at http://host:4318; an empty endpoint means no tracing.
+
+        A caller's word on sampling is followed; of the traces that begin here, `sample_ratio` are recorded. Spans that
+        no collector takes are dropped: a request never waits for one.
+        """
+        if not endpoint:
+            return cls()
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+        from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+
+        resource = Resource({SERVICE_NAME: "backdrop-orchestrator", SERVICE_VERSION: _version()})
+        provider = TracerProvider(sampler=ParentBased(TraceIdRatioBased(sample_ratio)), resource=resource)
+        exporter = OTLPSpanExporter(endpoint.rstrip("/") + "/v1/traces", timeout=_EXPORT_TIMEOUT_S)
+        provider.add_span_processor(BatchSpanProcessor(exporter))
+        return cls(provider)
+
+    @contextlib.contextmanager
+    def request(self, method: str, caller_metadata: Iterable[tuple[str, Any]]) -> Iterator[RequestSpan]:
+        """The span of a whole call, a child of the one that the caller's metadata names.
+
+        It stays open for the rest of the task, so this is for tasks that serve one call.
+        """
+        if self._provider is None:
+            yield RequestSpan()
+            return
+        from opentelemetry.trace import SpanKind
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+        carrier = {key: value for key, value in caller_metadata if isinstance(value, str)}
+        parent = TraceContextTextMapPropagator().extract(carrier)
+        tracer = self._provider.get_tracer("backdrop.orchestrator")
+        service, _, name = method.rpartition("/")
+        attributes = {"rpc.system": "grpc", "rpc.service": service, "rpc.method": name}
+        scope = spans.Scope(tracer, tracer.start_span(method, parent, SpanKind.SERVER, attributes))
+        spans.enter(scope)
+        try:
+            yield RequestSpan(scope)
+        finally:
+            scope.span.end()
+
+    def close(self) -> None:
+        """Sends what is left, and stops; blocks for at most as long as an export may take."""
+        if self._provider is not None:
+            self._provider.shutdown()
+
+
+NO_TRACING = Tracing()
+
+
+def _version() -> str:
+    try:
+        return metadata.version("backdrop")
+    except metadata.PackageNotFoundError:  # an image that holds the folders, not the package
+        return "0+unknown"

@@ -1,0 +1,120 @@
+"""Shared memory with the real Triton: references are answered like bytes, before and after it was started anew."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import numpy as np
+import pytest
+from tritonclient.grpc.aio import InferenceServerClient
+
+from local.cluster import Cluster, Options
+from orchestrator.triton import Sharing, TritonPool, Wire
+from orchestrator.triton.link import Sight
+from orchestrator.triton.shared_memory import FOLDER, Region
+from tests.local import small
+from tests.orchestrator.triton.fake_triton import eventually
+
+WIDTH = 4096
+
+
+@pytest.fixture(scope="module")
+def triton(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shared")
+    repository = small.write_repository(folder / "repository", width=WIDTH)
+    with Cluster(Options(repository=repository, log_folder=folder / "logs", only=("triton",))) as cluster:
+        yield cluster
+
+
+@contextlib.asynccontextmanager
+async def pool_on(triton, sharing=Sharing.ON):
+    wire = Wire(Region(1 << 20, "backdrop_test_"))
+    pool = TritonPool([triton.endpoints.triton[0]], wire=wire, sharing=sharing)
+    await pool.start()
+    try:
+        yield pool, wire
+    finally:
+        await pool.close()
+
+
+async def regions(triton):
+    async with InferenceServerClient(triton.endpoints.triton[0]) as client:
+        return set((await client.get_system_shared_memory_status()).regions)
+
+
+def link_of(pool):
+    (replica,) = pool._replicas.values()
+    return replica._link
+
+
+def constant(seed):
+    array = np.random.default_rng(seed).standard_normal((2, WIDTH), dtype=np.float32)
+    array.flags.writeable = False
+    return array
+
+
+async def doubled(pool, array):
+    return np.array_equal((await pool.infer("double", {"x": array}))["y"], 2 * array)
+
+
+async def test_references_are_answered_like_bytes_and_nothing_stays(triton):
+    async with pool_on(triton) as (pool, wire):
+        name, array = wire.region.name, constant(1)
+        assert await doubled(pool, array)
+        await eventually(lambda: link_of(pool).sight is Sight.SEES)
+        for _ in range(3):
+            assert await doubled(pool, array)
+        assert wire.region.used == array.nbytes
+        others = [constant(seed) for seed in range(2, 20)]
+        for _ in range(3):
+            assert all(await asyncio.gather(*(doubled(pool, other) for other in others)))
+        del others, array
+        assert wire.remembered == 0
+        assert wire.region.used == 0
+    assert name not in await regions(triton)
+    assert not (FOLDER / name).exists()
+
+
+async def test_a_server_started_anew_is_asked_again_and_no_call_fails(triton):
+    async with pool_on(triton) as (pool, _):
+        array = constant(3)
+        await doubled(pool, array)
+        await eventually(lambda: link_of(pool).sight is Sight.SEES)
+        await asyncio.to_thread(triton.restart, "triton-0")
+        await eventually(lambda: pool.ready_replicas == 1, within_s=10)
+        assert await doubled(pool, array)
+        assert await doubled(pool, array)
+        await eventually(lambda: link_of(pool).sight is Sight.SEES)
+        assert await doubled(pool, array)
+
+
+async def test_a_server_that_cannot_open_the_region_gets_bytes(triton):
+    async with pool_on(triton) as (pool, wire):
+        (FOLDER / wire.region.name).unlink()  # as on another host
+        array = constant(4)
+        for _ in range(3):
+            assert await doubled(pool, array)
+            await eventually(lambda: link_of(pool).sight is Sight.BLIND)
+        assert wire.region.used == 0
+
+
+async def test_servers_elsewhere_are_not_asked(triton):
+    async with pool_on(triton, Sharing.OFF) as (pool, wire):
+        array = constant(5)
+        for _ in range(3):
+            assert await doubled(pool, array)
+        assert link_of(pool).sight is Sight.BLIND
+        assert wire.region.name not in await regions(triton)
+
+
+async def test_a_server_lets_go_of_the_regions_of_killed_orchestrators(triton):
+    dead = Region(1 << 16)
+    async with InferenceServerClient(triton.endpoints.triton[0]) as client:
+        await client.register_system_shared_memory(dead.name, dead.key, dead.size)
+    assert dead.name in await regions(triton)
+    dead.close()  # the kernel does as much for a process that is killed, once its file was swept
+    async with pool_on(triton) as (pool, _):
+        await doubled(pool, constant(6))
+        await eventually(lambda: link_of(pool).sight is Sight.SEES)
+        assert dead.name not in await regions(triton)
