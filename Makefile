@@ -9,7 +9,7 @@ OUT    ?= demo-out
 FOLDERS = training/weights/backdrop $(wildcard training/weights/backdrop-*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test quick lint protos protos-check train evaluate repository sdxl-full export-marks figures bench bench-quick tune docs clean
+.PHONY: help demo up test quick lint checkov protos protos-check train evaluate repository sdxl-full export-marks figures bench bench-quick tune docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -28,6 +28,16 @@ $(VENV)/.dev: $(VENV)/.local
 	@$(PIP) -e '.[dev]'
 	@touch $@
 
+# In an environment of its own, since its pins contradict ours.
+CHECKOV := .venv-checkov
+$(CHECKOV)/.3.3.30:
+	@test -x $(CHECKOV)/bin/python || $(PYTHON) -m venv $(CHECKOV)
+	@echo "Installing checkov (about 300 MB and a minute, once) …"
+	@$(CHECKOV)/bin/python -m pip install --quiet --disable-pip-version-check checkov==3.3.30
+	@touch $@
+
+checkov: $(CHECKOV)/.3.3.30 ## Install the checker of manifests and Dockerfiles, which the suite uses where it is
+
 demo: $(VENV)/.local ## Start a local cluster, put the sample product into a new scene, stop: pictures in demo-out/
 	@$(BIN)/python -m local.demo --prompt "$(PROMPT)" --out $(OUT)
 
@@ -35,7 +45,7 @@ up: $(VENV)/.local ## Run the local cluster in the foreground (Ctrl-C stops it)
 	@$(BIN)/backdrop up
 
 # Two processes for what needs no cluster, one for what shares it. One thread each: two cores, two processes.
-test: $(VENV)/.dev lint protos-check ## Everything CI runs: linters, types, protos, the whole suite
+test: $(VENV)/.dev checkov lint protos-check ## Everything CI runs: linters, types, protos, the whole suite
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not cluster" -n 2
 	@$(BIN)/python -m pytest -m cluster
 
@@ -90,4 +100,4 @@ docs: $(VENV)/.dev ## Write the generated tables of README and docs again
 	@$(BIN)/python -m bench.tables
 
 clean: ## Remove the environment and everything that was built
-	rm -rf $(VENV) build dist *.egg-info demo-out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CHECKOV) build dist *.egg-info demo-out .pytest_cache .mypy_cache .ruff_cache .hypothesis

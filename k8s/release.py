@@ -16,7 +16,7 @@ HEAD = """\
 apiVersion: kustomize.config.k8s.io/v1alpha1
 kind: Component
 """
-_GIVEN = re.compile(r"(?P<name>[a-z-]+)=(?P<repository>[a-z0-9][\w./:-]*)@(?P<digest>sha256:[0-9a-f]{64})")
+_GIVEN = re.compile(r"(?P<name>[a-z-]+)=(?P<repository>[a-z0-9][\w./:-]*)@(?P<digest>sha256:(?!0{64})[0-9a-f]{64})")
 _WRITTEN = re.compile(r"  - \{ name: (\S+), newName: (\S+), digest: (\S+) \}")
 
 

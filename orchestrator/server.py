@@ -97,4 +97,4 @@ async def wait_for_models(pool: TritonPool, repository: Repository, timeout_s: f
 async def _check_models(pool: TritonPool, repository: Repository) -> None:
     models = {model.name: model for spec in repository.pipelines.values() for model in spec.models.values()}
     for model in models.values():
-        check_served(model, await pool.metadata(model.name))
+        check_served(model, await pool.metadata(model.name, model.fingerprint))

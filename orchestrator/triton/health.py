@@ -2,14 +2,15 @@
 
 "Ready" is not enough. A server whose Python stub died says that it is ready and fails every call, and one that is
 stopped by a signal holds its connections open. So a replica in service must answer within a moment, and one that
-failed a model must first run that model: on the first row that the model ever ran here.
+failed a model must first run that model: on the first row that the model ever ran here. Nor does every replica serve
+every model: what one lacks it is asked for again now and then, since models can be loaded while it runs.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import structlog
 
@@ -28,7 +29,7 @@ class Health:
         timeout_s: for one readiness probe. A replica in service that twice does not answer in time is ejected, so
             a hung one leaves within interval + 2 × timeout.
         infer_timeout_s: for one proving inference.
-        others_ready: whether a replica other than the given one is ready.
+        dispensable: whether other ready replicas serve everything that the given one serves.
         changed: called after a replica's standing changed.
     """
 
@@ -38,13 +39,13 @@ class Health:
         interval_s: float,
         timeout_s: float,
         infer_timeout_s: float,
-        others_ready: Callable[[Replica], bool],
+        dispensable: Callable[[Replica], bool],
         changed: Callable[[], None],
     ) -> None:
         self._interval_s = interval_s
         self._timeout_s = timeout_s
         self._infer_timeout_s = infer_timeout_s
-        self._others_ready = others_ready
+        self._dispensable = dispensable
         self._changed = changed
         self._samples: dict[str, Arrays] = {}
         self._accepted: dict[str, ModelMetadata] = {}
@@ -57,6 +58,34 @@ class Health:
     def accept(self, metadata: ModelMetadata) -> None:
         """Keeps what a model is like; a replica that serves another one under its name stays out."""
         self._accepted[metadata.name] = metadata
+
+    @property
+    def models(self) -> Collection[str]:
+        """The models that were accepted so far."""
+        return self._accepted.keys()
+
+    async def ask(self, replica: Replica, model: str, timeout_s: float) -> ModelMetadata | None:
+        """What a replica says of a model; None, and remembered, when it does not serve it.
+
+        Raises:
+            CallFailed: it gave no answer.
+        """
+        try:
+            found = await replica.metadata(model, timeout_s)
+        except CallFailed as failure:
+            if failure.cause is not Cause.NO_MODEL:
+                raise
+            replica.lacks.pop(model, None)
+            replica.lacks[model] = None
+            return None
+        if model in replica.lacks:
+            del replica.lacks[model]
+            self._changed()
+        return found
+
+    def doubt(self, replica: Replica, problem: str) -> None:
+        """Takes a replica out that serves something else than was accepted."""
+        self._out(replica, CallFailed(Cause.NO_MODEL, problem))
 
     def outputs(self, model: str) -> Iterable[str]:
         """The output names that a model is known to have; none when its metadata was never asked for."""
@@ -85,12 +114,11 @@ class Health:
     async def _prove(self, replica: Replica) -> None:
         await self._answers(replica)
         if replica.standing is Standing.READY:
+            # One a probe: few replicas lack many models, and none of them is in a hurry.
+            await self._expect_accepted(replica, list(replica.lacks)[:1])
             return
-        for model, accepted in list(self._accepted.items()):
-            found = await replica.metadata(model, self._infer_timeout_s)
-            if found.fingerprint != accepted.fingerprint:
-                raise CallFailed(Cause.NO_MODEL, f"serves another {model}: {found.fingerprint or 'no fingerprint'}")
-        for model in sorted(replica.doubts & self._samples.keys()):
+        await self._expect_accepted(replica, list(self._accepted))
+        for model in sorted(replica.doubts & self._samples.keys() - replica.lacks.keys()):
             await replica.infer(
                 model,
                 self._samples[model],
@@ -98,6 +126,12 @@ class Health:
                 request_id="probe",
                 expected=self.outputs(model),
             )
+
+    async def _expect_accepted(self, replica: Replica, models: Iterable[str]) -> None:
+        for model in models:
+            found, accepted = await self.ask(replica, model, self._infer_timeout_s), self._accepted.get(model)
+            if found and accepted and found.fingerprint != accepted.fingerprint:
+                raise CallFailed(Cause.NO_MODEL, another(found))
 
     async def _answers(self, replica: Replica) -> None:
         try:
@@ -119,7 +153,7 @@ class Health:
         if replica.standing is not Standing.OUT:
             replica.standing = Standing.OUT
             self._changed()
-        if failure.cause is Cause.HUNG and self._others_ready(replica):
+        if failure.cause is Cause.HUNG and self._dispensable(replica):
             # Nobody else to ask: then a late answer is better than none.
             replica.abandon()
 
@@ -130,3 +164,8 @@ class Health:
             log.info("replica ready", replica=replica.address)
             replica.standing = Standing.READY
             self._changed()
+
+
+def another(found: ModelMetadata) -> str:
+    """What the log says of a replica that serves something else than was accepted."""
+    return f"serves another {found.name}: {found.fingerprint or 'no fingerprint'}"

@@ -2,7 +2,7 @@
 
 Every call goes to the ready replica with the fewest rows outstanding. When it fails, its cause says whether another
 attempt makes sense, and what to think of the replica. Calls are stateless towards Triton, so any replica can redo any
-call: a lost replica costs the step that ran on it, and nothing else.
+call that serves its model: a lost replica costs the step that ran on it, and nothing else.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from backdrop.errors import BackdropError, Reason, error
 from orchestrator.telemetry import span
 from orchestrator.triton.causes import TREATMENTS, CallFailed, Cause
 from orchestrator.triton.endpoints import Endpoints
-from orchestrator.triton.health import Health
+from orchestrator.triton.fleet import Fleet, least_loaded
+from orchestrator.triton.health import Health, another
 from orchestrator.triton.replica import Replica, Standing
 from orchestrator.triton.shared_memory import Sharing
 from orchestrator.triton.tensors import ModelMetadata, batch_rows
@@ -84,18 +85,17 @@ class TritonPool:
         self._resolve_interval_s = resolve_interval_s
         self._max_message_bytes = max_message_bytes
         self._observer = observer
-        self._replicas: dict[str, Replica] = {}
+        self._fleet = Fleet()
         self._watches: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._clock = itertools.count(1)
-        self._change = asyncio.Event()
         self._closed = False
         self._health = Health(
             interval_s=probe_interval_s,
             timeout_s=probe_timeout_s,
             infer_timeout_s=min(5.0, step_timeout_s),
-            others_ready=lambda replica: any(other is not replica for other in self._standing(Standing.READY)),
-            changed=self._changed,
+            dispensable=self._fleet.can_do_without,
+            changed=self._fleet.changed,
         )
 
     async def start(self) -> None:
@@ -106,50 +106,66 @@ class TritonPool:
             self._spawn(self._follow_names())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(2 * self._probe_timeout_s):
-                for replica in list(self._replicas.values()):
+                for replica in list(self._fleet.replicas.values()):
                     await replica.probed.wait()
 
     async def close(self) -> None:
         """Stops probing and closes the channels; calls in flight fail."""
         self._closed = True
-        self._changed()
+        self._fleet.changed()
         tasks = [*self._tasks, *self._watches.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._endpoints.close()
-        replicas = list(self._replicas.values())
-        self._replicas.clear()
+        replicas = list(self._fleet.replicas.values())
+        self._fleet.replicas.clear()
         self._watches.clear()
         await asyncio.gather(*(replica.close_now() for replica in replicas))
         self._wire.close()
 
     @property
     def ready_replicas(self) -> int:
-        """Number of replicas in service."""
-        return len(self._standing(Standing.READY))
+        """Number of replicas in service; of the model that has fewest, once models were asked for."""
+        return self._fleet.scarcest(self._health.models)
 
     async def ready(self) -> bool:
-        """Whether some replica is in service."""
+        """Whether every model that was asked for has a replica in service."""
         return self.ready_replicas > 0
 
-    async def metadata(self, model: str) -> ModelMetadata:
-        """Returns what a ready replica says of a model.
+    async def metadata(self, model: str, fingerprint: str = "") -> ModelMetadata:
+        """Returns what the ready replicas say of a model, and learns which of them serve it.
 
         From then on, replicas that serve another fingerprint under that name are kept out.
+
+        Args:
+            model: its name in the repository.
+            fingerprint: the one that is wanted; "" = the first that is found. Where no replica has the wanted one,
+                another's answer is returned, and nobody is kept out.
 
         Raises:
             UnavailableError: no replica is ready, or none serves the model; at once, without waiting.
         """
-        for replica in self._standing(Standing.READY):
-            try:
-                metadata = await replica.metadata(model, _METADATA_TIMEOUT_S)
-            except CallFailed as failure:
-                log.warning("no metadata", model=model, replica=replica.address, why=failure.detail)
-                continue
-            self._health.accept(metadata)
-            return metadata
-        raise error(Reason.NO_REPLICA, TREATMENTS[Cause.GONE].message.format(model=model))
+        ready = self._fleet.ready()
+        answers = await asyncio.gather(*(self._ask(replica, model) for replica in ready))
+        found = {replica: answer for replica, answer in zip(ready, answers, strict=True) if answer is not None}
+        if not found:
+            raise error(Reason.NO_REPLICA, TREATMENTS[Cause.GONE].message.format(model=model))
+        first = next(iter(found.values()))
+        chosen = next((answer for answer in found.values() if answer.fingerprint == fingerprint), first)
+        if chosen.fingerprint == (fingerprint or chosen.fingerprint):
+            self._health.accept(chosen)
+            for replica, answer in found.items():
+                if answer.fingerprint != chosen.fingerprint:
+                    self._health.doubt(replica, another(answer))
+        return chosen
+
+    async def _ask(self, replica: Replica, model: str) -> ModelMetadata | None:
+        try:
+            return await self._health.ask(replica, model, _METADATA_TIMEOUT_S)
+        except CallFailed as failure:
+            log.warning("no metadata", model=model, replica=replica.address, why=failure.detail)
+            return None
 
     async def infer(
         self,
@@ -230,14 +246,14 @@ class TritonPool:
         loop = asyncio.get_running_loop()
         give_up = min(loop.time() + self._patience_s, deadline)
         while True:
-            usable = self._standing(Standing.READY) or self._standing(Standing.SUSPECT)
+            usable = self._fleet.usable(model)
             fresh = [replica for replica in usable if replica not in tried]
             if usable and not fresh:
                 await asyncio.sleep(min(backoff_s, max(0.0, give_up - loop.time())))
                 # What is usable may have changed meanwhile, but then the change is as good as the wait.
                 fresh = [replica for replica in usable if replica.standing is not Standing.OUT]
             if fresh:
-                return min(fresh, key=lambda replica: (replica.outstanding, replica.last_used))
+                return least_loaded(fresh)
             if loop.time() >= deadline:
                 raise _too_late(model)
             if loop.time() >= give_up or self._closed:
@@ -245,7 +261,7 @@ class TritonPool:
                 raise error(Reason.NO_REPLICA, message, retry_after_s=_RETRY_AFTER_S)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(give_up):
-                    await self._change.wait()
+                    await self._fleet.wait_change()
 
     def _judge(self, replica: Replica, model: str, failure: CallFailed, request_id: str) -> None:
         fell = replica.judge(TREATMENTS[failure.cause].verdict, model)
@@ -259,25 +275,18 @@ class TritonPool:
             why=failure.detail,
         )
         if fell:
-            self._changed()
-
-    def _standing(self, standing: Standing) -> list[Replica]:
-        return [replica for replica in self._replicas.values() if replica.standing is standing]
-
-    def _changed(self) -> None:
-        self._change.set()
-        self._change = asyncio.Event()
+            self._fleet.changed()
 
     def _follow(self, addresses: frozenset[str]) -> None:
         """Takes up new addresses, and lets go of those that are gone once their calls have ended."""
-        for address in addresses - self._replicas.keys():
-            shared = self._sharing.covers(address)
-            replica = self._replicas[address] = Replica(address, self._max_message_bytes, self._wire, shared=shared)
+        for address in addresses - self._fleet.replicas.keys():
+            replica = Replica(address, self._max_message_bytes, self._wire, shared=self._sharing.covers(address))
+            self._fleet.replicas[address] = replica
             self._watches[address] = asyncio.create_task(self._health.watch(replica))
-        for address in self._replicas.keys() - addresses:
+        for address in self._fleet.replicas.keys() - addresses:
             log.info("replica gone from the name", replica=address)
             self._watches.pop(address).cancel()
-            self._spawn(self._replicas.pop(address).close())
+            self._spawn(self._fleet.replicas.pop(address).close())
 
     async def _follow_names(self) -> None:
         while True:

@@ -37,6 +37,7 @@ class Replica:
         standing: OUT until its first probe passes.
         outstanding: rows sent and not answered.
         last_used: a counter's value at the last call; breaks ties between equally loaded replicas.
+        lacks: models that it says it does not serve, the one that was asked for longest ago first.
         doubts: models whose failure must be disproved before the replica is trusted again.
         failures: verdicts against it so far; a probe that began before the latest one proves nothing.
         cause: why its latest probe failed, or None if it passed.
@@ -49,6 +50,7 @@ class Replica:
         self.standing = Standing.OUT
         self.outstanding = 0
         self.last_used = 0
+        self.lacks: dict[str, None] = {}
         self.doubts: set[str] = set()
         self.failures = 0
         self.cause: Cause | None = None

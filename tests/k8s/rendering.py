@@ -30,13 +30,18 @@ def kubectl() -> str:
     return found
 
 
-def build(folder: Path) -> list[Manifest]:
+def render(folder: Path) -> str:
     """What `kubectl kustomize` makes of a folder; fails the test with its words."""
     run = subprocess.run([kubectl(), "kustomize", str(folder)], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def build(folder: Path) -> list[Manifest]:
+    """The manifests of `render`."""
     # libyaml's loader where it is there: ten times as fast.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return [document for document in yaml.load_all(run.stdout, loader) if document]
+    return [document for document in yaml.load_all(render(folder), loader) if document]
 
 
 @functools.cache
@@ -49,15 +54,15 @@ def overlay(name: str) -> list[Manifest]:
     return list(_overlay(name))
 
 
-def combinations() -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Every overlay with each component, with each pair, and with all."""
+def combinations(*counts: int) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Every overlay with so many components at once: by default each, each pair, and all."""
     for name in OVERLAYS:
-        for count in sorted({1, 2, len(COMPONENTS)} - {0}):
+        for count in counts or (1, 2, len(COMPONENTS)):
             yield from ((name, chosen) for chosen in itertools.combinations(COMPONENTS, count))
 
 
-def combine(folder: Path, name: str, components: tuple[str, ...]) -> list[Manifest]:
-    """An overlay with components on top, as a site would write it."""
+def site(folder: Path, name: str, components: tuple[str, ...]) -> Path:
+    """Writes an overlay with components on top, as a site would; returns its folder."""
     folder.mkdir(parents=True, exist_ok=True)
     # kustomize takes no absolute paths.
     up = Path(*[".."] * len(folder.resolve().parts[1:]), *K8S.parts[1:])
@@ -66,7 +71,12 @@ def combine(folder: Path, name: str, components: tuple[str, ...]) -> list[Manife
     if components:
         lines += ["components:", *(f"  - {up}/components/{component}" for component in components)]
     (folder / "kustomization.yaml").write_text("\n".join(lines) + "\n")
-    return build(folder)
+    return folder
+
+
+def combine(folder: Path, name: str, components: tuple[str, ...]) -> list[Manifest]:
+    """The manifests of such a site."""
+    return build(site(folder, name, components))
 
 
 def of(manifests: list[Manifest], kind: str, name: str | None = None) -> list[Manifest]:

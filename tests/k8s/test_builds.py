@@ -13,6 +13,8 @@ VERSIONS = ("1.36", "1.37")
 # Made by operators, so no part of Kubernetes' own schema: built, and looked at by tests of their component.
 CUSTOM = {"monitoring.coreos.com", "keda.sh", "cert-manager.io", "gateway.networking.k8s.io"}
 
+WHOLE_CLUSTER = {"Namespace", "PriorityClass"}
+
 
 def invalid(manifests: list[Manifest], version: str) -> list[str]:
     """What the schema says against manifests, foreign kinds apart."""
@@ -44,6 +46,8 @@ def test_combinations_build(tmp_path: Path, name: str, components: tuple[str, ..
     manifests = combine(tmp_path, name, components)
     keys = [(m["kind"], m["metadata"].get("namespace"), m["metadata"]["name"]) for m in manifests]
     assert len(set(keys)) == len(keys)
+    # What says nothing lands in the namespace of whoever applies it.
+    assert {namespace for kind, namespace, _ in keys if kind not in WHOLE_CLUSTER} == {"backdrop"}
 
 
 @pytest.mark.parametrize("component", COMPONENTS)

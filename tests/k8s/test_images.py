@@ -10,15 +10,15 @@ import pytest
 from k8s import release
 from tests.k8s.rendering import OVERLAYS, containers, overlay, workloads
 
-DIGEST = re.compile(r"[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}")
-PLACEHOLDER = re.compile(r"registry\.invalid/backdrop/[a-z-]+:set-by-release")
+DIGEST = re.compile(r"[\w./-]+:[\w.-]+@sha256:(?!0{64})[0-9a-f]{64}")
+PLACEHOLDER = re.compile(r"registry\.invalid/backdrop/[a-z-]+@sha256:0{64}")
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_an_image_has_a_digest_or_cannot_be_pulled(name: str) -> None:
     images = {container["image"] for workload in workloads(overlay(name)) for container in containers(workload)}
     assert [image for image in images if not DIGEST.fullmatch(image) and not PLACEHOLDER.fullmatch(image)] == []
-    assert {image.rpartition("/")[2].partition(":")[0] for image in images if "registry.invalid" in image} <= set(
+    assert {image.rpartition("/")[2].partition("@")[0] for image in images if "registry.invalid" in image} <= set(
         release.NAMES
     )
 
@@ -44,7 +44,13 @@ def test_a_release_writes_digests_and_keeps_the_others(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", ["models=example.com/models:1.0", "other=example.com/m@sha256:" + "ab" * 32, "models"]
+    "given",
+    [
+        "models=example.com/models:1.0",
+        "other=example.com/m@sha256:" + "ab" * 32,
+        "models=example.com/m@sha256:" + "00" * 32,
+        "models",
+    ],
 )
 def test_a_release_takes_nothing_but_digests(tmp_path: Path, given: str) -> None:
     file = tmp_path / "kustomization.yaml"

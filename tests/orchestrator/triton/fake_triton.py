@@ -14,9 +14,10 @@ Status = grpc.StatusCode
 
 
 class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
-    """One model, "double": `x` FP32 [2] → `y` FP32 [2]. Attributes are switched by tests.
+    """Models that double: `x` FP32 [2] → `y` FP32 [2]. Attributes are switched by tests.
 
     Attributes:
+        models: the names it serves.
         fault: None, or what an inference does instead: (status, text), "hang", "nan", "rows", "empty" or "missing".
         only_rows: the fault concerns batches of this many rows alone; 0 = all.
         ready: what ServerReady says.
@@ -27,6 +28,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
 
     def __init__(self, fingerprint: str = "sha256:1") -> None:
         self.fingerprint = fingerprint
+        self.models = {"double"}
         self.fault: tuple[grpc.StatusCode, str] | str | None = None
         self.only_rows = 0
         self.ready = True
@@ -58,10 +60,9 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
 
     async def ModelConfig(self, request, context):
         await self._pause()
-        if request.name != "double":
-            await context.abort(Status.NOT_FOUND, f"Request for unknown model: '{request.name}' is not found")
+        await self._expect_model(request.name, context)
         kind = model_config_pb2.TYPE_FP32
-        config = model_config_pb2.ModelConfig(name="double", max_batch_size=8)
+        config = model_config_pb2.ModelConfig(name=request.name, max_batch_size=8)
         config.input.add(name="x", data_type=kind, dims=[2])
         config.output.add(name="y", data_type=kind, dims=[-1])
         config.parameters["fingerprint"].string_value = self.fingerprint
@@ -74,6 +75,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         try:
             await self._pause()
             await asyncio.sleep(self.delay_s)
+            await self._expect_model(request.model_name, context)
             return await self._answer(request, context)
         except asyncio.CancelledError:
             self.cancelled += 1
@@ -91,11 +93,15 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
             y[-1, -1] = np.nan
         if fault == "rows":
             y = y[1:]
-        answer = service_pb2.ModelInferResponse(model_name="double")
+        answer = service_pb2.ModelInferResponse(model_name=request.model_name)
         if fault != "missing":
             answer.outputs.add(name="y", datatype="FP32", shape=y.shape)
             answer.raw_output_contents.append(b"" if fault == "empty" else y.tobytes())
         return answer
+
+    async def _expect_model(self, name, context):
+        if name not in self.models:
+            await context.abort(Status.NOT_FOUND, f"Request for unknown model: '{name}' is not found")
 
     async def _pause(self) -> None:
         while self.stopped:  # noqa: ASYNC110  # tests flip a plain attribute

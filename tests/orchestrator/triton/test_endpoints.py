@@ -61,8 +61,8 @@ async def test_replicas_come_and_go_with_the_name(monkeypatch):
         slow = asyncio.create_task(pool.infer("double", {"x": row}))
         await servers[0].began.wait()
         now[0] = frozenset({servers[1].address})
-        await eventually(lambda: servers[1].address in pool._replicas and pool.ready_replicas == 1)
-        assert servers[0].address not in pool._replicas
+        await eventually(lambda: servers[1].address in pool._fleet.replicas and pool.ready_replicas == 1)
+        assert servers[0].address not in pool._fleet.replicas
         await pool.infer("double", {"x": row})
         assert servers[1].seen == 1
         # Its channel stays open until the call that runs on it has ended.

@@ -1,0 +1,63 @@
+"""checkov over rendered manifests: one run for all of them, from an environment of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.k8s.rendering import OVERLAYS, ROOT, combinations, render, site
+
+ENVIRONMENT = ROOT / ".venv-checkov"
+"""Its pins contradict ours, so `make checkov` installs it apart."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What checkov says: passed checks, and one line for each that failed or was skipped."""
+
+    passed: int
+    failed: tuple[str, ...]
+    skipped: tuple[str, ...]
+
+
+def checkov() -> str:
+    """The command; skips the test where it is not installed."""
+    ours = ENVIRONMENT / "bin" / "checkov"
+    found = str(ours) if ours.is_file() else shutil.which("checkov")
+    if found is None:
+        pytest.skip("no checkov: install it with `make checkov`")
+    return found
+
+
+def check(folder: Path, framework: str = "kubernetes") -> Findings:
+    """Every check of a framework over every file of a folder."""
+    command = [checkov(), "--framework", framework, "--skip-download", "--directory", str(folder), "--output", "json"]
+    # It asks its maker for rules of one's own when it finds a key; ours are its built-in ones.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("BC_", "PRISMA_"))}
+    run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert run.returncode in (0, 1), run.stderr
+    results = json.loads(run.stdout)["results"]
+
+    def lines(kind: str) -> tuple[str, ...]:
+        return tuple(
+            f"{found['check_id']} {found['check_name']}: {found['resource']} in {Path(found['file_path']).name}"
+            for found in results[f"{kind}_checks"]
+        )
+
+    return Findings(len(results["passed_checks"]), lines("failed"), lines("skipped"))
+
+
+def everything(folder: Path, *counts: int) -> Findings:
+    """Every overlay, alone and with combinations of so many components at once."""
+    rendered = folder / "rendered"
+    rendered.mkdir()
+    for name, components in [*((name, ()) for name in OVERLAYS), *combinations(*counts)]:
+        text = render(site(folder / "made", name, components))
+        (rendered / f"{'-'.join((name, *components))}.yaml").write_text(text)
+    return check(rendered)

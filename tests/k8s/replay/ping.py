@@ -1,0 +1,26 @@
+"""`valkey-cli -h HOST ping`, for a machine that has the server's wheel alone."""
+
+from __future__ import annotations
+
+import argparse
+import socket
+import sys
+
+
+def main() -> int:
+    """0 when the server says PONG, as the real one; argparse's 2 for arguments that it does not know."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("-h", dest="host", required=True)
+    parser.add_argument("-p", dest="port", type=int, default=6379)
+    parser.add_argument("question", choices=["ping"])
+    options = parser.parse_args()
+    try:
+        with socket.create_connection((options.host, options.port), 2) as connection:
+            connection.sendall(b"PING\r\n")
+            return 0 if connection.recv(7) == b"+PONG\r\n" else 1
+    except OSError:
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
