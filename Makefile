@@ -12,11 +12,7 @@ IMAGES  := .venv-images
 FOLDERS = training/weights/backdrop $(wildcard training/weights/backdrop-*)
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help demo up test quick lint checkov protos protos-check train evaluate repository sdxl-full export-marks figures bench bench-quick tune docs clean
-=======
-.PHONY: help demo up test quick lint checkov image-locks sbom protos protos-check train evaluate repository sdxl-full export-marks figures docs clean
->>>>>>> cluster
+.PHONY: help demo up test quick lint checkov image-locks sbom protos protos-check train evaluate repository sdxl-full export-marks figures bench bench-quick tune docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
