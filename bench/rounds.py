@@ -44,10 +44,12 @@ class Rounds:
     def add(self, measured: Round) -> None:
         """Keeps a round, with the commit at which it was measured."""
         self.done.append({"commit": commit(), **measured})
-        document = {**self._head, "versions": versions(), "rounds": self.done}
+        # A round is a line: thousands of latencies are nothing to scroll through, and a new round is one more line.
+        lines = ",\n  ".join(json.dumps(one, ensure_ascii=False) for one in self.done)
+        head = json.dumps({**self._head, "versions": versions()}, indent=1, ensure_ascii=False).removesuffix("\n}")
         self._file.parent.mkdir(parents=True, exist_ok=True)
         partial = self._file.with_suffix(".partial")
-        partial.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        partial.write_text(f'{head},\n "rounds": [\n  {lines}\n ]\n}}\n')
         partial.replace(self._file)
 
 

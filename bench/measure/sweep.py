@@ -112,12 +112,11 @@ def _arms(one: Mapping[str, Any]) -> dict[str, Any]:
 
 
 POISSON = Measurement(
-    "poisson", {"steps": 8, "orders": 24, "loads": [0.2, 0.35, 0.5, 0.65, 0.8, 0.95, 1.1]}, None, measure_real,
-    figures_real,
-)  # fmt: skip
+    "poisson", {"steps": 20, "orders": 16, "loads": [0.2, 0.4, 0.6, 0.8, 1.0]}, None, measure_real, figures_real
+)
 POISSON_EMULATED = Measurement(
     "poisson-emulated",
-    {"steps": 8, "orders": 40, "loads": [0.2, 0.5, 0.8, 1.2, 1.8, 2.5, 3.5, 5.0]},
+    {"steps": 8, "orders": 24, "loads": [0.3, 0.6, 1.0, 1.5, 2.2, 3.2, 4.5]},
     None,
     measure_emulated,
     figures_emulated,
