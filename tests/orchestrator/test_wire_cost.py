@@ -1,0 +1,88 @@
+"""What a request puts on the wire, counted: bytes, and how often each array is copied. Times vary, these do not.
+
+A number here may fall at any time; one that rises needs a reason in the commit that raises it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from orchestrator.lookups import RequestLookups
+from orchestrator.models import Models
+from orchestrator.stages.denoise import GuidedDenoiser
+from orchestrator.stages.encode import encode
+from orchestrator.stages.prepare import prepare
+from orchestrator.triton import Wire
+from orchestrator.triton.shared_memory import Region
+from tests.orchestrator.small import DictCache, FunctionModels, job, pipeline_spec, tokenizers
+
+STEPS = 10
+# 256 × 256 pixels: latents are 32 × 32, and large enough to be worth a reference.
+SPEC = dataclasses.replace(pipeline_spec(), buckets=((256, 256),))
+ROW = 4 * 32 * 32 * 4
+SMALL = 12 * 10 * 4 + 6 * 4 + 6 * 4  # states, pooled, sizes: below what is worth a reference
+TIMESTEP = 4
+
+
+@dataclasses.dataclass
+class Counted:
+    """Models behind a wire: counts the bytes of each message to the denoiser, as a server would receive them."""
+
+    wire: Wire
+    by_reference: bool
+    models: FunctionModels = dataclasses.field(default_factory=FunctionModels)
+    messages: list[int] = dataclasses.field(default_factory=list)
+    placed: list[int] = dataclasses.field(default_factory=list)
+
+    async def __call__(
+        self, model: str, inputs: Mapping[str, npt.NDArray[Any]], *, request_id: str
+    ) -> dict[str, npt.NDArray[Any]]:
+        tensors = self.wire.tensors(inputs, by_reference=self.by_reference)
+        if model == "denoiser":
+            self.messages.append(sum(len(tensor._get_content() or b"") for tensor in tensors))
+            self.placed.append(self.wire.region.used if self.wire.region else 0)
+        return await self.models(model, inputs, request_id=request_id)
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    wire = Wire(Region(4 << 20, "backdrop_test_"))
+    yield wire
+    wire.close()
+
+
+async def steps(folder: Any, counted: Counted) -> GuidedDenoiser:
+    """Ten guided steps of one variant."""
+    asked, lookups = job(pipeline=SPEC, scheduler="dpmpp_2m"), RequestLookups(DictCache())
+    models = Models(SPEC, counted, "id")
+    conditioning = await encode(asked, models, tokenizers(folder)[1], lookups)
+    denoiser: Any = GuidedDenoiser(asked, models, conditioning, await prepare(asked, models, lookups))
+    for step in range(STEPS):
+        await denoiser(np.zeros((4, 32, 32), np.float32), 900.0 - step)
+    return denoiser
+
+
+async def test_without_shared_memory_a_step_is_sent_whole(tmp_path: Any) -> None:
+    counted = Counted(Wire(), by_reference=False)
+    await steps(tmp_path, counted)
+    assert counted.messages == [2 * (ROW + TIMESTEP + ROW + ROW // 4 + SMALL)] * STEPS
+
+
+async def test_with_it_conditioning_is_sent_once_and_placed_once(tmp_path: Any, wire: Wire) -> None:
+    counted = Counted(wire, by_reference=True)
+    denoiser = await steps(tmp_path, counted)
+    whole, after = counted.messages[0], counted.messages[1:]
+    assert whole == 2 * (ROW + TIMESTEP + ROW + ROW // 4 + SMALL)
+    assert after == [2 * (ROW + TIMESTEP + SMALL)] * (STEPS - 1)
+    assert counted.placed == [0] + [2 * (ROW + ROW // 4)] * (STEPS - 1), "one copy of each, however many steps"
+    counted.models.inputs.clear()
+    del denoiser
+    assert wire.remembered == 0
+    assert wire.region is not None
+    assert wire.region.used == 0
