@@ -59,12 +59,12 @@ def wire() -> Iterator[Wire]:
 
 async def steps(folder: Any, counted: Counted) -> GuidedDenoiser:
     """Ten guided steps of one variant."""
-    asked, lookups = job(pipeline=SPEC, scheduler="dpmpp_2m"), RequestLookups(DictCache())
+    asked, lookups = job(pipeline=SPEC, scheduler="dpmpp_2m", steps=STEPS), RequestLookups(DictCache())
     models = Models(SPEC, counted, "id")
     conditioning = await encode(asked, models, tokenizers(folder)[1], lookups)
     denoiser: Any = GuidedDenoiser(asked, models, conditioning, await prepare(asked, models, lookups))
     for step in range(STEPS):
-        await denoiser(np.zeros((4, 32, 32), np.float32), 900.0 - step)
+        await denoiser(np.zeros((4, 32, 32), np.float32), 900.0 - step, step)
     return denoiser
 
 
