@@ -6,7 +6,6 @@ A number here may fall at any time; one that rises needs a reason in the commit 
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -64,11 +63,8 @@ async def steps(folder: Any, counted: Counted) -> GuidedDenoiser:
     models = Models(SPEC, counted, "id")
     conditioning = await encode(asked, models, tokenizers(folder)[1], lookups)
     denoiser: Any = GuidedDenoiser(asked, models, conditioning, await prepare(asked, models, lookups))
-    # Where guidance has a window, a call says which step it is of.
-    numbered = "step" in inspect.signature(GuidedDenoiser.__call__).parameters
     for step in range(STEPS):
-        number = (step,) if numbered else ()
-        await denoiser(np.zeros((4, 32, 32), np.float32), 900.0 - step, *number)
+        await denoiser(np.zeros((4, 32, 32), np.float32), 900.0 - step)
     return denoiser
 
 
