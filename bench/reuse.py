@@ -1,6 +1,6 @@
 """Does reusing a prediction at the next step pay? Its pictures beside those of fewer steps, at as many denoiser rows.
 
-usage: python -m bench.reuse
+usage: python -m bench.reuse [SCHEDULER …]        (default: dpmpp_2m and ddim)
 
 In one process over onnxruntime: what is compared are pictures, not times. Every request is made in all ways, and a
 figure is the mean of the differences between two ways (docs/decisions/0020-no-reuse-of-predictions.md).
@@ -188,7 +188,7 @@ def _figure(scheduler: str, way: Way, ours: npt.NDArray[Any], theirs: npt.NDArra
 
 def main() -> int:
     """Measures and records; the exit status is 0 whichever way it comes out, since nothing is built on it."""
-    for scheduler in SCHEDULERS:
+    for scheduler in sys.argv[1:] or SCHEDULERS:
         figures = asyncio.run(measure(scheduler))
         record(AREA, *figures)
         for figure in figures:

@@ -77,9 +77,13 @@ def fail(span_: Span, why: str) -> None:
 
 
 def headers() -> dict[str, str]:
-    """The open span as gRPC metadata for whom we call (W3C Trace Context), or nothing."""
+    """The open span as gRPC metadata for Triton (W3C Trace Context); nothing where it is not recorded.
+
+    The standard would have it sent with its flag at 0, but Triton records every call that comes with a parent, whatever
+    the flag says.
+    """
     context = _context()
-    if context is None:
+    if context is None or not context.trace_flags.sampled:
         return {}
     parent = f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"
     state = context.trace_state.to_header()

@@ -18,6 +18,8 @@ from orchestrator.triton.wire import Wire
 log = structlog.get_logger("orchestrator.triton")
 
 _TIMEOUT_S = 2.0
+# It did not answer: that says nothing about its memory.
+_NO_ANSWER = ("StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED", "StatusCode.CANCELLED")
 
 
 class Sight(enum.Enum):
@@ -76,9 +78,12 @@ class Link:
                 region.name, region.key, region.size, client_timeout=_TIMEOUT_S
             )
         except InferenceServerException as problem:
-            # It may know the region from before it was thought to have been started anew.
-            self.sight = Sight.SEES if "already in manager" in str(problem.message()) else Sight.BLIND
-            if self.sight is Sight.BLIND:
+            if problem.status() in _NO_ANSWER:
+                self.sight = Sight.UNTRIED
+            elif "already in manager" in str(problem.message()):
+                self.sight = Sight.SEES  # it was not started anew, though it seemed so
+            else:
+                self.sight = Sight.BLIND
                 log.info("no shared memory with the replica", replica=self._address, why=str(problem.message()))
         else:
             self.sight = Sight.SEES

@@ -112,11 +112,12 @@ async def test_headers_name_the_open_span_and_keep_the_callers_state():
     assert sent == {"traceparent": f"00-{'ab' * 16}-{called:016x}-01", "tracestate": "vendor=1"}
 
 
-async def test_exemplars_name_recorded_traces_alone():
+async def test_exemplars_and_headers_name_recorded_traces_alone():
     with Traced().tracing.request("a/b", [PARENT]):
         assert exemplar() == {"trace_id": "ab" * 16}
     with Traced(ALWAYS_OFF).tracing.request("a/b", [PARENT]):
         assert exemplar() is None
+        assert headers() == {}, "Triton would record it"
 
 
 async def test_without_tracing_nothing_is_opened():

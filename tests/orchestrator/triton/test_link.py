@@ -11,7 +11,7 @@ from tritonclient.grpc.aio import InferenceServerClient
 
 from local.cluster import Cluster, Options
 from orchestrator.triton import Sharing, TritonPool, Wire
-from orchestrator.triton.link import Sight
+from orchestrator.triton.link import Link, Sight
 from orchestrator.triton.shared_memory import FOLDER, Region
 from tests.local import small
 from tests.orchestrator.triton.fake_triton import eventually
@@ -97,6 +97,29 @@ async def test_a_server_that_cannot_open_the_region_gets_bytes(triton):
             assert await doubled(pool, array)
             await eventually(lambda: link_of(pool).sight is Sight.BLIND)
         assert wire.region.used == 0
+
+
+async def test_a_server_that_knows_the_region_already_is_believed(triton):
+    async with pool_on(triton) as (pool, wire):
+        array = constant(7)
+        await doubled(pool, array)
+        await eventually(lambda: link_of(pool).sight is Sight.SEES)
+        assert link_of(pool).forgotten("Unable to find shared memory region: 'x'")  # though nothing was forgotten
+        await doubled(pool, array)
+        await eventually(lambda: link_of(pool).sight is Sight.SEES)
+        assert await doubled(pool, array)
+        assert wire.region.name in await regions(triton)
+
+
+async def test_a_server_that_does_not_answer_is_asked_again():
+    wire = Wire(Region(1 << 20, "backdrop_test_"))
+    async with InferenceServerClient("127.0.0.1:9") as client:
+        link = Link(wire, client, "127.0.0.1:9", shared=True)
+        link.tensors({"x": constant(8)})
+        assert link.sight is Sight.ASKED
+        await eventually(lambda: link.sight is Sight.UNTRIED)
+        await link.close()
+    wire.close()
 
 
 async def test_servers_elsewhere_are_not_asked(triton):
