@@ -1,0 +1,23 @@
+"""What processes cost the processor, as the kernel counts it: a measure that company on the machine hardly changes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from local.guard import descendants
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_s(pid: int) -> float:
+    """Processor seconds of a process and all below it that still run; 0 for one that is gone."""
+    return sum(_own_s(one) for one in {pid, *descendants(pid)})
+
+
+def _own_s(pid: int) -> float:
+    try:
+        fields = (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / _TICKS
