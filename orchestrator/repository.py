@@ -12,6 +12,7 @@ from typing import Any
 from orchestrator.sampler import Schedule, read_schedule, solvers_of
 from orchestrator.triton.tensors import ModelMetadata, TensorSpec
 
+PIPELINES = "pipeline.json"
 FORMAT = 1
 ROLES = ("text_encoder_l", "text_encoder_g", "vae_encoder", "denoiser", "vae_decoder", "reward", "segmenter")
 # Where a pipeline has it, the denoiser reads this encoder's states, and L's are not needed.
@@ -105,7 +106,7 @@ def load(path: Path, *, verify_files: bool = True) -> Repository:
     Raises:
         RepositoryError: a file is missing or has another digest, a key is missing, a role has no model.
     """
-    file = path / "pipeline.json"
+    file = path / PIPELINES
     try:
         document = json.loads(file.read_text())
     except FileNotFoundError:

@@ -1,6 +1,7 @@
 """`python -m orchestrator.store`: puts a model repository on a shared volume, and waits until a whole one is there.
 
-publish   copies a repository to the volume; it gets its name only after every digest was read back
+publish   copies a repository, from a folder or an object store, to the volume; it gets its name only after every
+          digest was read back
 check     waits until a repository is there, then reads every file once against its digest
 """
 
@@ -13,30 +14,42 @@ import sys
 import time
 from pathlib import Path
 
-from orchestrator.repository import RepositoryError, load
+from orchestrator import objects
+from orchestrator.repository import PIPELINES, RepositoryError, load
 
 _LOOK_EVERY_S = 1.0
 
 
-def publish(source: Path, target: Path) -> str:
-    """Copies `source` to `target`; says what was done. What is there and the same is left alone.
+def publish(source: str, target: Path) -> str:
+    """Copies `source`, a folder or the URL of an object store, to `target`; says what was done.
+
+    What is there and the same is left alone.
 
     Raises:
         RepositoryError: the source is not whole, the copy differs, or another repository has that name.
     """
-    load(source)
+    document = objects.read_document(source) if objects.is_url(source) else _document_of(Path(source))
     if target.exists():
-        if (target / "pipeline.json").read_bytes() != (source / "pipeline.json").read_bytes():
+        if (target / PIPELINES).read_bytes() != document:
             # Pods read it now: a repository never changes under them. A new one gets a new name.
             raise RepositoryError(f"{target} holds another repository; publish under a new name")
         load(target)
         return f"{target} is there already"
     partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
     shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(source, partial)
+    if objects.is_url(source):
+        partial.mkdir(parents=True)
+        objects.download(source, document, partial)
+    else:
+        shutil.copytree(source, partial)
     load(partial)
     partial.replace(target)
     return f"published {target}"
+
+
+def _document_of(source: Path) -> bytes:
+    load(source)
+    return (source / PIPELINES).read_bytes()
 
 
 def check(path: Path, wait_s: float) -> str:
@@ -46,11 +59,9 @@ def check(path: Path, wait_s: float) -> str:
         RepositoryError: it is not there in time, or a file is missing or has another digest.
     """
     deadline = time.monotonic() + wait_s
-    while not (path / "pipeline.json").is_file():
+    while not (path / PIPELINES).is_file():
         if time.monotonic() > deadline:
-            raise RepositoryError(
-                f"{path / 'pipeline.json'} is not there after {wait_s:g} s; has the Job published it?"
-            )
+            raise RepositoryError(f"{path / PIPELINES} is not there after {wait_s:g} s; has the Job published it?")
         time.sleep(_LOOK_EVERY_S)
     return f"{path}: {len(load(path).pipelines)} pipelines, every digest as listed"
 
@@ -60,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m orchestrator.store", description=__doc__)
     steps = parser.add_subparsers(dest="step", required=True)
     publishing = steps.add_parser("publish", help="copy a repository to the volume")
-    publishing.add_argument("--from", dest="source", type=Path, required=True, metavar="FOLDER")
+    publishing.add_argument("--from", dest="source", required=True, metavar="FOLDER|URL")
     publishing.add_argument("--to", dest="target", type=Path, required=True, metavar="FOLDER")
     checking = steps.add_parser("check", help="wait for a repository and verify it")
     checking.add_argument("--at", type=Path, required=True, metavar="FOLDER")

@@ -17,7 +17,11 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 K8S = ROOT / "k8s"
 OVERLAYS = ("cpu", "gpu", "production")
-COMPONENTS = tuple(sorted(file.parent.name for file in (K8S / "components").glob("*/kustomization.yaml")))
+_FOUND = {file.parent.name for file in (K8S / "components").glob("*/kustomization.yaml")}
+# What changes the pods of one role comes after what makes roles.
+COMPONENTS = tuple(sorted(_FOUND, key=lambda name: (name != "split-roles", name)))
+APART = ("mig", "time-slicing")
+"""Two answers to one question: how a GPU is shared."""
 Manifest = dict[str, Any]
 
 
@@ -55,10 +59,14 @@ def overlay(name: str) -> list[Manifest]:
 
 
 def combinations(*counts: int) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Every overlay with so many components at once: by default each, each pair, and all."""
+    """Every overlay with so many components at once: by default each, each pair, and all that can stand together."""
     for name in OVERLAYS:
         for count in counts or (1, 2, len(COMPONENTS)):
-            yield from ((name, chosen) for chosen in itertools.combinations(COMPONENTS, count))
+            for chosen in itertools.combinations(COMPONENTS, count):
+                if count == len(COMPONENTS):
+                    yield from ((name, tuple(c for c in chosen if c != left_out)) for left_out in APART)
+                elif not set(APART) <= set(chosen):
+                    yield name, chosen
 
 
 def site(folder: Path, name: str, components: tuple[str, ...]) -> Path:

@@ -34,7 +34,7 @@ def test_another_repository_never_takes_the_name(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "repository"
-    store.publish(source, target)
+    store.publish(str(source), target)
     file = source / "pipeline.json"
     file.write_text(file.read_text() + "\n")
     before = (target / "pipeline.json").read_bytes()
@@ -52,7 +52,7 @@ def test_a_damaged_file_is_named(source: Path) -> None:
 def test_check_waits_until_it_is_published(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "_LOOK_EVERY_S", 0.02)
     target = tmp_path / "repository"
-    later = threading.Timer(0.2, store.publish, (source, target))
+    later = threading.Timer(0.2, store.publish, (str(source), target))
     began = time.monotonic()
     later.start()
     assert "pipelines" in store.check(target, 30)
