@@ -1,0 +1,1 @@
+"""Tests of the measuring: that arms make the same pictures, and that the arithmetic is right. Nothing is timed."""
