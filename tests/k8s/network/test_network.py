@@ -1,0 +1,121 @@
+"""A network that fails between real processes: a link is cut, packets are lost, a host dies, and no caller notices."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from local import triton
+from local.errors import StartError
+from tests.k8s.network.site import ORCHESTRATORS, TRITONS, Site
+from tests.k8s.network.switch import CannotError, Switch
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
+LOSS = 0.05
+EJECTED_S = 2.0
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    switch = Switch(f"bd{os.getpid() % 100000}", seed=11)
+    running = Site(switch, tmp_path_factory.mktemp("network"))
+    try:
+        triton.find_wheel()
+        for name in (*TRITONS, *ORCHESTRATORS, "caller"):
+            switch.add(name)
+        switch.start()
+        running.start()
+        yield running
+    except (CannotError, StartError) as reason:
+        pytest.skip(f"no network namespaces here: {reason}")
+    finally:
+        running.stop()
+        switch.stop()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(site: Site) -> dict[int, str]:
+    """Each seed's picture on a quiet network."""
+    with site.calls("orchestrator-0") as calls:
+        time.sleep(6)
+    assert errors(calls) == []
+    assert len(calls) >= 3
+    return {call["seed"]: call["digest"] for call in calls}
+
+
+def errors(calls: list[dict[str, Any]]) -> list[str]:
+    return [call["error"] for call in calls if "error" in call]
+
+
+def differing(calls: list[dict[str, Any]], expected: dict[int, str]) -> list[int]:
+    return [call["seed"] for call in calls if call.get("digest") != expected[call["seed"]]]
+
+
+def left_out(site: Site, name: str, since: float) -> float:
+    """Seconds from `since` until every orchestrator had left a replica out."""
+    address = f"{site.switch.hosts[name].address}:8001"
+    found = []
+    for orchestrator in ORCHESTRATORS:
+        times = [
+            datetime.fromisoformat(line["timestamp"]).timestamp()
+            for line in site.log(orchestrator)
+            if line.get("event") == "replica out" and line["replica"] == address
+        ]
+        found.append(next(moment - since for moment in times if moment >= since))
+    return max(found)
+
+
+def test_a_link_that_is_cut_costs_nobody_anything(site: Site, undisturbed: dict[int, str]) -> None:
+    with site.calls(*ORCHESTRATORS) as calls:
+        time.sleep(2)
+        cut_at = time.time()
+        site.switch.cut.add("triton-0")
+        time.sleep(8)
+        before = site.switch.delivered["triton-0"]
+        site.switch.cut.discard("triton-0")
+        time.sleep(6)
+    assert errors(calls) == []
+    assert differing(calls, undisturbed) == []
+    assert left_out(site, "triton-0", cut_at) <= EJECTED_S
+    assert site.switch.delivered["triton-0"] > before + 50, "it is used again"
+
+
+def test_lost_packets_cost_time_and_nothing_else(site: Site, undisturbed: dict[int, str]) -> None:
+    lost = site.switch.lost
+    site.switch.loss = LOSS
+    try:
+        with site.calls(*ORCHESTRATORS) as calls:
+            time.sleep(15)
+    finally:
+        site.switch.loss = 0.0
+    assert site.switch.lost - lost > 50
+    assert errors(calls) == []
+    assert differing(calls, undisturbed) == []
+
+
+def test_a_host_that_dies_costs_a_step(site: Site, undisturbed: dict[int, str]) -> None:
+    with site.calls(*ORCHESTRATORS) as calls:
+        time.sleep(2)
+        died_at = time.time()
+        site.kill("triton-2")
+        time.sleep(6)
+    assert errors(calls) == []
+    assert differing(calls, undisturbed) == []
+    assert left_out(site, "triton-2", died_at) <= EJECTED_S
+
+
+def test_an_orchestrator_that_ends_is_replaced_by_the_other(site: Site, undisturbed: dict[int, str]) -> None:
+    with site.calls(*ORCHESTRATORS) as calls:
+        time.sleep(3)
+        # The process alone: its host still answers for it, with resets. Callers are told at once.
+        process = site.processes["orchestrator-0"]
+        process.kill()
+        process.wait()
+        time.sleep(6)
+    assert errors(calls) == []
+    assert differing(calls, undisturbed) == []
