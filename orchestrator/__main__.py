@@ -77,7 +77,8 @@ async def serve(settings: Settings) -> None:
         observer=metrics,
     )
     admission = Admission(Limits(settings.max_running, settings.max_queued, settings.max_queued_work))
-    turns = Turns(lambda: settings.rows_per_replica * pool.ready_replicas, metrics.on_turn)
+    # With no replica in service nothing is held back: every job should hear of the outage now, not one after another.
+    turns = Turns(lambda: settings.rows_per_replica * pool.ready_replicas or sys.maxsize, metrics.on_turn)
     pipeline = Pipeline(
         *(pool.infer, cache, tokenizers, admission, turns), max_buffered_events=settings.max_buffered_events
     )
