@@ -1,4 +1,4 @@
-"""How many rows to have out at a Triton: too few and its batches are small, too many and the order is no longer ours."""
+"""How many rows to have out at a Triton: too few and batches are small, too many and their order is no longer ours."""
 
 from __future__ import annotations
 
