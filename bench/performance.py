@@ -25,10 +25,12 @@ from bench.figures import Figure, record
 from bench.measure.base import AREA, Measurement
 from bench.measure.cache import CACHE
 from bench.measure.crowd import JOIN, LEAST, SHORT
+from bench.measure.depth import DEPTH
 from bench.measure.exact import EXACT
 from bench.measure.lonely import LONELY, PREVIEW
 from bench.measure.mixed import BURST, MIXED
 from bench.measure.replicas import REPLICAS
+from bench.measure.savers import EARLY_DROPPING, GUIDANCE_WINDOW
 from bench.measure.sweep import POISSON, POISSON_EMULATED
 from bench.measure.tax import TAX
 from bench.measure.throughput import THROUGHPUT
@@ -38,7 +40,7 @@ MEASUREMENTS = {
     one.name: one
     for one in (
         EXACT, THROUGHPUT, LONELY, PREVIEW, CACHE, JOIN, LEAST, SHORT, TAX, BURST, MIXED, POISSON, POISSON_EMULATED,
-        REPLICAS,
+        DEPTH, REPLICAS, GUIDANCE_WINDOW, EARLY_DROPPING,
     )
 }  # fmt: skip
 console = Console(stderr=True, highlight=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from bench.arms.monolith import MonolithArm
@@ -22,13 +23,16 @@ class EmulatedBackdrop(BackdropArm):
         cost: of the denoiser's batches.
         replicas: how many Tritons.
         max_running: requests that the orchestrator runs side by side.
+        settings: more of the orchestrator's, by the names of its environment variables.
     """
 
-    def __init__(self, cost: Cost, replicas: int = 1, max_running: int = 8) -> None:
+    def __init__(
+        self, cost: Cost, replicas: int = 1, max_running: int = 16, settings: Mapping[str, str] | None = None
+    ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="backdrop-emulated-")
         folder = repository.write(REPOSITORY, Path(self._folder.name), cost)
-        settings = {"BACKDROP_MAX_RUNNING": str(max_running), "BACKDROP_MAX_QUEUED": "1024"}
-        super().__init__("backdrop, emulated", folder, replicas, settings)
+        places = {"BACKDROP_MAX_RUNNING": str(max_running), "BACKDROP_MAX_QUEUED": "1024"}
+        super().__init__("backdrop, emulated", folder, replicas, places | dict(settings or {}))
 
     async def close(self) -> None:
         """Stops the cluster."""
