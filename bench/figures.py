@@ -16,11 +16,14 @@ FOLDER = ROOT / "docs" / "figures"
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """One measured value. `mark` is what it has to reach, in the direction of `better`; `why` explains a miss."""
+    """One measured value. `mark` is what it has to reach, in the direction of `better`; `why` explains a miss.
+
+    Without a mark it is reported and judged by nobody.
+    """
 
     name: str
     value: float
-    mark: float
+    mark: float | None
     better: str  # "higher" or "lower"
     command: str
     spread: str = ""
@@ -29,6 +32,8 @@ class Figure:
     @property
     def met(self) -> bool:
         """Whether the mark is reached."""
+        if self.mark is None:
+            return True
         return self.value >= self.mark if self.better == "higher" else self.value <= self.mark
 
 
@@ -44,7 +49,7 @@ def record(area: str, *figures: Figure) -> None:
     rows = {row["name"]: row for row in load(area)}
     for figure in figures:
         row = {key: value for key, value in dataclasses.asdict(figure).items() if key != "why" or value}
-        rows[figure.name] = row | {"commit": _commit(), "machine": machine()}
+        rows[figure.name] = row | {"commit": commit(), "machine": machine()}
     FOLDER.mkdir(parents=True, exist_ok=True)
     (FOLDER / f"{area}.json").write_text(json.dumps(list(rows.values()), indent=2, ensure_ascii=False) + "\n")
 
@@ -62,7 +67,8 @@ def _processor() -> str:
     return platform.machine()
 
 
-def _commit() -> str:
+def commit() -> str:
+    """The checkout's commit, short."""
     command = ["git", "rev-parse", "--short", "HEAD"]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return found.stdout.strip() or "unknown"
