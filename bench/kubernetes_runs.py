@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import subprocess
 import sys
@@ -86,7 +87,7 @@ def network() -> Figure:
 
 def _pairs(line: str) -> list[tuple[str, str]]:
     words = line.replace(",", " ").split()
-    return [(a, b) for a, b in zip(words, words[1:], strict=False) if a.isdigit() and b.isalpha()]
+    return [(a, b) for a, b in itertools.pairwise(words) if a.isdigit() and b.isalpha()]
 
 
 def capacity() -> list[Figure]:
