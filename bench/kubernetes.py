@@ -1,6 +1,6 @@
-"""Marks of the manifests: `python -m bench.kubernetes {builds,valid,discovery}` writes docs/figures/kubernetes.json.
+"""Marks of the manifests: `python -m bench.kubernetes [MARK …]` writes docs/figures/kubernetes.json.
 
-What needs a cluster, namespaces of the network or the capacity simulator is not measured here yet.
+`replay` and `capacity` start local clusters and want the machine to themselves; `answers` takes ten minutes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from bench import kubernetes_runs as runs
 from bench.figures import Figure, record
+from tests.k8s import checking
 from tests.k8s.rendering import OVERLAYS, combinations, combine, overlay
 from tests.k8s.test_builds import VERSIONS, invalid
 
@@ -89,7 +91,28 @@ async def _changes(count: int) -> float:
     return slowest
 
 
-MARKS: dict[str, Callable[[], Figure]] = {"builds": builds, "valid": valid, "discovery": discovery}
+def policies() -> Figure:
+    """What checkov fails or skips, over every overlay and combination."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = checking.everything(Path(folder))
+    wrong = [*found.failed, *found.skipped]
+    return Figure(
+        "checks of checkov that failed or were skipped", len(wrong), 0, "lower", f"{_COMMAND} policies",
+        spread=f"{found.passed} passed over {len(list(combinations())) + len(OVERLAYS)} renderings",
+        why="; ".join(wrong[:3]),
+    )  # fmt: skip
+
+
+MARKS: dict[str, Callable[[], Figure | list[Figure]]] = {
+    "builds": builds,
+    "valid": valid,
+    "policies": policies,
+    "discovery": discovery,
+    "replay": runs.replay,
+    "network": runs.network,
+    "capacity": runs.capacity,
+    "answers": runs.answers,
+}
 
 
 def main() -> None:
@@ -97,7 +120,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog=_COMMAND, description=__doc__)
     parser.add_argument("marks", nargs="*", default=list(MARKS), metavar="|".join(MARKS))
     for name in parser.parse_args().marks:
-        record(AREA, MARKS[name]())
+        found = MARKS[name]()
+        record(AREA, *(found if isinstance(found, list) else [found]))
 
 
 if __name__ == "__main__":

@@ -47,8 +47,9 @@ class RedisTier:
             protocol=2,
             # Two commands less before a new connection can be used.
             driver_info=None,
-            socket_timeout=_PATIENT_S,
-            socket_connect_timeout=_PATIENT_S,
+            # A backstop: every command has a limit of its own, which knows when our loop was late.
+            socket_timeout=2 * max(_PATIENT_S, timeout_s),
+            socket_connect_timeout=2 * max(_PATIENT_S, timeout_s),
             # A retry would spend a request's time on what the breaker does better.
             retry=Retry(NoBackoff(), 0),
             max_connections=_MAX_CONNECTIONS,

@@ -7,6 +7,7 @@ import copy
 import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.k8s.replay.pod import PodError
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
 PRODUCT = ROOT / "examples" / "product.png"
-FAST = {"prompt": "a beach at sunset", "pipeline": "backdrop-fast", "steps": 2, "variants": 1}
+FAST: dict[str, Any] = {"prompt": "a beach at sunset", "pipeline": "backdrop-fast", "steps": 2, "variants": 1}
 
 
 @pytest.fixture(scope="module")

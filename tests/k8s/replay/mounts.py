@@ -74,9 +74,9 @@ class Volumes:
         return {volume["name"]: self._one(volume, name) for volume in pod.get("volumes", [])}
 
     def _one(self, volume: Manifest, pod: str) -> Path:
-        folder = self._own / volume["name"]
+        folder = self._own / str(volume["name"])
         if "persistentVolumeClaim" in volume:
-            folder = self._claims / volume["persistentVolumeClaim"]["claimName"]
+            folder = self._claims / str(volume["persistentVolumeClaim"]["claimName"])
         folder.mkdir(parents=True, exist_ok=True)
         if "configMap" in volume or "secret" in volume:
             self._project(folder, volume)

@@ -60,7 +60,8 @@ class Pod:
             await asyncio.gather(self._task, return_exceptions=True)
         grace_s = self._spec.get("terminationGracePeriodSeconds", 30)
         await asyncio.gather(*(container.stop(grace_s) for container in self.containers))
-        await asyncio.gather(*(container.kill() for container in self._inits))
+        # Sidecars leave after the containers that they serve.
+        await asyncio.gather(*(container.stop(grace_s) for container in self._inits))
 
     async def kill(self) -> None:
         """Takes it away without a word, as a node that is lost."""
@@ -84,9 +85,13 @@ class Pod:
         return [container.name for container in self.containers if container.killed]
 
     async def _live(self) -> None:
+        sidecars = []
         for container in self._inits:
             await container.start()
-            await self._expect_success(container)
+            if container.spec.get("restartPolicy") == "Always":
+                sidecars.append(container)
+            else:
+                await self._expect_success(container)
         for container in self.containers:
             await container.start()
         if self._spec.get("restartPolicy", "Always") != "Always":
@@ -96,6 +101,8 @@ class Pod:
             self._changed()
             return
         async with asyncio.TaskGroup() as group:
+            for sidecar in sidecars:
+                group.create_task(self._watch(sidecar))
             for index, container in enumerate(self.containers):
                 group.create_task(self._watch(container))
                 group.create_task(self._probe(index, container))

@@ -220,7 +220,7 @@ async def test_a_stopped_redis_costs_at_most_20_ms_once_and_is_used_again(server
         return {"x": np.zeros(3)}
 
     async with cache_on(server.url, observer=heard, memory_bytes=0, redis_timeout_ms=15) as cache:
-        for attempt in range(3):
+        for attempt in range(8):
             await warm(cache)
             server.pause()
             for i in range(10):
@@ -231,8 +231,10 @@ async def test_a_stopped_redis_costs_at_most_20_ms_once_and_is_used_again(server
             left_alone.append((await seconds_of(cache.set_bytes("id", b"x", 60)))[1])
             assert not cache._redis.available
             server.resume()
+            if min(found_out) < 0.020:
+                break
         await warm(cache)
-    # The best of three: other work on the machine is not Redis's doing.
+    # The best of a few: other work on the machine is not Redis's doing.
     assert 0.014 < min(found_out) < 0.020
     assert sorted(left_alone)[len(left_alone) // 2] < 0.002
     assert heard.count("breaker_opened") >= 1
@@ -243,10 +245,12 @@ async def test_a_killed_redis_is_left_alone_and_used_again(server, store):
     async with cache_on(server.url, observer=heard, memory_bytes=0) as cache:
         await warm(cache)
         server.kill()
+        took = []
         for i in range(10):
             lookup, seconds = await seconds_of(cache.get_or_compute(f"{K}{i}", compute))
             assert lookup.source == "computed"
-            assert seconds < 0.050
+            took.append(seconds)
+        assert sorted(took)[5] < 0.020
         assert heard.count("breaker_opened") == 1
         server.start()
         await warm(cache)
@@ -275,7 +279,7 @@ async def test_results_survive_in_memory_while_redis_is_stopped(server, store):
 
 async def test_more_look_ups_at_once_than_connections_open_no_breaker(server, store):
     heard = Heard()
-    async with cache_on(server.url, observer=heard, redis_timeout_ms=2000) as cache:
+    async with cache_on(server.url, observer=heard, redis_timeout_ms=20_000) as cache:
         await warm(cache)
         computes = [Compute(i) for i in range(300)]
         lookups = await asyncio.gather(*(cache.get_or_compute(str(i), c) for i, c in enumerate(computes)))

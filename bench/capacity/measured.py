@@ -1,0 +1,199 @@
+"""The costs that the simulator is fed with, measured on this machine, and what this machine then does under load.
+
+Engine seconds are Triton's own statistics of each batch size; the orchestrator's and Redis' are what the kernel counts
+for their processes. Under load, everything on one machine takes turns on its cores: a cost counts as the share of the
+machine that it occupies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import redis
+from tritonclient.grpc import InferenceServerClient
+
+import backdrop
+from bench.capacity.costs import ModelCost, OrchestratorCost, Work
+from bench.figures import ROOT
+from local.cluster import Cluster
+from orchestrator.triton import TritonPool
+
+PIPELINE = "backdrop-fast"
+CORES = os.cpu_count() or 1
+_NS = 1e-9
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Load:
+    """A closed loop: callers, requests a second, and seconds a request (median and 95th percentile)."""
+
+    callers: int
+    rate: float
+    p50_s: float
+    p95_s: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Everything the simulator needs of one machine."""
+
+    models: Mapping[str, ModelCost]
+    orchestrator: OrchestratorCost
+    work: Work
+
+
+def cpu_s(pid: int) -> float:
+    """Processor seconds of one process so far."""
+    fields = (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+async def model_costs(endpoint: str, names: tuple[str, ...], rounds: int = 12) -> dict[str, ModelCost]:
+    """Fits fixed + rows · row to batches of 1, 2, 4 and 8 rows of each model, one call at a time."""
+    document = json.loads((ROOT / "triton_repo" / "pipeline.json").read_text())
+    bucket = document["pipelines"][PIPELINE]["buckets"][0]
+    pool, found = TritonPool([endpoint]), {}
+    await pool.start()
+    with InferenceServerClient(endpoint) as client:
+        for name in names:
+            inputs = document["models"][name]["inputs"]
+            cap = (await pool.metadata(name)).max_batch_size
+            for rows in (n for n in (1, 2, 4, 8) if n <= cap):
+                for _ in range(rounds):
+                    await pool.infer(name, _rows(inputs, rows, bucket))
+            found[name] = _fit(client, name, cap, _share(name))
+    await pool.close()
+    return found
+
+
+def _rows(inputs: list[dict[str, Any]], rows: int, bucket: list[int]) -> dict[str, Any]:
+    """A batch of random rows. Who takes "sample" works on latents throughout; the others' pictures are in pixels."""
+    generator, found = np.random.default_rng(rows), {}
+    latents = any(tensor["name"] == "sample" for tensor in inputs)
+    for tensor in inputs:
+        pixels = tensor["name"] in ("image", "mask") and not latents
+        sizes = iter(bucket if pixels else [n // 8 for n in bucket])
+        # Tokens have one open dimension, and are as many as a prompt may have.
+        open_sizes = iter([77]) if tensor["shape"][:1] == [-1] else sizes
+        shape = (rows, *(next(open_sizes) if size < 0 else size for size in tensor["shape"]))
+        integer = tensor["dtype"] == "INT64"
+        found[tensor["name"]] = (
+            generator.integers(0, 100, shape) if integer else generator.uniform(0, 1, shape).astype(np.float32)
+        )
+    return found
+
+
+def _share(name: str) -> float:
+    """The share of this machine that a model's threads occupy."""
+    config = (ROOT / "triton_repo" / name / "config.pbtxt").read_text()
+    threads = re.search(r'"intra_op_threads" value: \{ string_value: "(\d+)"', config)
+    return min(int(threads[1]) if threads else 1, CORES) / CORES
+
+
+def _fit(client: InferenceServerClient, name: str, cap: int, share: float) -> ModelCost:
+    """From Triton's statistics by batch size; the first batches of all, which warm up, are outweighed by the rest."""
+    (stats,) = client.get_inference_statistics(name).model_stats
+    sizes, seconds = [], []
+    for batch in stats.batch_stats:
+        parts = (batch.compute_input, batch.compute_infer, batch.compute_output)
+        sizes.append(batch.batch_size)
+        seconds.append(sum(part.ns for part in parts) / batch.compute_infer.count * _NS * share)
+    if len(sizes) == 1:
+        return ModelCost(seconds[0], 0.0, cap)
+    row_s, fixed_s = np.polyfit(sizes, seconds, 1)
+    return ModelCost(max(float(fixed_s), 0.0), max(float(row_s), 0.0), cap)
+
+
+def executions(endpoint: str) -> dict[str, int]:
+    """How many inferences each model has made so far."""
+    with InferenceServerClient(endpoint) as client:
+        return {stats.name: stats.inference_count for stats in client.get_inference_statistics().model_stats}
+
+
+async def load(endpoint: str, callers: int, seconds: float, steps: int) -> Load:
+    """A closed loop through the SDK; every request has a prompt and a seed of its own, and the same product."""
+    numbers, took = itertools.count(time.time_ns() % 10**6), list[float]()
+    over = time.monotonic() + seconds
+
+    async def caller(client: backdrop.AsyncClient) -> None:
+        while time.monotonic() < over:
+            began, number = time.monotonic(), next(numbers)
+            await client.generate(
+                ROOT / "examples" / "product.png",
+                prompt=f"a beach number {number}", pipeline=PIPELINE, steps=steps, seed=number,
+            )  # fmt: skip
+            took.append(time.monotonic() - began)
+
+    async with backdrop.AsyncClient(endpoint, timeout_s=120) as client:
+        began = time.monotonic()
+        await asyncio.gather(*(caller(client) for _ in range(callers)))
+    ordered = sorted(took)
+    rate = len(took) / (time.monotonic() - began)
+    return Load(callers, rate, ordered[len(ordered) // 2], ordered[int(0.95 * (len(ordered) - 1))])
+
+
+async def orchestrator_costs(cluster: Cluster, steps: tuple[int, int], seconds: float) -> tuple[float, float]:
+    """(request_s, call_s) in processor seconds, from the difference that more steps make, one caller."""
+    pid, spent = cluster.children["orchestrator"].pid, list[float]()
+    for count in steps:
+        before, calls_before = cpu_s(pid), sum(executions(cluster.endpoints.triton[0]).values())
+        found = await load(cluster.endpoints.orchestrator, 1, seconds, count)
+        calls = sum(executions(cluster.endpoints.triton[0]).values()) - calls_before
+        requests = found.rate * seconds
+        spent += [(cpu_s(pid) - before) / requests, calls / requests]
+    (few_s, few_calls, many_s, many_calls) = spent
+    call_s = max((many_s - few_s) / (many_calls - few_calls), 0.0)
+    return max(few_s - call_s * few_calls, 0.0), call_s
+
+
+def redis_commands(url: str) -> int:
+    """Commands that Redis has answered so far."""
+    info: dict[str, Any] = redis.Redis.from_url(url, protocol=2, driver_info=None).info("stats")
+    return int(info["total_commands_processed"])
+
+
+def redis_rate(url: str, pid: int, value_bytes: int = 64 << 10, seconds: float = 2.0) -> float:
+    """Commands a second that one core of Redis answers: writes and reads of an embedding's size."""
+    client = redis.Redis.from_url(url, protocol=2, driver_info=None)
+    before, count, over = cpu_s(pid), 0, time.monotonic() + seconds
+    while time.monotonic() < over:
+        client.set("capacity", os.urandom(16) * (value_bytes // 16), px=60_000)
+        client.get("capacity")
+        count += 2
+    return count / max(cpu_s(pid) - before, 1 / _TICKS)
+
+
+async def everything(cluster: Cluster, seconds: float) -> Measured:
+    """Costs of models, orchestrator and a request of two steps, in shares of this machine."""
+    triton, service = cluster.endpoints.triton[0], cluster.endpoints.orchestrator
+    before, commands = executions(triton), redis_commands(cluster.endpoints.redis_url)
+    alone = await load(service, 1, seconds, 2)
+    requests = alone.rate * seconds
+    made = {name: (count - before.get(name, 0)) / requests for name, count in executions(triton).items()}
+    used = tuple(name for name, count in made.items() if count > 0.5)
+    models = await model_costs(triton, used)
+    request_s, call_s = await orchestrator_costs(cluster, (2, 8), seconds)
+    work = Work(
+        once=tuple((name, 1) for name in used if name.startswith(("text", "image", "segment", "vae_encoder"))),
+        steps=2,
+        step=("denoiser_fast", 1),
+        variants=1,
+        after=tuple((name, 1) for name in used if name in ("vae_decoder", "reward")),
+        redis_commands=(redis_commands(cluster.endpoints.redis_url) - commands) / requests,
+    )
+    shared = OrchestratorCost(request_s / CORES, call_s / CORES, 0.0, 0.0)
+    # What one request alone takes beyond all that is computed is under way, or waits for a thread to wake.
+    computed = work.engine_s(models) + shared.request_s + work.calls * shared.call_s
+    wire_s = max(alone.p50_s - computed, 0.0) / work.calls
+    return Measured(models, OrchestratorCost(shared.request_s, shared.call_s, 0.0, 0.0, wire_s=wire_s), work)

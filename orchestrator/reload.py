@@ -1,0 +1,125 @@
+"""`python -m orchestrator.reload`: beside a Triton, has it load a model again whose files have changed.
+
+For an engine that was built anew in its place in the store: the same model, so the same fingerprint, name and tensors.
+Triton loads the new one beside the old, gives it the calls that come from then on, and lets the old one finish. Other
+weights are another model, with another fingerprint: those get pods of their own (docs/operations.md).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import structlog
+from tritonclient.grpc.aio import InferenceServerClient
+from tritonclient.utils import InferenceServerException
+
+from orchestrator import logs
+
+log = structlog.get_logger("orchestrator.reload")
+Signature = frozenset[tuple[str, int, int]]
+_HEADER = "triton-grpc-protocol-"
+_CALL_S = 5.0
+
+
+def signature(model: Path) -> Signature:
+    """Names, sizes and times of a model's files, where links lead. A link that leads nowhere is no file."""
+    found = set()
+    for file in model.rglob("*"):
+        try:
+            status = file.stat()
+        except OSError:
+            continue
+        if file.is_file():
+            found.add((str(file.relative_to(model)), status.st_size, status.st_mtime_ns))
+    return frozenset(found)
+
+
+class Reloader:
+    """Watches a repository for one Triton.
+
+    Args:
+        repository: the folder that the Triton serves.
+        triton: host:port, in this pod.
+        key: name=value of the header without which the Triton loads nothing.
+    """
+
+    def __init__(self, repository: Path, triton: str, key: str) -> None:
+        name, _, value = key.partition("=")
+        self._headers = {_HEADER + name: value}
+        self._repository = repository
+        self._client = InferenceServerClient(triton)
+        self._served: dict[str, Signature] = {}
+        self._seen: dict[str, Signature] = {}
+
+    async def look(self) -> list[str]:
+        """Looks once; returns the models that were loaded again."""
+        loaded = []
+        for model, now in (await asyncio.to_thread(self._signatures)).items():
+            # Twice the same before it counts: what is being written is left alone.
+            settled = self._seen.get(model) == now
+            self._seen[model] = now
+            if settled and self._served.setdefault(model, now) != now:
+                # Known from here on, come what may: one that cannot be loaded is tried again when it changes again.
+                self._served[model] = now
+                if await self._load(model):
+                    loaded.append(model)
+        return loaded
+
+    async def close(self) -> None:
+        """Closes the channel."""
+        await self._client.close()
+
+    def _signatures(self) -> Mapping[str, Signature]:
+        return {file.parent.name: signature(file.parent) for file in self._repository.glob("*/config.pbtxt")}
+
+    async def _load(self, model: str) -> bool:
+        try:
+            if not await self._client.is_model_ready(model, client_timeout=_CALL_S):
+                return False  # not this Triton's
+            # No time limit: an engine may take minutes, in which the old one serves.
+            await self._client.load_model(model, headers=self._headers)
+        except InferenceServerException as problem:
+            log.error("model not loaded; the one before serves on", model=model, why=str(problem))
+            return False
+        log.info("model loaded again", model=model)
+        return True
+
+
+async def run(reloader: Reloader, every_s: float) -> None:
+    """Looks every so often, until SIGTERM."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    while not stop.is_set():
+        try:
+            await reloader.look()
+        except (OSError, InferenceServerException) as problem:
+            log.warning("not looked", why=str(problem))
+        await asyncio.wait([asyncio.create_task(stop.wait())], timeout=every_s)
+    await reloader.close()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Watches until it is stopped; returns 0."""
+    parser = argparse.ArgumentParser(prog="python -m orchestrator.reload", description=__doc__)
+    parser.add_argument("--repository", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--triton", required=True, metavar="HOST:PORT")
+    parser.add_argument("--key", required=True, metavar="NAME=VALUE")
+    parser.add_argument("--every-s", type=float, default=15.0, metavar="S")
+    options = parser.parse_args(arguments)
+    logs.configure("info", "json")
+
+    async def watch() -> None:
+        await run(Reloader(options.repository, options.triton, options.key), options.every_s)
+
+    asyncio.run(watch())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
