@@ -35,13 +35,17 @@ class Runtime:
     instances: str
 
 
-ONNXRUNTIME = Runtime('backend: "onnxruntime"\ndefault_model_filename: "model.onnx"', "{ kind: KIND_CPU count: 1 }")
+def onnxruntime_runtime(instances: int) -> Runtime:
+    """The graph itself, on a CPU."""
+    head = 'backend: "onnxruntime"\ndefault_model_filename: "model.onnx"'
+    return Runtime(head, f"{{ kind: KIND_CPU count: {instances} }}")
 
 
 def config_text(
-    name: str, contract: Contract, mark: str, version: str = VERSION, runtime: Runtime = ONNXRUNTIME
+    name: str, contract: Contract, mark: str, version: str = VERSION, runtime: Runtime | None = None
 ) -> str:
     """A model's config.pbtxt. Everything is spelt out, so Triton is started without completing configs by itself."""
+    runtime = runtime or onnxruntime_runtime(contract.instances)
     parameters = {**contract.parameters, "fingerprint": mark}
     entries = "".join(
         f'parameters {{ key: "{key}" value: {{ string_value: "{parameters[key]}" }} }}\n' for key in sorted(parameters)

@@ -60,6 +60,8 @@ class Contract:
     variants) is bounded by the orchestrator, and no step of an admitted picture should ever meet this bound."""
     parameters: Mapping[str, str] = field(default_factory=dict)
     """Entries for the config's `parameters`, read by the serving backend."""
+    instances: int = 1
+    """Copies that a CPU runs side by side; how many engines a GPU runs is decided by their profiles."""
 
     def to_json(self) -> dict[str, Any]:
         """The contract as JSON-ready values."""
@@ -89,4 +91,5 @@ class Contract:
             int(value["max_batch_size"]),
             int(value["max_queue_size"]),
             dict(value["parameters"]),
+            int(value.get("instances", 1)),
         )

@@ -31,13 +31,17 @@ class Prepared:
     max_batch_size: int = 8
     parameters: Mapping[str, str] = field(default_factory=dict)
     """Entries for the config's `parameters`, read by the serving backend."""
+    instances: int = 1
+    """Copies that a CPU runs side by side."""
     binary: frozenset[str] = frozenset()
     """Outputs of zeros and ones: two of them differ by the share of bits that differ."""
 
     @property
     def contract(self) -> Contract:
         """What is left of it once the module is gone."""
-        return Contract(self.inputs, self.outputs, self.max_batch_size, parameters=self.parameters)
+        return Contract(
+            self.inputs, self.outputs, self.max_batch_size, parameters=self.parameters, instances=self.instances
+        )
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from export.contract import Axis, Size, TensorSpec
 from export.layout import KINDS, Source
 from export.models import vae
 from export.models.component import Component, Inputs, Prepared
-from export.models.denoiser import FACTOR, PICTURE_INPUTS, row_samples, row_specs
+from export.models.denoiser import FACTOR, ON_A_CPU, PICTURE_INPUTS, row_samples, row_specs
 from export.models.loading import load_diffusers
 
 Transformer = Any
@@ -86,7 +86,8 @@ def prepare(transformer: Transformer) -> Prepared:
         inputs=inputs,
         outputs=(bounded(TensorSpec("noise_pred", "FP32", (latents, *vae.latent_pixels(FACTOR)))),),
         sample=sample,
-        parameters={"intra_op_threads": "2"},
+        parameters=ON_A_CPU,
+        instances=2,
     )
 
 

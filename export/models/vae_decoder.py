@@ -105,6 +105,7 @@ def prepare(model: vae.Vae) -> Prepared:
         sample=sample,
         # The dearest row after the denoiser's, and nobody sees a picture before it is done.
         parameters={"intra_op_threads": "2"},
+        instances=2,
     )
 
 

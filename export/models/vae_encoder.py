@@ -46,6 +46,7 @@ def prepare(model: vae.Vae) -> Prepared:
             TensorSpec("latents", "FP32", (int(model.config.latent_channels), *vae.latent_pixels(vae.factor(model)))),
         ),
         sample=sample,
+        parameters={"intra_op_threads": "2"},
     )
 
 
