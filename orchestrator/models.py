@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Protocol
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from orchestrator.domain import Floats
 from orchestrator.repository import PipelineSpec
+from orchestrator.telemetry import past_span
 
 
 class Infer(Protocol):
@@ -34,7 +36,9 @@ class Models:
 
     async def run(self, role: str, **inputs: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
         """Runs the model that plays `role`, once it is the request's turn; every input is a batch of rows."""
+        asked = time.monotonic()
         async with self.turn(len(next(iter(inputs.values())))):
+            past_span("turn", time.monotonic() - asked, model=self.pipeline.models[role].name)
             return await self.infer(self.pipeline.models[role].name, inputs, request_id=self.request_id)
 
     async def one(self, role: str, **inputs: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,10 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from orchestrator.repository import PipelineSpec, Repository, RepositoryError
+
+
+# A prompt is tokenized when it is parsed and again when it is encoded, and campaigns send the same ones for hours.
+_REMEMBERED = 1024
 
 
 class PromptTokenizer:
@@ -27,17 +32,21 @@ class PromptTokenizer:
         self._max_tokens = max_tokens
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
+        self._encoded = functools.lru_cache(_REMEMBERED)(self._encode)
 
     def count(self, text: str) -> int:
         """Tokens of `text`, start and end tokens included."""
-        return len(self._tokenizer.encode(text).ids)
+        return len(self._encoded(text))
 
     def ids(self, text: str) -> npt.NDArray[np.int64]:
         """[max_tokens] token ids, padded; of a text that is longer the beginning, and the end token after it."""
-        ids = self._tokenizer.encode(text).ids
+        ids = self._encoded(text)
         if len(ids) > self._max_tokens:
-            ids = [*ids[: self._max_tokens - 1], ids[-1]]
-        return np.array(ids + [self._pad_id] * (self._max_tokens - len(ids)), np.int64)
+            ids = (*ids[: self._max_tokens - 1], ids[-1])
+        return np.array([*ids, *[self._pad_id] * (self._max_tokens - len(ids))], np.int64)
+
+    def _encode(self, text: str) -> tuple[int, ...]:
+        return tuple(self._tokenizer.encode(text).ids)
 
 
 class PromptTokenizers:

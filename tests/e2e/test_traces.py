@@ -75,6 +75,7 @@ def test_a_generation_is_one_tree_of_stages_steps_and_calls(trace: list[SpanSeen
     for variant in denoise:
         steps = children(trace, variant, "step")
         assert sorted(step.attributes["step"] for step in steps) == [str(number) for number in range(STEPS)]
+        assert all(len(children(trace, step, "turn")) == 1 for step in steps)
         calls = [children(trace, step, "denoiser") for step in steps]
         assert all(len(call) == 1 and call[0].attributes["rows"] == "2" for call in calls)
     assert not [span for span in trace if span.failed]
