@@ -11,7 +11,6 @@ from tokenizers import Tokenizer
 
 from orchestrator.repository import PipelineSpec, Repository, RepositoryError
 
-
 # A prompt is tokenized when it is parsed and again when it is encoded, and campaigns send the same ones for hours.
 _REMEMBERED = 1024
 
