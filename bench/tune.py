@@ -41,7 +41,7 @@ console = Console(stderr=True, highlight=False)
 
 def candidates(model: str) -> list[Config]:
     """What is tried: everything for denoisers, instances and threads for what runs once a picture."""
-    shapes = [(1, 1, 1), (1, 2, 1), (2, 1, 1), (2, 2, 1), (1, 2, 2)]
+    shapes = [(1, 1, 1), (1, 2, 1), (2, 1, 1), (2, 2, 1), (1, 2, 2), (2, 2, 2)]
     if not model.startswith("denoiser"):
         return [Config(*shape) for shape in shapes]
     return [Config(*shape, cap, delay) for shape, cap, delay in itertools.product(shapes, (2, 4, 8), (0, 2000))]

@@ -28,12 +28,14 @@ async def window(arm: BackdropArm, number: int, settings: Mapping[str, Any]) -> 
         begin, before, spent_s = loop.time(), await engine.work("denoiser"), _spent_s(arm)
         await asyncio.sleep(settings["window_s"])
         done, wall_s = await engine.work("denoiser") - before, loop.time() - begin
+        copies = await engine.copies("denoiser")
         costs_ms = {
             f"{name}_cpu_ms_a_call": 1000 * (after_s - spent_s[name]) / done.requests
             for name, after_s in _spent_s(arm).items()
         }
     return {
-        "tax": 1 - done.busy_s / wall_s,
+        "tax": 1 - done.busy_s / copies / wall_s,
+        "copies": copies,
         "execution_ms": 1000 * done.busy_s / done.executions,
         "rows_an_execution": done.rows / done.executions,
         "rows_a_second": done.rows / wall_s,
@@ -64,6 +66,8 @@ def figures(rounds: Sequence[Round], settings: Mapping[str, Any]) -> list[Figure
         found = values(rounds, kind, "tax")
         last = rounds[-1][kind]
         what = f"{last['execution_ms']:.0f} ms an execution of {last['rows_an_execution']:.1f} rows"
+        if last["copies"] > 1:
+            what += f", {last['copies']} side by side"
         engine = "the CPU" if kind == "real" else f"an emulated {kind} engine"
         name = f"orchestrator tax at saturation, {engine} (1 − engine-busy ÷ wall)"
         made.append(figure(name, found, 0.05, "lower", "tax", what))
