@@ -44,8 +44,23 @@ def load(area: str) -> list[dict[str, Any]]:
     return rows
 
 
+def detail(area: str) -> str:
+    """Where the figures of an area are that have no mark."""
+    return f"{area}_detail"
+
+
 def record(area: str, *figures: Figure) -> None:
-    """Writes the rows, replacing those of the same name and keeping the others in their order."""
+    """Writes the rows, replacing those of the same name and keeping the others in their order.
+
+    Those without a mark go to a file of their own: in the area's, every row is either met or missed.
+    """
+    _write(area, [figure for figure in figures if figure.mark is not None])
+    _write(detail(area), [figure for figure in figures if figure.mark is None])
+
+
+def _write(area: str, figures: list[Figure]) -> None:
+    if not figures:
+        return
     rows = {row["name"]: row for row in load(area)}
     for figure in figures:
         row = {key: value for key, value in dataclasses.asdict(figure).items() if key != "why" or value}

@@ -17,7 +17,7 @@ from typing import Any
 
 from backdrop.errors import ERRORS
 from bench import report
-from bench.figures import FOLDER, ROOT, load
+from bench.figures import FOLDER, ROOT, detail, load
 from export.report import LEAST_PSNR, TOLERANCE, ComponentReport, Conditioning, PictureReport
 
 _PART = re.compile(r"(<!-- generated: (?P<name>[\w:-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -26,12 +26,12 @@ FILES = ("README.md", "docs/errors.md", "docs/export.md", "docs/figures.md", "do
 
 def figures_table(area: str) -> str:
     """The rows of an area as a Markdown table."""
-    return _rows_table(load(area))
+    return _rows_table([*load(area), *load(detail(area))])
 
 
 def marks_table(area: str) -> str:
     """Those rows of an area that have a mark."""
-    return _rows_table([row for row in load(area) if row["mark"] is not None])
+    return _rows_table(load(area))
 
 
 def _rows_table(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from tritonclient.utils import InferenceServerException
 
 from local import ports, triton
 from local.errors import StartError
+from local.guard import clean, descendants
 from local.health import serving
 from orchestrator.reload import Reloader, signature
 from orchestrator.triton import TritonPool
@@ -94,10 +96,12 @@ def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
             assert process.poll() is None, (tmp_path / "log").read_text()[-3000:]
         yield f"{ports.HOST}:{port}", repository / "double" / "1" / "model.onnx"
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-        from local.guard import clean
-
+        # By force: a Triton that has refused an engine waits out its whole exit timeout (seen with 2.51).
+        below = descendants(process.pid)
+        for pid in (process.pid, *below):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.wait()
         clean(prefix, [])
 
 
