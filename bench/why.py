@@ -9,8 +9,8 @@ from bench.figures import Figure
 # By the beginning of the figure's name.
 REASONS: dict[str, str] = {
     "throughput, backdrop ÷ inprocess×2": (
-        "the processors are full: of a picture's 1.37 s of processor time the graphs alone are 1.23 s, Triton and its"
-        " Python backend 0.05 s, the orchestrator 0.08 s; what is left of two cores is the caller's"
+        "the processors are full: of a picture's about 1.37 s of processor time the graphs alone are 1.23 s, Triton and"
+        " its Python backend 0.05 s, the orchestrator 0.08 s; what is left of two cores is the caller's"
     ),
     "throughput, backdrop ÷ inprocess": (
         "two processes without any server reach 1.3 of inprocess on these cores, since two threads of one graph already"
@@ -20,9 +20,7 @@ REASONS: dict[str, str] = {
         "torch reaches 0.6 to 0.8 of inprocess on this machine, 0.4 to 0.65 where the mark was taken; what the cluster"
         " makes of its processors is said above"
     ),
-    "embedding cache": (
-        "two text encoders of 2 and 4 ms are little to save: a hit is 0.9 ms of hashing, eight tasks and the event loop"
-    ),
+    "embedding cache": ("two text encoders of 2 and 4 ms are little to save; a hit takes the event loop 1 ms"),
     "P95 of 4-step jobs": (
         "a turn decides who is next, not whether the engine is kept free: between calls of an urgent job the others'"
         " rows are sent, and each of its steps waits for a batch that runs; decoding shares the cores too"
