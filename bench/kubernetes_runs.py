@@ -73,10 +73,11 @@ async def _replay() -> list[Figure]:
 
 def network() -> Figure:
     """The tests of the network, as a count of those that fail or are skipped."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/k8s/network"]
+    command = [sys.executable, "-m", "pytest", "-o", "addopts=", "-p", "no:cacheprovider", "tests/k8s/network"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     last = run.stdout.strip().splitlines()[-1]
     counts = {word: int(number) for number, word in _pairs(last)}
+    assert counts, f"pytest said no counts: {run.stdout[-500:]} {run.stderr[-500:]}"
     bad = sum(count for word, count in counts.items() if word != "passed")
     return Figure(
         "network faults that a caller notices, or that were not tried", bad, 0, "lower", f"{_COMMAND} network",
