@@ -1,6 +1,6 @@
 """Marks of the manifests: `python -m bench.kubernetes [MARK …]` writes docs/figures/kubernetes.json.
 
-`replay` and `capacity` start local clusters and want the machine to themselves; `answers` takes ten minutes.
+`replay` and `capacity` start local clusters and want the machine to themselves; `answers` takes half an hour.
 """
 
 from __future__ import annotations

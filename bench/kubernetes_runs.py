@@ -12,13 +12,13 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-import backdrop
 from bench.capacity import answers as capacity_answers
 from bench.capacity import measured, plot, pool_cost
 from bench.capacity.costs import OrchestratorCost
 from bench.figures import FOLDER, ROOT, Figure
 from local.cluster import Cluster, Options
 from tests.k8s.rendering import overlay
+from tests.k8s.replay.askers import asking
 from tests.k8s.replay.cluster import Replay
 from tests.k8s.test_replay import FAST, PRODUCT
 
@@ -34,35 +34,20 @@ def replay() -> list[Figure]:
 
 
 async def _replay() -> list[Figure]:
-    made, failed = 0, list[str]()
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
         async with Replay(overlay("cpu"), Path(folder)) as cluster:
             await cluster.wait_ready()
             ready_s = time.monotonic() - began
-            over = asyncio.Event()
-
-            async def ask(client: backdrop.AsyncClient) -> None:
-                nonlocal made
-                while not over.is_set():
-                    try:
-                        await client.generate(PRODUCT, **FAST, timeout_s=60)
-                        made += 1
-                    except backdrop.BackdropError as problem:
-                        failed.append(str(problem))
-
-            async with backdrop.AsyncClient(cluster.endpoint("orchestrator")) as client:
-                askers = [asyncio.create_task(ask(client)) for _ in range(2)]
+            async with asking(cluster.endpoint("orchestrator"), product=PRODUCT, **FAST) as asked:
                 for _ in range(3):
                     for workload in ("orchestrator", "triton"):
                         await cluster.rollout_restart(workload)
-                over.set()
-                await asyncio.gather(*askers)
     return [
         Figure(
-            "requests lost while every pod of orchestrator and Triton is replaced", len(failed), 0, "lower",
-            f"{_COMMAND} replay", spread=f"{made} made during 6 rollouts of the rendered cpu overlay",
-            why="; ".join(failed[:2]),
+            "requests lost while every pod of orchestrator and Triton is replaced", len(asked.failed), 0, "lower",
+            f"{_COMMAND} replay", spread=f"{asked.made} made during 6 rollouts of the rendered cpu overlay",
+            why="; ".join(map(str, asked.failed[:2])),
         ),
         Figure(
             "the rendered cpu overlay as local processes: seconds until every pod is ready", round(ready_s, 1), 60,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import sys
 from collections.abc import Coroutine
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -15,6 +14,7 @@ from pydantic import ValidationError
 from orchestrator import logs, repository
 from orchestrator.admission import Admission, Limits
 from orchestrator.cache import TwoTierCache
+from orchestrator.concurrency import stop_event
 from orchestrator.idempotency import Idempotency
 from orchestrator.info import describer
 from orchestrator.metrics import Metrics
@@ -91,7 +91,7 @@ async def serve(settings: Settings) -> None:
     tracing = Tracing.to(settings.otlp_endpoint, settings.trace_sample_ratio)
     service = Service(metrics, tracing)
     server = Server(settings, service)
-    stop = _stop_event()
+    stop = stop_event()
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, tracing.close)
         stack.push_async_callback(pool.close)  # whatever happens: it holds shared memory
@@ -134,13 +134,6 @@ def redis_url(settings: Settings) -> str:
     parts = urlsplit(settings.redis_url)
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:{quote(password, safe='')}@{host}"))
-
-
-def _stop_event() -> asyncio.Event:
-    stop = asyncio.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    return stop
 
 
 async def _until_stopped(stop: asyncio.Event, work: Coroutine[object, object, None]) -> bool:

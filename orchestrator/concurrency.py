@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -27,3 +28,11 @@ async def both(first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B]) ->
     """`gather` for two that return different things."""
     results: list[Any] = await gather(first, second)
     return results[0], results[1]
+
+
+def stop_event() -> asyncio.Event:
+    """Set once the process is asked to stop, by SIGTERM or SIGINT; to be called where the event loop runs."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import signal
+import contextlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +19,7 @@ from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from orchestrator import logs
+from orchestrator.concurrency import stop_event
 
 log = structlog.get_logger("orchestrator.reload")
 Signature = frozenset[tuple[str, int, int]]
@@ -92,15 +93,14 @@ class Reloader:
 
 async def run(reloader: Reloader, every_s: float) -> None:
     """Looks every so often, until SIGTERM."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stop_event()
     while not stop.is_set():
         try:
             await reloader.look()
         except (OSError, InferenceServerException) as problem:
             log.warning("not looked", why=str(problem))
-        await asyncio.wait([asyncio.create_task(stop.wait())], timeout=every_s)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), every_s)
     await reloader.close()
 
 

@@ -15,7 +15,6 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from tritonclient.grpc import InferenceServerClient
 import backdrop
 from bench.capacity.costs import ModelCost, OrchestratorCost, Work
 from bench.figures import ROOT
+from bench.processes import cpu_s
 from local.cluster import Cluster
 from orchestrator.triton import TritonPool
 
@@ -51,12 +51,6 @@ class Measured:
     models: Mapping[str, ModelCost]
     orchestrator: OrchestratorCost
     work: Work
-
-
-def cpu_s(pid: int) -> float:
-    """Processor seconds of one process so far."""
-    fields = (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 async def model_costs(endpoint: str, names: tuple[str, ...], rounds: int = 12) -> dict[str, ModelCost]:

@@ -13,6 +13,7 @@ import pytest
 
 import backdrop
 from tests.k8s.rendering import ROOT, Manifest, of, overlay, pod, workloads
+from tests.k8s.replay.askers import asking
 from tests.k8s.replay.cluster import Replay, expect_token, leftovers
 from tests.k8s.replay.mounts import NotThereError
 from tests.k8s.replay.pod import PodError
@@ -45,29 +46,13 @@ async def test_pods_are_followed_through_the_api_server(replay: Replay) -> None:
 
 @pytest.mark.parametrize("workload", ["orchestrator", "triton"])
 async def test_a_rollout_loses_no_request(replay: Replay, workload: str) -> None:
-    failed: list[BaseException] = []
-    made = 0
-
-    async def ask(client: backdrop.AsyncClient, over: asyncio.Event) -> None:
-        nonlocal made
-        while not over.is_set():
-            try:
-                await client.generate(PRODUCT, **FAST, timeout_s=60)
-                made += 1
-            except backdrop.BackdropError as problem:
-                failed.append(problem)
-
-    over = asyncio.Event()
     before = replay.of(workload)
-    async with backdrop.AsyncClient(replay.endpoint("orchestrator")) as client, asyncio.TaskGroup() as group:
-        for _ in range(2):
-            group.create_task(ask(client, over))
+    async with asking(replay.endpoint("orchestrator"), product=PRODUCT, **FAST) as asked:
         await asyncio.sleep(1)
         await replay.rollout_restart(workload)
         await asyncio.sleep(1)
-        over.set()
-    assert failed == []
-    assert made >= 4
+    assert asked.failed == []
+    assert asked.made >= 4
     assert not set(before) & set(replay.of(workload))
 
 
