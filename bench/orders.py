@@ -75,7 +75,10 @@ def numbered(number: int, *, steps: int = 20, guidance_scale: float = 5.0, pipel
     256 × 256 pixels with a mask, so that no segmenter runs; the defaults are the pipeline's own.
     """
     prompt = f"{SCENES[number % len(SCENES)]}, number {number}"
-    return Order(_photo(number), _mask(), prompt, number, steps, guidance_scale, pipeline=pipeline)
+    order = Order(_photo(number), _mask(), prompt, number, steps, guidance_scale, pipeline=pipeline)
+    # Encoded now: not on the clock of the arm that asks first.
+    _ = order.product_file, order.mask_file
+    return order
 
 
 def _photo(number: int) -> Bytes:

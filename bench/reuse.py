@@ -77,7 +77,7 @@ class InProcess:
         self._sessions: dict[str, Any] = {}
 
     async def __call__(
-        self, model: str, inputs: Mapping[str, npt.NDArray[Any]], *, request_id: str
+        self, model: str, inputs: Mapping[str, npt.NDArray[Any]], *, request_id: str, again: bool = False
     ) -> dict[str, npt.NDArray[Any]]:
         if model not in self._sessions:
             self._sessions[model] = onnxruntime.InferenceSession(ROOT / "triton_repo" / model / "1" / "model.onnx")

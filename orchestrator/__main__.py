@@ -21,7 +21,7 @@ from orchestrator.metrics import Metrics
 from orchestrator.parse import Parser
 from orchestrator.pipeline import Pipeline
 from orchestrator.repository import RepositoryError
-from orchestrator.scheduling import Turns
+from orchestrator.scheduling import Batcher, Capacity
 from orchestrator.server import Server, wait_for_models
 from orchestrator.service import Service
 from orchestrator.settings import Settings
@@ -77,16 +77,17 @@ async def serve(settings: Settings) -> None:
         observer=metrics,
     )
     admission = Admission(Limits(settings.max_running, settings.max_queued, settings.max_queued_work))
-    # With no replica in service nothing is held back: every job should hear of the outage now, not one after another.
-    turns = Turns(lambda: settings.rows_per_replica * pool.ready_replicas or sys.maxsize, metrics.on_turn)
-    pipeline = Pipeline(
-        *(pool.infer, cache, tokenizers, admission, turns), max_buffered_events=settings.max_buffered_events
+    batcher = Batcher(
+        pool.infer,
+        lambda model: Capacity(pool.usable_replicas(model), min(settings.max_batch_rows, pool.max_batch_rows(model))),
+        metrics.on_turn,
     )
+    pipeline = Pipeline(batcher, cache, tokenizers, admission, max_buffered_events=settings.max_buffered_events)
     metrics.watch("backdrop_running_requests", "Requests that run now", lambda: admission.running)
     metrics.watch("backdrop_queued_requests", "Requests that wait now", lambda: admission.waiting)
     metrics.watch("backdrop_queued_work", "Row-steps × megapixels that wait now", lambda: admission.queued_work)
-    metrics.watch("backdrop_rows_out", "Rows at Triton now", lambda: turns.out)
-    metrics.watch("backdrop_rows_waiting", "Rows that wait for their turn now", lambda: turns.waiting)
+    metrics.watch("backdrop_rows_out", "Rows at Triton now", lambda: batcher.out)
+    metrics.watch("backdrop_rows_waiting", "Rows that wait for their turn now", lambda: batcher.waiting)
     metrics.watch("backdrop_ready_replicas", "Triton replicas that answer now", lambda: pool.ready_replicas)
     tracing = Tracing.to(settings.otlp_endpoint, settings.trace_sample_ratio)
     service = Service(metrics, tracing)

@@ -141,7 +141,7 @@ class Admission:
         return sum(applicant.work for applicant in self._running)
 
     def _let_in(self) -> None:
-        while (waiter := self._queue.first(self._open_classes())) is not None:
+        while (waiter := self._queue.first(self._may_run())) is not None:
             if waiter.turn.done():  # cancelled, and its coroutine has not run since
                 self._queue.discard(waiter)
                 continue
@@ -150,12 +150,13 @@ class Admission:
             self._idle.clear()
             waiter.turn.set_result(None)
 
-    def _open_classes(self) -> set[Priority]:
-        """The classes that may have another place."""
+    def _may_run(self) -> Callable[[_Waiter], bool]:
+        """Who is of a class that may have another place."""
         if self.running >= self._limits.max_running:
-            return set()
+            return lambda waiter: False
         held = {each: sum(applicant.priority >= each for applicant in self._running) for each in Priority}
-        return {each for each in Priority if held[each] < self._limits.running(each)}
+        classes = {each for each in Priority if held[each] < self._limits.running(each)}
+        return lambda waiter: waiter.applicant.priority in classes
 
     def _tell_places(self) -> None:
         ahead = self._work_left()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,14 +11,17 @@ import numpy.typing as npt
 
 from orchestrator.domain import Floats
 from orchestrator.repository import PipelineSpec
-from orchestrator.telemetry import past_span
 
 
 class Infer(Protocol):
-    """Runs a model on a batch of rows; arrays carry the batch dimension first."""
+    """Runs a model on a batch of rows; arrays carry the batch dimension first.
+
+    `again` says that the caller will call the same model again as soon as it has the outputs: then the next batch may
+    wait for it.
+    """
 
     async def __call__(
-        self, model: str, inputs: Mapping[str, npt.NDArray[Any]], *, request_id: str
+        self, model: str, inputs: Mapping[str, npt.NDArray[Any]], *, request_id: str, again: bool = False
     ) -> dict[str, npt.NDArray[Any]]: ...
 
 
@@ -31,15 +32,17 @@ class Models:
     pipeline: PipelineSpec
     infer: Infer
     request_id: str
-    turn: Callable[[int], AbstractAsyncContextManager[None]] = lambda rows: nullcontext()
-    """A turn for a call of so many rows, which every call waits for."""
 
     async def run(self, role: str, **inputs: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
-        """Runs the model that plays `role`, once it is the request's turn; every input is a batch of rows."""
-        asked = time.monotonic()
-        async with self.turn(len(next(iter(inputs.values())))):
-            past_span("turn", time.monotonic() - asked, model=self.pipeline.models[role].name)
-            return await self.infer(self.pipeline.models[role].name, inputs, request_id=self.request_id)
+        """Runs the model that plays `role`; every input is a batch of rows."""
+        return await self.step(role, inputs, again=False)
+
+    async def step(
+        self, role: str, inputs: Mapping[str, npt.NDArray[Any]], *, again: bool
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Runs the model that plays `role` in a loop: `again` says that another step follows."""
+        model = self.pipeline.models[role].name
+        return await self.infer(model, inputs, request_id=self.request_id, again=again)
 
     async def one(self, role: str, **inputs: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
         """Runs the model on a single row, given and returned without the batch dimension."""

@@ -17,11 +17,11 @@ from orchestrator.domain import Accepted, Event, Finished, Job, Size, Stage, Ste
 from orchestrator.imaging.output import preview
 from orchestrator.imaging.placement import choose_scene
 from orchestrator.lookups import ArrayCache, RequestLookups
-from orchestrator.models import Conditioning, Infer, Models
+from orchestrator.models import Conditioning, Models
 from orchestrator.pace import Pace
 from orchestrator.progress import Progress
 from orchestrator.sampler import NoiseStream, State, make_solver, variant_seed
-from orchestrator.scheduling import Applicant, Turns
+from orchestrator.scheduling import Applicant, Batcher
 from orchestrator.stages.decode import decode
 from orchestrator.stages.denoise import GuidedDenoiser, denoise
 from orchestrator.stages.encode import encode
@@ -32,23 +32,21 @@ from orchestrator.tokenize import PromptTokenizers
 
 
 class Pipeline:
-    """Runs jobs over the models behind `infer`."""
+    """Runs jobs over the models behind a batcher."""
 
     def __init__(
         self,
-        infer: Infer,
+        batcher: Batcher,
         cache: ArrayCache,
         tokenizers: PromptTokenizers,
         admission: Admission,
-        turns: Turns,
         *,
         max_buffered_events: int,
     ) -> None:
-        self._infer = infer
+        self._batcher = batcher
         self._cache = cache
         self._tokenizers = tokenizers
         self._admission = admission
-        self._turns = turns
         self._max_buffered_events = max_buffered_events
         self._pace = Pace()
 
@@ -79,7 +77,7 @@ class Pipeline:
         applicant = Applicant(
             caller.tenant,
             job.priority,
-            # The decoder and the reward model take a turn for each variant too.
+            # The decoder and the reward model are called for each variant too.
             (job.row_steps + 2 * job.variants) * megapixels,
             self._pace.urgency(job, deadline),
         )
@@ -88,8 +86,8 @@ class Pipeline:
             async with asyncio.timeout_at(loop_deadline):
                 async with self._admission.slot(applicant, lambda place: progress.emit(_accepted(place))):
                     self._pace.check(job, deadline)
-                    ticket = self._turns.ticket(applicant, megapixels)
-                    await self._stages(job, Models(job.pipeline, self._infer, job.request_id, ticket.turn), progress)
+                    ticket = self._batcher.ticket(applicant, megapixels)
+                    await self._stages(job, Models(job.pipeline, ticket.infer, job.request_id), progress)
         except TimeoutError:
             raise error(Reason.DEADLINE_EXCEEDED, "the deadline passed before the pictures were ready.") from None
 

@@ -30,8 +30,8 @@ class Settings(BaseSettings):
     max_queued_work: float = Field(
         100_000.0, gt=0, description="row-steps × megapixels that may wait; a lone request is taken whatever it costs"
     )
-    rows_per_replica: int = Field(
-        16, ge=1, description="rows that are out at a ready Triton replica; the others wait here, in fair order"
+    max_batch_rows: int = Field(
+        256, ge=1, description="most rows of several requests in one call of a model, which has a bound of its own too"
     )
     max_variants: int = Field(16, ge=1, le=256, description="most variants a request may ask for")
     max_steps: int = Field(100, ge=1, le=1000, description="most denoising steps a request may ask for")

@@ -27,6 +27,8 @@ class SpanSeen:
     attributes: dict[str, Any]
     events: tuple[str, ...]
     failed: bool
+    links: tuple[str, ...]
+    """The spans it refers to."""
 
 
 class Collector:
@@ -81,11 +83,13 @@ def read(body: bytes, content_type: str) -> list[SpanSeen]:
         for scope in resource.get("scopeSpans", []):
             for span in scope.get("spans", []):
                 ids = [span.get(key, "") for key in ("traceId", "spanId", "parentSpanId")]
+                links = [link["spanId"] for link in span.get("links", [])]
                 found.append(
                     SpanSeen(
                         service, span["name"], *(ids if hexadecimal else map(from_base64, ids)),
                         attributes(span), tuple(event["name"] for event in span.get("events", [])),
                         span.get("status", {}).get("code") in (2, "STATUS_CODE_ERROR"),
+                        tuple(links if hexadecimal else map(from_base64, links)),
                     )
                 )  # fmt: skip
     return found

@@ -30,7 +30,7 @@ class Sessions:
         self._options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._sessions: dict[str, onnxruntime.InferenceSession] = {}
 
-    async def __call__(self, model: str, inputs: Arrays, *, request_id: str) -> Answer:
+    async def __call__(self, model: str, inputs: Arrays, *, request_id: str, again: bool = False) -> Answer:
         """Answers a call."""
         return self.run(model, inputs)
 
@@ -70,7 +70,7 @@ class Gathering:
         self._max_rows = max_rows
         self._calls: list[_Call] = []
 
-    async def __call__(self, model: str, inputs: Arrays, *, request_id: str) -> Answer:
+    async def __call__(self, model: str, inputs: Arrays, *, request_id: str, again: bool = False) -> Answer:
         """Answers a call, in company if there is any."""
         loop = asyncio.get_running_loop()
         call = _Call(model, inputs, loop.create_future())

@@ -1,8 +1,8 @@
 """The costs that the simulator is fed with, measured on this machine, and what this machine then does under load.
 
-Engine seconds are Triton's own statistics of each batch size; the orchestrator's and Redis' are what the kernel counts
-for their processes. Under load, everything on one machine takes turns on its cores: a cost counts as the share of the
-machine that it occupies.
+A cost is what the kernel counts for the processes: under load, everything on one machine takes turns on its cores. So
+it is processor seconds by the number of cores. (A batch's seconds would say that its threads keep a core each while it
+runs; those of a lone row wait for one another for half of the time.)
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import asyncio
 import itertools
 import json
 import os
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,8 +29,9 @@ from orchestrator.triton import TritonPool
 
 PIPELINE = "backdrop-fast"
 CORES = os.cpu_count() or 1
-_NS = 1e-9
 _TICKS = os.sysconf("SC_CLK_TCK")
+# Of each batch size: many of the kernel's ticks.
+_MEASURED_S = 0.6
 
 
 @dataclass(frozen=True)
@@ -53,20 +53,31 @@ class Measured:
     work: Work
 
 
-async def model_costs(endpoint: str, names: tuple[str, ...], rounds: int = 12) -> dict[str, ModelCost]:
-    """Fits fixed + rows · row to batches of 1, 2, 4 and 8 rows of each model, one call at a time."""
+async def model_costs(endpoint: str, pid: int, names: tuple[str, ...]) -> dict[str, ModelCost]:
+    """Fits fixed + rows · row to batches of 1, 2, 4 and 8 rows of each model, one call at a time.
+
+    Args:
+        endpoint: of Triton, which nobody else calls now.
+        pid: of its process, whose children count too.
+        names: of the models.
+    """
     document = json.loads((ROOT / "triton_repo" / "pipeline.json").read_text())
     bucket = document["pipelines"][PIPELINE]["buckets"][0]
     pool, found = TritonPool([endpoint]), {}
     await pool.start()
-    with InferenceServerClient(endpoint) as client:
-        for name in names:
-            inputs = document["models"][name]["inputs"]
-            cap = (await pool.metadata(name)).max_batch_size
-            for rows in (n for n in (1, 2, 4, 8) if n <= cap):
-                for _ in range(rounds):
-                    await pool.infer(name, _rows(inputs, rows, bucket))
-            found[name] = _fit(client, name, cap, _share(name))
+    for name in names:
+        inputs = document["models"][name]["inputs"]
+        cap = (await pool.metadata(name)).max_batch_size
+        sizes, seconds = [n for n in (1, 2, 4, 8) if n <= cap], []
+        for rows in sizes:
+            batch = _rows(inputs, rows, bucket)
+            await pool.infer(name, batch)  # a shape's first run plans its memory
+            before, calls = cpu_s(pid), 0
+            while cpu_s(pid) - before < _MEASURED_S:
+                await pool.infer(name, batch)
+                calls += 1
+            seconds.append((cpu_s(pid) - before) / calls / CORES)
+        found[name] = _fit(sizes, seconds, cap)
     await pool.close()
     return found
 
@@ -88,21 +99,7 @@ def _rows(inputs: list[dict[str, Any]], rows: int, bucket: list[int]) -> dict[st
     return found
 
 
-def _share(name: str) -> float:
-    """The share of this machine that a model's threads occupy."""
-    config = (ROOT / "triton_repo" / name / "config.pbtxt").read_text()
-    threads = re.search(r'"intra_op_threads" value: \{ string_value: "(\d+)"', config)
-    return min(int(threads[1]) if threads else 1, CORES) / CORES
-
-
-def _fit(client: InferenceServerClient, name: str, cap: int, share: float) -> ModelCost:
-    """From Triton's statistics by batch size; the first batches of all, which warm up, are outweighed by the rest."""
-    (stats,) = client.get_inference_statistics(name).model_stats
-    sizes, seconds = [], []
-    for batch in stats.batch_stats:
-        parts = (batch.compute_input, batch.compute_infer, batch.compute_output)
-        sizes.append(batch.batch_size)
-        seconds.append(sum(part.ns for part in parts) / batch.compute_infer.count * _NS * share)
+def _fit(sizes: list[int], seconds: list[float], cap: int) -> ModelCost:
     if len(sizes) == 1:
         return ModelCost(seconds[0], 0.0, cap)
     row_s, fixed_s = np.polyfit(sizes, seconds, 1)
@@ -176,7 +173,7 @@ async def everything(cluster: Cluster, seconds: float) -> Measured:
     requests = alone.rate * seconds
     made = {name: (count - before.get(name, 0)) / requests for name, count in executions(triton).items()}
     used = tuple(name for name, count in made.items() if count > 0.5)
-    models = await model_costs(triton, used)
+    models = await model_costs(triton, cluster.children["triton-0"].pid, used)
     request_s, call_s = await orchestrator_costs(cluster, (2, 8), seconds)
     work = Work(
         once=tuple((name, 1) for name in used if name.startswith(("text", "image", "segment", "vae_encoder"))),

@@ -1,9 +1,11 @@
 """Discrete events: requests arrive, orchestrators compute, replicas batch what waits, and the clock jumps.
 
-What is kept of the real thing: an orchestrator is one process that does one thing at a time; it knows only the rows
-that it has sent itself, and sends the next ones to the replica with the fewest, of several to the one used longest ago;
-a replica runs one batch at a time, the model whose row waits longest first, with whatever waits for it up to the cap.
-What is left out: failures, deadlines, queues' bounds, the cache's misses, and the network's bandwidth.
+What is kept of the real thing: an orchestrator is one process that does one thing at a time; it has one batch of a
+model out for each replica, of the calls that finish soonest together, and waits for its callers to be back before it
+makes the next; it knows only the rows that it has sent itself, and sends a batch to the replica with the fewest, of
+several to the one used longest ago; a replica runs one batch at a time, the model whose row waits longest first, with
+whatever waits for it up to the cap. What is left out: failures, deadlines, queues' bounds, classes and tenants, a
+second batch behind the first, the cache's misses, and the network's bandwidth.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bench.capacity.costs import Site, Work
+from orchestrator.scheduling.cost import sooner
 
 Then = Callable[[], None]
 
@@ -122,7 +125,10 @@ class Orchestrator:
     def __init__(self, clock: Clock, site: Site, core: Core, replicas: list[Replica], seed: int) -> None:
         self._clock = clock
         self._cost = site.orchestrator
+        self._models = site.models
         self._core = core
+        self._waiting: dict[str, deque[tuple[int, Then]]] = {name: deque() for name in site.models}
+        self._out: dict[str, list[int]] = {name: [] for name in site.models}  # the rows of each batch that is out
         self._replicas = replicas
         self._outstanding = dict.fromkeys(range(len(replicas)), 0)
         # Those without rows of ours, the one that was used longest ago first; each process in an order of its own.
@@ -154,24 +160,55 @@ class Orchestrator:
         self._call(model, rows, lambda: self._calls(rest, then))
 
     def _call(self, model: str, rows: int, then: Then) -> None:
-        cost = self._cost
+        def asked() -> None:
+            self._waiting[model].append((rows, then))
+            self._send(model)
+
+        self._core.do(self._cost.call_s / 2, asked)
+
+    def _send(self, model: str) -> None:
+        """Sends batches for as long as some replica is without one."""
+        waiting, out, cost = self._waiting[model], self._out[model], self._models[model]
+        while waiting and len(out) < len(self._replicas):
+            present = (sum(rows for rows, _ in waiting) + sum(out)) / len(self._replicas)
+            rows, then = waiting.popleft()
+            thens = [then]
+            while waiting:
+                more = rows + waiting[0][0]
+                if more > min(present, cost.max_rows) or not sooner(cost.seconds, rows, more, present):
+                    break
+                thens.append(waiting.popleft()[1])
+                rows = more
+            self._batch(model, rows, thens)
+
+    def _batch(self, model: str, rows: int, thens: list[Then]) -> None:
+        cost, chosen = self._cost, next(iter(self._idle), None)
+        if chosen is None:
+            chosen = min(self._outstanding, key=self._outstanding.__getitem__)
+        self._idle.pop(chosen, None)
+        self._outstanding[chosen] += rows
+        self._out[model].append(rows)
+
+        def answered() -> None:
+            self._outstanding[chosen] -= rows
+            if not self._outstanding[chosen]:
+                self._idle[chosen] = None
+            self._clock.after(cost.wire_s / 2, received)
+
+        def received() -> None:
+            for then in thens:
+                self._core.do(cost.call_s / 2, then)
+            # Behind the callers, and behind what they ask for then.
+            self._core.do(0.0, lambda: self._core.do(0.0, free))
+
+        def free() -> None:
+            self._out[model].remove(rows)
+            self._send(model)
 
         def sent() -> None:
-            chosen = next(iter(self._idle), None)
-            if chosen is None:
-                chosen = min(self._outstanding, key=self._outstanding.__getitem__)
-            self._idle.pop(chosen, None)
-            self._outstanding[chosen] += rows
-
-            def answered() -> None:
-                self._outstanding[chosen] -= rows
-                if not self._outstanding[chosen]:
-                    self._idle[chosen] = None
-                self._clock.after(cost.wire_s / 2, lambda: self._core.do(cost.call_s / 2, then))
-
             self._clock.after(cost.wire_s / 2, lambda: self._replicas[chosen].call(model, rows, answered))
 
-        self._core.do(cost.call_s / 2 + cost.choice_s * len(self._replicas), sent)
+        self._core.do(cost.choice_s * len(self._replicas), sent)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""How many rows to have out at a Triton: too few and batches are small, too many and their order is no longer ours."""
+"""How many rows to send together at most: the batcher's own choice, beside bounds that are lower."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.measure.base import Measurement, figure
 from bench.orders import numbered
 from bench.rounds import Round, ratios, values
 
-SETTING = "BACKDROP_ROWS_PER_REPLICA"
+SETTING = "BACKDROP_MAX_BATCH_ROWS"
 
 
 async def measure(company: Company, number: int, settings: Mapping[str, Any]) -> Round:
@@ -39,7 +39,7 @@ async def measure(company: Company, number: int, settings: Mapping[str, Any]) ->
 
 
 def figures(rounds: Sequence[Round], settings: Mapping[str, Any]) -> list[Figure]:
-    """Throughput over that of the default bound."""
+    """Throughput over that without another bound than the model's."""
     made = []
     default = str(settings["default"])
     for engine in rounds[0]:
@@ -49,14 +49,14 @@ def figures(rounds: Sequence[Round], settings: Mapping[str, Any]) -> list[Figure
             found = ratios(rounds, [engine, bound, "throughput"], [engine, default, "throughput"])
             median_s = statistics.median(values(rounds, engine, bound, "median_s"))
             note = f"median latency {median_s:.2f} s, {settings['clients']} clients"
-            name = f"{bound} rows out at a replica, {engine}: throughput over {default}'s"
+            name = f"batches of at most {bound} rows, {engine}: throughput over the batcher's own"
             made.append(figure(name, found, None, "higher", "depth", note))
     return made
 
 
 DEPTH = Measurement(
     "depth",
-    {"rows": [4, 8, 16, 32], "default": 16, "clients": 16, "orders": 32, "steps": 10},
+    {"rows": [2, 4, 8, 256], "default": 256, "clients": 16, "orders": 32, "steps": 10},
     None,
     measure,
     figures,

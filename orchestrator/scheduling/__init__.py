@@ -1,7 +1,11 @@
-"""Who is next: fair order between classes, tenants and requests, and the turns that every model call waits for."""
+"""Who is next, and with whom.
 
+One order for requests that wait to run and for the rows of those that run; rows leave in batches of many requests.
+"""
+
+from orchestrator.scheduling.batcher import Batcher, Ticket
+from orchestrator.scheduling.engine import Capacity
 from orchestrator.scheduling.fair_queue import FairQueue
 from orchestrator.scheduling.order import Applicant, Priority
-from orchestrator.scheduling.turns import Ticket, Turns
 
-__all__ = ["Applicant", "FairQueue", "Priority", "Ticket", "Turns"]
+__all__ = ["Applicant", "Batcher", "Capacity", "FairQueue", "Priority", "Ticket"]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 from orchestrator.scheduling.order import WEIGHTS, Applicant, FairShare, Priority
 
 OLDEST_EVERY = 4
 """Every so many turns of a tenant go to its oldest request, however much that has left to do."""
-EVERY = frozenset(Priority)
 
 
 class Waiting(Protocol):
@@ -48,9 +47,13 @@ class FairQueue(Generic[W]):
         if item in self._waiting:
             self._waiting.remove(item)
 
-    def first(self, classes: Collection[Priority] = EVERY) -> W | None:
-        """Who is next among these classes; None where nobody waits."""
-        some = [item for item in self._waiting if item.applicant.priority in classes]
+    def replace(self, item: W, other: W) -> None:
+        """`other` takes the place of `item`; ValueError when that does not wait."""
+        self._waiting[self._waiting.index(item)] = other
+
+    def first(self, among: Callable[[W], bool] = lambda item: True) -> W | None:
+        """Who is next of those for whom `among` holds; None where nobody waits."""
+        some = [item for item in self._waiting if among(item)]
         if not some:
             return None
         priority = min({item.applicant.priority for item in some}, key=lambda each: (self._classes.tag(each), each))
@@ -62,6 +65,11 @@ class FairQueue(Generic[W]):
         if self._turns[priority, tenant] % OLDEST_EVERY == OLDEST_EVERY - 1:
             return some[0]
         return min(some, key=lambda item: (not item.applicant.urgent(), item.applicant.work))
+
+    def class_before(self, one: Waiting, other: Waiting) -> bool:
+        """Whether the class of `one` is another than that of `other`, and due before it."""
+        first, second = one.applicant.priority, other.applicant.priority
+        return first is not second and (self._classes.tag(first), first) < (self._classes.tag(second), second)
 
     def serve(self, item: W, cost: float) -> None:
         """`item` gets its turn, and its class and tenant are charged for it."""

@@ -49,15 +49,18 @@ class GuidedDenoiser:
         for value in self._constant.values():
             value.flags.writeable = False  # which tells whoever sends them that they need not be laid out again
 
-    async def __call__(self, sample: Floats, timestep: float, step: int) -> Floats:
-        """Predicts for one sample [C, h, w] at one timestep, which is that of a step counted from 0."""
+    async def __call__(self, sample: Floats, timestep: float, step: int, *, again: bool = False) -> Floats:
+        """Predicts for one sample [C, h, w] at one timestep, which is that of a step counted from 0.
+
+        `again` says that the next step follows.
+        """
         rows = 2 if self._guided_at(step) else 1
-        outputs = await self._models.run(
-            "denoiser",
-            sample=batch_of(*[sample] * rows),
-            timestep=np.full((rows, 1), timestep, np.float32),
+        inputs = {
+            "sample": batch_of(*[sample] * rows),
+            "timestep": np.full((rows, 1), timestep, np.float32),
             **{name: value[:rows] for name, value in self._constant.items()},
-        )
+        }
+        outputs = await self._models.step("denoiser", inputs, again=again)
         prediction: Floats = outputs["noise_pred"]
         if rows == 1:
             alone: Floats = prediction[0]
@@ -89,7 +92,7 @@ async def denoise(
     while state.index < until:
         sample, timestep = solver.model_input(state)
         with span("step", step=state.index, timestep=timestep):
-            prediction = await denoiser(sample, timestep, state.index)
+            prediction = await denoiser(sample, timestep, state.index, again=state.index + 1 < until)
         fresh = noise.at_step(state.index, shape) if solver.needs_noise else None
         state = solver.step(state, prediction, fresh)
         on_step(state)

@@ -1,6 +1,6 @@
 """Traces: a span for each request, stage, step and model call, in the caller's trace and on into Triton's."""
 
-from orchestrator.telemetry.spans import exemplar, headers, past_span, span
+from orchestrator.telemetry.spans import exemplar, headers, open_span, past_span, span
 from orchestrator.telemetry.tracing import NO_TRACING, Tracing
 
-__all__ = ["NO_TRACING", "Tracing", "exemplar", "headers", "past_span", "span"]
+__all__ = ["NO_TRACING", "Tracing", "exemplar", "headers", "open_span", "past_span", "span"]

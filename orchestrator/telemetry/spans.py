@@ -26,13 +26,21 @@ class Scope:
     tracer: Tracer
     span: Span
 
-    def child(self, name: str, attributes: Mapping[str, Value], *, call: bool, start_ns: int | None = None) -> Span:
-        """A span below this one; `call` says that another process does the work."""
-        from opentelemetry.trace import SpanKind, set_span_in_context
+    def child(
+        self,
+        name: str,
+        attributes: Mapping[str, Value],
+        *,
+        call: bool,
+        start_ns: int | None = None,
+        link: SpanContext | None = None,
+    ) -> Span:
+        """A span below this one; `call` says that another process does the work, `link` that it is told elsewhere."""
+        from opentelemetry.trace import Link, SpanKind, set_span_in_context
 
         kind: SpanKind = SpanKind.CLIENT if call else SpanKind.INTERNAL
-        context = set_span_in_context(self.span)
-        return self.tracer.start_span(name, context, kind, attributes, start_time=start_ns)
+        context, links = set_span_in_context(self.span), [Link(link)] if link is not None else None
+        return self.tracer.start_span(name, context, kind, attributes, links, start_time=start_ns)
 
 
 _open: ContextVar[Scope | None] = ContextVar("open span", default=None)
@@ -62,11 +70,21 @@ def span(name: str, *, call: bool = False, **attributes: Value) -> Iterator[None
         _open.reset(token)
 
 
-def past_span(name: str, seconds: float, **attributes: Value) -> None:
-    """A span that ends now and began so many seconds ago: for waits that are known once they are over."""
+def past_span(name: str, seconds: float, *, link: SpanContext | None = None, **attributes: Value) -> None:
+    """A span that ends now and began so many seconds ago: for waits that are known once they are over.
+
+    `link` is the span, of another trace perhaps, below which the work is told that this one waited for.
+    """
     scope = _open.get()
     if scope is not None:
-        scope.child(name, attributes, call=False, start_ns=time.time_ns() - int(seconds * 1e9)).end()
+        start_ns = time.time_ns() - int(seconds * 1e9)
+        scope.child(name, attributes, call=False, start_ns=start_ns, link=link).end()
+
+
+def open_span() -> SpanContext | None:
+    """The span that is open here, for others to link to; None where nobody traces."""
+    scope = _open.get()
+    return None if scope is None else scope.span.get_span_context()
 
 
 def fail(span_: Span, why: str) -> None:
@@ -82,7 +100,7 @@ def headers() -> dict[str, str]:
     The standard would have it sent with its flag at 0, but Triton records every call that comes with a parent, whatever
     the flag says.
     """
-    context = _context()
+    context = open_span()
     if context is None or not context.trace_flags.sampled:
         return {}
     parent = f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"
@@ -92,10 +110,7 @@ def headers() -> dict[str, str]:
 
 def exemplar() -> dict[str, str] | None:
     """The open trace as a Prometheus exemplar; None where it is not recorded, for then nobody could look it up."""
-    context = _context()
+    context = open_span()
     return {"trace_id": f"{context.trace_id:032x}"} if context is not None and context.trace_flags.sampled else None
 
 
-def _context() -> SpanContext | None:
-    scope = _open.get()
-    return None if scope is None else scope.span.get_span_context()

@@ -92,6 +92,11 @@ class Health:
         metadata = self._accepted.get(model)
         return [spec.name for spec in metadata.outputs] if metadata else []
 
+    def max_batch_rows(self, model: str) -> int:
+        """The largest batch that a model is known to take; 1 when its metadata was never asked for."""
+        metadata = self._accepted.get(model)
+        return max(1, metadata.max_batch_size) if metadata else 1
+
     async def watch(self, replica: Replica) -> None:
         """Probes a replica until cancelled."""
         while True:

@@ -40,7 +40,7 @@ async def test_rows_of_a_crowd_meet_in_the_engine_and_take_its_time() -> None:
             work = await engine.work("denoiser")
         assert run.throughput > 0
         assert work.rows == 6 * 3 * 2
-        assert work.executions <= work.requests == 6 * 3
+        assert work.executions <= work.requests <= 6 * 3
         # Sleeping may take longer, never less.
         assert work.busy_s >= work.executions * QUICK.seconds(2) * 0.99
     finally:

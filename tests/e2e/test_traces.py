@@ -53,7 +53,8 @@ def trace(traced: Cluster, collector: Collector) -> list[SpanSeen]:
         requests = {each.parent_id: each.span_id for each in spans if each.name == "InferRequest"}
         models = {each.parent_id: each.span_id for each in spans if each.name == "denoiser" and each.service == TRITON}
         computed = {each.parent_id for each in spans if each.name == "compute"}
-        followed = all(models.get(requests.get(call, "")) in computed for call in calls)
+        led = {each.span_id for each in spans if each.span_id in calls and not each.links}
+        followed = all(models.get(requests.get(call, "")) in computed for call in led)
         return any(each.parent_id == caller_id for each in spans) and len(calls) == wanted and followed
 
     collector.wait(complete)
@@ -77,14 +78,26 @@ def test_a_generation_is_one_tree_of_stages_steps_and_calls(trace: list[SpanSeen
         assert sorted(step.attributes["step"] for step in steps) == [str(number) for number in range(STEPS)]
         assert all(len(children(trace, step, "turn")) == 1 for step in steps)
         calls = [children(trace, step, "denoiser") for step in steps]
-        assert all(len(call) == 1 and call[0].attributes["rows"] == "2" for call in calls)
+        assert all(len(call) == 1 for call in calls)
     assert not [span for span in trace if span.failed]
+
+
+def test_who_shares_a_batch_refers_to_the_step_that_led_it(trace: list[SpanSeen]) -> None:
+    steps = {span.span_id: span for span in trace if span.name == "step"}
+    calls = [call for step in steps.values() for call in children(trace, step, "denoiser")]
+    led = {call.parent_id: int(call.attributes["rows"]) for call in calls if not call.links}
+    shared = [call for call in calls if call.links]
+    assert sum(led.values()) == 2 * STEPS * VARIANTS
+    for call in shared:
+        assert call.attributes["rows"] == "2"
+        (link,) = call.links
+        assert led[link] > 2
 
 
 def test_triton_goes_on_with_it_and_tells_queue_and_compute_apart(trace: list[SpanSeen]) -> None:
     (root,) = [span for span in trace if span.name == "backdrop.v1.GenerationService/Generate"]
-    step = children(trace, children(trace, root, "denoise")[0], "step")[0]
-    (call,) = children(trace, step, "denoiser")
+    steps = [step for denoise in children(trace, root, "denoise") for step in children(trace, denoise, "step")]
+    call = next(call for step in steps for call in children(trace, step, "denoiser") if not call.links)
     (request,) = children(trace, call, "InferRequest")
     assert request.service == "triton-inference-server"
     (model,) = children(trace, request, "denoiser")

@@ -17,6 +17,7 @@ from orchestrator.cache import Lookup
 from orchestrator.domain import Job, MaskSource, OutputFormat, StylePicture
 from orchestrator.repository import IMAGE_ROLES, ROLES, T5, ModelSpec, PipelineSpec, Repository
 from orchestrator.sampler import FlowConfig, Schedule, ScheduleConfig
+from orchestrator.scheduling.cost import BatchCost
 from orchestrator.tokenize import PromptTokenizers
 from orchestrator.triton.tensors import TensorSpec
 from tests.pictures import ellipse_mask, noisy_photo
@@ -98,6 +99,18 @@ def tokenizers(folder: Path) -> tuple[Repository, PromptTokenizers]:
     return repository, PromptTokenizers(repository)
 
 
+class KnownCost(BatchCost):
+    """A batch's cost that is known beforehand, so that no clock decides who leaves with whom."""
+
+    def __init__(self, base_s: float = 0.04, row_s: float = 0.0) -> None:
+        super().__init__()
+        for rows in (1, 2):
+            super().record(rows, base_s + row_s * rows)
+
+    def record(self, rows: int, seconds: float) -> None:
+        pass
+
+
 class FunctionModels:
     """Answers every role with deterministic arithmetic, row by row; counts calls, can be slow or fail."""
 
@@ -109,7 +122,9 @@ class FunctionModels:
     def rows(self, model: str) -> int:
         return sum(rows for name, rows in self.calls if name == model)
 
-    async def __call__(self, model: str, inputs: Mapping[str, Array], *, request_id: str) -> dict[str, Array]:
+    async def __call__(
+        self, model: str, inputs: Mapping[str, Array], *, request_id: str, again: bool = False
+    ) -> dict[str, Array]:
         rows = len(next(iter(inputs.values())))
         assert all(len(value) == rows for value in inputs.values())
         self.calls.append((model, rows))

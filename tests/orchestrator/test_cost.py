@@ -3,6 +3,7 @@
 A number here may fall at any time; one that rises needs a reason in the commit that raises it.
 """
 
+import asyncio
 import collections
 import dataclasses
 from collections.abc import Mapping
@@ -14,8 +15,8 @@ import pytest
 from orchestrator.admission import Admission, Limits
 from orchestrator.domain import Dropping, Job, Window
 from orchestrator.pipeline import Pipeline
-from orchestrator.scheduling import Turns
-from tests.orchestrator.small import Array, DictCache, FunctionModels, job, style, tokenizers
+from orchestrator.scheduling import Batcher, Capacity
+from tests.orchestrator.small import Array, DictCache, FunctionModels, KnownCost, job, style, tokenizers
 
 
 @dataclasses.dataclass
@@ -27,44 +28,61 @@ class Counted:
     rows: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     sent: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
 
-    async def __call__(self, model: str, inputs: Mapping[str, Array], *, request_id: str) -> dict[str, Array]:
+    async def __call__(
+        self, model: str, inputs: Mapping[str, Array], *, request_id: str, again: bool = False
+    ) -> dict[str, Array]:
         self.calls[model] += 1
         self.rows[model] += len(next(iter(inputs.values())))
         self.sent[model] += sum(value.nbytes for value in inputs.values())
         return await self.models(model, inputs, request_id=request_id)
 
 
-async def cost(folder: Path, *jobs: Job) -> Counted:
-    """Makes the jobs one after another over one cache."""
+async def cost(folder: Path, *jobs: Job, together: bool = False) -> Counted:
+    """Makes the jobs over one cache, one after another or all at once, on an engine to which company costs nothing."""
     counted = Counted(FunctionModels())
-    admission = Admission(Limits(2, 2))
-    pipeline = Pipeline(
-        *(counted, DictCache(), tokenizers(folder)[1], admission, Turns(lambda: 16)), max_buffered_events=1000
-    )
-    for asked in jobs:
+    admission = Admission(Limits(8, 8))
+    batcher = Batcher(counted, lambda model: Capacity(1, 8), new_cost=KnownCost)
+    pipeline = Pipeline(batcher, DictCache(), tokenizers(folder)[1], admission, max_buffered_events=1000)
+
+    async def make(asked: Job) -> None:
         async for _ in pipeline.run(asked):
             pass
+
+    if together:
+        await asyncio.gather(*map(make, jobs))
+    else:
+        for asked in jobs:
+            await make(asked)
     return counted
 
 
 @pytest.mark.parametrize(
     ("changes", "rows", "calls"),
     [
-        ({}, 80, 40),
-        ({"guidance_scale": 1.0}, 40, 40),
-        ({"guidance_window": Window(0.0, 0.7)}, 68, 40),
+        # The first variant's first step is on its way before the others ask; from then on they share every call.
+        ({}, 80, 11),
+        ({"guidance_scale": 1.0}, 40, 11),
+        ({"guidance_window": Window(0.0, 0.7)}, 68, 11),
         ({"variants": 1, "top_k": 1}, 20, 10),
-        ({"dropping": Dropping(2, 0.5)}, 60, 30),
-        ({"dropping": Dropping(2, 0.7), "guidance_window": Window(0.0, 0.7)}, 4 * 14 + 2 * 3, 34),
+        ({"dropping": Dropping(2, 0.5)}, 60, 12),
+        ({"dropping": Dropping(2, 0.7), "guidance_window": Window(0.0, 0.7)}, 4 * 14 + 2 * 3, 12),
     ],
 )
 async def test_rows_and_calls_of_the_loop(tmp_path: Path, changes: dict[str, Any], rows: int, calls: int) -> None:
     asked = job(**{"steps": 10, "variants": 4, "top_k": 2, **changes})
     found = await cost(tmp_path, asked)
     assert found.rows["denoiser"] == rows == asked.row_steps
-    assert found.calls["denoiser"] == calls, "a guided step is one call of two rows"
+    assert found.calls["denoiser"] == calls
     looked_at = asked.variants + (0 if asked.dropping is None else asked.dropping.keep)
-    assert found.calls["vae_decoder"] == found.rows["reward"] == looked_at
+    assert found.rows["vae_decoder"] == found.rows["reward"] == looked_at
+    assert found.calls["vae_decoder"] < looked_at or looked_at == 1
+
+
+async def test_requests_that_run_side_by_side_share_their_calls(tmp_path: Path) -> None:
+    jobs = [job(steps=10, variants=1, top_k=1, seed=number) for number in range(4)]
+    found = await cost(tmp_path, *jobs, together=True)
+    assert found.rows["denoiser"] == 80
+    assert found.calls["denoiser"] <= 12
 
 
 async def test_what_is_the_same_for_all_variants_is_made_once(tmp_path: Path) -> None:

@@ -28,8 +28,8 @@ from orchestrator.domain import (
 )
 from orchestrator.pipeline import Pipeline
 from orchestrator.sampler import variant_seed
-from orchestrator.scheduling import Priority, Turns
-from tests.orchestrator.small import DictCache, FunctionModels, job, style, tokenizers
+from orchestrator.scheduling import Batcher, Capacity, Priority
+from tests.orchestrator.small import DictCache, FunctionModels, KnownCost, job, style, tokenizers
 from tests.pictures import ellipse_mask, noisy_photo
 
 
@@ -38,9 +38,9 @@ class Bench:
 
     def __init__(self, folder: Path, max_buffered_events: int = 1000) -> None:
         self.models, self.cache, self.admission = FunctionModels(), DictCache(), Admission(Limits(2, 2))
-        self.turns = Turns(lambda: 4)
+        self.batcher = Batcher(self.models, lambda model: Capacity(1, 4), new_cost=KnownCost)
         self.pipeline = Pipeline(
-            *(self.models, self.cache, tokenizers(folder)[1], self.admission, self.turns),
+            *(self.batcher, self.cache, tokenizers(folder)[1], self.admission),
             max_buffered_events=max_buffered_events,
         )
 
@@ -259,7 +259,7 @@ async def test_urgent_steps_go_first_and_nothing_is_lost(bench: Bench) -> None:
     )
     assert bulk_at[-1] - bulk_at[0] < 0.2 * 160, "16 of 17 turns were the other's, once both had begun"
     assert (steps[Priority.INTERACTIVE], steps[Priority.BULK]) == (160, 800)
-    assert (bench.turns.out, bench.turns.waiting) == (0, 0)
+    assert (bench.batcher.out, bench.batcher.waiting) == (0, 0)
 
 
 async def test_no_step_starts_after_the_caller_has_left(bench: Bench) -> None:
@@ -274,4 +274,4 @@ async def test_no_step_starts_after_the_caller_has_left(bench: Bench) -> None:
         calls = len(bench.models.calls)
         await asyncio.sleep(0.002)
         assert len(bench.models.calls) == calls
-        assert (bench.turns.out, bench.turns.waiting, bench.admission.running) == (0, 0, 0)
+        assert (bench.batcher.out, bench.batcher.waiting, bench.admission.running) == (0, 0, 0)

@@ -23,7 +23,7 @@ from orchestrator.info import describer
 from orchestrator.metrics import Metrics
 from orchestrator.parse import Parser
 from orchestrator.pipeline import Pipeline
-from orchestrator.scheduling import Turns
+from orchestrator.scheduling import Batcher, Capacity
 from orchestrator.server import Server
 from orchestrator.service import Service
 from orchestrator.settings import Settings
@@ -48,7 +48,8 @@ class Running:
 
     async def open(self) -> None:
         pipeline = Pipeline(
-            *(self.models, DictCache(), self.prompts, self.admission, Turns(lambda: 64)), max_buffered_events=1000
+            *(Batcher(self.models, lambda model: Capacity(4, 16)), DictCache(), self.prompts, self.admission),
+            max_buffered_events=1000,
         )
         self.service.open(
             Parser(self.settings, self.repository, self.prompts),

@@ -41,7 +41,7 @@ class Counted:
     placed: list[int] = dataclasses.field(default_factory=list)
 
     async def __call__(
-        self, model: str, inputs: Mapping[str, npt.NDArray[Any]], *, request_id: str
+        self, model: str, inputs: Mapping[str, npt.NDArray[Any]], *, request_id: str, again: bool = False
     ) -> dict[str, npt.NDArray[Any]]:
         tensors = self.wire.tensors(inputs, by_reference=self.by_reference)
         if model == "denoiser":

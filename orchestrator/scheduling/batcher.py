@@ -1,0 +1,209 @@
+"""Batches: the calls of many jobs wait here in fair order, and leave together at the boundaries of steps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from backdrop.errors import BackdropError, Reason
+from orchestrator.scheduling.call import Arrays, Batch, Call, Outputs, Seat
+from orchestrator.scheduling.cost import BatchCost
+from orchestrator.scheduling.engine import Capacity, Engine
+from orchestrator.scheduling.fair_queue import FairQueue
+from orchestrator.scheduling.merge import split
+from orchestrator.scheduling.order import Applicant, Priority
+from orchestrator.telemetry import open_span, past_span
+
+
+class Run(Protocol):
+    """Runs a model on a batch of rows, somewhere."""
+
+    async def __call__(self, model: str, inputs: Arrays, *, request_id: str) -> Outputs: ...
+
+
+class Batcher:
+    """Decides whose rows go to a model, when, and with whom (docs/decisions/0022-gathered-batches.md).
+
+    A replica has one batch of a model at a time. When it is free, the next one is made of the calls that are due in
+    fair order, as many as finish soonest together. Callers of the batch before who will call again have a seat in the
+    queue as if they were back: if it is in the next batch, that waits for them, for some milliseconds at most.
+
+    Args:
+        run: runs a batch.
+        capacity: of a model now; read at each decision, since replicas come and go.
+        observe: hears of each call that leaves: its class, and how many seconds it waited.
+        new_cost: makes what learns the cost of the batches of one model at one shape.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        capacity: Callable[[str], Capacity],
+        observe: Callable[[Priority, float], None] = lambda priority, seconds: None,
+        new_cost: Callable[[], BatchCost] = BatchCost,
+    ) -> None:
+        self._run = run
+        self._capacity = capacity
+        self._observe = observe
+        self._new_cost = new_cost
+        self._queue: FairQueue[Seat] = FairQueue()
+        self._engines: dict[str, Engine] = {}
+
+    @property
+    def out(self) -> int:
+        """Rows that are at models now."""
+        return sum(batch.rows for engine in self._engines.values() for batch in engine.batches)
+
+    @property
+    def waiting(self) -> int:
+        """Rows that wait here."""
+        return sum(seat.rows for seat in self._queue if seat.here)
+
+    def ticket(self, applicant: Applicant, megapixels: float) -> Ticket:
+        """What a job makes its calls with."""
+        return Ticket(self, applicant, megapixels)
+
+    async def serve(self, call: Call) -> Outputs:
+        """Runs a call, beside others or alone; raises what its batch raised. Cancelling it leaves the batch."""
+        engine = self._engines.get(call.model) or self._engines.setdefault(call.model, Engine(self._new_cost))
+        seat = next((each for each in self._queue if _awaits(each, call)), None)
+        if seat is None:
+            self._queue.push(call)
+        else:
+            engine.came_back(call.since - seat.since)
+            self._queue.replace(seat, call)
+        self._dispatch(call.model)
+        try:
+            return await call.outputs
+        except asyncio.CancelledError:
+            if call.batch is None:
+                self._queue.discard(call)
+                self._dispatch(call.model)
+            else:
+                call.batch.left()
+            raise
+
+    def _dispatch(self, model: str) -> None:
+        """Sends what should leave now."""
+        engine, capacity = self._engines[model], self._capacity(model)
+        now = asyncio.get_running_loop().time()
+        for given_up in [seat for seat in self._queue if seat.model == model and seat.given_up(now)]:
+            self._queue.discard(given_up)
+        while seats := self._next(model, engine, capacity):
+            calls = [seat for seat in seats if isinstance(seat, Call)]
+            if len(calls) < len(seats):
+                engine.wait(min(seat.expires for seat in seats), lambda: self._dispatch(model))
+                return
+            self._send(model, engine, Batch(calls), crowded=len(engine.batches) >= capacity.replicas)
+
+    def _next(self, model: str, engine: Engine, capacity: Capacity) -> list[Seat]:
+        """The seats of the next batch; none where nothing should leave."""
+        queued_behind = len(engine.batches) >= capacity.replicas
+        if len(engine.batches) >= 2 * capacity.replicas > 0:
+            return []
+
+        def due(seat: Seat) -> bool:
+            return seat.model == model and (seat.here or not queued_behind)
+
+        lead = self._queue.first(due)
+        # In an outage nothing is held back: every job should hear of it now, not one after another.
+        if lead is None or not capacity.replicas:
+            return [] if lead is None else [lead]
+        like = [seat for seat in self._queue if seat.model == model and seat.shape == lead.shape]
+        present = (sum(seat.rows for seat in like) + engine.rows_to_come(lead.shape)) / capacity.replicas
+        cost = engine.costs[lead.shape]
+
+        def better(rows: int, more: int) -> bool:
+            return more <= capacity.max_rows and cost.better(rows, more, present)
+
+        seats, rows = [lead], lead.rows
+        while (seat := self._queue.first(lambda seat: due(seat) and seat in like and seat not in seats)) is not None:
+            if rows + seat.rows > present or not better(rows, rows + seat.rows):
+                break
+            seats.append(seat)
+            rows += seat.rows
+        # Behind another it must be as large as if everybody were here, for the others do not come into it any more.
+        if queued_behind and (
+            better(rows, rows + 1)
+            or not engine.worth_queueing(rows, present, lead.shape)
+            or self._kept_free(engine, lead)
+        ):
+            return []
+        return seats
+
+    def _kept_free(self, engine: Engine, lead: Seat) -> bool:
+        """Whether the engine works for a caller of a class before the lead's, who will be back for the next step."""
+        out = (call for batch in engine.batches for call in batch.calls)
+        return any(call.again and self._queue.class_before(call, lead) for call in out)
+
+    def _send(self, model: str, engine: Engine, batch: Batch, *, crowded: bool) -> None:
+        loop = asyncio.get_running_loop()
+        for call in batch.calls:
+            self._queue.serve(call, call.cost)
+            call.applicant.work = max(0.0, call.applicant.work - call.cost)
+            waited_s = loop.time() - call.since
+            self._observe(call.applicant.priority, waited_s)
+            call.context.run(past_span, "turn", waited_s, model=model)
+        engine.sent(batch, crowded=crowded)
+        # In the first caller's context: its trace goes on into Triton.
+        batch.task = loop.create_task(self._work(model, engine, batch), context=batch.calls[0].context)
+
+    async def _work(self, model: str, engine: Engine, batch: Batch) -> None:
+        loop = asyncio.get_running_loop()
+        began, answered = loop.time(), False
+        try:
+            answered = await self._answer(model, engine, batch)
+        finally:
+            seconds = loop.time() - began
+            engine.done(batch, seconds if answered else None)
+            lead = open_span()  # below which the batch is told: this task runs in the first caller's context
+            for call in batch.calls[1:]:
+                call.context.run(past_span, model, seconds, link=lead, rows=call.rows)
+            for call in batch.calls:
+                call.outputs.cancel()  # nothing to those that are answered
+                if call.comes_back:
+                    self._queue.push(call.seat(loop.time() + engine.patience_s))
+            self._dispatch(model)
+
+    async def _answer(self, model: str, engine: Engine, batch: Batch) -> bool:
+        """Answers every call of the batch; says whether one run of the model did."""
+        try:
+            inputs = engine.merger.merge([call.inputs for call in batch.calls])
+            outputs = await self._run(model, inputs, request_id=batch.request_id)
+        except Exception as problem:
+            if len(batch.calls) > 1 and isinstance(problem, BackdropError) and problem.reason is Reason.MODEL_FAILED:
+                # One bad request does not fail its company.
+                await asyncio.gather(*(self._alone(model, call) for call in batch.calls))
+            else:
+                for call in batch.calls:
+                    call.fail(problem)
+            return False
+        for call, own in zip(batch.calls, split(outputs, [call.rows for call in batch.calls]), strict=True):
+            call.answer(own)
+        return True
+
+    async def _alone(self, model: str, call: Call) -> None:
+        try:
+            call.answer(await self._run(model, call.inputs, request_id=call.request_id))
+        except Exception as problem:
+            call.fail(problem)
+
+
+class Ticket:
+    """One job's right to calls."""
+
+    def __init__(self, batcher: Batcher, applicant: Applicant, megapixels: float) -> None:
+        self._batcher = batcher
+        self.applicant = applicant
+        self._megapixels = megapixels
+
+    async def infer(self, model: str, inputs: Arrays, *, request_id: str, again: bool = False) -> Outputs:
+        """Runs a model on a batch of rows; `again` says that the next call of it follows at once."""
+        cost = len(next(iter(inputs.values()))) * self._megapixels
+        call = Call(self.applicant, model, inputs, cost=cost, request_id=request_id, again=again)
+        return await self._batcher.serve(call)
+
+
+def _awaits(seat: Seat, call: Call) -> bool:
+    return not seat.here and seat.applicant is call.applicant and seat.model == call.model

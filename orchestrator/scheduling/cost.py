@@ -1,0 +1,69 @@
+"""What a batch costs by its rows, as seen here, and how many rows are therefore best sent together."""
+
+from __future__ import annotations
+
+import collections
+import math
+import statistics
+from collections.abc import Callable
+
+import numpy as np
+
+BUSY = 2
+"""While the rows that are here are served, others arrive who wait for them: at half load as many again."""
+_WINDOW = 128
+"""Batches that are remembered: a size that was not sent for so long is tried again."""
+
+
+def sooner(seconds: Callable[[int], float], rows: int, more: int, present: float) -> bool:
+    """Whether batches of `more` rows finish the rows that are `present` sooner on average than batches of `rows`.
+
+    In batches of n, P rows of equal jobs are done after P ÷ n batches, the mean one of them after half of (P ÷ n + 1).
+
+    Args:
+        seconds: what a batch of so many rows takes.
+    """
+    expected = BUSY * present
+    return seconds(more) * (expected / more + 1) < seconds(rows) * (expected / rows + 1)
+
+
+class BatchCost:
+    """The line `base + row · rows` through the seconds of the latest batches of one model at one shape.
+
+    While one size was seen, company is taken to cost nothing: the first batch that has some will tell. While none was,
+    nothing is known to be better than anything else.
+    """
+
+    def __init__(self) -> None:
+        self._seen: collections.deque[tuple[int, float]] = collections.deque(maxlen=_WINDOW)
+        self._line: tuple[float, float] | None = None
+
+    def record(self, rows: int, seconds: float) -> None:
+        """A batch that had its engine to itself took so long."""
+        self._seen.append((rows, seconds))
+        self._line = None
+
+    def seconds(self, rows: int) -> float:
+        """What a batch of so many rows is expected to take; infinite while nothing was seen."""
+        if self._line is None:
+            self._line = self._fit()
+        base, row = self._line
+        return base + row * rows
+
+    def better(self, rows: int, more: int, present: float) -> bool:
+        """Whether to send `more` rows together rather than `rows`, where so many are present."""
+        return sooner(self.seconds, rows, more, present)
+
+    def _fit(self) -> tuple[float, float]:
+        sizes = sorted({rows for rows, _ in self._seen})
+        if not sizes:
+            return math.inf, 0.0
+        # The median of each size: the first run of a graph, or a stolen processor, is no cost of rows.
+        medians = [statistics.median(seconds for rows, seconds in self._seen if rows == size) for size in sizes]
+        if len(sizes) == 1:
+            return medians[0], 0.0
+        row, base = np.polyfit(sizes, medians, 1)
+        if row <= 0:
+            return statistics.fmean(medians), 0.0
+        # A line that begins below 0 is noise about one through it.
+        return (float(base), float(row)) if base > 0 else (0.0, sum(medians) / sum(sizes))

@@ -1,0 +1,327 @@
+"""Batches: who leaves together, who waits for whom, and that nothing is lost or leaks whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from backdrop.errors import BackdropError, Reason, error
+from orchestrator.scheduling import Applicant, Batcher, Capacity, Priority
+from orchestrator.scheduling.call import Arrays, Outputs
+from tests.orchestrator.small import KnownCost
+
+FREE, LINEAR = (0.04, 0.0), (0.0, 0.02)
+"""What a batch costs beside its rows, and each row: company costs nothing, or as much as oneself."""
+
+
+class Model:
+    """A model whose batches end when they are told to, and which adds 1 to `x`."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[float]] = []  # of each, the rows' values
+        self.ids: list[str] = []
+        self.out: list[asyncio.Future[None]] = []
+        self.broken: Callable[[list[float]], BaseException | None] = lambda rows: None
+
+    async def __call__(self, model: str, inputs: Arrays, *, request_id: str) -> Outputs:
+        rows = inputs["x"][:, 0].tolist()
+        self.batches.append(rows)
+        self.ids.append(request_id)
+        end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.out.append(end)
+        await end
+        if (problem := self.broken(rows)) is not None:
+            raise problem
+        return {"y": inputs["x"] + 1}
+
+    async def end(self, *numbers: int) -> None:
+        """Ends the batches of these numbers, and lets what follows happen."""
+        for number in numbers:
+            self.out[number].set_result(None)
+        await settle()
+
+
+class World:
+    """A batcher over a model of so many replicas."""
+
+    def __init__(self, cost: tuple[float, float] = FREE, replicas: int = 1, max_rows: int = 8) -> None:
+        self.model = Model()
+        self.capacity = Capacity(replicas, max_rows)
+        self.waits: list[Priority] = []
+        self.batcher = Batcher(
+            self.model,
+            lambda model: self.capacity,
+            lambda priority, seconds: self.waits.append(priority),
+            lambda: KnownCost(*cost),
+        )
+
+    def job(
+        self, name: float, *, steps: int = 1, rows: int = 2, tenant: str = "a",
+        priority: Priority = Priority.STANDARD, work: float | None = None, width: int = 3,
+    ) -> asyncio.Task[list[float]]:  # fmt: skip
+        """A job that takes steps one after another; its rows hold its name. Returns what came of each step."""
+        applicant = Applicant(tenant, priority, float(steps * rows) if work is None else work)
+        ticket = self.batcher.ticket(applicant, megapixels=1.0)
+
+        async def run() -> list[float]:
+            made: list[float] = []
+            for step in range(steps):
+                inputs = {"x": np.full((rows, width), name, np.float32)}
+                outputs = await ticket.infer("model", inputs, request_id=f"id{name}", again=step + 1 < steps)
+                assert outputs["y"].shape == (rows, width)
+                made.append(float(outputs["y"][0, 0]))
+            return made
+
+        return asyncio.create_task(run())
+
+
+async def settle() -> None:
+    for _ in range(8):
+        await asyncio.sleep(0)
+
+
+async def until(done: Callable[[], Any]) -> None:
+    async with asyncio.timeout(5):
+        while not done():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+
+
+async def test_a_call_alone_leaves_at_once() -> None:
+    world = World()
+    job = world.job(1, steps=3)
+    for step in range(3):
+        await settle()
+        assert (len(world.model.batches), world.batcher.out, world.batcher.waiting) == (step + 1, 2, 0)
+        await world.model.end(step)
+    assert await job == [2, 2, 2]
+    assert (world.batcher.out, world.batcher.waiting, world.waits) == (0, 0, [Priority.STANDARD] * 3)
+
+
+async def test_those_who_run_side_by_side_share_their_steps() -> None:
+    """A newcomer waits for the batch that is out; from then on both leave together, and neither waits for long."""
+    world = World()
+    jobs = [world.job(1, steps=3)]
+    await settle()
+    jobs.append(world.job(5, steps=2))
+    await settle()
+    assert world.model.batches == [[1, 1]]
+    for step in range(3):
+        await world.model.end(step)
+    assert world.model.batches == [[1, 1], [5, 5, 1, 1], [5, 5, 1, 1]] or world.model.batches[1:] == [[1, 1, 5, 5]] * 2
+    assert await asyncio.gather(*jobs) == [[2, 2, 2], [6, 6]], "everybody has their own rows"
+    assert world.model.ids[1] in ("id1+1", "id5+1")
+
+
+async def test_where_company_costs_as_much_as_oneself_the_shorter_job_is_finished_first() -> None:
+    world = World(LINEAR)
+    jobs = [world.job(1, steps=8), world.job(5, steps=5)]
+    for step in range(13):
+        await settle()
+        await world.model.end(step)
+    await asyncio.gather(*jobs)
+    # Every fourth turn of a tenant is the oldest's, however much that has left.
+    assert [rows[0] for rows in world.model.batches] == [1, 5, 5, 5, 1, 5, 5, 1, 1, 1, 1, 1, 1]
+
+
+async def test_a_caller_who_does_not_come_back_is_waited_for_for_milliseconds_alone() -> None:
+    world = World(LINEAR)
+    ticket = world.batcher.ticket(Applicant("a", Priority.STANDARD, 1.0), 1.0)
+    gone = asyncio.create_task(ticket.infer("model", {"x": np.ones((2, 3), np.float32)}, request_id="", again=True))
+    await settle()
+    other = world.job(5)
+    await settle()
+    await world.model.end(0)
+    await gone
+    assert len(world.model.batches) == 1, "it is expected back, and comes first"
+    await until(lambda: len(world.model.batches) == 2)
+    await world.model.end(1)
+    assert await other == [6]
+    assert world.batcher.waiting == 0
+
+
+async def test_rows_of_another_shape_are_another_batch() -> None:
+    world = World()
+    jobs = [world.job(1), world.job(2, width=3), world.job(3, width=7), world.job(4, width=3)]
+    await settle()
+    await world.model.end(0)
+    await world.model.end(1)
+    await world.model.end(2)
+    assert [sorted(set(rows)) for rows in world.model.batches] == [[1], [2, 4], [3]]
+    assert await asyncio.gather(*jobs) == [[2], [3], [4], [5]]
+
+
+async def test_a_batch_is_no_larger_than_the_model_takes_and_a_larger_call_goes_alone() -> None:
+    world = World(max_rows=4)
+    jobs = [world.job(1)] + [world.job(number) for number in (2, 3, 4)] + [world.job(5, rows=6)]
+    await settle()
+    for number in range(4):
+        await world.model.end(number)
+    assert [len(rows) for rows in world.model.batches] == [2, 4, 2, 6]
+    await asyncio.gather(*jobs)
+
+
+async def test_each_replica_has_a_batch_and_they_share_the_rows() -> None:
+    world = World(replicas=2)
+    jobs = [world.job(number, steps=2) for number in range(1, 7)]
+    await settle()
+    assert [len(rows) for rows in world.model.batches] == [2, 2]
+    await world.model.end(0, 1)
+    assert all(len(rows) in (4, 6) for rows in world.model.batches[2:4])
+    await world.model.end(2, 3)
+    while not all(job.done() for job in jobs):
+        await world.model.end(*(number for number, end in enumerate(world.model.out) if not end.done()))
+    assert sum(len(rows) for rows in world.model.batches) == 6 * 2 * 2
+
+
+async def test_with_many_waiting_the_next_batch_is_queued_behind_the_one_that_runs() -> None:
+    """For then the engine's gaps between steps cost more than being passed by one batch."""
+    world = World(LINEAR)
+    jobs = [world.job(number) for number in range(1, 30)]
+    await settle()
+    assert len(world.model.batches) == 2
+    ended = 0
+    while not all(job.done() for job in jobs):
+        assert len(world.model.batches) - ended <= 2
+        await world.model.end(ended)
+        ended += 1
+    few = World(LINEAR)
+    jobs = [few.job(number) for number in (1, 2, 3)]
+    await settle()
+    assert len(few.model.batches) == 1
+    for number in range(3):
+        await few.model.end(number)
+
+
+async def test_the_engine_is_kept_free_for_an_urgent_caller_who_will_be_back() -> None:
+    world = World(LINEAR)
+    bulk = [world.job(number, tenant="b", priority=Priority.BULK) for number in range(10, 40)]
+    await settle()
+    urgent = world.job(1, steps=4, priority=Priority.INTERACTIVE)
+    await settle()
+    ended = 0
+    while not urgent.done():
+        await world.model.end(ended)
+        ended += 1
+    steps = [number for number, rows in enumerate(world.model.batches) if rows[0] == 1]
+    assert steps == [2, 3, 4, 5], "two batches were out when it came; nothing went between its steps"
+    while not all(job.done() for job in bulk):
+        await world.model.end(ended)
+        ended += 1
+
+
+async def test_in_an_outage_nothing_is_held_back() -> None:
+    world = World(replicas=0)
+    world.model.broken = lambda rows: error(Reason.NO_REPLICA, "nobody is there")
+    jobs = [world.job(number) for number in range(5)]
+    await settle()
+    assert len(world.model.batches) == 5
+    await world.model.end(*range(5))
+    assert all(isinstance(problem, BackdropError) for problem in await asyncio.gather(*jobs, return_exceptions=True))
+    assert (world.batcher.out, world.batcher.waiting) == (0, 0)
+
+
+async def test_one_bad_call_does_not_fail_its_company() -> None:
+    world = World()
+    world.model.broken = lambda rows: error(Reason.MODEL_FAILED, "it failed") if 3 in rows else None
+    jobs = [world.job(number) for number in (1, 2, 3, 4)]
+    await settle()
+    await world.model.end(0)
+    await world.model.end(1)
+    assert sorted(map(len, world.model.batches)) == [2, 2, 2, 2, 6], "each again, alone"
+    await world.model.end(2, 3, 4)
+    first, second, third, fourth = await asyncio.gather(*jobs, return_exceptions=True)
+    assert (first, second, fourth) == ([2], [3], [5])
+    assert isinstance(third, BackdropError)
+    assert third.reason is Reason.MODEL_FAILED
+
+
+@pytest.mark.parametrize("problem", [error(Reason.NO_REPLICA, "nobody is there"), RuntimeError("a bug")])
+async def test_what_fails_for_all_fails_once(problem: Exception) -> None:
+    world = World()
+    jobs = [world.job(number) for number in (1, 2, 3)]
+    await settle()
+    await world.model.end(0)
+    world.model.broken = lambda rows: problem
+    await world.model.end(1)
+    assert (await asyncio.gather(*jobs, return_exceptions=True))[1:] == [problem, problem]
+    assert len(world.model.batches) == 2
+    assert (world.batcher.out, world.batcher.waiting) == (0, 0)
+
+
+async def test_who_leaves_a_batch_leaves_it_running_for_the_others() -> None:
+    world = World()
+    first, stays, leaves = (world.job(number) for number in (1, 2, 3))
+    await settle()
+    await world.model.end(0)
+    leaves.cancel()
+    await settle()
+    assert not world.model.out[1].cancelled()
+    await world.model.end(1)
+    assert (await stays, await first) == ([3], [2])
+
+
+async def test_a_batch_that_everybody_has_left_is_cancelled() -> None:
+    world = World()
+    jobs = [world.job(number) for number in (1, 2, 3)]
+    await settle()
+    await world.model.end(0)
+    for job in jobs[1:]:
+        job.cancel()
+    await settle()
+    assert world.model.out[1].cancelled()
+    assert (world.batcher.out, world.batcher.waiting) == (0, 0)
+
+
+async def test_who_leaves_in_the_breath_of_their_turn_is_not_sent() -> None:
+    world = World(LINEAR)
+    first, second, third = (world.job(number) for number in (1, 2, 3))
+    await settle()
+    world.model.out[0].set_result(None)
+    second.cancel()  # its coroutine hears of it after the batch has ended
+    await settle()
+    assert [rows[0] for rows in world.model.batches] == [1, 3]
+    await world.model.end(1)
+    assert (await first, await third) == ([2], [4])
+
+
+async def test_calls_count_down_what_a_request_has_left() -> None:
+    world = World()
+    applicant = Applicant("a", Priority.STANDARD, 3.0)
+    ticket = world.batcher.ticket(applicant, megapixels=0.5)
+    for number, (rows, left) in enumerate(((2, 2.0), (8, 0.0))):
+        call: Awaitable[Any] = ticket.infer("model", {"x": np.ones((rows, 3), np.float32)}, request_id="")
+        task = asyncio.ensure_future(call)
+        await settle()
+        assert applicant.work == left
+        await world.model.end(number)
+        await task
+
+
+@pytest.mark.parametrize("cost", [FREE, LINEAR])
+@pytest.mark.parametrize("seed", range(5))
+async def test_nothing_leaks_whatever_is_cancelled_when(seed: int, cost: tuple[float, float]) -> None:
+    dice, world = random.Random(seed), World(cost, replicas=1 + seed % 2, max_rows=6)
+    jobs = [
+        world.job(number, steps=1 + number % 4, rows=1 + number % 2, tenant=str(number % 3), width=3 + number % 2)
+        for number in range(40)
+    ]
+    await settle()
+    while not all(job.done() for job in jobs):
+        if dice.random() < 0.3:
+            dice.choice(jobs).cancel()
+        running = [number for number, end in enumerate(world.model.out) if not end.done()]
+        assert len(running) <= 2 * world.capacity.replicas
+        if running:
+            await world.model.end(dice.choice(running))
+        else:
+            await asyncio.sleep(0.002)  # somebody who was expected will not come
+    for number, job in enumerate(jobs):
+        with contextlib.suppress(asyncio.CancelledError):
+            assert await job == [number + 1] * (1 + number % 4)
+    await until(lambda: (world.batcher.out, world.batcher.waiting) == (0, 0))

@@ -1,0 +1,80 @@
+"""What batches cost, and how many rows are best sent together."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from orchestrator.scheduling.cost import BatchCost
+
+
+def learned(base_s: float, row_s: float, sizes: tuple[int, ...] = (2, 4, 8)) -> BatchCost:
+    cost = BatchCost()
+    for rows in sizes:
+        cost.record(rows, base_s + row_s * rows)
+    return cost
+
+
+def test_the_line_is_found() -> None:
+    cost = learned(0.005, 0.02)
+    assert [cost.seconds(rows) for rows in (1, 6, 16)] == pytest.approx([0.025, 0.125, 0.325])
+
+
+def test_while_nothing_is_known_nothing_is_better() -> None:
+    cost = BatchCost()
+    assert cost.seconds(2) == math.inf
+    assert not cost.better(2, 4, 100)
+
+
+def test_while_one_size_is_known_company_costs_nothing() -> None:
+    cost = learned(0.04, 0.0, sizes=(2,))
+    assert cost.seconds(16) == 0.04
+    assert cost.better(2, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("base", "row", "present", "best"),
+    [
+        # Rows that cost nothing but themselves: one request after another, whoever waits.
+        (0.0, 20.0, 64, 2),
+        (4.8, 20.0, 4, 2),
+        # Rows that cost next to nothing: all of them together.
+        (39.8, 2.5, 4, 4),
+        (39.8, 2.5, 16, 16),
+        # In between it is √(2 · present · base ÷ row).
+        (10.0, 10.0, 32, 8),
+        (10.0, 10.0, 8, 4),
+    ],
+)
+def test_how_many_rows_are_best_together(base: float, row: float, present: int, best: int) -> None:
+    cost, rows = learned(base, row), 2
+    while rows + 2 <= present and cost.better(rows, rows + 2, present):
+        rows += 2
+    assert rows == best
+
+
+def test_one_slow_batch_changes_nothing() -> None:
+    cost = BatchCost()
+    cost.record(2, 3.0)  # the graph's first run
+    for _ in range(4):
+        cost.record(2, 0.05)
+        cost.record(4, 0.09)
+    assert cost.seconds(2) == pytest.approx(0.05)
+
+
+def test_a_size_that_was_not_seen_for_long_is_tried_again() -> None:
+    cost = learned(0.0, 0.02)
+    assert not cost.better(2, 4, 100)
+    for _ in range(128):
+        cost.record(2, 0.04)
+    assert cost.better(2, 4, 100)
+
+
+@pytest.mark.parametrize(("seconds", "line"), [((0.05, 0.04), (0.045, 0.0)), ((0.01, 0.05), (0.0, 0.01))])
+def test_noise_makes_no_negative_cost(seconds: tuple[float, float], line: tuple[float, float]) -> None:
+    cost = BatchCost()
+    for rows, took in zip((2, 4), seconds, strict=True):
+        cost.record(rows, took)
+    assert cost.seconds(0) == pytest.approx(line[0])
+    assert cost.seconds(1) - cost.seconds(0) == pytest.approx(line[1])
