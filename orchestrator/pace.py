@@ -17,16 +17,17 @@ class Pace:
 
     def __init__(self) -> None:
         self._seconds: dict[str, collections.deque[float]] = {}
+        self._best: dict[str, float] = {}  # of them: asked for far more often than it changes
 
     def record(self, pipeline: str, seconds: float) -> None:
         """Takes in one step's wall time."""
         recent = self._seconds.setdefault(pipeline, collections.deque(maxlen=_REMEMBERED_STEPS))
         recent.append(seconds)
+        self._best[pipeline] = min(recent)
 
     def best_case_s(self, job: Job) -> float:
         """The least time that the job's steps can take, 0 while nothing is known."""
-        recent = self._seconds.get(job.pipeline.name)
-        return min(recent) * job.steps if recent else 0.0
+        return self._best.get(job.pipeline.name, 0.0) * job.steps
 
     def urgency(self, job: Job, deadline: float | None) -> Callable[[], bool]:
         """Says, whenever asked, whether `deadline` (time.monotonic) leaves less than twice the job's best case."""

@@ -72,8 +72,10 @@ class Batcher:
             self._queue.push(call)
         else:
             engine.came_back(call.since - seat.since)
+            engine.awaited.discard(seat)
             self._queue.replace(seat, call)
-        self._dispatch(call.model)
+        if not engine.awaited:  # else the next batch waits for somebody still, and for nothing else
+            self._dispatch(call.model)
         try:
             return await call.outputs
         except asyncio.CancelledError:
@@ -87,13 +89,14 @@ class Batcher:
     def _dispatch(self, model: str) -> None:
         """Sends what should leave now."""
         engine, capacity = self._engines[model], self._capacity(model)
+        engine.awaited.clear()
         now = asyncio.get_running_loop().time()
         for given_up in [seat for seat in self._queue if seat.model == model and seat.given_up(now)]:
             self._queue.discard(given_up)
         while seats := self._next(model, engine, capacity):
             calls = [seat for seat in seats if isinstance(seat, Call)]
             if len(calls) < len(seats):
-                engine.wait(min(seat.expires for seat in seats), lambda: self._dispatch(model))
+                engine.wait(seats, lambda: self._dispatch(model))
                 return
             self._send(model, engine, Batch(calls), crowded=len(engine.batches) >= capacity.replicas)
 
@@ -118,7 +121,7 @@ class Batcher:
             return more <= capacity.max_rows and cost.better(rows, more, present)
 
         seats, rows = [lead], lead.rows
-        while (seat := self._queue.first(lambda seat: due(seat) and seat in like and seat not in seats)) is not None:
+        for seat in self._queue.together(lambda seat: due(seat) and seat in like and seat is not lead):
             if rows + seat.rows > present or not better(rows, rows + seat.rows):
                 break
             seats.append(seat)

@@ -7,8 +7,6 @@ import math
 import statistics
 from collections.abc import Callable
 
-import numpy as np
-
 BUSY = 2
 """While the rows that are here are served, others arrive who wait for them: at half load as many again."""
 _WINDOW = 128
@@ -62,8 +60,8 @@ class BatchCost:
         medians = [statistics.median(seconds for rows, seconds in self._seen if rows == size) for size in sizes]
         if len(sizes) == 1:
             return medians[0], 0.0
-        row, base = np.polyfit(sizes, medians, 1)
+        row, base = statistics.linear_regression(sizes, medians)
         if row <= 0:
             return statistics.fmean(medians), 0.0
         # A line that begins below 0 is noise about one through it.
-        return (float(base), float(row)) if base > 0 else (0.0, sum(medians) / sum(sizes))
+        return (base, row) if base > 0 else (0.0, sum(medians) / sum(sizes))

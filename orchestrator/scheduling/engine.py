@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import collections
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from orchestrator.scheduling.call import Batch, Shape
+from orchestrator.scheduling.call import Batch, Seat, Shape
 from orchestrator.scheduling.cost import BUSY, BatchCost
 from orchestrator.scheduling.merge import Merger
 
@@ -34,6 +34,8 @@ class Engine:
         self.batches: set[Batch] = set()
         self.costs: collections.defaultdict[Shape, BatchCost] = collections.defaultdict(new_cost)
         self.merger = Merger()
+        self.awaited: set[Seat] = set()
+        """Seats of the next batch whose callers are on their way."""
         self._return_s = _FIRST_RETURN_S
         self._timer: asyncio.TimerHandle | None = None
 
@@ -73,8 +75,9 @@ class Engine:
         if batch.alone and seconds is not None:
             self.costs[batch.calls[0].shape].record(batch.rows, seconds)
 
-    def wait(self, until: float, then: Callable[[], None]) -> None:
-        """Calls `then` at a moment of the loop's time, instead of at the one that was set before."""
+    def wait(self, seats: Iterable[Seat], then: Callable[[], None]) -> None:
+        """Awaits the callers of those seats that have no call; calls `then` when the first has lost its seat."""
+        self.awaited = {seat for seat in seats if not seat.here}
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_at(until, then)
+        self._timer = asyncio.get_running_loop().call_at(min(seat.expires for seat in self.awaited), then)

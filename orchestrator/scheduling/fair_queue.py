@@ -53,18 +53,24 @@ class FairQueue(Generic[W]):
 
     def first(self, among: Callable[[W], bool] = lambda item: True) -> W | None:
         """Who is next of those for whom `among` holds; None where nobody waits."""
-        some = [item for item in self._waiting if among(item)]
-        if not some:
-            return None
-        priority = min({item.applicant.priority for item in some}, key=lambda each: (self._classes.tag(each), each))
-        some = [item for item in some if item.applicant.priority is priority]
-        share = self._tenants[priority]
-        # dict.fromkeys: among equal tenants the one that came first, not the one that a set puts first.
-        tenant = min(dict.fromkeys(item.applicant.tenant for item in some), key=share.tag)
-        some = [item for item in some if item.applicant.tenant == tenant]
-        if self._turns[priority, tenant] % OLDEST_EVERY == OLDEST_EVERY - 1:
-            return some[0]
-        return min(some, key=lambda item: (not item.applicant.urgent(), item.applicant.work))
+        return next(self.together(among), None)
+
+    def together(self, among: Callable[[W], bool] = lambda item: True) -> Iterator[W]:
+        """Those for whom `among` holds in the order in which they are due now, before any of them is charged."""
+        groups: dict[tuple[Priority, str], list[W]] = {}
+        for item in self._waiting:
+            if among(item):
+                groups.setdefault((item.applicant.priority, item.applicant.tenant), []).append(item)
+        # Among equal tenants the one that came first: sorting keeps the order of what is equal.
+        for priority, tenant in sorted(groups, key=self._rank):
+            some = groups[priority, tenant]
+            if self._turns[priority, tenant] % OLDEST_EVERY == OLDEST_EVERY - 1:
+                yield some.pop(0)
+            yield from sorted(some, key=lambda item: (not item.applicant.urgent(), item.applicant.work))
+
+    def _rank(self, group: tuple[Priority, str]) -> tuple[float, Priority, float]:
+        priority, tenant = group
+        return self._classes.tag(priority), priority, self._tenants[priority].tag(tenant)
 
     def class_before(self, one: Waiting, other: Waiting) -> bool:
         """Whether the class of `one` is another than that of `other`, and due before it."""

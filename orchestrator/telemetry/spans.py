@@ -112,5 +112,3 @@ def exemplar() -> dict[str, str] | None:
     """The open trace as a Prometheus exemplar; None where it is not recorded, for then nobody could look it up."""
     context = open_span()
     return {"trace_id": f"{context.trace_id:032x}"} if context is not None and context.trace_flags.sampled else None
-
-
