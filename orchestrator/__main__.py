@@ -80,6 +80,7 @@ async def serve(settings: Settings) -> None:
     batcher = Batcher(
         pool.infer,
         lambda model: Capacity(pool.usable_replicas(model), min(settings.max_batch_rows, pool.max_batch_rows(model))),
+        lambda: admission.waiting > 0,
         metrics.on_turn,
     )
     pipeline = Pipeline(batcher, cache, tokenizers, admission, max_buffered_events=settings.max_buffered_events)

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bench.capacity.costs import Site, Work
-from orchestrator.scheduling.cost import sooner
+from orchestrator.scheduling.plan import soonest
 
 Then = Callable[[], None]
 
@@ -171,11 +171,12 @@ class Orchestrator:
         waiting, out, cost = self._waiting[model], self._out[model], self._models[model]
         while waiting and len(out) < len(self._replicas):
             present = (sum(rows for rows, _ in waiting) + sum(out)) / len(self._replicas)
+            plan = soonest(cost.seconds, present, cost.max_rows, 0.0)
             rows, then = waiting.popleft()
             thens = [then]
             while waiting:
                 more = rows + waiting[0][0]
-                if more > min(present, cost.max_rows) or not sooner(cost.seconds, rows, more, present):
+                if not plan.grows(rows, more):
                     break
                 thens.append(waiting.popleft()[1])
                 rows = more

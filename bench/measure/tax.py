@@ -78,4 +78,4 @@ def figures(rounds: Sequence[Round], settings: Mapping[str, Any]) -> list[Figure
     return made
 
 
-TAX = Measurement("tax", {"requests": 8, "window_s": 8}, {"requests": 8, "window_s": 3}, measure, figures)
+TAX = Measurement("tax", {"requests": 16, "window_s": 8}, {"requests": 16, "window_s": 3}, measure, figures)

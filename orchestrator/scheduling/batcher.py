@@ -32,6 +32,7 @@ class Batcher:
     Args:
         run: runs a batch.
         capacity: of a model now; read at each decision, since replicas come and go.
+        saturated: whether requests wait for those that run: then there is no end to the backlog.
         observe: hears of each call that leaves: its class, and how many seconds it waited.
         new_cost: makes what learns the cost of the batches of one model at one shape.
     """
@@ -40,11 +41,13 @@ class Batcher:
         self,
         run: Run,
         capacity: Callable[[str], Capacity],
+        saturated: Callable[[], bool] = lambda: False,
         observe: Callable[[Priority, float], None] = lambda priority, seconds: None,
         new_cost: Callable[[], BatchCost] = BatchCost,
     ) -> None:
         self._run = run
         self._capacity = capacity
+        self._saturated = saturated
         self._observe = observe
         self._new_cost = new_cost
         self._queue: FairQueue[Seat] = FairQueue()
@@ -114,24 +117,15 @@ class Batcher:
         if lead is None or not capacity.replicas:
             return [] if lead is None else [lead]
         like = [seat for seat in self._queue if seat.model == model and seat.shape == lead.shape]
-        present = (sum(seat.rows for seat in like) + engine.rows_to_come(lead.shape)) / capacity.replicas
-        cost = engine.costs[lead.shape]
-
-        def better(rows: int, more: int) -> bool:
-            return more <= capacity.max_rows and cost.better(rows, more, present)
-
+        waiting = sum(seat.rows for seat in like)
+        plan = engine.plan(lead.shape, waiting, capacity, saturated=self._saturated())
         seats, rows = [lead], lead.rows
         for seat in self._queue.together(lambda seat: due(seat) and seat in like and seat is not lead):
-            if rows + seat.rows > present or not better(rows, rows + seat.rows):
+            if not plan.grows(rows, rows + seat.rows):
                 break
             seats.append(seat)
             rows += seat.rows
-        # Behind another it must be as large as if everybody were here, for the others do not come into it any more.
-        if queued_behind and (
-            better(rows, rows + 1)
-            or not engine.worth_queueing(rows, present, lead.shape)
-            or self._kept_free(engine, lead)
-        ):
+        if queued_behind and (not plan.follows(rows) or self._kept_free(engine, lead)):
             return []
         return seats
 

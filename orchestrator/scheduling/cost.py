@@ -1,28 +1,13 @@
-"""What a batch costs by its rows, as seen here, and how many rows are therefore best sent together."""
+"""What a batch costs by its rows, as seen here."""
 
 from __future__ import annotations
 
 import collections
 import math
 import statistics
-from collections.abc import Callable
 
-BUSY = 2
-"""While the rows that are here are served, others arrive who wait for them: at half load as many again."""
 _WINDOW = 128
 """Batches that are remembered: a size that was not sent for so long is tried again."""
-
-
-def sooner(seconds: Callable[[int], float], rows: int, more: int, present: float) -> bool:
-    """Whether batches of `more` rows finish the rows that are `present` sooner on average than batches of `rows`.
-
-    In batches of n, P rows of equal jobs are done after P ÷ n batches, the mean one of them after half of (P ÷ n + 1).
-
-    Args:
-        seconds: what a batch of so many rows takes.
-    """
-    expected = BUSY * present
-    return seconds(more) * (expected / more + 1) < seconds(rows) * (expected / rows + 1)
 
 
 class BatchCost:
@@ -47,10 +32,6 @@ class BatchCost:
             self._line = self._fit()
         base, row = self._line
         return base + row * rows
-
-    def better(self, rows: int, more: int, present: float) -> bool:
-        """Whether to send `more` rows together rather than `rows`, where so many are present."""
-        return sooner(self.seconds, rows, more, present)
 
     def _fit(self) -> tuple[float, float]:
         sizes = sorted({rows for rows, _ in self._seen})

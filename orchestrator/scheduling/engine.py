@@ -8,8 +8,9 @@ import dataclasses
 from collections.abc import Callable, Iterable
 
 from orchestrator.scheduling.call import Batch, Seat, Shape
-from orchestrator.scheduling.cost import BUSY, BatchCost
+from orchestrator.scheduling.cost import BatchCost
 from orchestrator.scheduling.merge import Merger
+from orchestrator.scheduling.plan import Plan, fastest, soonest
 
 _FIRST_RETURN_S = 0.001
 _LEAST_PATIENCE_S, _MOST_PATIENCE_S = 0.002, 0.05
@@ -53,14 +54,11 @@ class Engine:
         calls = (call for batch in self.batches for call in batch.calls)
         return sum(call.rows for call in calls if call.again and call.shape == shape)
 
-    def worth_queueing(self, rows: int, present: float, shape: Shape) -> bool:
-        """Whether a batch of `rows` should be sent while another runs, so that the engine need not wait for it.
-
-        It then runs before those who are being worked for can come back, who wait for as long as it takes. Jobs that
-        go in pairs of batches finish one batch a step later on average; in return, none of the P ÷ n + 1 batches that
-        are ahead of twice the mean job has a gap before it.
-        """
-        return (BUSY * present / rows + 1) * (self._return_s + _WAY_S) > self.costs[shape].seconds(rows)
+    def plan(self, shape: Shape, waiting: int, capacity: Capacity, *, saturated: bool) -> Plan:
+        """What to do with the rows of a shape, of which so many wait or are on their way back."""
+        present = (waiting + self.rows_to_come(shape)) / capacity.replicas
+        aim = fastest if saturated else soonest
+        return aim(self.costs[shape].seconds, present, capacity.max_rows, self._return_s + _WAY_S)
 
     def sent(self, batch: Batch, *, crowded: bool) -> None:
         """A batch leaves; `crowded` says that it will wait for another, or another for it."""

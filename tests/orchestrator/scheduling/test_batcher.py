@@ -53,10 +53,12 @@ class World:
     def __init__(self, cost: tuple[float, float] = FREE, replicas: int = 1, max_rows: int = 8) -> None:
         self.model = Model()
         self.capacity = Capacity(replicas, max_rows)
+        self.saturated = False
         self.waits: list[Priority] = []
         self.batcher = Batcher(
             self.model,
             lambda model: self.capacity,
+            lambda: self.saturated,
             lambda priority, seconds: self.waits.append(priority),
             lambda: KnownCost(*cost),
         )
@@ -196,6 +198,24 @@ async def test_with_many_waiting_the_next_batch_is_queued_behind_the_one_that_ru
     assert len(few.model.batches) == 1
     for number in range(3):
         await few.model.end(number)
+
+
+async def test_while_requests_wait_for_those_that_run_the_engine_never_waits() -> None:
+    world = World(LINEAR)
+    world.saturated = True
+    jobs = [world.job(number) for number in (1, 2, 3)]
+    await settle()
+    assert len(world.model.batches) == 2
+    await world.model.end(0, 1)
+    await world.model.end(2)
+    await asyncio.gather(*jobs)
+    alike = World(FREE)
+    alike.saturated = True
+    jobs = [alike.job(number) for number in (1, 2)]
+    await settle()
+    assert len(alike.model.batches) == 1, "it is not yet as large as it could be"
+    await alike.model.end(0)
+    await alike.model.end(1)
 
 
 async def test_the_engine_is_kept_free_for_an_urgent_caller_who_will_be_back() -> None:

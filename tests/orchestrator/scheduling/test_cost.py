@@ -1,4 +1,4 @@
-"""What batches cost, and how many rows are best sent together."""
+"""What batches cost, by what was seen of them."""
 
 from __future__ import annotations
 
@@ -21,37 +21,14 @@ def test_the_line_is_found() -> None:
     assert [cost.seconds(rows) for rows in (1, 6, 16)] == pytest.approx([0.025, 0.125, 0.325])
 
 
-def test_while_nothing_is_known_nothing_is_better() -> None:
+def test_while_nothing_was_seen_it_is_not_known() -> None:
     cost = BatchCost()
     assert cost.seconds(2) == math.inf
-    assert not cost.better(2, 4, 100)
 
 
 def test_while_one_size_is_known_company_costs_nothing() -> None:
     cost = learned(0.04, 0.0, sizes=(2,))
     assert cost.seconds(16) == 0.04
-    assert cost.better(2, 4, 4)
-
-
-@pytest.mark.parametrize(
-    ("base", "row", "present", "best"),
-    [
-        # Rows that cost nothing but themselves: one request after another, whoever waits.
-        (0.0, 20.0, 64, 2),
-        (4.8, 20.0, 4, 2),
-        # Rows that cost next to nothing: all of them together.
-        (39.8, 2.5, 4, 4),
-        (39.8, 2.5, 16, 16),
-        # In between it is √(2 · present · base ÷ row).
-        (10.0, 10.0, 32, 8),
-        (10.0, 10.0, 8, 4),
-    ],
-)
-def test_how_many_rows_are_best_together(base: float, row: float, present: int, best: int) -> None:
-    cost, rows = learned(base, row), 2
-    while rows + 2 <= present and cost.better(rows, rows + 2, present):
-        rows += 2
-    assert rows == best
 
 
 def test_one_slow_batch_changes_nothing() -> None:
@@ -65,10 +42,10 @@ def test_one_slow_batch_changes_nothing() -> None:
 
 def test_a_size_that_was_not_seen_for_long_is_tried_again() -> None:
     cost = learned(0.0, 0.02)
-    assert not cost.better(2, 4, 100)
+    assert cost.seconds(4) == pytest.approx(0.08)
     for _ in range(128):
         cost.record(2, 0.04)
-    assert cost.better(2, 4, 100)
+    assert cost.seconds(4) == pytest.approx(0.04)
 
 
 @pytest.mark.parametrize(("seconds", "line"), [((0.05, 0.04), (0.045, 0.0)), ((0.01, 0.05), (0.0, 0.01))])
