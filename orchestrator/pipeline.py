@@ -87,7 +87,10 @@ class Pipeline:
                 async with self._admission.slot(applicant, lambda place: progress.emit(_accepted(place))):
                     self._pace.check(job, deadline)
                     ticket = self._batcher.ticket(applicant, megapixels)
-                    await self._stages(job, Models(job.pipeline, ticket.infer, job.request_id), progress)
+                    try:
+                        await self._stages(job, Models(job.pipeline, ticket.infer, job.request_id), progress)
+                    finally:
+                        ticket.close()
         except TimeoutError:
             raise error(Reason.DEADLINE_EXCEEDED, "the deadline passed before the pictures were ready.") from None
 

@@ -15,6 +15,9 @@ from orchestrator.scheduling.merge import split
 from orchestrator.scheduling.order import Applicant, Priority
 from orchestrator.telemetry import open_span, past_span
 
+# From the answer of one model to the call of another: a picture is put on its canvas, or composited.
+_BETWEEN_S = 0.01
+
 
 class Run(Protocol):
     """Runs a model on a batch of rows, somewhere."""
@@ -28,6 +31,9 @@ class Batcher:
     A replica has one batch of a model at a time. When it is free, the next one is made of the calls that are due in
     fair order, as many as finish soonest together. Callers of the batch before who will call again have a seat in the
     queue as if they were back: if it is in the next batch, that waits for them, for some milliseconds at most.
+
+    A request keeps a replica free from those of lower classes, whatever model they call, for as long as its class has
+    its share: models of one replica compute on one device, and what runs is not stopped.
 
     Args:
         run: runs a batch.
@@ -52,6 +58,8 @@ class Batcher:
         self._new_cost = new_cost
         self._queue: FairQueue[Seat] = FairQueue()
         self._engines: dict[str, Engine] = {}
+        self._between: dict[Applicant, float] = {}
+        """Who has had a model's answer and may call another until then, in the loop's time."""
 
     @property
     def out(self) -> int:
@@ -70,6 +78,7 @@ class Batcher:
     async def serve(self, call: Call) -> Outputs:
         """Runs a call, beside others or alone; raises what its batch raised. Cancelling it leaves the batch."""
         engine = self._engines.get(call.model) or self._engines.setdefault(call.model, Engine(self._new_cost))
+        self._between.pop(call.applicant, None)
         seat = next((each for each in self._queue if _awaits(each, call)), None)
         if seat is None:
             self._queue.push(call)
@@ -84,10 +93,19 @@ class Batcher:
         except asyncio.CancelledError:
             if call.batch is None:
                 self._queue.discard(call)
-                self._dispatch(call.model)
+                self._dispatch_all()
             else:
                 call.batch.left()
             raise
+
+    def leave(self, applicant: Applicant) -> None:
+        """Its job is over: nothing is kept free for it any more."""
+        if self._between.pop(applicant, None) is not None:
+            self._dispatch_all()
+
+    def _dispatch_all(self) -> None:
+        for model in {seat.model: None for seat in self._queue}:
+            self._dispatch(model)
 
     def _dispatch(self, model: str) -> None:
         """Sends what should leave now."""
@@ -96,6 +114,7 @@ class Batcher:
         now = asyncio.get_running_loop().time()
         for given_up in [seat for seat in self._queue if seat.model == model and seat.given_up(now)]:
             self._queue.discard(given_up)
+        self._between = {applicant: until for applicant, until in self._between.items() if until > now}
         while seats := self._next(model, engine, capacity):
             calls = [seat for seat in seats if isinstance(seat, Call)]
             if len(calls) < len(seats):
@@ -105,34 +124,49 @@ class Batcher:
 
     def _next(self, model: str, engine: Engine, capacity: Capacity) -> list[Seat]:
         """The seats of the next batch; none where nothing should leave."""
-        queued_behind = len(engine.batches) >= capacity.replicas
+        behind = len(engine.batches) >= capacity.replicas
         if len(engine.batches) >= 2 * capacity.replicas > 0:
             return []
-
-        def due(seat: Seat) -> bool:
-            return seat.model == model and (seat.here or not queued_behind)
-
-        lead = self._queue.first(due)
+        due = [seat for seat in self._queue if seat.model == model and (seat.here or not behind)]
+        lead = self._queue.first(due.__contains__)
         # In an outage nothing is held back: every job should hear of it now, not one after another.
         if lead is None or not capacity.replicas:
             return [] if lead is None else [lead]
+        if self._kept_free(engine, lead, capacity, behind=behind):
+            return []
         like = [seat for seat in self._queue if seat.model == model and seat.shape == lead.shape]
-        waiting = sum(seat.rows for seat in like)
-        plan = engine.plan(lead.shape, waiting, capacity, saturated=self._saturated())
+        below = [seat for seat in like if self._queue.class_before(lead.applicant, seat.applicant)]
+        plan = engine.plan(
+            lead.shape,
+            sum(seat.rows for seat in like if seat not in below),
+            capacity,
+            saturated=self._saturated() and not below,  # a higher class has no part in a lower one's backlog
+        )
         seats, rows = [lead], lead.rows
-        for seat in self._queue.together(lambda seat: due(seat) and seat in like and seat is not lead):
-            if not plan.grows(rows, rows + seat.rows):
+        for seat in self._queue.together(lambda seat: seat is not lead and seat in due and seat in like):
+            if seat in below or not plan.grows(rows, rows + seat.rows):
                 break
             seats.append(seat)
             rows += seat.rows
-        if queued_behind and (not plan.follows(rows) or self._kept_free(engine, lead)):
+        if behind and not plan.follows(rows):
             return []
-        return seats
+        return seats + engine.passengers(lead.shape, rows, [seat for seat in below if seat in due], capacity)
 
-    def _kept_free(self, engine: Engine, lead: Seat) -> bool:
-        """Whether the engine works for a caller of a class before the lead's, who will be back for the next step."""
-        out = (call for batch in engine.batches for call in batch.calls)
-        return any(call.again and self._queue.class_before(call, lead) for call in out)
+    def _kept_free(self, engine: Engine, lead: Seat, capacity: Capacity, *, behind: bool) -> bool:
+        """Whether requests of classes before the lead's have the replicas to themselves."""
+
+        def before(applicant: Applicant) -> bool:
+            return self._queue.class_before(applicant, lead.applicant)
+
+        out = [call for other in self._engines.values() for batch in other.batches for call in batch.calls]
+        pressing = {applicant for applicant in self._between if before(applicant)}
+        for seat in (*self._queue, *out):
+            if before(seat.applicant) and capacity.where & self._capacity(seat.model).where:
+                pressing.add(seat.applicant)
+        if behind:
+            return bool(pressing)
+        running = {call.applicant for batch in engine.batches for call in batch.calls}
+        return len(engine.batches) + len(pressing - running) >= capacity.replicas
 
     def _send(self, model: str, engine: Engine, batch: Batch, *, crowded: bool) -> None:
         loop = asyncio.get_running_loop()
@@ -161,7 +195,10 @@ class Batcher:
                 call.outputs.cancel()  # nothing to those that are answered
                 if call.comes_back:
                     self._queue.push(call.seat(loop.time() + engine.patience_s))
-            self._dispatch(model)
+                elif call.applicant.priority is not Priority.BULK:
+                    self._between[call.applicant] = loop.time() + _BETWEEN_S
+                    loop.call_later(_BETWEEN_S, self._dispatch_all)
+            self._dispatch_all()
 
     async def _answer(self, model: str, engine: Engine, batch: Batch) -> bool:
         """Answers every call of the batch; says whether one run of the model did."""
@@ -194,6 +231,10 @@ class Ticket:
         self._batcher = batcher
         self.applicant = applicant
         self._megapixels = megapixels
+
+    def close(self) -> None:
+        """The job makes no more calls."""
+        self._batcher.leave(self.applicant)
 
     async def infer(self, model: str, inputs: Arrays, *, request_id: str, again: bool = False) -> Outputs:
         """Runs a model on a batch of rows; `again` says that the next call of it follows at once."""

@@ -18,14 +18,21 @@ _LEAST_PATIENCE_S, _MOST_PATIENCE_S = 0.002, 0.05
 _PATIENCE = 4.0
 # There and back between us and the server, which no batch shows apart.
 _WAY_S = 0.003
+# What company of lower classes may make of a batch's time.
+_PASSENGERS = 1.25
 
 
 @dataclasses.dataclass(frozen=True)
 class Capacity:
-    """What serves a model now: how many replicas, and how many rows a batch may have."""
+    """What serves a model now: which replicas, and how many rows a batch may have."""
 
-    replicas: int
+    where: frozenset[str]
     max_rows: int
+
+    @property
+    def replicas(self) -> int:
+        """How many there are."""
+        return len(self.where)
 
 
 class Engine:
@@ -59,6 +66,16 @@ class Engine:
         present = (waiting + self.rows_to_come(shape)) / capacity.replicas
         aim = fastest if saturated else soonest
         return aim(self.costs[shape].seconds, present, capacity.max_rows, self._return_s + _WAY_S)
+
+    def passengers(self, shape: Shape, rows: int, below: Iterable[Seat], capacity: Capacity) -> list[Seat]:
+        """Of lower classes, those whom a batch of so many rows takes along because they hardly slow it."""
+        seconds, found, full = self.costs[shape].seconds, list[Seat](), rows
+        for seat in below:
+            full += seat.rows
+            if not seat.here or full > capacity.max_rows or seconds(full) > _PASSENGERS * seconds(rows):
+                break
+            found.append(seat)
+        return found
 
     def sent(self, batch: Batch, *, crowded: bool) -> None:
         """A batch leaves; `crowded` says that it will wait for another, or another for it."""

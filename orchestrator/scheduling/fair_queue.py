@@ -72,9 +72,9 @@ class FairQueue(Generic[W]):
         priority, tenant = group
         return self._classes.tag(priority), priority, self._tenants[priority].tag(tenant)
 
-    def class_before(self, one: Waiting, other: Waiting) -> bool:
+    def class_before(self, one: Applicant, other: Applicant) -> bool:
         """Whether the class of `one` is another than that of `other`, and due before it."""
-        first, second = one.applicant.priority, other.applicant.priority
+        first, second = one.priority, other.priority
         return first is not second and (self._classes.tag(first), first) < (self._classes.tag(second), second)
 
     def serve(self, item: W, cost: float) -> None:

@@ -129,9 +129,9 @@ class TritonPool:
         """Number of replicas in service; of the model that has fewest, once models were asked for."""
         return self._fleet.scarcest(self._health.models)
 
-    def usable_replicas(self, model: str) -> int:
-        """Number of replicas that a call of the model may go to now."""
-        return len(self._fleet.usable(model))
+    def usable_replicas(self, model: str) -> frozenset[str]:
+        """Addresses of the replicas that a call of the model may go to now."""
+        return frozenset(replica.address for replica in self._fleet.usable(model))
 
     def max_batch_rows(self, model: str) -> int:
         """Rows that a batch of the model may have; 1 while its metadata was not asked for."""

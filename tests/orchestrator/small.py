@@ -17,6 +17,7 @@ from orchestrator.cache import Lookup
 from orchestrator.domain import Job, MaskSource, OutputFormat, StylePicture
 from orchestrator.repository import IMAGE_ROLES, ROLES, T5, ModelSpec, PipelineSpec, Repository
 from orchestrator.sampler import FlowConfig, Schedule, ScheduleConfig
+from orchestrator.scheduling import Capacity
 from orchestrator.scheduling.cost import BatchCost
 from orchestrator.tokenize import PromptTokenizers
 from orchestrator.triton.tensors import TensorSpec
@@ -97,6 +98,11 @@ def tokenizers(folder: Path) -> tuple[Repository, PromptTokenizers]:
     pipelines = {name: pipeline_spec(name) for name in ("small", "small-style", "small-flow")}
     repository = Repository(folder, pipelines, "small")
     return repository, PromptTokenizers(repository)
+
+
+def capacity(replicas: int, max_rows: int) -> Capacity:
+    """So many replicas, numbered from 0."""
+    return Capacity(frozenset(map(str, range(replicas))), max_rows)
 
 
 class KnownCost(BatchCost):

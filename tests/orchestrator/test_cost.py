@@ -15,8 +15,8 @@ import pytest
 from orchestrator.admission import Admission, Limits
 from orchestrator.domain import Dropping, Job, Window
 from orchestrator.pipeline import Pipeline
-from orchestrator.scheduling import Batcher, Capacity
-from tests.orchestrator.small import Array, DictCache, FunctionModels, KnownCost, job, style, tokenizers
+from orchestrator.scheduling import Batcher
+from tests.orchestrator.small import Array, DictCache, FunctionModels, KnownCost, capacity, job, style, tokenizers
 
 
 @dataclasses.dataclass
@@ -41,7 +41,7 @@ async def cost(folder: Path, *jobs: Job, together: bool = False) -> Counted:
     """Makes the jobs over one cache, one after another or all at once, on an engine to which company costs nothing."""
     counted = Counted(FunctionModels())
     admission = Admission(Limits(8, 8))
-    batcher = Batcher(counted, lambda model: Capacity(1, 8), new_cost=KnownCost)
+    batcher = Batcher(counted, lambda model: capacity(1, 8), new_cost=KnownCost)
     pipeline = Pipeline(batcher, DictCache(), tokenizers(folder)[1], admission, max_buffered_events=1000)
 
     async def make(asked: Job) -> None:

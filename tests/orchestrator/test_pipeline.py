@@ -28,8 +28,8 @@ from orchestrator.domain import (
 )
 from orchestrator.pipeline import Pipeline
 from orchestrator.sampler import variant_seed
-from orchestrator.scheduling import Batcher, Capacity, Priority
-from tests.orchestrator.small import DictCache, FunctionModels, KnownCost, job, style, tokenizers
+from orchestrator.scheduling import Batcher, Priority
+from tests.orchestrator.small import DictCache, FunctionModels, KnownCost, capacity, job, style, tokenizers
 from tests.pictures import ellipse_mask, noisy_photo
 
 
@@ -38,7 +38,7 @@ class Bench:
 
     def __init__(self, folder: Path, max_buffered_events: int = 1000) -> None:
         self.models, self.cache, self.admission = FunctionModels(), DictCache(), Admission(Limits(2, 2))
-        self.batcher = Batcher(self.models, lambda model: Capacity(1, 4), new_cost=KnownCost)
+        self.batcher = Batcher(self.models, lambda model: capacity(1, 4), new_cost=KnownCost)
         self.pipeline = Pipeline(
             *(self.batcher, self.cache, tokenizers(folder)[1], self.admission),
             max_buffered_events=max_buffered_events,

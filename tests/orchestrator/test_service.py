@@ -23,11 +23,11 @@ from orchestrator.info import describer
 from orchestrator.metrics import Metrics
 from orchestrator.parse import Parser
 from orchestrator.pipeline import Pipeline
-from orchestrator.scheduling import Batcher, Capacity
+from orchestrator.scheduling import Batcher
 from orchestrator.server import Server
 from orchestrator.service import Service
 from orchestrator.settings import Settings
-from tests.orchestrator.small import DictCache, FunctionModels, tokenizers
+from tests.orchestrator.small import DictCache, FunctionModels, capacity, tokenizers
 from tests.orchestrator.test_idempotency import Store
 from tests.pictures import ellipse_mask, encoded, noisy_photo
 
@@ -48,7 +48,7 @@ class Running:
 
     async def open(self) -> None:
         pipeline = Pipeline(
-            *(Batcher(self.models, lambda model: Capacity(4, 16)), DictCache(), self.prompts, self.admission),
+            *(Batcher(self.models, lambda model: capacity(4, 16)), DictCache(), self.prompts, self.admission),
             max_buffered_events=1000,
         )
         self.service.open(

@@ -14,7 +14,7 @@ import pytest
 from backdrop.errors import BackdropError, Reason, error
 from orchestrator.scheduling import Applicant, Batcher, Capacity, Priority
 from orchestrator.scheduling.call import Arrays, Outputs
-from tests.orchestrator.small import KnownCost
+from tests.orchestrator.small import KnownCost, capacity
 
 FREE, LINEAR = (0.04, 0.0), (0.0, 0.02)
 """What a batch costs beside its rows, and each row: company costs nothing, or as much as oneself."""
@@ -52,12 +52,14 @@ class World:
 
     def __init__(self, cost: tuple[float, float] = FREE, replicas: int = 1, max_rows: int = 8) -> None:
         self.model = Model()
-        self.capacity = Capacity(replicas, max_rows)
+        self.capacity = capacity(replicas, max_rows)
         self.saturated = False
+        self.elsewhere = frozenset[str]()
+        """Models on a replica of their own."""
         self.waits: list[Priority] = []
         self.batcher = Batcher(
             self.model,
-            lambda model: self.capacity,
+            lambda model: Capacity(frozenset({model}), 8) if model in self.elsewhere else self.capacity,
             lambda: self.saturated,
             lambda priority, seconds: self.waits.append(priority),
             lambda: KnownCost(*cost),
@@ -65,7 +67,7 @@ class World:
 
     def job(
         self, name: float, *, steps: int = 1, rows: int = 2, tenant: str = "a",
-        priority: Priority = Priority.STANDARD, work: float | None = None, width: int = 3,
+        priority: Priority = Priority.STANDARD, work: float | None = None, width: int = 3, model: str = "model",
     ) -> asyncio.Task[list[float]]:  # fmt: skip
         """A job that takes steps one after another; its rows hold its name. Returns what came of each step."""
         applicant = Applicant(tenant, priority, float(steps * rows) if work is None else work)
@@ -75,7 +77,7 @@ class World:
             made: list[float] = []
             for step in range(steps):
                 inputs = {"x": np.full((rows, width), name, np.float32)}
-                outputs = await ticket.infer("model", inputs, request_id=f"id{name}", again=step + 1 < steps)
+                outputs = await ticket.infer(model, inputs, request_id=f"id{name}", again=step + 1 < steps)
                 assert outputs["y"].shape == (rows, width)
                 made.append(float(outputs["y"][0, 0]))
             return made
@@ -231,8 +233,77 @@ async def test_the_engine_is_kept_free_for_an_urgent_caller_who_will_be_back() -
     steps = [number for number, rows in enumerate(world.model.batches) if rows[0] == 1]
     assert steps == [2, 3, 4, 5], "two batches were out when it came; nothing went between its steps"
     while not all(job.done() for job in bulk):
+        await until(lambda: len(world.model.batches) > ended)
         await world.model.end(ended)
         ended += 1
+
+
+@pytest.mark.parametrize("shared", [True, False])
+async def test_a_replica_is_kept_free_for_an_urgent_request_whatever_it_calls(shared: bool) -> None:
+    world = World(LINEAR)
+    world.elsewhere = frozenset() if shared else frozenset({"decoder"})
+    bulk = world.job(5, steps=3, priority=Priority.BULK)
+    await settle()
+    urgent = world.job(1, model="decoder", priority=Priority.INTERACTIVE)
+    await settle()
+    assert [rows[0] for rows in world.model.batches] == [5, 1], "what runs is not stopped"
+    await world.model.end(0)
+    assert [rows[0] for rows in world.model.batches] == [5, 1] + [5] * (not shared)
+    await world.model.end(1)
+    await urgent
+    # It may call another model now: for some milliseconds nothing goes before that.
+    assert [rows[0] for rows in world.model.batches] == [5, 1] + [5] * (not shared)
+    for number in (2, 3):
+        await until(lambda number=number: len(world.model.batches) > number)
+        await world.model.end(number)
+    assert await bulk == [6, 6, 6]
+
+
+async def test_when_an_urgent_job_is_over_nothing_is_kept_free_for_it() -> None:
+    world = World(LINEAR)
+    urgent = world.batcher.ticket(Applicant("a", Priority.INTERACTIVE, 1.0), 1.0)
+    bulk = world.job(5, steps=2, priority=Priority.BULK)
+    await settle()
+    call = asyncio.create_task(urgent.infer("decoder", {"x": np.ones((2, 3), np.float32)}, request_id=""))
+    await settle()
+    await world.model.end(0, 1)
+    await call
+    assert len(world.model.batches) == 2
+    urgent.close()
+    await settle()
+    await world.model.end(2)
+    assert await bulk == [6, 6]
+
+
+async def test_other_replicas_go_on() -> None:
+    world = World(LINEAR, replicas=3)
+    urgent = world.job(1, model="decoder", priority=Priority.INTERACTIVE)
+    bulk = [world.job(number, priority=Priority.BULK) for number in (5, 6, 7)]
+    await settle()
+    assert [rows[0] for rows in world.model.batches] == [1, 5, 6], "one of three is kept"
+    await world.model.end(0, 1, 2)
+    await until(lambda: len(world.model.batches) == 4)
+    await world.model.end(3)
+    await asyncio.gather(urgent, *bulk)
+
+
+@pytest.mark.parametrize(("cost", "company"), [(FREE, [1, 1, 5, 5]), (LINEAR, [1, 1])])
+async def test_lower_classes_travel_with_an_urgent_call_where_they_hardly_slow_it(
+    cost: tuple[float, float], company: list[float]
+) -> None:
+    world = World(cost)
+    first = world.job(9)
+    await settle()
+    bulk = world.job(5, priority=Priority.BULK)
+    urgent = world.job(1, priority=Priority.INTERACTIVE)
+    await settle()
+    await world.model.end(0)
+    assert world.model.batches[1] == company
+    await world.model.end(1)
+    if not bulk.done():
+        await until(lambda: len(world.model.batches) == 3)
+        await world.model.end(2)
+    await asyncio.gather(first, bulk, urgent)
 
 
 async def test_in_an_outage_nothing_is_held_back() -> None:

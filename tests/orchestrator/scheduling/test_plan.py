@@ -42,7 +42,7 @@ def test_the_mean_request_is_done_soonest(cost: tuple[float, float], present: in
     assert size(soonest(line(*cost), present, 64, 4.0)) == best
 
 
-@pytest.mark.parametrize(("cost", "present", "follows"), [(NEAR, 4, False), (NEAR, 60, True), (SUB, 8, False)])
+@pytest.mark.parametrize(("cost", "present", "follows"), [(NEAR, 4, False), ((0.0, 20.0), 16, True), (SUB, 8, False)])
 def test_few_wait_for_those_who_come_back(cost: tuple[float, float], present: int, follows: bool) -> None:
     plan = soonest(line(*cost), present, 16, 4.0)
     assert plan.follows(size(plan)) is follows
