@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.lookups import RequestLookups
 from orchestrator.models import Models, TextEmbeddings
-from orchestrator.stages.text import encode_text
+from orchestrator.stages.text import encode_texts
 from tests.orchestrator.small import DictCache, FunctionModels, job, tokenizers
 
 
@@ -18,7 +18,8 @@ class Bench:
     async def embed(self, prompt: str, pipeline: str) -> TextEmbeddings:
         asked = job(pipeline=pipeline)
         models = Models(asked.pipeline, self.models, "id")
-        return await encode_text(prompt, asked, models, self.tokenizers, RequestLookups(self.cache))
+        (found,) = await encode_texts([prompt], asked, models, self.tokenizers, RequestLookups(self.cache))
+        return found
 
 
 @pytest.fixture
