@@ -8,6 +8,7 @@ Printed is the highest load with 90 % of requests within twice the solo latency,
 
 from __future__ import annotations
 
+import functools
 import statistics
 from collections.abc import Callable, Sequence
 
@@ -16,6 +17,7 @@ from bench.load import goodput, highest_rate, poisson_arrivals
 from orchestrator.scheduling.plan import soonest
 
 Seconds = Callable[[int], float]
+Choose = Callable[[list[int], list[int]], list[int]]
 
 _LOADS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 3.5, 4.5, 6.0)
 _ROWS, _MOST = 2, 16
@@ -36,9 +38,7 @@ def monolith(arrivals: Sequence[float], seconds: Seconds) -> list[float]:
     return [end - at for end, at in zip(ends, arrivals, strict=True)]
 
 
-def stepwise(
-    arrivals: Sequence[float], seconds: Seconds, choose: Callable[[list[int], list[int]], list[int]]
-) -> list[float]:
+def stepwise(arrivals: Sequence[float], seconds: Seconds, choose: Choose) -> list[float]:
     """Latencies of requests of which `choose` picks some for each step, by who is there and what they have left."""
     left, ends = [_STEPS] * len(arrivals), [0.0] * len(arrivals)
     now, here, coming = 0.0, list[int](), list(range(len(arrivals)))
@@ -57,7 +57,7 @@ def stepwise(
     return [end - at for end, at in zip(ends, arrivals, strict=True)]
 
 
-def shortest(seconds: Seconds) -> Callable[[list[int], list[int]], list[int]]:
+def shortest(seconds: Seconds) -> Choose:
     """Least work left first, as many as the batcher would send together."""
 
     def choose(here: list[int], left: list[int]) -> list[int]:
@@ -76,11 +76,13 @@ def shortest(seconds: Seconds) -> Callable[[list[int], list[int]], list[int]]:
 def main() -> None:
     """Prints a line for each engine and order of serving."""
     for name, seconds in _ENGINES.items():
-        orders: dict[str, Callable[[Sequence[float]], list[float]]] = {
-            "monolith": lambda at, seconds=seconds: monolith(at, seconds),
-            "alternate": lambda at, seconds=seconds: stepwise(at, seconds, lambda here, left: here[:1]),
-            "together": lambda at, seconds=seconds: stepwise(at, seconds, lambda here, left: here[: _MOST // _ROWS]),
-            "soonest": lambda at, seconds=seconds: stepwise(at, seconds, shortest(seconds)),
+        choices: dict[str, Choose] = {
+            "alternate": lambda here, left: here[:1],
+            "together": lambda here, left: here[: _MOST // _ROWS],
+            "soonest": shortest(seconds),
+        }
+        orders = {"monolith": functools.partial(monolith, seconds=seconds)} | {
+            order: functools.partial(stepwise, seconds=seconds, choose=choose) for order, choose in choices.items()
         }
         solo, found = _STEPS * seconds(_ROWS), dict[str, float]()
         for order, serve in orders.items():

@@ -233,7 +233,7 @@ async def test_the_engine_is_kept_free_for_an_urgent_caller_who_will_be_back() -
     steps = [number for number, rows in enumerate(world.model.batches) if rows[0] == 1]
     assert steps == [2, 3, 4, 5], "two batches were out when it came; nothing went between its steps"
     while not all(job.done() for job in bulk):
-        await until(lambda: len(world.model.batches) > ended)
+        await until(lambda ended=ended: len(world.model.batches) > ended)
         await world.model.end(ended)
         ended += 1
 
