@@ -27,8 +27,7 @@ REASONS: dict[str, str] = {
     ),
     "highest Poisson rate with ≥ 90 % within 2× solo, emulated near-linear": (
         "one request fills such an engine: no order of serving reaches it. The batcher's own order, at no cost, reaches"
-        " 1.24 of the monolith's rate in a simulation (`python -m bench.emulated.ideal`); and the emulated monolith"
-        " decodes and encodes no pictures, which is a fifth of the solo latency here"
+        " 1.24 of the monolith's rate in a simulation (`python -m bench.emulated.ideal`)"
     ),
     "highest Poisson rate with ≥ 90 % within 2× solo, on the CPU": (
         "a row costs two cores nearly as much in company as alone: no order of serving reaches it. The batcher's own"

@@ -24,10 +24,16 @@ class TritonPythonModel:
         given = {key: value["string_value"] for key, value in json.loads(args["model_config"])["parameters"].items()}
         sys.path.insert(0, given["root"])
         from bench.arms.loop import Loop
-        from bench.arms.sessions import Gathering, Sessions
+        from bench.arms.sessions import Gathering, Runs, Sessions
+        from bench.emulated.costs import Cost
+        from bench.emulated.sleeping import Sleeping
 
         repository = Path(given["repository"])
-        sessions = Sessions(repository, int(given["threads"]))
+        sessions: Runs
+        if "base_ms" in given:
+            sessions = Sleeping(repository, Cost(float(given["base_ms"]), float(given["row_ms"])))
+        else:
+            sessions = Sessions(repository, int(given["threads"]))
         self._loop = Loop(repository, Gathering(sessions, int(given["max_rows"])))
         self._runner = asyncio.Runner()
 

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,12 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 Answer = dict[str, npt.NDArray[Any]]
 # So many turns of the event loop without a new call mean that everyone waits for an answer.
 _QUIET_TURNS = 3
+
+
+class Runs(Protocol):
+    """Runs a model on a batch of rows."""
+
+    def run(self, model: str, inputs: Arrays) -> Answer: ...
 
 
 class Sessions:
@@ -65,7 +71,7 @@ class _Call:
 class Gathering:
     """Waits until every request of a batch has asked its next question, and answers equal kinds in one run."""
 
-    def __init__(self, sessions: Sessions, max_rows: int) -> None:
+    def __init__(self, sessions: Runs, max_rows: int) -> None:
         self._sessions = sessions
         self._max_rows = max_rows
         self._calls: list[_Call] = []

@@ -9,11 +9,7 @@ from pathlib import Path
 from bench.arms.monolith import MonolithArm
 from bench.arms.served import REPOSITORY, BackdropArm
 from bench.emulated import repository
-from bench.emulated.costs import OTHERS, Cost
-
-MONOLITH_MODEL = Path(__file__).with_name("monolith_model.py")
-# Encode, VAE encoder, VAE decoder, reward: what a lone request waits for besides its steps.
-_STAGES_BESIDE = 4
+from bench.emulated.costs import Cost
 
 
 class EmulatedBackdrop(BackdropArm):
@@ -41,11 +37,17 @@ class EmulatedBackdrop(BackdropArm):
 
 
 class EmulatedMonolith(MonolithArm):
-    """The monolith over the same cost."""
+    """The monolith over the same cost; pictures are decoded, composited and encoded as everywhere."""
 
     name: str = "monolith, emulated"
 
     def __init__(self, cost: Cost) -> None:
-        ends_ms = _STAGES_BESIDE * OTHERS.base_ms
-        given = {"base_ms": str(cost.base_ms), "row_ms": str(cost.row_ms), "ends_ms": str(ends_ms)}
-        super().__init__(MONOLITH_MODEL, given, max_batch=8)
+        self._models = tempfile.TemporaryDirectory(prefix="backdrop-emulated-")
+        folder = repository.write(REPOSITORY, Path(self._models.name), cost)
+        given = {"repository": str(folder), "base_ms": str(cost.base_ms), "row_ms": str(cost.row_ms)}
+        super().__init__(parameters=given, max_batch=8)
+
+    async def close(self) -> None:
+        """Stops the server."""
+        await super().close()
+        self._models.cleanup()

@@ -14,7 +14,6 @@ from export.files import CONFIG, fingerprint, model_files
 
 MODEL = Path(__file__).with_name("model.py")
 ROLES = ("text_encoder_l", "text_encoder_g", "vae_encoder", "denoiser", "vae_decoder", "reward", "segmenter")
-# The tensor whose rows are counted, and whose sides an output takes on.
 _SOURCES = {"denoiser": "sample", "vae_decoder": "image", "text_encoder_l": "input_ids", "text_encoder_g": "input_ids"}
 _OPTIONAL = ("image_tokens", "image_scale", "adapter", "adapter_scale")
 _CONFIG = """\
@@ -46,13 +45,23 @@ def write(real: Path, folder: Path, denoiser: Cost, pipeline: str = "backdrop") 
     for role, name in spec["components"].items():
         entry = document["models"][name]
         entry["inputs"] = [tensor for tensor in entry["inputs"] if tensor["name"] not in _OPTIONAL]
-        cost, shrink = (denoiser if role == "denoiser" else OTHERS), (factor if role == "vae_encoder" else 1)
-        models[name] = _model(folder / name, entry, cost, shrink, _SOURCES.get(role, "image"))
+        cost = denoiser if role == "denoiser" else OTHERS
+        models[name] = _model(folder / name, entry, cost, shrinks(role, factor), source(role))
         if (real / name / "tokenizer.json").is_file():
             shutil.copy2(real / name / "tokenizer.json", folder / name)
     document |= {"default": pipeline, "pipelines": {pipeline: spec}, "models": models}
     (folder / "pipeline.json").write_text(json.dumps(document, indent=1))
     return folder
+
+
+def source(role: str) -> str:
+    """The input whose rows are counted, and whose sides an output takes on."""
+    return _SOURCES.get(role, "image")
+
+
+def shrinks(role: str, factor: int) -> int:
+    """By what the sides of an output are smaller than those of the source."""
+    return factor if role == "vae_encoder" else 1
 
 
 def _model(folder: Path, entry: dict[str, Any], cost: Cost, shrink: int, source: str) -> dict[str, Any]:

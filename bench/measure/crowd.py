@@ -63,8 +63,13 @@ class Steps:
 
 
 @contextlib.asynccontextmanager
-async def running(arm: BackdropArm, orders: Sequence[Order]) -> AsyncIterator[Steps]:
-    """Keeps so many requests running, all past their first steps; cancels them at the end.
+async def running(arm: BackdropArm, orders: Sequence[Order], begun: int | None = None) -> AsyncIterator[Steps]:
+    """Keeps so many requests running; cancels them at the end.
+
+    Args:
+        arm: what makes them.
+        orders: one for each.
+        begun: how many are past their first steps when the block begins; the others may wait. None = all.
 
     Raises:
         Exception: what one of them failed with, before all had begun.
@@ -72,7 +77,7 @@ async def running(arm: BackdropArm, orders: Sequence[Order]) -> AsyncIterator[St
     steps = Steps()
     tasks = [asyncio.create_task(steps.follow(arm, key, order)) for key, order in enumerate(orders)]
     try:
-        while any(steps.of[key] < 2 for key in range(len(orders))):
+        while sum(steps.of[key] >= 2 for key in range(len(orders))) < (len(orders) if begun is None else begun):
             for task in tasks:
                 if task.done():
                     task.result()

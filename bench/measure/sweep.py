@@ -116,7 +116,7 @@ POISSON = Measurement(
 )
 POISSON_EMULATED = Measurement(
     "poisson-emulated",
-    {"steps": 8, "orders": 24, "loads": [0.15, 0.3, 0.6, 1.0, 1.5, 2.2, 3.2, 4.5]},
+    {"steps": 8, "orders": 20, "loads": [0.2, 0.4, 0.8, 1.4, 2.2, 3.2, 4.5]},
     None,
     measure_emulated,
     figures_emulated,

@@ -20,10 +20,10 @@ from bench.rounds import Round, values
 
 
 async def window(arm: BackdropArm, number: int, settings: Mapping[str, Any]) -> Round:
-    """What the denoiser did in a window in which every request is in its steps, so that nothing else runs."""
+    """What the denoiser did in a window in which those that run are in their steps, and others wait for them."""
     first = 600_000 + 1000 * number
     orders = [numbered(first + index, steps=100) for index in range(settings["requests"])]
-    async with Engine(arm.cluster.endpoints.triton) as engine, running(arm, orders):
+    async with Engine(arm.cluster.endpoints.triton) as engine, running(arm, orders, settings["running"]):
         loop = asyncio.get_running_loop()
         begin, before, spent_s = loop.time(), await engine.work("denoiser"), _spent_s(arm)
         await asyncio.sleep(settings["window_s"])
@@ -78,4 +78,10 @@ def figures(rounds: Sequence[Round], settings: Mapping[str, Any]) -> list[Figure
     return made
 
 
-TAX = Measurement("tax", {"requests": 16, "window_s": 8}, {"requests": 16, "window_s": 3}, measure, figures)
+TAX = Measurement(
+    "tax",
+    {"requests": 16, "running": 12, "window_s": 8},
+    {"requests": 16, "running": 12, "window_s": 3},
+    measure,
+    figures,
+)
