@@ -100,10 +100,6 @@ def capacity() -> list[Figure]:
         Figure(
             "capacity simulator: largest difference from this machine, rate and median", round(worst, 3), 0.15,
             "lower", f"{_COMMAND} capacity", spread="; ".join(told),
-            why="" if worst <= 0.15 else (
-                "a lone row's two threads are counted as both cores, which they do not fill: real callers side by side"
-                " do better than simulated ones"
-            ),
         )
     ]  # fmt: skip
 

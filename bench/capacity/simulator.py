@@ -128,7 +128,8 @@ class Orchestrator:
         self._models = site.models
         self._core = core
         self._waiting: dict[str, deque[tuple[int, Then]]] = {name: deque() for name in site.models}
-        self._out: dict[str, list[int]] = {name: [] for name in site.models}  # the rows of each batch that is out
+        self._batches = dict.fromkeys(site.models, 0)  # that are out
+        self._present = dict.fromkeys(site.models, 0)  # rows that wait or are out
         self._replicas = replicas
         self._outstanding = dict.fromkeys(range(len(replicas)), 0)
         # Those without rows of ours, the one that was used longest ago first; each process in an order of its own.
@@ -162,16 +163,16 @@ class Orchestrator:
     def _call(self, model: str, rows: int, then: Then) -> None:
         def asked() -> None:
             self._waiting[model].append((rows, then))
+            self._present[model] += rows
             self._send(model)
 
         self._core.do(self._cost.call_s / 2, asked)
 
     def _send(self, model: str) -> None:
         """Sends batches for as long as some replica is without one."""
-        waiting, out, cost = self._waiting[model], self._out[model], self._models[model]
-        while waiting and len(out) < len(self._replicas):
-            present = (sum(rows for rows, _ in waiting) + sum(out)) / len(self._replicas)
-            plan = soonest(cost.seconds, present, cost.max_rows, 0.0)
+        waiting, cost = self._waiting[model], self._models[model]
+        while waiting and self._batches[model] < len(self._replicas):
+            plan = soonest(cost.seconds, self._present[model] / len(self._replicas), cost.max_rows, 0.0)
             rows, then = waiting.popleft()
             thens = [then]
             while waiting:
@@ -188,7 +189,7 @@ class Orchestrator:
             chosen = min(self._outstanding, key=self._outstanding.__getitem__)
         self._idle.pop(chosen, None)
         self._outstanding[chosen] += rows
-        self._out[model].append(rows)
+        self._batches[model] += 1
 
         def answered() -> None:
             self._outstanding[chosen] -= rows
@@ -203,7 +204,8 @@ class Orchestrator:
             self._core.do(0.0, lambda: self._core.do(0.0, free))
 
         def free() -> None:
-            self._out[model].remove(rows)
+            self._batches[model] -= 1
+            self._present[model] -= rows
             self._send(model)
 
         def sent() -> None:
