@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 from collections.abc import Callable
 from typing import Protocol
 
@@ -55,9 +56,8 @@ class Batcher:
         self._capacity = capacity
         self._saturated = saturated
         self._observe = observe
-        self._new_cost = new_cost
         self._queue: FairQueue[Seat] = FairQueue()
-        self._engines: dict[str, Engine] = {}
+        self._engines: collections.defaultdict[str, Engine] = collections.defaultdict(lambda: Engine(new_cost))
         self._between: dict[Applicant, float] = {}
         """Who has had a model's answer and may call another until then, in the loop's time."""
 
@@ -77,7 +77,7 @@ class Batcher:
 
     async def serve(self, call: Call) -> Outputs:
         """Runs a call, beside others or alone; raises what its batch raised. Cancelling it leaves the batch."""
-        engine = self._engines.get(call.model) or self._engines.setdefault(call.model, Engine(self._new_cost))
+        engine = self._engines[call.model]
         self._between.pop(call.applicant, None)
         seat = next((each for each in self._queue if _awaits(each, call)), None)
         if seat is None:
