@@ -1,4 +1,4 @@
-"""The plot of docs/operations.md: what is offered, and what orchestrators of two numbers carry, over GPUs."""
+"""The plot of docs/operations.md: the rate that is carried and what it takes, over GPUs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def draw(answers: Sequence[Answer], file: Path) -> None:
         for found in mine:
             rates.annotate(f"{found.orchestrators}", (found.gpus, found.outcome.rate), xytext=(4, -12),
                            textcoords="offset points", fontsize=8)  # fmt: skip
-    rates.set(xscale="log", yscale="log", xlabel="GPUs", ylabel="requests a second (orchestrators beside it)")
+    rates.set(
+        xscale="log", yscale="log", xlabel="GPUs", ylabel="requests a second", title="at the points: orchestrators"
+    )
     waits.set(xscale="log", xlabel="GPUs", ylabel="p95 of a request, seconds", ylim=(0, None))
     for axis in (rates, waits):
         axis.grid(visible=True, alpha=0.3)
