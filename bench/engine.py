@@ -53,11 +53,6 @@ class Engine:
                 total += Work(busy_ns / 1e9, stats.execution_count, stats.inference_count, requests, queue_s)
         return total
 
-    async def copies(self, model: str) -> int:
-        """How many executions of a model the replicas can have under way, together."""
-        configs = [(await client.get_model_config(model)).config for client in self._clients]
-        return sum(group.count for config in configs for group in config.instance_group)
-
     async def __aenter__(self) -> Self:
         return self
 

@@ -12,10 +12,11 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 def cpu_s(pid: int) -> float:
     """Processor seconds of a process and all below it that still run; 0 for one that is gone."""
-    return sum(_own_s(one) for one in {pid, *descendants(pid)})
+    return sum(own_s(one) for one in {pid, *descendants(pid)})
 
 
-def _own_s(pid: int) -> float:
+def own_s(pid: int) -> float:
+    """Of the process alone."""
     try:
         fields = (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -63,7 +63,8 @@ def prepare_backends(wheel: Path, backends: Path) -> None:
     for backend in BACKENDS.iterdir():
         if (backend / "model.py").is_file():
             (backends / backend.name).mkdir()
-            shutil.copy2(backend / "model.py", backends / backend.name)
+            for module in backend.glob("*.py"):
+                shutil.copy2(module, backends / backend.name)
 
 
 def environment(wheel: Path) -> dict[str, str]:

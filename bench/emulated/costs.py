@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bench.engine import Work
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -15,6 +17,10 @@ class Cost:
     def seconds(self, rows: int) -> float:
         """Of a batch of so many rows."""
         return (self.base_ms + self.row_ms * rows) / 1000
+
+    def busy_s(self, work: Work) -> float:
+        """How long the device computed; Triton's own time of an execution has waiting for the device in it."""
+        return (self.base_ms * work.executions + self.row_ms * work.rows) / 1000
 
 
 # A guided step is 44.8 ms in both: the best published figure for SDXL at 1024² with TensorRT. What differs is how much

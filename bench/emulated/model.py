@@ -2,11 +2,16 @@
 
 Copied into a model folder as `model.py`. Sleeping costs no processor time, so many replicas fit on two cores. Unknown
 sides of an output are the last ones of the input `source`, divided by `shrink` (the VAE's factor).
+
+Instances of a model sleep one after another, as batches compute on one device; what a second instance adds is that a
+batch is copied to and from the device while another computes, which TensorRT's backend does by itself.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import time
 from typing import Any
 
@@ -15,13 +20,15 @@ import triton_python_backend_utils as pb_utils
 
 
 class TritonPythonModel:
-    """One instance: like a GPU, it runs a batch at a time."""
+    """One instance."""
 
     def initialize(self, args: dict[str, str]) -> None:
         """Reads the config."""
         config = json.loads(args["model_config"])
         given = {key: value["string_value"] for key, value in config["parameters"].items()}
         self._base_s, self._row_s = float(given["base_ms"]) / 1000, float(given["row_ms"]) / 1000
+        # Triton starts its stubs in its own working folder, so this is a device of one replica.
+        self._device = os.open(f"{config['name']}.device", os.O_CREAT | os.O_RDWR)
         self._shrink = int(given["shrink"])
         self._source = given["source"]
         self._outputs = [(entry["name"], [int(side) for side in entry["dims"]]) for entry in config["output"]]
@@ -29,7 +36,9 @@ class TritonPythonModel:
     def execute(self, requests: list[Any]) -> list[Any]:
         """Takes the time of the batch."""
         sources = [pb_utils.get_input_tensor_by_name(request, self._source).as_numpy() for request in requests]
+        fcntl.flock(self._device, fcntl.LOCK_EX)
         time.sleep(self._base_s + self._row_s * sum(len(source) for source in sources))
+        fcntl.flock(self._device, fcntl.LOCK_UN)
         return [pb_utils.InferenceResponse(output_tensors=self._answer(source)) for source in sources]
 
     def _answer(self, source: Any) -> list[Any]:

@@ -24,7 +24,7 @@ max_batch_size: 16
   max_queue_delay_microseconds: 0
   default_queue_policy {{ timeout_action: REJECT max_queue_size: 512 }}
 }}
-instance_group [ {{ kind: KIND_CPU count: 1 }} ]
+instance_group [ {{ kind: KIND_CPU count: {instances} }} ]
 """
 
 
@@ -66,7 +66,9 @@ def shrinks(role: str, factor: int) -> int:
 
 def _model(folder: Path, entry: dict[str, Any], cost: Cost, shrink: int, source: str) -> dict[str, Any]:
     tensors = {kind: _tensors(kind, entry[f"{kind}s"]) for kind in ("input", "output")}
-    config = _CONFIG.format(name=folder.name, inputs=tensors["input"], outputs=tensors["output"])
+    # The denoiser alone is ever asked for a batch while another runs.
+    instances = 2 if source == _SOURCES["denoiser"] else 1
+    config = _CONFIG.format(name=folder.name, inputs=tensors["input"], outputs=tensors["output"], instances=instances)
     parameters = {
         "base_ms": str(cost.base_ms), "row_ms": str(cost.row_ms), "shrink": str(shrink), "source": source,
     }  # fmt: skip

@@ -37,7 +37,7 @@ async def measure(company: Company, number: int, settings: Mapping[str, Any]) ->
             found.setdefault(kind, {})[str(replicas)] = {
                 "throughput": run.throughput,
                 "median_s": statistics.median(run.latencies_s),
-                "busy": done.busy_s / run.wall_s / replicas,
+                "busy": cost.busy_s(done) / run.wall_s / replicas,
                 "rows_an_execution": done.rows / done.executions,
             }
     return found

@@ -12,6 +12,9 @@ from torch import nn
 from export.contract import Contract, Size, TensorSpec
 from export.layout import Kind, Source
 
+# `make tune`, on two cores: a row alone has both for every operator, and a batch is cut in two that meet at its end.
+ON_A_CPU = {"intra_op_threads": "2", "row_workers": "2"}
+
 Inputs = tuple[torch.Tensor, ...]
 """A component's inputs with a batch dimension, in the order of its specs."""
 

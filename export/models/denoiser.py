@@ -12,14 +12,12 @@ from export.contract import Axis, Size, TensorSpec
 from export.errors import BadFolderError
 from export.layout import KINDS, Adapter, Source
 from export.models import vae
-from export.models.component import Component, Inputs, Prepared, rand_mask
+from export.models.component import ON_A_CPU, Component, Inputs, Prepared, rand_mask
 from export.models.loading import load_diffusers
 from export.networks import image_attention
 
 Unet = Any
 """diffusers' UNet2DConditionModel; untyped because its config is an attribute dictionary."""
-# `make tune`: two copies that each cut a batch in two give a lone step and a full queue the best of both, on two cores.
-ON_A_CPU = {"intra_op_threads": "2", "row_workers": "2"}
 FACTOR = 8
 LONGEST_PROMPT = 308
 """Tokens of conditioning: room for four chunks of 77."""

@@ -11,8 +11,8 @@ from torch import nn
 from export.contract import Axis, Size, TensorSpec
 from export.layout import KINDS, Source
 from export.models import vae
-from export.models.component import Component, Inputs, Prepared
-from export.models.denoiser import FACTOR, ON_A_CPU, PICTURE_INPUTS, row_samples, row_specs
+from export.models.component import ON_A_CPU, Component, Inputs, Prepared
+from export.models.denoiser import FACTOR, PICTURE_INPUTS, row_samples, row_specs
 from export.models.loading import load_diffusers
 
 Transformer = Any

@@ -11,6 +11,9 @@ for a single row.) So prepacking is left on, a row needs no padding, and `tests/
 For the same reason a batch may be cut: with `row_workers` in the config's parameters, so many threads each run a part
 of its rows, side by side. They meet once a batch; threads that share every operator (`intra_op_threads`) meet hundreds
 of times. The latter is left for a row that is alone.
+
+Graphs that have more than one thread, of either kind, take the machine's cores in turn (`cores`). The others are small
+and slip in between.
 """
 
 from __future__ import annotations
@@ -20,11 +23,16 @@ import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime
 import triton_python_backend_utils as pb_utils
+
+if TYPE_CHECKING:
+    from local.backends.onnxruntime.cores import Cores
+else:
+    from cores import Cores  # a stub finds what lies beside its model
 
 
 def parameter(config: dict[str, Any], name: str, default: str) -> str:
@@ -38,11 +46,12 @@ class Graph:
 
     def __init__(self, path: Path, threads: int, workers: int) -> None:
         self.session = self._session(path, threads)
-        self._workers = workers
-        if workers > 1:
-            # A second copy of the weights is the price; with one thread for a row alone, it is the same session.
-            self._narrow = self.session if threads == 1 else self._session(path, 1)
-            self._pool = ThreadPoolExecutor(workers - 1)
+        self._threads, self._workers = threads, workers
+        # A second copy of the weights is the price of row workers.
+        self._narrow = self._session(path, 1) if workers > 1 and threads > 1 else self.session
+        self._pool = ThreadPoolExecutor(max(1, workers - 1))
+        # Beside this file, which every server has a copy of.
+        self._cores = [Cores(Path(__file__).parent) for _ in range(workers)] if threads > 1 or workers > 1 else []
 
     @staticmethod
     def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
@@ -58,16 +67,22 @@ class Graph:
 
     def run(self, outputs: list[str], feed: Mapping[str, Any]) -> list[Any]:
         """Runs a batch: arrays with the batch dimension first, outputs in the order of their names."""
+        if not self._cores:
+            return list(self.session.run(outputs, feed))
         rows = len(next(iter(feed.values())))
         parts = min(self._workers, rows)
         if parts == 1:
-            return list(self.session.run(outputs, feed))
+            return self._part(self._cores[0], outputs, feed, self._threads)
         bounds = [rows * part // parts for part in range(parts + 1)]
         slices = [{name: value[start:end] for name, value in feed.items()} for start, end in itertools.pairwise(bounds)]
-        others = [self._pool.submit(self._narrow.run, outputs, part) for part in slices[1:]]
-        first = self._narrow.run(outputs, slices[0])
+        others = [self._pool.submit(self._part, self._cores[part], outputs, slices[part]) for part in range(1, parts)]
+        first = self._part(self._cores[0], outputs, slices[0])
         made = [first, *(other.result() for other in others)]
         return [np.concatenate(pieces) for pieces in zip(*made, strict=True)]
+
+    def _part(self, cores: Cores, outputs: list[str], feed: Mapping[str, Any], most: int = 1) -> list[Any]:
+        with cores.held(most) as held:
+            return list((self.session if held > 1 else self._narrow).run(outputs, feed))
 
 
 class TritonPythonModel:
