@@ -103,7 +103,7 @@ class AsyncClient:
         image_scale: float | None = None,
         priority: Priority | str = Priority.STANDARD,
         guidance_window: tuple[float, float] | None = None,
-        early_dropping: EarlyDropping | None = None,
+        early_dropping: EarlyDropping | Sequence[EarlyDropping] = (),
         timeout_s: float | None = None,
     ) -> Generation:
         """Returns the generation of `variants` pictures of the product in the scene of `prompt`; await it, or iterate.
@@ -136,7 +136,8 @@ class AsyncClient:
             priority: how soon the pictures are wanted: interactive, standard or bulk.
             guidance_window: the part of the steps in which guidance is applied, as fractions (start, stop); outside it
                 a step costs one row instead of two. None: all steps.
-            early_dropping: gives up the weaker variants after some of the steps. None: every variant is finished.
+            early_dropping: gives up the weaker variants after some of the steps, in one round or in several, each later
+                and keeping fewer than the one before it. Default: every variant is finished.
             timeout_s: instead of the client's, for this call.
 
         Raises:

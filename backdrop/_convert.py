@@ -135,11 +135,7 @@ def _settings(message: pb.EffectiveSettings) -> types.Settings:
         image_scale=message.image_scale,
         priority=_enum(Priority, pb.Priority, message.priority),
         guidance_window=_window(message),
-        early_dropping=(
-            types.EarlyDropping(message.early_dropping.keep, message.early_dropping.after)
-            if message.HasField("early_dropping")
-            else None
-        ),
+        early_dropping=tuple(types.EarlyDropping(each.keep, each.after) for each in message.early_dropping),
     )
 
 

@@ -49,7 +49,7 @@ def build_request(
     image_scale: float | None = None,
     priority: Priority | str = Priority.STANDARD,
     guidance_window: tuple[float, float] | None = None,
-    early_dropping: EarlyDropping | None = None,
+    early_dropping: EarlyDropping | Sequence[EarlyDropping] = (),
 ) -> pb.GenerateRequest:
     """Returns the request that says this; see `AsyncClient.generate` for what each argument means.
 
@@ -77,8 +77,7 @@ def build_request(
     request.priority = _enum(Priority, priority, "priority", pb.Priority)
     if guidance_window is not None:
         request.guidance_window.CopyFrom(_window(guidance_window))
-    if early_dropping is not None:
-        request.early_dropping.CopyFrom(_dropping(early_dropping))
+    request.early_dropping.extend(_dropping(early_dropping))
     if scheduler is not None:
         request.scheduler = _enum(Scheduler, scheduler, "scheduler", pb.Scheduler)
     if output_size is not None:
@@ -96,12 +95,18 @@ def _window(window: tuple[float, float]) -> pb.GuidanceWindow:
     return pb.GuidanceWindow(start=_number(start, "guidance_window.start"), stop=_number(stop, "guidance_window.stop"))
 
 
-def _dropping(dropping: EarlyDropping) -> pb.EarlyDropping:
-    if not isinstance(dropping, EarlyDropping):
-        raise _refusal("early_dropping", "must be an EarlyDropping")
-    return pb.EarlyDropping(
-        keep=_integer(dropping.keep, "early_dropping.keep"), after=_number(dropping.after, "early_dropping.after")
-    )
+def _dropping(rounds: EarlyDropping | Sequence[EarlyDropping]) -> list[pb.EarlyDropping]:
+    if isinstance(rounds, EarlyDropping):
+        rounds = [rounds]
+    if not isinstance(rounds, Sequence) or not all(isinstance(each, EarlyDropping) for each in rounds):
+        raise _refusal("early_dropping", "must be an EarlyDropping, or a sequence of them")
+    return [
+        pb.EarlyDropping(
+            keep=_integer(each.keep, f"early_dropping[{index}].keep"),
+            after=_number(each.after, f"early_dropping[{index}].after"),
+        )
+        for index, each in enumerate(rounds)
+    ]
 
 
 def _size(size: Size) -> pb.Size:

@@ -189,8 +189,8 @@ class Settings:
     priority: Priority = Priority.STANDARD
     guidance_window: tuple[float, float] | None = None
     """The part of the steps that were guided; None = all, or guidance was off."""
-    early_dropping: EarlyDropping | None = None
-    """How weaker variants were given up; None = not at all."""
+    early_dropping: tuple[EarlyDropping, ...] = ()
+    """How weaker variants were given up, round by round; empty = not at all."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -249,12 +249,15 @@ class VariantDropped:
 
 @dataclasses.dataclass(frozen=True)
 class EarlyDropping:
-    """Gives up the weaker variants on the way, by the reward model's score of the picture that each is becoming."""
+    """A round of giving up the weaker variants, by the reward model's score of the picture that each is becoming.
+
+    Successive halving (Jamieson and Talwalkar 2016): later rounds keep fewer.
+    """
 
     keep: int
-    """How many go on: the request's `top_k` to its `variants`."""
+    """How many go on: the request's `top_k` to its `variants`; fewer than in the round before."""
     after: float = 0.5
-    """The part of the steps that all variants take, above 0.0 and below 1.0; early estimates mislead."""
+    """The part of the steps that is taken before, above 0.0 and below 1.0; early estimates mislead."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,9 +12,8 @@ from backdrop._cli import generate as generate_command
 from backdrop._cli import info as info_command
 from backdrop._cli import up as up_command
 from backdrop._cli.failures import EXIT_STATUSES, failures_as_sentences
-from backdrop._cli.values import parse_placement, parse_size, parse_style, parse_window
+from backdrop._cli.values import parse_keep, parse_placement, parse_size, parse_style, parse_window
 from backdrop._enums import HorizontalAlignment, VerticalAlignment
-from backdrop._types import EarlyDropping
 
 app = typer.Typer(
     name="backdrop",
@@ -137,8 +136,12 @@ def generate(
         typer.Option(metavar="START-STOP", help="The part of the steps that are guided, as 0.0-0.7. Default: all."),
     ] = None,
     keep: Annotated[
-        int | None,
-        typer.Option(help="Give up the weaker variants after half of the steps, and finish so many. Default: all."),
+        str | None,
+        typer.Option(
+            metavar="N[@AFTER],…",
+            help="Give up the weaker variants on the way: 2 finishes two, chosen after half of the steps;"
+            " 5@0.4,3@0.6 goes on with five after 0.4 of the steps, and with three after 0.6. Default: all.",
+        ),
     ] = None,
     idempotency_key: Annotated[
         str, typer.Option(help="The same key and request again give the first result. Default: a new key.")
@@ -169,7 +172,7 @@ def generate(
             "image_scale": image_scale,
             "priority": priority,
             "guidance_window": parse_window(guidance_window),
-            "early_dropping": None if keep is None else EarlyDropping(keep),
+            "early_dropping": parse_keep(keep),
             "idempotency_key": idempotency_key,
             "preview_every": 2 if preview else 0,
         }

@@ -63,7 +63,7 @@ def _result(finished: Finished) -> pb.GenerateResult:
         image_scale=job.image_scale,
         priority=pb.Priority.Name(job.priority),
         guidance_window=_window(job),
-        early_dropping=_dropping(job),
+        early_dropping=[pb.EarlyDropping(keep=each.keep, after=each.after) for each in job.dropping],
     )
     cache = finished.cache
     return pb.GenerateResult(
@@ -89,12 +89,6 @@ def _window(job: Job) -> pb.GuidanceWindow | None:
     if not job.guided or job.guidance_window == Window():
         return None
     return pb.GuidanceWindow(start=job.guidance_window.start, stop=job.guidance_window.stop)
-
-
-def _dropping(job: Job) -> pb.EarlyDropping | None:
-    if job.dropping is None:
-        return None
-    return pb.EarlyDropping(keep=job.dropping.keep, after=job.dropping.after)
 
 
 def _picture(picture: Picture, job: Job) -> pb.Picture:

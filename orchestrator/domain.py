@@ -103,14 +103,14 @@ class Window:
 
 @dataclasses.dataclass(frozen=True)
 class Dropping:
-    """After so many steps the best `keep` variants go on, and the others are given up."""
+    """A round of successive halving: after so many steps the best `keep` variants go on, the others are given up."""
 
     keep: int
     after: float
     """As a fraction of the steps."""
 
     def step(self, steps: int) -> int:
-        """The steps that all variants take: one at least, and not all."""
+        """The steps that are taken before: one at least, and not all."""
         return min(steps - 1, max(1, math.ceil(self.after * steps)))
 
 
@@ -142,7 +142,7 @@ class Job:
     image_scale: float = 0.0  # 0 without style pictures
     priority: Priority = Priority.STANDARD
     guidance_window: Window = Window()
-    dropping: Dropping | None = None  # None = every variant is finished
+    dropping: tuple[Dropping, ...] = ()  # later and fewer from round to round; empty = every variant is finished
 
     @property
     def guided(self) -> bool:
@@ -157,10 +157,15 @@ class Job:
     def row_steps(self) -> int:
         """What the job costs at the denoiser: rows × steps over all variants, less those that are given up."""
         rows = [1 + self.guided_at(step) for step in range(self.steps)]
-        if self.dropping is None:
-            return self.variants * sum(rows)
-        after = self.dropping.step(self.steps)
-        return self.variants * sum(rows[:after]) + self.dropping.keep * sum(rows[after:])
+        total, done, left = 0, 0, self.variants
+        for after, keep in self.rounds.items():
+            total, done, left = total + left * sum(rows[done:after]), after, keep
+        return total + left * sum(rows[done:])
+
+    @property
+    def rounds(self) -> dict[int, int]:
+        """After how many steps how many variants go on; of rounds that fall on one step the last counts."""
+        return {each.step(self.steps): each.keep for each in self.dropping}
 
     @property
     def saved_row_steps(self) -> int:

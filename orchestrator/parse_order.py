@@ -10,6 +10,7 @@ from orchestrator.domain import Dropping, Window
 from orchestrator.scheduling import Priority
 
 _AFTER = 0.5
+_MAX_ROUNDS = 8
 _UNKNOWN = "priority is not one this server knows: interactive, standard or bulk."
 
 
@@ -27,23 +28,31 @@ def read_priority(request: pb.GenerateRequest) -> Priority:
         raise error(Reason.UNKNOWN_VALUE, _UNKNOWN, field="priority") from None
 
 
-def read_dropping(request: pb.GenerateRequest, variants: int, top_k: int, steps: int) -> Dropping | None:
-    """How a request wants weaker variants given up; None where it says nothing, or there is nothing to give up.
+def read_dropping(request: pb.GenerateRequest, variants: int, top_k: int, steps: int) -> tuple[Dropping, ...]:
+    """How a request wants weaker variants given up; empty where it says nothing, or there is nothing to give up.
 
     Raises:
-        InvalidRequestError: it keeps too few or too many, or decides before the first step or after the last.
+        InvalidRequestError: a round keeps too few or too many, decides before the first step or after the last, or is
+            not later than the one before it; or there are too many rounds.
     """
-    if not request.HasField("early_dropping"):
-        return None
-    keep, given = request.early_dropping.keep, request.early_dropping
-    if not top_k <= keep <= variants:
-        message = f"early_dropping.keep is {keep}; it must be {top_k} (top_k) to {variants} (variants)."
-        raise error(Reason.OUT_OF_RANGE, message, field="early_dropping.keep")
-    after = given.after if given.HasField("after") else _AFTER
-    if not (math.isfinite(after) and 0.0 < after < 1.0):
-        message = "early_dropping.after must be a number above 0.0 and below 1.0."
-        raise error(Reason.OUT_OF_RANGE, message, field="early_dropping.after")
-    return Dropping(keep, after) if keep < variants and steps > 1 else None
+    if len(request.early_dropping) > _MAX_ROUNDS:
+        message = f"early_dropping has {len(request.early_dropping)} rounds; at most {_MAX_ROUNDS} are possible."
+        raise error(Reason.OUT_OF_RANGE, message, field="early_dropping")
+    rounds: list[Dropping] = []
+    for index, given in enumerate(request.early_dropping):
+        field, last = f"early_dropping[{index}]", rounds[-1] if rounds else None
+        most = last.keep - 1 if last else variants
+        if not top_k <= given.keep <= most:
+            bound = "less than in the round before" if last else "variants"
+            message = f"{field}.keep is {given.keep}; it must be {top_k} (top_k) to {most} ({bound})."
+            raise error(Reason.OUT_OF_RANGE, message, field=f"{field}.keep")
+        after = given.after if given.HasField("after") else _AFTER
+        if not (math.isfinite(after) and (last.after if last else 0.0) < after < 1.0):
+            bound = f"{last.after:g} (the round before)" if last else "0.0"
+            message = f"{field}.after must be a number above {bound} and below 1.0."
+            raise error(Reason.OUT_OF_RANGE, message, field=f"{field}.after")
+        rounds.append(Dropping(given.keep, after))
+    return tuple(each for each in rounds if each.keep < variants) if steps > 1 else ()
 
 
 def read_window(request: pb.GenerateRequest) -> Window:

@@ -137,31 +137,29 @@ class _VariantRun:
         self._solver = make_solver(job.scheduler, job.pipeline.schedule, job.steps)
 
     async def variants(self) -> list[Variant]:
-        """Makes and scores the variants; with early dropping, those that promise most."""
-        indices = range(self._job.variants)
-        if self._job.dropping is None:
-            return await gather(*(self._whole(index) for index in indices))
-        after = self._job.dropping.step(self._job.steps)
-        begun = await gather(*(self._begun(index, after) for index in indices))
-        # By the same rule as the finished ones: of equal scores the first.
-        chosen = {each.index for each in rank([each.estimate for each in begun], self._job.dropping.keep)}
-        for each in begun:
-            if each.index not in chosen:
-                estimate = each.estimate
-                self._progress.emit(VariantDropped(estimate.index, estimate.seed, estimate.scores))
-        return await gather(*(self._finished(each.index, each.state) for each in begun if each.index in chosen))
+        """Makes and scores the variants; with early dropping, those that promise most (successive halving)."""
+        going = {index: self._begin(index) for index in range(self._job.variants)}
+        for after, keep in self._job.rounds.items():
+            estimated = await gather(*(self._estimated(index, state, after) for index, state in going.items()))
+            # By the same rule as the finished ones: of equal scores the first.
+            chosen = {each.index for each in rank([each.estimate for each in estimated], keep)}
+            for each in estimated:
+                if each.index not in chosen:
+                    estimate = each.estimate
+                    self._progress.emit(VariantDropped(estimate.index, estimate.seed, estimate.scores))
+            going = {each.index: each.state for each in estimated if each.index in chosen}
+        return await gather(*(self._finished(index, state) for index, state in going.items()))
 
-    async def _whole(self, index: int) -> Variant:
-        return await self._finished(index, self._solver.begin(self._noise(index).initial(self._latent_shape)))
+    def _begin(self, index: int) -> State:
+        return self._solver.begin(self._noise(index).initial(self._latent_shape))
 
-    async def _begun(self, index: int, after: int) -> _Begun:
-        """Takes the first steps of a variant, and scores the picture that it predicts."""
-        start = self._solver.begin(self._noise(index).initial(self._latent_shape))
-        state = await self._denoised(index, start, after)
+    async def _estimated(self, index: int, state: State, after: int) -> _Estimated:
+        """Takes a variant's steps up to that one, and scores the picture that it predicts."""
+        state = await self._denoised(index, state, after)
         assert state.predicted_clean is not None, "a step was taken"
         decoded = await decode(state.predicted_clean, self._prepared, self._models)
         scores = await score(decoded, self._prepared, self._conditioning, self._models)
-        return _Begun(index, state, Variant(index, self._seed(index), decoded, scores))
+        return _Estimated(index, state, Variant(index, self._seed(index), decoded, scores))
 
     async def _finished(self, index: int, state: State) -> Variant:
         """Takes the steps that are left, decodes and scores."""
@@ -196,7 +194,7 @@ class _VariantRun:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Begun:
+class _Estimated:
     """A variant on its way, and what it is becoming."""
 
     index: int

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from backdrop._enums import HorizontalAlignment, VerticalAlignment
-from backdrop._types import Box, Fit, Size, StyleImage
+from backdrop._types import Box, EarlyDropping, Fit, Size, StyleImage
 from backdrop.errors import Reason, error
 
 
@@ -49,6 +49,18 @@ def parse_window(text: str | None) -> tuple[float, float] | None:
         message = f"{text!r} is not a part of the steps; write START-STOP as fractions, for example 0.0-0.7."
         raise error(Reason.OUT_OF_RANGE, message, field="guidance_window")
     return float(match[1]), float(match[2])
+
+
+def parse_keep(text: str | None) -> tuple[EarlyDropping, ...]:
+    """Reads "N" or "N@AFTER", several with commas between them; None is none. Raises InvalidRequestError."""
+    rounds = []
+    for part in text.split(",") if text is not None else ():
+        match = re.fullmatch(r"(\d+)(?:@(\d*\.?\d+))?", part.strip())
+        if match is None:
+            message = f"{text!r} does not say how many go on; write N, or N@AFTER,N@AFTER as 5@0.4,3@0.6."
+            raise error(Reason.OUT_OF_RANGE, message, field="early_dropping")
+        rounds.append(EarlyDropping(int(match[1]), float(match[2])) if match[2] else EarlyDropping(int(match[1])))
+    return tuple(rounds)
 
 
 def parse_style(text: str) -> StyleImage:

@@ -48,8 +48,8 @@ class Run:
                 yield event
         yield self._begin(pb.STAGE_DECODE)
         yield self._begin(pb.STAGE_SCORE)
-        kept = self._kept(seeds)
-        variants = [_Variant(index, seeds[index], painted[index], self._score(seeds[index])) for index in kept]
+        left = self._left(seeds, self._plan.settings.steps - 1)
+        variants = [_Variant(index, seeds[index], painted[index], self._score(seeds[index])) for index in left]
         for variant in variants:
             finished = pb.VariantFinished(variant=variant.index, seed=variant.seed, scores=variant.scores)
             yield pb.GenerateResponse(variant=finished)
@@ -61,15 +61,14 @@ class Run:
     ) -> AsyncGenerator[pb.GenerateResponse, None]:
         """Variants run side by side, so their steps alternate."""
         steps = self._plan.settings.steps
-        every = self._plan.preview_every
+        every, running = self._plan.preview_every, self._left(seeds, 0)
         for step in range(1, steps + 1):
             if failure is not None and failure.after_steps < step:
                 raise failure.error
-            if step == self._plan.all_steps + 1:
-                for index in set(range(len(seeds))) - set(self._kept(seeds)):
-                    dropped = pb.VariantDropped(variant=index, seed=seeds[index], scores=self._score(seeds[index]))
-                    yield pb.GenerateResponse(dropped=dropped)
-            running = range(len(seeds)) if step <= self._plan.all_steps else self._kept(seeds)
+            before, running = running, self._left(seeds, step - 1)
+            for index in sorted(set(before) - set(running)):
+                dropped = pb.VariantDropped(variant=index, seed=seeds[index], scores=self._score(seeds[index]))
+                yield pb.GenerateResponse(dropped=dropped)
             self._script.steps_run += len(running)
             await asyncio.sleep(self._script.step_delay_s)
             for index in running:
@@ -79,13 +78,10 @@ class Run:
                 progress = pb.StepProgress(variant=index, step=step, steps=steps, preview=preview)
                 yield pb.GenerateResponse(step=progress)
 
-    def _kept(self, seeds: list[int]) -> list[int]:
-        """The variants that go on to the end: all, or those of the best scores."""
-        settings = self._plan.settings
-        if not settings.HasField("early_dropping"):
-            return list(range(len(seeds)))
+    def _left(self, seeds: list[int], step: int) -> list[int]:
+        """The variants that take the step, counted from 0: all, or those of the best scores."""
         best = sorted(range(len(seeds)), key=lambda index: (-self._score(seeds[index]).total, index))
-        return sorted(best[: settings.early_dropping.keep])
+        return sorted(best[: self._plan.left_at(step)])
 
     def _paint(self, seed: int) -> pictures.Bytes:
         settings = self._plan.settings

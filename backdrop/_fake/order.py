@@ -19,26 +19,28 @@ def check_priority(request: pb.GenerateRequest) -> pb.Priority:
     return priority
 
 
-def check_dropping(request: pb.GenerateRequest, settings: pb.EffectiveSettings) -> pb.EarlyDropping | None:
-    """How weaker variants are given up, with its default; None where there is nothing to give up.
+def check_dropping(request: pb.GenerateRequest, settings: pb.EffectiveSettings) -> list[pb.EarlyDropping]:
+    """The rounds in which weaker variants are given up, with their default; empty where there is nothing to give up.
 
     Raises:
-        InvalidRequestError: it keeps too few or too many, or decides before the first step or after the last.
+        InvalidRequestError: a round keeps too few or too many, decides before the first step or after the last, or is
+            not later than the one before it; or there are too many rounds.
     """
-    if not request.HasField("early_dropping"):
-        return None
-    given = request.early_dropping
-    if not settings.top_k <= given.keep <= settings.variants:
-        field = "early_dropping.keep"
-        message = f"{field} must be {settings.top_k} (top_k) to {settings.variants} (variants)."
-        raise error(Reason.OUT_OF_RANGE, message, field=field)
-    after = given.after if given.HasField("after") else 0.5
-    if not 0.0 < after < 1.0:
-        field = "early_dropping.after"
-        raise error(Reason.OUT_OF_RANGE, f"{field} must be above 0.0 and below 1.0.", field=field)
-    if given.keep == settings.variants or settings.steps == 1:
-        return None
-    return pb.EarlyDropping(keep=given.keep, after=after)
+    if len(request.early_dropping) > 8:
+        raise error(Reason.OUT_OF_RANGE, "early_dropping has more than 8 rounds.", field="early_dropping")
+    rounds, most, last = [], settings.variants, 0.0
+    for index, given in enumerate(request.early_dropping):
+        if not settings.top_k <= given.keep <= most:
+            field = f"early_dropping[{index}].keep"
+            raise error(Reason.OUT_OF_RANGE, f"{field} must be {settings.top_k} (top_k) to {most}.", field=field)
+        after = given.after if given.HasField("after") else 0.5
+        if not last < after < 1.0:
+            field = f"early_dropping[{index}].after"
+            raise error(Reason.OUT_OF_RANGE, f"{field} must be above {last:g} and below 1.0.", field=field)
+        most, last = given.keep - 1, after
+        if given.keep < settings.variants and settings.steps > 1:
+            rounds.append(pb.EarlyDropping(keep=given.keep, after=after))
+    return rounds
 
 
 def check_window(request: pb.GenerateRequest) -> pb.GuidanceWindow | None:

@@ -45,16 +45,15 @@ class Plan:
             if settings.HasField("guidance_window"):
                 start, stop = settings.guidance_window.start, settings.guidance_window.stop
             rows = [2 if start <= step / settings.steps < stop else 1 for step in range(settings.steps)]
-        kept = settings.early_dropping.keep if settings.HasField("early_dropping") else settings.variants
-        return settings.variants * sum(rows[: self.all_steps]) + kept * sum(rows[self.all_steps :])
+        return sum(self.left_at(step) * rows[step] for step in range(settings.steps))
 
-    @property
-    def all_steps(self) -> int:
-        """The steps that every variant takes; those that are given up take no more."""
-        steps = self.settings.steps
-        if not self.settings.HasField("early_dropping"):
-            return steps
-        return min(steps - 1, max(1, math.ceil(self.settings.early_dropping.after * steps)))
+    def left_at(self, step: int) -> int:
+        """How many variants take the step, counted from 0; those that are given up take no more."""
+        steps, left = self.settings.steps, self.settings.variants
+        for each in self.settings.early_dropping:
+            if step >= min(steps - 1, max(1, math.ceil(each.after * steps))):
+                left = each.keep
+        return left
 
     @property
     def saved_row_steps(self) -> int:
@@ -167,9 +166,7 @@ def _settings(request: pb.GenerateRequest, pipeline: info_pb.Pipeline, limits: i
     window = check_window(request)
     if window is not None and scale > 1.0:
         settings.guidance_window.CopyFrom(window)
-    dropping = check_dropping(request, settings)
-    if dropping is not None:
-        settings.early_dropping.CopyFrom(dropping)
+    settings.early_dropping.extend(check_dropping(request, settings))
     return settings
 
 

@@ -151,8 +151,8 @@ class GenerateRequest(_message.Message):
     image_scale: float
     priority: Priority
     guidance_window: GuidanceWindow
-    early_dropping: EarlyDropping
-    def __init__(self, product: _Optional[bytes] = ..., mask: _Optional[bytes] = ..., prompt: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., output_size: _Optional[_Union[Size, _Mapping]] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., variants: _Optional[int] = ..., top_k: _Optional[int] = ..., seed: _Optional[int] = ..., steps: _Optional[int] = ..., scheduler: _Optional[_Union[Scheduler, str]] = ..., guidance_scale: _Optional[float] = ..., output_format: _Optional[_Union[OutputFormat, str]] = ..., idempotency_key: _Optional[str] = ..., preview_every: _Optional[int] = ..., pipeline: _Optional[str] = ..., style_images: _Optional[_Iterable[_Union[StyleImage, _Mapping]]] = ..., image_scale: _Optional[float] = ..., priority: _Optional[_Union[Priority, str]] = ..., guidance_window: _Optional[_Union[GuidanceWindow, _Mapping]] = ..., early_dropping: _Optional[_Union[EarlyDropping, _Mapping]] = ...) -> None: ...
+    early_dropping: _containers.RepeatedCompositeFieldContainer[EarlyDropping]
+    def __init__(self, product: _Optional[bytes] = ..., mask: _Optional[bytes] = ..., prompt: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., output_size: _Optional[_Union[Size, _Mapping]] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., variants: _Optional[int] = ..., top_k: _Optional[int] = ..., seed: _Optional[int] = ..., steps: _Optional[int] = ..., scheduler: _Optional[_Union[Scheduler, str]] = ..., guidance_scale: _Optional[float] = ..., output_format: _Optional[_Union[OutputFormat, str]] = ..., idempotency_key: _Optional[str] = ..., preview_every: _Optional[int] = ..., pipeline: _Optional[str] = ..., style_images: _Optional[_Iterable[_Union[StyleImage, _Mapping]]] = ..., image_scale: _Optional[float] = ..., priority: _Optional[_Union[Priority, str]] = ..., guidance_window: _Optional[_Union[GuidanceWindow, _Mapping]] = ..., early_dropping: _Optional[_Iterable[_Union[EarlyDropping, _Mapping]]] = ...) -> None: ...
 
 class EarlyDropping(_message.Message):
     __slots__ = ("keep", "after")
@@ -348,8 +348,8 @@ class EffectiveSettings(_message.Message):
     image_scale: float
     priority: Priority
     guidance_window: GuidanceWindow
-    early_dropping: EarlyDropping
-    def __init__(self, output_size: _Optional[_Union[Size, _Mapping]] = ..., scene_size: _Optional[_Union[Size, _Mapping]] = ..., variants: _Optional[int] = ..., top_k: _Optional[int] = ..., seed: _Optional[int] = ..., steps: _Optional[int] = ..., scheduler: _Optional[_Union[Scheduler, str]] = ..., guidance_scale: _Optional[float] = ..., output_format: _Optional[_Union[OutputFormat, str]] = ..., image_scale: _Optional[float] = ..., priority: _Optional[_Union[Priority, str]] = ..., guidance_window: _Optional[_Union[GuidanceWindow, _Mapping]] = ..., early_dropping: _Optional[_Union[EarlyDropping, _Mapping]] = ...) -> None: ...
+    early_dropping: _containers.RepeatedCompositeFieldContainer[EarlyDropping]
+    def __init__(self, output_size: _Optional[_Union[Size, _Mapping]] = ..., scene_size: _Optional[_Union[Size, _Mapping]] = ..., variants: _Optional[int] = ..., top_k: _Optional[int] = ..., seed: _Optional[int] = ..., steps: _Optional[int] = ..., scheduler: _Optional[_Union[Scheduler, str]] = ..., guidance_scale: _Optional[float] = ..., output_format: _Optional[_Union[OutputFormat, str]] = ..., image_scale: _Optional[float] = ..., priority: _Optional[_Union[Priority, str]] = ..., guidance_window: _Optional[_Union[GuidanceWindow, _Mapping]] = ..., early_dropping: _Optional[_Iterable[_Union[EarlyDropping, _Mapping]]] = ...) -> None: ...
 
 class Picture(_message.Message):
     __slots__ = ("data", "media_type", "width", "height", "variant", "seed", "scores", "receipt")

@@ -21,7 +21,7 @@ from orchestrator.domain import Floats, Job
 from orchestrator.lookups import RequestLookups
 from orchestrator.models import Conditioning, Infer, Models, batch_of
 from orchestrator.parse import Parser
-from orchestrator.sampler import NoiseStream, combine, make_solver, variant_seed
+from orchestrator.sampler import NoiseStream, State, combine, make_solver, variant_seed
 from orchestrator.settings import Settings
 from orchestrator.stages.decode import decode
 from orchestrator.stages.encode import encode
@@ -53,12 +53,16 @@ class Loop:
 
     async def generate(self, message: bytes) -> bytes:
         """Returns the best picture of a serialized GenerateRequest, encoded as it asks."""
+        job, models, conditioning, prepared = await self.begin(message)
+        variants = [await self._variant(index, job, models, conditioning, prepared) for index in range(job.variants)]
+        return (await select(variants, prepared, job))[0].data
+
+    async def begin(self, message: bytes) -> tuple[Job, Models, Conditioning, Prepared]:
+        """What comes before the steps, of a serialized GenerateRequest."""
         job = self._parser.parse(pb.GenerateRequest.FromString(message), "bench")
         models, lookups = Models(job.pipeline, self._infer, job.request_id), RequestLookups(NoCache())
         conditioning = await encode(job, models, self._tokenizers, lookups)
-        prepared = await prepare(job, models, lookups)
-        variants = [await self._variant(index, job, models, conditioning, prepared) for index in range(job.variants)]
-        return (await select(variants, prepared, job))[0].data
+        return job, models, conditioning, await prepare(job, models, lookups)
 
     async def _variant(
         self, index: int, job: Job, models: Models, conditioning: Conditioning, prepared: Prepared
@@ -70,9 +74,14 @@ class Loop:
 
 
 async def denoise(
-    job: Job, models: Models, conditioning: Conditioning, prepared: Prepared, noise: NoiseStream
+    job: Job,
+    models: Models,
+    conditioning: Conditioning,
+    prepared: Prepared,
+    noise: NoiseStream,
+    look: Callable[[State], Awaitable[None]] | None = None,
 ) -> Floats:
-    """Clean latents [C, h, w] of one variant; both rows of a guided step go in one call."""
+    """Clean latents [C, h, w] of one variant; both rows of a guided step go in one call. `look` sees every step."""
     spec, bucket = job.pipeline, prepared.scene.bucket
     shape = (spec.latent_channels, bucket.height // spec.latent_factor, bucket.width // spec.latent_factor)
     constant = constant_rows(models, conditioning, prepared)
@@ -86,6 +95,8 @@ async def denoise(
         prediction = made[0] if rows == 1 else combine(made[0], made[1], job.guidance_scale)
         fresh = noise.at_step(state.index, shape) if solver.needs_noise else None
         state = solver.step(state, prediction, fresh)
+        if look is not None:
+            await look(state)
     return state.sample
 
 

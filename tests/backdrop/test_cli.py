@@ -105,6 +105,23 @@ def test_a_box_reaches_the_server(fake: FakeBackdrop, product: Path) -> None:
     assert (box.x, box.y, box.width, box.height) == (1, 2, 30, 40)
 
 
+@pytest.mark.parametrize(
+    ("text", "rounds"), [("2", [(2, 0.5)]), ("3@.25", [(3, 0.25)]), ("3@0.25, 2@0.75", [(3, 0.25), (2, 0.75)])]
+)
+def test_rounds_of_dropping_reach_the_server(
+    text: str, rounds: list[tuple[int, float]], fake: FakeBackdrop, product: Path
+) -> None:
+    result = generate(fake, product, "--variants", "4", "--top-k", "1", "--keep", text)
+    assert result.exit_code == 0, result.output
+    assert [(each.keep, each.after) for each in fake.requests[-1].early_dropping] == rounds
+
+
+def test_rounds_that_cannot_be_read_are_said_to_be_so(fake: FakeBackdrop, product: Path) -> None:
+    result = generate(fake, product, "--keep", "half")
+    assert result.exit_code != 0
+    assert "5@0.4,3@0.6" in result.output
+
+
 def test_style_pictures_and_their_scale_reach_the_server(fake: FakeBackdrop, product: Path, tmp_path: Path) -> None:
     beach, colon = tmp_path / "beach.png", tmp_path / "9:30.png"
     for path, colour in ((beach, "orange"), (colon, "navy")):

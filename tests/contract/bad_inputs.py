@@ -129,15 +129,21 @@ def _bad_numbers() -> Iterator[BadInput]:
         window = pb.GuidanceWindow(start=start, stop=stop)
         field = f"guidance_window.{side}"
         yield BadInput(f"guidance_window_{name}", valid_request(guidance_window=window), INVALID, field)
-    for name, dropping, side in (
-        ("keeps_fewer_than_top_k", pb.EarlyDropping(keep=1), "keep"),
-        ("keeps_more_than_variants", pb.EarlyDropping(keep=5), "keep"),
-        ("before_the_first_step", pb.EarlyDropping(keep=2, after=0.0), "after"),
-        ("after_the_last_step", pb.EarlyDropping(keep=2, after=1.0), "after"),
-        ("after_nan", pb.EarlyDropping(keep=2, after=float("nan")), "after"),
+    first, late = pb.EarlyDropping(keep=3, after=0.5), 0.6
+    for name, rounds, field in (
+        ("keeps_fewer_than_top_k", [pb.EarlyDropping(keep=1)], "[0].keep"),
+        ("keeps_more_than_variants", [pb.EarlyDropping(keep=5)], "[0].keep"),
+        ("before_the_first_step", [pb.EarlyDropping(keep=2, after=0.0)], "[0].after"),
+        ("after_the_last_step", [pb.EarlyDropping(keep=2, after=1.0)], "[0].after"),
+        ("after_nan", [pb.EarlyDropping(keep=2, after=float("nan"))], "[0].after"),
+        ("keeps_as_many_again", [first, pb.EarlyDropping(keep=3, after=late)], "[1].keep"),
+        ("keeps_fewer_than_top_k_later", [first, pb.EarlyDropping(keep=1, after=late)], "[1].keep"),
+        ("is_no_later", [first, pb.EarlyDropping(keep=2, after=0.5)], "[1].after"),
+        ("by_default_is_no_later", [first, pb.EarlyDropping(keep=2)], "[1].after"),
+        ("has_too_many_rounds", [first] * 9, ""),
     ):
-        request = valid_request(variants=4, top_k=2, early_dropping=dropping)
-        yield BadInput(f"early_dropping_{name}", request, INVALID, f"early_dropping.{side}")
+        request = valid_request(variants=4, top_k=2, early_dropping=rounds)
+        yield BadInput(f"early_dropping_{name}", request, INVALID, f"early_dropping{field}")
     yield BadInput("top_k_above_variants", valid_request(variants=2, top_k=3), INVALID, "top_k")
     yield BadInput("top_k_above_default_variants", valid_request(top_k=2), INVALID, "top_k")
 

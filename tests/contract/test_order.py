@@ -75,7 +75,7 @@ async def test_weaker_variants_are_given_up_and_cost_nothing_more(client: AsyncC
             steps[event.variant] = event.step
     assert steps == {variant: 2 if variant in dropped else 4 for variant in range(4)}
     assert (result.usage.row_steps, result.usage.saved_row_steps) == (12, 4)
-    assert result.settings.early_dropping == EarlyDropping(2, 0.5)
+    assert result.settings.early_dropping == (EarlyDropping(2, 0.5),)
     assert result.best.variant in finished
     # What is left is what it would have been, and what was given up can still be had.
     alone = await client.generate(PRODUCT, **(asked | {"seed": result.best.seed}))
@@ -83,7 +83,25 @@ async def test_weaker_variants_are_given_up_and_cost_nothing_more(client: AsyncC
     assert all(event.scores.heads for event in dropped.values())
 
 
+async def test_rounds_of_dropping_keep_fewer_and_fewer(client: AsyncClient) -> None:
+    asked: dict[str, Any] = {"mask": MASK, "prompt": "a beach", "seed": 3, "steps": 4, "guidance_scale": 1.0}
+    rounds = (EarlyDropping(3, 0.25), EarlyDropping(1, 0.75))
+    generation = client.generate(PRODUCT, variants=4, top_k=1, early_dropping=rounds, **asked)
+    events = [event async for event in generation]
+    result = await generation
+    steps = dict.fromkeys(range(4), 0)
+    for event in events:
+        if isinstance(event, StepProgress):
+            steps[event.variant] = event.step
+    assert sorted(steps.values()) == [1, 3, 3, 4]
+    dropped = [event.variant for event in events if isinstance(event, VariantDropped)]
+    assert sorted(dropped) == sorted(variant for variant in steps if steps[variant] < 4)
+    assert steps[dropped[0]] == 1  # told when it is given up
+    assert (result.usage.row_steps, result.usage.saved_row_steps) == (11, 5)
+    assert result.settings.early_dropping == rounds
+
+
 async def test_keeping_all_is_dropping_none(client: AsyncClient) -> None:
     found = await made(client, variants=2, early_dropping=EarlyDropping(keep=2))
-    assert found.settings.early_dropping is None
+    assert found.settings.early_dropping == ()
     assert found.usage.saved_row_steps == 0

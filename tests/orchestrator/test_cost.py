@@ -64,8 +64,11 @@ async def cost(folder: Path, *jobs: Job, together: bool = False) -> Counted:
         ({"guidance_scale": 1.0}, 40, 11),
         ({"guidance_window": Window(0.0, 0.7)}, 68, 11),
         ({"variants": 1, "top_k": 1}, 20, 10),
-        ({"dropping": Dropping(2, 0.5)}, 60, 12),
-        ({"dropping": Dropping(2, 0.7), "guidance_window": Window(0.0, 0.7)}, 4 * 14 + 2 * 3, 12),
+        ({"dropping": (Dropping(2, 0.5),)}, 60, 12),
+        ({"dropping": (Dropping(2, 0.7),), "guidance_window": Window(0.0, 0.7)}, 4 * 14 + 2 * 3, 12),
+        ({"dropping": (Dropping(3, 0.4), Dropping(2, 0.6))}, 2 * (4 * 4 + 3 * 2 + 2 * 4), 13),
+        # Both fall on the last step but one.
+        ({"dropping": (Dropping(3, 0.95), Dropping(2, 0.97))}, 2 * (4 * 9 + 2), 12),
     ],
 )
 async def test_rows_and_calls_of_the_loop(tmp_path: Path, changes: dict[str, Any], rows: int, calls: int) -> None:
@@ -73,7 +76,7 @@ async def test_rows_and_calls_of_the_loop(tmp_path: Path, changes: dict[str, Any
     found = await cost(tmp_path, asked)
     assert found.rows["denoiser"] == rows == asked.row_steps
     assert found.calls["denoiser"] == calls
-    looked_at = asked.variants + (0 if asked.dropping is None else asked.dropping.keep)
+    looked_at = asked.variants + sum(asked.rounds.values())
     assert found.rows["vae_decoder"] == found.rows["reward"] == looked_at
     assert found.calls["vae_decoder"] < looked_at or looked_at == 1
 
