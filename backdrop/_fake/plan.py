@@ -51,7 +51,7 @@ class Plan:
         """How many variants take the step, counted from 0; those that are given up take no more."""
         steps, left = self.settings.steps, self.settings.variants
         for each in self.settings.early_dropping:
-            if step >= min(steps - 1, max(1, math.ceil(each.after * steps))):
+            if step >= min(steps - 1, max(1, math.ceil(round(each.after * steps, 4)))):
                 left = each.keep
         return left
 
