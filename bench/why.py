@@ -23,8 +23,8 @@ REASONS: dict[str, str] = {
     "embedding cache": ("two text encoders of 2 and 4 ms are little to save; a hit takes the event loop 1 ms"),
     "early dropping": (
         "a variant that ends best can look weak half-way: for one order in six that costs 0.05 to 0.09 of the reward,"
-        " with whatever schedule saves a quarter or more. None of the 24 orders of `python -m bench.dropping` was such a"
-        " one: there the best schedule saves a third for 0.003"
+        " with whatever schedule saves a quarter or more. None of the 24 orders of `python -m bench.dropping` was like"
+        " that: there the best schedule saves a third for 0.003"
     ),
     "highest Poisson rate with ≥ 90 % within 2× solo, emulated near-linear": (
         "one request fills such an engine: no order of serving reaches it. The batcher's own order, at no cost, reaches"
