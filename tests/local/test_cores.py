@@ -83,5 +83,5 @@ def test_a_killed_process_gives_its_cores_back(tmp_path: Path) -> None:
 def test_the_bell_may_be_full(tmp_path: Path) -> None:
     cores = Cores(tmp_path, 1)
     for _ in range(100_000):  # a pipe holds 65,536 rings
-        with cores.held(1):
-            pass
+        with cores.held(1) as held:
+            assert held == 1
