@@ -36,7 +36,7 @@ class AsyncClient:
     Args:
         endpoint: "host:port". Default: the environment variable BACKDROP_ENDPOINT, else 127.0.0.1:50061.
         timeout_s: how long a generation may take in all, retries included, in seconds; it travels as the call's
-            deadline, and the server stops working when it passes.
+            deadline, and the server stops working when it passes, or as soon as it can no longer be met.
         credentials: for TLS, from `grpc.ssl_channel_credentials(…)`. Default: plain text.
         max_message_bytes: largest message to send or to take. A result holds all its pictures in one message.
         retries: how many more times a call is tried when no server or replica is there, or when a full queue says when

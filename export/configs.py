@@ -60,6 +60,8 @@ name: "{name}"
 # Waiting for company costs every step of every request; rows that arrive while a batch runs meet in the next one.
 dynamic_batching {{
   max_queue_delay_microseconds: 0
+  priority_levels: 3  # interactive, standard, bulk: between what several orchestrators have in this queue
+  default_priority_level: 2
   default_queue_policy {{
     timeout_action: REJECT
     max_queue_size: {contract.max_queue_size}

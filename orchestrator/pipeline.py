@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
+import math
 import time
 from collections.abc import AsyncGenerator
 
@@ -79,7 +81,8 @@ class Pipeline:
             job.priority,
             # The decoder and the reward model are called for each variant too.
             (job.row_steps + 2 * job.variants) * megapixels,
-            self._pace.urgency(job, deadline),
+            math.inf if deadline is None else deadline,
+            functools.partial(self._pace.best_case_s, job),
         )
         loop_deadline = None if deadline is None else asyncio.get_running_loop().time() + deadline - time.monotonic()
         try:

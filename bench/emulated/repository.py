@@ -22,6 +22,8 @@ backend: "python"
 max_batch_size: 16
 {inputs}{outputs}dynamic_batching {{
   max_queue_delay_microseconds: 0
+  priority_levels: 3
+  default_priority_level: 2
   default_queue_policy {{ timeout_action: REJECT max_queue_size: 512 }}
 }}
 instance_group [ {{ kind: KIND_CPU count: {instances} }} ]

@@ -7,7 +7,7 @@ import collections
 from collections.abc import Callable
 from typing import Protocol
 
-from backdrop.errors import BackdropError, Reason
+from backdrop.errors import BackdropError, Reason, error
 from orchestrator.scheduling.call import Arrays, Batch, Call, Outputs, Seat
 from orchestrator.scheduling.cost import BatchCost
 from orchestrator.scheduling.engine import Capacity, Engine
@@ -21,9 +21,9 @@ _BETWEEN_S = 0.01
 
 
 class Run(Protocol):
-    """Runs a model on a batch of rows, somewhere."""
+    """Runs a model on a batch of rows, somewhere; others who send there are served before or after it by `priority`."""
 
-    async def __call__(self, model: str, inputs: Arrays, *, request_id: str) -> Outputs: ...
+    async def __call__(self, model: str, inputs: Arrays, *, request_id: str, priority: Priority) -> Outputs: ...
 
 
 class Batcher:
@@ -114,6 +114,8 @@ class Batcher:
         now = asyncio.get_running_loop().time()
         for given_up in [seat for seat in self._queue if seat.model == model and seat.given_up(now)]:
             self._queue.discard(given_up)
+            if isinstance(given_up, Call):
+                given_up.fail(_too_late(given_up.applicant))  # nothing to one whose caller was cancelled
         self._between = {applicant: until for applicant, until in self._between.items() if until > now}
         while seats := self._next(model, engine, capacity):
             calls = [seat for seat in seats if isinstance(seat, Call)]
@@ -204,7 +206,7 @@ class Batcher:
         """Answers every call of the batch; says whether one run of the model did."""
         try:
             inputs = engine.merger.merge([call.inputs for call in batch.calls])
-            outputs = await self._run(model, inputs, request_id=batch.request_id)
+            outputs = await self._run(model, inputs, request_id=batch.request_id, priority=batch.priority)
         except Exception as problem:
             if len(batch.calls) > 1 and isinstance(problem, BackdropError) and problem.reason is Reason.MODEL_FAILED:
                 # One bad request does not fail its company.
@@ -219,7 +221,8 @@ class Batcher:
 
     async def _alone(self, model: str, call: Call) -> None:
         try:
-            call.answer(await self._run(model, call.inputs, request_id=call.request_id))
+            priority = call.applicant.priority
+            call.answer(await self._run(model, call.inputs, request_id=call.request_id, priority=priority))
         except Exception as problem:
             call.fail(problem)
 
@@ -241,6 +244,12 @@ class Ticket:
         cost = len(next(iter(inputs.values()))) * self._megapixels
         call = Call(self.applicant, model, inputs, cost=cost, request_id=request_id, again=again)
         return await self._batcher.serve(call)
+
+
+def _too_late(applicant: Applicant) -> BackdropError:
+    left_s, need_s = max(applicant.left_s, 0.0), applicant.need_s
+    message = f"the deadline can no longer be met: {left_s:.2f} s are left for what takes {need_s:.2f} s at least."
+    return error(Reason.DEADLINE_EXCEEDED, message)
 
 
 def _awaits(seat: Seat, call: Call) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from orchestrator.scheduling.order import Applicant
+from orchestrator.scheduling.order import Applicant, Priority
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 Outputs = dict[str, npt.NDArray[Any]]
@@ -67,8 +67,8 @@ class Call(Seat):
         self.batch: Batch | None = None
 
     def given_up(self, now: float) -> bool:
-        """Whether its caller was cancelled, which its coroutine may not have noticed yet."""
-        return self.outputs.done()
+        """Whether its caller was cancelled, perhaps without having noticed, or cannot be served in time any more."""
+        return self.outputs.done() or self.applicant.lost()
 
     def answer(self, outputs: Outputs) -> None:
         """Gives the caller its outputs, if it still waits."""
@@ -107,6 +107,11 @@ class Batch:
         """One of its callers has gone; when nobody is left, so has the batch."""
         if self.task is not None and all(call.outputs.done() for call in self.calls):
             self.task.cancel()
+
+    @property
+    def priority(self) -> Priority:
+        """The highest class among its calls."""
+        return min(call.applicant.priority for call in self.calls)
 
     @property
     def request_id(self) -> str:

@@ -1,8 +1,9 @@
-"""A queue in fair order: classes by weight, tenants of a class equally, a tenant's requests by urgency and size."""
+"""A queue in fair order: classes by weight, tenants of a class equally, a tenant's requests by deadline and size."""
 
 from __future__ import annotations
 
 import collections
+import math
 from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
@@ -10,6 +11,8 @@ from orchestrator.scheduling.order import WEIGHTS, Applicant, FairShare, Priorit
 
 OLDEST_EVERY = 4
 """Every so many turns of a tenant go to its oldest request, however much that has left to do."""
+OLDEST_EVERY_TIGHT = 16
+"""The same while a deadline is tight."""
 
 
 class Waiting(Protocol):
@@ -63,10 +66,7 @@ class FairQueue(Generic[W]):
                 groups.setdefault((item.applicant.priority, item.applicant.tenant), []).append(item)
         # Among equal tenants the one that came first: sorting keeps the order of what is equal.
         for priority, tenant in sorted(groups, key=self._rank):
-            some = groups[priority, tenant]
-            if self._turns[priority, tenant] % OLDEST_EVERY == OLDEST_EVERY - 1:
-                yield some.pop(0)
-            yield from sorted(some, key=lambda item: (not item.applicant.urgent(), item.applicant.work))
+            yield from _by_need(groups[priority, tenant], self._turns[priority, tenant])
 
     def _rank(self, group: tuple[Priority, str]) -> tuple[float, Priority, float]:
         priority, tenant = group
@@ -98,3 +98,14 @@ class FairQueue(Generic[W]):
             copy.serve(item, item.applicant.work)
             found.append(item)
         return found
+
+
+def _by_need(some: list[W], turn: int) -> Iterator[W]:
+    """A tenant's requests. Those due by the last deadline that is tight go first: without the ones that are due earlier
+    and are not tight yet, what had begun would be left lying for what came later, until that is tight too.
+    """
+    until = max((item.applicant.due for item in some if item.applicant.tight()), default=-math.inf)
+    every = OLDEST_EVERY if until == -math.inf else OLDEST_EVERY_TIGHT
+    if turn % every == every - 1:
+        yield some.pop(0)
+    yield from sorted(some, key=lambda item: (item.applicant.due > until, item.applicant.work))

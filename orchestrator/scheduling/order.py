@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import math
+import time
 from collections.abc import Callable
 
 
@@ -19,9 +21,13 @@ WEIGHTS = {Priority.INTERACTIVE: 16.0, Priority.STANDARD: 4.0, Priority.BULK: 1.
 """Shares of the classes while each has something to do."""
 
 
-def never() -> bool:
-    """Of a request without a deadline."""
-    return False
+TIGHT = 2.0
+"""A deadline is tight when it leaves less than so many times the best case of what is left to do."""
+
+
+def unknown() -> float:
+    """The best case of which nothing is known, in seconds."""
+    return 0.0
 
 
 @dataclasses.dataclass(eq=False)
@@ -32,8 +38,31 @@ class Applicant:
     priority: Priority
     work: float
     """Rows × steps × megapixels that it has left; falls as its turns are given."""
-    urgent: Callable[[], bool] = never
-    """Whether its deadline is getting tight."""
+    due: float = math.inf
+    """Its deadline, in time.monotonic seconds."""
+    best_case_s: Callable[[], float] = unknown
+    """Seconds that the whole of it takes at best, as far as is known now."""
+
+    def __post_init__(self) -> None:
+        self._whole = self.work
+
+    @property
+    def need_s(self) -> float:
+        """Seconds that what is left takes at best."""
+        return self.best_case_s() * self.work / self._whole if self._whole else 0.0
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until its deadline."""
+        return self.due - time.monotonic()
+
+    def tight(self) -> bool:
+        """Whether it should be served before others, so as not to miss its deadline."""
+        return self.due < math.inf and self.left_s < TIGHT * self.need_s
+
+    def lost(self) -> bool:
+        """Whether its deadline is missed whatever is done."""
+        return self.due < math.inf and self.left_s < self.need_s
 
 
 class FairShare:

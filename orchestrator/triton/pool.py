@@ -182,6 +182,7 @@ class TritonPool:
         *,
         timeout_s: float | None = None,
         request_id: str = "",
+        priority: int = 0,
     ) -> dict[str, npt.NDArray[Any]]:
         """Runs a model on a batch of rows, redoing it elsewhere if a replica fails. Cancelling cancels the call.
 
@@ -190,6 +191,7 @@ class TritonPool:
             inputs: float32 or int64 arrays, each with the batch dimension first.
             timeout_s: time the caller has left, for all attempts together; None = as long as the attempts take.
             request_id: goes into Triton's log.
+            priority: of Triton's queue: 1 is served first, 3 last, 0 by the model's default.
 
         Returns:
             The outputs, read-only, with the batch dimension first.
@@ -212,7 +214,7 @@ class TritonPool:
             if limit_s <= 0:
                 raise _too_late(model)
             try:
-                outputs = await self._attempt(replica, model, inputs, limit_s, request_id)
+                outputs = await self._attempt(replica, model, inputs, limit_s, request_id, priority)
             except CallFailed as failure:
                 if failure.cause is Cause.TIMEOUT and limit_s < self._step_timeout_s:
                     # The caller ran out of time before the replica did: that says nothing about the replica.
@@ -230,7 +232,13 @@ class TritonPool:
                 return outputs
 
     async def _attempt(
-        self, replica: Replica, model: str, inputs: Mapping[str, npt.NDArray[Any]], limit_s: float, request_id: str
+        self,
+        replica: Replica,
+        model: str,
+        inputs: Mapping[str, npt.NDArray[Any]],
+        limit_s: float,
+        request_id: str,
+        priority: int,
     ) -> dict[str, npt.NDArray[Any]]:
         replica.last_used = next(self._clock)
         now = asyncio.get_running_loop().time
@@ -238,7 +246,11 @@ class TritonPool:
         try:
             with span(model, call=True, replica=replica.address, rows=batch_rows(inputs)):
                 outputs = await replica.infer(
-                    model, inputs, timeout_s=limit_s, request_id=request_id, expected=self._health.outputs(model)
+                    *(model, inputs),
+                    timeout_s=limit_s,
+                    request_id=request_id,
+                    priority=priority,
+                    expected=self._health.outputs(model),
                 )
             outcome = "ok"
         except CallFailed as failure:

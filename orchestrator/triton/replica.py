@@ -73,27 +73,38 @@ class Replica:
         self._link = Link(wire or Wire(), self._client, address, shared=shared)
 
     async def infer(
-        self, model: str, inputs: Arrays, *, timeout_s: float, request_id: str, expected: Iterable[str]
+        self,
+        model: str,
+        inputs: Arrays,
+        *,
+        timeout_s: float,
+        request_id: str,
+        expected: Iterable[str],
+        priority: int = 0,
     ) -> dict[str, npt.NDArray[Any]]:
         """Runs a model on a batch of rows; cancelling it cancels the call at the server."""
         rows = batch_rows(inputs)
         self.outstanding += rows
         try:
             try:
-                result = await self._call(model, inputs, timeout_s, request_id)
+                result = await self._call(model, inputs, timeout_s, request_id, priority)
             except CallFailed as failure:
                 if not self._link.forgotten(failure.detail):
                     raise
-                result = await self._call(model, inputs, timeout_s, request_id)
+                result = await self._call(model, inputs, timeout_s, request_id, priority)
         finally:
             self.outstanding -= rows
         return from_wire(result, rows, expected)
 
-    async def _call(self, model: str, inputs: Arrays, timeout_s: float, request_id: str) -> InferResult:
+    async def _call(self, model: str, inputs: Arrays, timeout_s: float, request_id: str, priority: int) -> InferResult:
         tensors = self._link.tensors(inputs)
         call = asyncio.ensure_future(
             self._client.infer(
-                model, tensors, request_id=request_id, client_timeout=timeout_s, headers=headers() or None
+                *(model, tensors),
+                request_id=request_id,
+                priority=priority,
+                client_timeout=timeout_s,
+                headers=headers() or None,
             )
         )
         self._calls.add(call)

@@ -47,6 +47,7 @@ def test_every_config_is_one_that_triton_reads(tiny_repository: Path) -> None:
         assert config.max_batch_size >= 8
         assert config.dynamic_batching.max_queue_delay_microseconds == 0
         assert config.dynamic_batching.default_queue_policy.max_queue_size > 0
+        assert (config.dynamic_batching.priority_levels, config.dynamic_batching.default_priority_level) == (3, 2)
         assert config.parameters["fingerprint"].string_value == models[role]["fingerprint"]
         for ours, theirs in ((models[role]["inputs"], config.input), (models[role]["outputs"], config.output)):
             assert [entry["name"] for entry in ours] == [entry.name for entry in theirs]

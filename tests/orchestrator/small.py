@@ -129,7 +129,7 @@ class FunctionModels:
         return sum(rows for name, rows in self.calls if name == model)
 
     async def __call__(
-        self, model: str, inputs: Mapping[str, Array], *, request_id: str, again: bool = False
+        self, model: str, inputs: Mapping[str, Array], *, request_id: str, again: bool = False, priority: int = 0
     ) -> dict[str, Array]:
         rows = len(next(iter(inputs.values())))
         assert all(len(value) == rows for value in inputs.values())

@@ -29,7 +29,7 @@ class Counted:
     sent: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
 
     async def __call__(
-        self, model: str, inputs: Mapping[str, Array], *, request_id: str, again: bool = False
+        self, model: str, inputs: Mapping[str, Array], *, request_id: str, again: bool = False, priority: int = 0
     ) -> dict[str, Array]:
         self.calls[model] += 1
         self.rows[model] += len(next(iter(inputs.values())))

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import random
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-from backdrop.errors import BackdropError, Reason, error
+from backdrop.errors import BackdropError, DeadlineExceededError, Reason, error
 from orchestrator.scheduling import Applicant, Batcher, Capacity, Priority
 from orchestrator.scheduling.call import Arrays, Outputs
+from orchestrator.scheduling.order import unknown
 from tests.orchestrator.small import KnownCost, capacity
 
 FREE, LINEAR = (0.04, 0.0), (0.0, 0.02)
@@ -26,13 +29,15 @@ class Model:
     def __init__(self) -> None:
         self.batches: list[list[float]] = []  # of each, the rows' values
         self.ids: list[str] = []
+        self.priorities: list[Priority] = []
         self.out: list[asyncio.Future[None]] = []
         self.broken: Callable[[list[float]], BaseException | None] = lambda rows: None
 
-    async def __call__(self, model: str, inputs: Arrays, *, request_id: str) -> Outputs:
+    async def __call__(self, model: str, inputs: Arrays, *, request_id: str, priority: Priority) -> Outputs:
         rows = inputs["x"][:, 0].tolist()
         self.batches.append(rows)
         self.ids.append(request_id)
+        self.priorities.append(priority)
         end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.out.append(end)
         await end
@@ -68,9 +73,10 @@ class World:
     def job(
         self, name: float, *, steps: int = 1, rows: int = 2, tenant: str = "a",
         priority: Priority = Priority.STANDARD, work: float | None = None, width: int = 3, model: str = "model",
+        due: float = math.inf, best_case_s: Callable[[], float] = unknown,
     ) -> asyncio.Task[list[float]]:  # fmt: skip
         """A job that takes steps one after another; its rows hold its name. Returns what came of each step."""
-        applicant = Applicant(tenant, priority, float(steps * rows) if work is None else work)
+        applicant = Applicant(tenant, priority, float(steps * rows) if work is None else work, due, best_case_s)
         ticket = self.batcher.ticket(applicant, megapixels=1.0)
 
         async def run() -> list[float]:
@@ -299,6 +305,7 @@ async def test_lower_classes_travel_with_an_urgent_call_where_they_hardly_slow_i
     await settle()
     await world.model.end(0)
     assert world.model.batches[1] == company
+    assert world.model.priorities[1] is Priority.INTERACTIVE, "the highest of the company"
     await world.model.end(1)
     if not bulk.done():
         await until(lambda: len(world.model.batches) == 3)
@@ -416,3 +423,33 @@ async def test_nothing_leaks_whatever_is_cancelled_when(seed: int, cost: tuple[f
         with contextlib.suppress(asyncio.CancelledError):
             assert await job == [number + 1] * (1 + number % 4)
     await until(lambda: (world.batcher.out, world.batcher.waiting) == (0, 0))
+
+
+async def test_a_job_that_cannot_meet_its_deadline_any_more_ends_before_its_next_step() -> None:
+    world, pace = World(LINEAR), {"s": 1.0}
+    other = world.job(1)
+    await settle()
+    late = world.job(2, steps=4, due=time.monotonic() + 100, best_case_s=lambda: pace["s"])
+    await settle()
+    pace["s"] = 200.0
+    await world.model.end(0)
+    assert await other == [2]
+    with pytest.raises(DeadlineExceededError, match=r"can no longer be met: \d+\.\d\d s are left .* 200\.00 s"):
+        await late
+    assert world.model.batches == [[1, 1]], "not a row was spent on it"
+    assert (world.batcher.out, world.batcher.waiting) == (0, 0)
+
+
+async def test_a_job_that_loses_its_deadline_on_the_way_leaves_its_company_going() -> None:
+    world, pace = World(FREE), {"s": 1.0}
+    on_time = world.job(1, steps=3)
+    late = world.job(2, steps=3, due=time.monotonic() + 100, best_case_s=lambda: pace["s"])
+    await settle()
+    await world.model.end(0)
+    pace["s"] = 1000.0
+    while not on_time.done():
+        await world.model.end(len(world.model.out) - 1)
+    assert await on_time == [2, 2, 2]
+    with pytest.raises(DeadlineExceededError):
+        await late
+    assert sum(row == 2 for batch in world.model.batches for row in batch) < 6

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from backdrop.errors import InternalError, Reason, UnavailableError
+from orchestrator.scheduling import Priority
 from orchestrator.triton import TritonPool
 
 REPOSITORY = Path(__file__).resolve().parents[3] / "triton_repo" / "pipeline.json"
@@ -98,3 +99,27 @@ async def test_cancelled_calls_leave_the_pool_as_it_was(triton_endpoint, documen
         await asyncio.gather(*calls, return_exceptions=True)
         assert pool.ready_replicas == 1
         assert np.isfinite((await pool.infer(name, inputs))["noise_pred"]).all()
+
+
+async def test_in_tritons_queue_the_higher_class_goes_first(triton_endpoint, document):
+    """What several orchestrators send meets nowhere else."""
+    pipeline = document["pipelines"][document["default"]]
+    name = pipeline["components"]["denoiser"]
+    async with pool_on(triton_endpoint) as pool:
+        # Full batches, so that none shares another's.
+        inputs = batch_for(
+            document["models"][name], (await pool.metadata(name)).max_batch_size, min(pipeline["buckets"])
+        )
+        await pool.infer(name, inputs)
+        done = []
+
+        async def call(priority):
+            await pool.infer(name, inputs, priority=priority)
+            done.append(priority)
+
+        bulk = [asyncio.create_task(call(Priority.BULK)) for _ in range(12)]
+        await asyncio.sleep(0.02)
+        await call(Priority.INTERACTIVE)
+        # Behind those that ran already, one an instance, and those that were taken out of the queue.
+        assert len(done) < 8, "it came last"
+        await asyncio.gather(*bulk)
