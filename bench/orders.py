@@ -20,7 +20,8 @@ SCENES = ("a beach at sunset", "a city at night", "a forest in the morning", "a 
 class Order:
     """What is generated: the photo [H, W, 3] with its mask [H, W] stays where it is.
 
-    `styles` are square pictures [256, 256, 3] with their weights; a guidance scale of 1 means none.
+    `styles` are square pictures [256, 256, 3] with their weights; a guidance scale of 1 means none. `timeout_s` is the
+    caller's deadline, in seconds.
     """
 
     photo: Bytes
@@ -32,6 +33,7 @@ class Order:
     styles: Sequence[tuple[Bytes, float]] = ()
     image_scale: float = 1.0
     pipeline: str = "backdrop"
+    timeout_s: float = 600.0
 
     @functools.cached_property
     def product_file(self) -> bytes:
@@ -69,13 +71,20 @@ def png(array: Bytes) -> bytes:
     return buffer.getvalue()
 
 
-def numbered(number: int, *, steps: int = 20, guidance_scale: float = 5.0, pipeline: str = "backdrop") -> Order:
+def numbered(
+    number: int,
+    *,
+    steps: int = 20,
+    guidance_scale: float = 5.0,
+    pipeline: str = "backdrop",
+    timeout_s: float = 600.0,
+) -> Order:
     """The order of that number: a photo, a prompt and a seed of its own, so that no cache can answer for another.
 
     256 × 256 pixels with a mask, so that no segmenter runs; the defaults are the pipeline's own.
     """
     prompt = f"{SCENES[number % len(SCENES)]}, number {number}"
-    order = Order(_photo(number), _mask(), prompt, number, steps, guidance_scale, pipeline=pipeline)
+    order = Order(_photo(number), _mask(), prompt, number, steps, guidance_scale, (), 1.0, pipeline, timeout_s)
     # Encoded now: not on the clock of the arm that asks first.
     _ = order.product_file, order.mask_file
     return order

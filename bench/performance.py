@@ -31,7 +31,7 @@ from bench.measure.lonely import LONELY, PREVIEW
 from bench.measure.mixed import BURST, MIXED
 from bench.measure.replicas import REPLICAS
 from bench.measure.savers import EARLY_DROPPING, GUIDANCE_WINDOW
-from bench.measure.sweep import POISSON, POISSON_EMULATED
+from bench.measure.sweep import SWEEPS
 from bench.measure.tax import TAX
 from bench.measure.throughput import THROUGHPUT
 from bench.rounds import RESULTS, Rounds
@@ -39,7 +39,7 @@ from bench.rounds import RESULTS, Rounds
 MEASUREMENTS = {
     one.name: one
     for one in (
-        EXACT, THROUGHPUT, LONELY, PREVIEW, CACHE, JOIN, LEAST, SHORT, TAX, BURST, MIXED, POISSON, POISSON_EMULATED,
+        EXACT, THROUGHPUT, LONELY, PREVIEW, CACHE, JOIN, LEAST, SHORT, TAX, BURST, MIXED, *SWEEPS,
         DEPTH, REPLICAS, GUIDANCE_WINDOW, EARLY_DROPPING,
     )
 }  # fmt: skip

@@ -18,7 +18,8 @@ from matplotlib import pyplot as plt
 
 from bench.emulated.costs import COSTS
 from bench.figures import ROOT
-from bench.load import goodput
+from bench.measure.sweep import ARMS, MARKED, shares
+from bench.report import sweeps_by_engine
 from bench.rounds import load, values
 from bench.tune import shape_of
 
@@ -27,7 +28,6 @@ COLOURS = {
     "backdrop": "#0b6e4f", "monolith": "#c1666b", "inprocess": "#5b7db1", "inprocess×2": "#8fa9d0",
     "diffusers": "#b0a990",
 }  # fmt: skip
-_FACTOR = 2.0
 
 
 def throughput(file: Path) -> bool:
@@ -50,22 +50,22 @@ def throughput(file: Path) -> bool:
 
 def poisson(file: Path) -> bool:
     """The share of requests answered within twice the solo latency, by load, on each engine."""
-    panels: dict[str, list[Any]] = {"CPU, 2 cores": list(load("poisson"))}
-    for kind in COSTS:
-        panels[f"emulated, {kind}"] = [one[kind] for one in load("poisson-emulated")]
-    panels = {title: sweeps for title, sweeps in panels.items() if sweeps}
+    panels = sweeps_by_engine()
     if not panels:
         return False
-    figure, every = plt.subplots(1, len(panels), figsize=(3.2 * len(panels), 2.8), sharey=True, squeeze=False)
-    for axes, (title, sweeps) in zip(every[0], panels.items(), strict=True):
-        for arm in ("backdrop", "monolith"):
-            shares = _shares(sweeps, arm)
-            axes.plot(list(shares), list(shares.values()), "o-", color=COLOURS[arm], label=arm, markersize=3)
+    across = len(COSTS) + 1
+    down = -(-len(panels) // across)
+    figure, every = plt.subplots(down, across, figsize=(3.2 * across, 2.6 * down), sharey=True, squeeze=False)
+    for axes, (title, sweeps) in zip(every.flat, panels.items(), strict=False):
+        for arm in ARMS:
+            by_load = _shares(sweeps, arm)
+            axes.plot(list(by_load), list(by_load.values()), "o-", color=COLOURS[arm], label=arm, markersize=3)
         axes.axhline(0.9, color="grey", linewidth=0.7, linestyle=":")
         axes.set_title(title, fontsize=9)
         axes.set_xlabel("load: rate × solo latency", fontsize=8)
-    every[0][0].set_ylabel(f"within {_FACTOR:g}× solo", fontsize=8)
+    every[0][0].set_ylabel(f"within {MARKED:g}× solo", fontsize=8)
     every[0][0].legend(fontsize=8)
+    figure.tight_layout()
     _save(figure, file)
     return True
 
@@ -74,10 +74,9 @@ def _shares(sweeps: list[Any], arm: str) -> dict[float, float]:
     """Goodput by load, the mean over the rounds that went so far."""
     found: dict[float, list[float]] = {}
     for sweep in sweeps:
-        limit_s = _FACTOR * min(sweep[name]["solo_s"] for name in ("backdrop", "monolith"))
-        for rate, latencies in sweep[arm]["latencies_s"].items():
-            found.setdefault(float(rate), []).append(goodput(latencies, limit_s))
-    return {rate: statistics.mean(shares) for rate, shares in sorted(found.items())}
+        for rate, share in shares(sweep, arm, MARKED).items():
+            found.setdefault(rate, []).append(share)
+    return {rate: statistics.mean(each) for rate, each in sorted(found.items())}
 
 
 def replicas(file: Path) -> bool:

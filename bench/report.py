@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
+from collections.abc import Mapping
 
 from bench.emulated.costs import COSTS
-from bench.measure.sweep import FACTORS, rates
-from bench.rounds import load, values
+from bench.measure.sweep import ARMS, FACTORS, MARKED, rates
+from bench.rounds import Round, load, values
 from bench.tune import proposal, shape_of
 from bench.tuning import Config
 
@@ -31,17 +32,35 @@ _COLUMNS = ("throughput", "median_s", "busy", "rows_an_execution")
 
 
 def sweep_table(_: str = "") -> str:
-    """The highest loads with 90 % of requests in time, by engine, arm and SLO factor: medians over the rounds."""
+    """The highest loads with 90 % of requests in time, by engine, arm and SLO factor: medians over the rounds.
+
+    Factors above the mark's are of runs with such a deadline.
+    """
     head = " | ".join(f"{factor:g}×" for factor in FACTORS)
     lines = [f"| engine | arm | {head} |", "|---|---|" + "---|" * len(FACTORS)]
-    engines = {"CPU": load("poisson")}
-    engines |= {f"emulated, {kind}": [one[kind] for one in load("poisson-emulated")] for kind in COSTS}
-    for engine, sweeps in engines.items():
-        for arm in ("backdrop", "monolith") if sweeps else ():
-            parts = [{name: sweep[name] for name in ("backdrop", "monolith")} for sweep in sweeps]
-            cells = [statistics.median(rates(part, factor)[arm] for part in parts) for factor in FACTORS]
-            lines.append(f"| {engine} | `{arm}` | " + " | ".join(f"{cell:.2f}" for cell in cells) + " |")
+    patient = sweeps_by_engine({"equal lengths": "-patient"})
+    for engine, sweeps in sweeps_by_engine().items():
+        for arm in ARMS:
+            cells = []
+            for factor in FACTORS:
+                some = sweeps if factor <= MARKED else patient.get(engine, [])
+                found = [rates(sweep, factor)[arm] for sweep in some]
+                cells.append(f"{statistics.median(found):.2f}" if found else "")
+            lines.append(f"| {engine} | `{arm}` | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+_LENGTHS = {"equal lengths": "", "mixed lengths": "-mixed"}
+
+
+def sweeps_by_engine(kinds: Mapping[str, str] = _LENGTHS) -> dict[str, list[Round]]:
+    """The Poisson sweeps there are, by engine and lengths; `kinds` has what the names of their files have in them."""
+    found: dict[str, list[Round]] = {}
+    for lengths, suffix in kinds.items():
+        found[f"CPU, {lengths}"] = load(f"poisson{suffix}")
+        for kind in COSTS:
+            found[f"emulated {kind}, {lengths}"] = [one[kind] for one in load(f"poisson{suffix}-emulated")]
+    return {engine: sweeps for engine, sweeps in found.items() if sweeps}
 
 
 def tuning_table(_: str = "") -> str:

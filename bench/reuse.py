@@ -17,22 +17,19 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 from rich.console import Console
 
+from backdrop.v1 import generation_service_pb2 as pb
+from bench.arms.loop import Loop, denoise
+from bench.arms.served import REPOSITORY
+from bench.arms.sessions import Sessions
 from bench.figures import ROOT, Figure, record
-from orchestrator import repository
-from orchestrator.cache import TwoTierCache
-from orchestrator.domain import Floats, Job, MaskSource, OutputFormat
-from orchestrator.imaging.decode import decode_photo
-from orchestrator.lookups import RequestLookups
-from orchestrator.models import Conditioning, Models, batch_of
-from orchestrator.sampler import NoiseStream, combine, make_solver
+from orchestrator.domain import Floats, Job
+from orchestrator.models import Conditioning, Infer, Models
+from orchestrator.sampler import NoiseStream, combine
 from orchestrator.stages.decode import decode
-from orchestrator.stages.encode import encode
-from orchestrator.stages.prepare import Prepared, prepare
+from orchestrator.stages.prepare import Prepared
 from orchestrator.stages.score import score
-from orchestrator.tokenize import PromptTokenizers
 
 AREA, COMMAND = "row_savers", "python -m bench.reuse"
 PROMPTS = ("a beach at sunset", "a forest in the morning", "a mountain lake on a clear day", "a city at night",
@@ -70,72 +67,62 @@ WAYS = (
 )  # fmt: skip
 
 
-class InProcess:
-    """The repository's models over onnxruntime."""
+class Reusing:
+    """Answers model calls, those of the denoiser now and then with its last answer, as `way` has it.
 
-    def __init__(self) -> None:
-        self._sessions: dict[str, Any] = {}
+    Args:
+        infer: answers all others.
+        way: when the last answer is taken again.
+        guidance_scale: of the predictions whose change the way looks at.
+    """
+
+    def __init__(self, infer: Infer, way: Way, guidance_scale: float) -> None:
+        self._infer, self._way, self._guidance_scale = infer, way, guidance_scale
+        self._seen: list[dict[str, npt.NDArray[Any]]] = []
+        self._step, self._fresh = 0, False
+        self.rows = 0
+        """Of the denoiser, so far."""
 
     async def __call__(
         self, model: str, inputs: Mapping[str, npt.NDArray[Any]], *, request_id: str, again: bool = False
     ) -> dict[str, npt.NDArray[Any]]:
-        if model not in self._sessions:
-            self._sessions[model] = onnxruntime.InferenceSession(ROOT / "triton_repo" / model / "1" / "model.onnx")
-        session = self._sessions[model]
-        return dict(zip((each.name for each in session.get_outputs()), session.run(None, dict(inputs)), strict=True))
-
-
-def job(served: repository.Repository, prompt: str, seed: int, scheduler: str) -> Job:
-    """One variant of the sample product."""
-    photo = decode_photo((ROOT / "examples" / "product.png").read_bytes(), max_pixels=16_000_000)
-    spec = served.pipelines["backdrop"]
-    return Job(
-        request_id="0" * 32, pipeline=spec, photo=photo.rgb, mask=photo.alpha, mask_source=MaskSource.ALPHA,
-        prompt=prompt, negative_prompt="", output_size=None, placement=None, variants=1, top_k=1, seed=seed,
-        steps=STEPS, scheduler=scheduler, guidance_scale=spec.default_guidance_scale,
-        output_format=OutputFormat.PNG, preview_every=0,
-    )  # fmt: skip
-
-
-def guided_rows(models: Models, conditioning: Conditioning, prepared: Prepared) -> dict[str, Floats]:
-    """What the two rows of a step carry beside sample and timestep."""
-    assert conditioning.negative is not None, "all of these are guided"
-    bucket = prepared.scene.bucket
-    tokens = np.zeros(models.shape("denoiser", "image_tokens"), np.float32)
-    time_ids = np.array([bucket.height, bucket.width, 0, 0, bucket.height, bucket.width], np.float32)
-    return {
-        "mask": batch_of(*[prepared.scene_input.latent_mask] * 2),
-        "masked_image_latents": batch_of(*[prepared.masked_image_latents] * 2),
-        "encoder_hidden_states": batch_of(conditioning.positive.hidden_states, conditioning.negative.hidden_states),
-        "text_embeds": batch_of(conditioning.positive.pooled, conditioning.negative.pooled),
-        "time_ids": batch_of(time_ids, time_ids),
-        "image_tokens": batch_of(tokens, tokens),
-        "image_scale": np.zeros((2, 1), np.float32),
-    }
-
-
-async def make(asked: Job, way: Way, models: Models, conditioning: Conditioning, prepared: Prepared) -> Made:
-    """Makes one picture in one way."""
-    solver, noise = make_solver(asked.scheduler, asked.pipeline.schedule, way.steps), NoiseStream(asked.seed)
-    constant, bucket = guided_rows(models, conditioning, prepared), prepared.scene.bucket
-    shape = (4, bucket.height // 8, bucket.width // 8)
-    seen: list[Floats] = []
-    state, calls, fresh = solver.begin(noise.initial(shape)), 0, False
-    while state.index < solver.steps:
-        sample, timestep = solver.model_input(state)
-        change = float(np.abs(seen[-1] - seen[-2]).mean() / np.abs(seen[-2]).mean()) if len(seen) > 1 else np.inf
+        """Answers a call."""
+        if model != "denoiser":
+            return await self._infer(model, inputs, request_id=request_id, again=again)
+        step, self._step = self._step, self._step + 1
         # Never twice in a row: a prediction that is reused says nothing of how far off it has become.
-        if not (fresh and seen and state.index < solver.steps - 1 and way.reuses(state.index, change)):
-            rows = batch_of(sample, sample)
-            times = np.full((2, 1), timestep, np.float32)
-            found = (await models.run("denoiser", sample=rows, timestep=times, **constant))["noise_pred"]
-            seen.append(combine(found[0], found[1], asked.guidance_scale))
-            calls, fresh = calls + 1, True
-        else:
-            fresh = False
-        state = solver.step(state, seen[-1], noise.at_step(state.index, shape) if solver.needs_noise else None)
-    decoded = await decode(state.sample, prepared, models)
-    return Made(2 * calls, (await score(decoded, prepared, conditioning, models)).total, decoded)
+        self._fresh = not (self._fresh and step < self._way.steps - 1 and self._way.reuses(step, self._change()))
+        if self._fresh:
+            self._seen.append(await self._infer(model, inputs, request_id=request_id, again=again))
+            self.rows += len(inputs["sample"])
+        return self._seen[-1]
+
+    def _change(self) -> float:
+        if len(self._seen) < 2:
+            return np.inf
+        before, last = (
+            combine(answer["noise_pred"][0], answer["noise_pred"][1], self._guidance_scale)
+            for answer in self._seen[-2:]
+        )
+        return float(np.abs(last - before).mean() / np.abs(before).mean())
+
+
+def message(prompt: str, seed: int, scheduler: str) -> bytes:
+    """One variant of the sample product, as a serialized GenerateRequest."""
+    product = (ROOT / "examples" / "product.png").read_bytes()
+    return pb.GenerateRequest(
+        product=product, prompt=prompt, seed=seed, steps=STEPS, scheduler=scheduler, variants=1, top_k=1
+    ).SerializeToString()
+
+
+async def make(asked: Job, way: Way, infer: Infer, conditioning: Conditioning, prepared: Prepared) -> Made:
+    """Makes one picture in one way."""
+    reusing = Reusing(infer, way, asked.guidance_scale)
+    models = Models(asked.pipeline, reusing, asked.request_id)
+    job = dataclasses.replace(asked, steps=way.steps)
+    latents = await denoise(job, models, conditioning, prepared, NoiseStream(job.seed))
+    decoded = await decode(latents, prepared, models)
+    return Made(reusing.rows, (await score(decoded, prepared, conditioning, models)).total, decoded)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,19 +141,12 @@ def decibels(one: Floats, other: Floats, scene: npt.NDArray[np.bool_]) -> float:
 
 async def measure(scheduler: str) -> list[Figure]:
     """Each way of reusing beside its rival."""
-    served = await asyncio.to_thread(repository.load, ROOT / "triton_repo", verify_files=False)
-    tokenizers, infer, lookups = (
-        PromptTokenizers(served),
-        InProcess(),
-        RequestLookups(TwoTierCache(None, memory_bytes=64 << 20, ttl_s=600)),
-    )
+    infer = Sessions(REPOSITORY, threads=2)
+    loop = Loop(REPOSITORY, infer)
     rows: dict[str, list[tuple[int, float, float]]] = {way.name: [] for way in WAYS}
     for prompt, seed in itertools.product(PROMPTS, SEEDS):
-        asked = job(served, prompt, seed, scheduler)
-        models = Models(asked.pipeline, infer, asked.request_id)
-        conditioning = await encode(asked, models, tokenizers, lookups)
-        prepared = await prepare(asked, models, lookups)
-        made = {way.name: await make(asked, way, models, conditioning, prepared) for way in WAYS}
+        asked, _, conditioning, prepared = await loop.begin(message(prompt, seed, scheduler))
+        made = {way.name: await make(asked, way, infer, conditioning, prepared) for way in WAYS}
         for name, each in made.items():
             near = decibels(each.decoded, made["20 steps"].decoded, prepared.scene_input.mask[0] > 0.5)
             rows[name].append((each.rows, each.reward, near))

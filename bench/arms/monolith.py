@@ -74,7 +74,7 @@ class MonolithArm:
         """Returns the finished picture."""
         asked = InferInput("request", [1, 1], "BYTES")
         asked.set_data_from_numpy(np.array([[order.message()]], np.object_))
-        answer = await self._client.infer("monolith", [asked])
+        answer = await self._client.infer("monolith", [asked], client_timeout=order.timeout_s)
         return bytes(answer.as_numpy("picture")[0, 0])
 
     async def close(self) -> None:

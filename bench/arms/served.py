@@ -41,11 +41,11 @@ class BackdropArm:
         # Children get the launcher's environment; it is how an operator sets these too.
         with mock.patch.dict(os.environ, settings or {}):
             self.cluster.start()
-        self.client = AsyncClient(self.cluster.endpoints.orchestrator, timeout_s=600, retries=0)
+        self.client = AsyncClient(self.cluster.endpoints.orchestrator, retries=0)
 
     async def generate(self, order: Order) -> bytes:
         """Returns the finished picture."""
-        result = await self.client.generate(order.product_file, **fields(order))
+        result = await self.client.generate(order.product_file, timeout_s=order.timeout_s, **fields(order))
         return result.pictures[0].data
 
     async def close(self) -> None:

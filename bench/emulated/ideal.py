@@ -1,71 +1,106 @@
 """What no scheduler can beat: `python -m bench.emulated.ideal` simulates orders of serving that cost nothing.
 
-One engine, requests of equal length, the arrivals of the Poisson sweeps. `monolith` gathers whoever waits when it is
-free and runs them to the end; `alternate` gives every request a step in turn; `together` has all requests share each
-step; `soonest` sends what the batcher's own arithmetic would (orchestrator/scheduling/plan.py), least work left first.
-Printed is the highest load with 90 % of requests within twice the solo latency, and its ratio to `monolith`'s.
+One engine, the arrivals of the Poisson sweeps, a deadline of twice the solo latency. `monolith` gathers whoever waits
+when it is free and runs them to the end; `alternate` gives every request a step in turn; `together` has all requests
+share each step; `soonest` sends what the batcher's own arithmetic would (orchestrator/scheduling/plan.py), least work
+left first. None of these looks at the deadline. `in time` is `soonest` that does: who cannot meet it any more is given
+up, and those due by the last tight one go first (orchestrator/scheduling/fair_queue.py); `tight first` puts the tight
+ones alone before all others, and `monolith in time` takes no request that it cannot finish in time.
+
+Printed is the highest load with 90 % of requests within their deadline, and its ratio to `monolith`'s: for requests of
+equal length, and for those of the mixed sweep, each held to twice its own solo latency.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import statistics
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from bench.emulated.costs import COSTS
 from bench.load import goodput, highest_rate, poisson_arrivals
+from bench.measure.sweep import MIXED
+from orchestrator.scheduling.order import TIGHT
 from orchestrator.scheduling.plan import soonest
 
 Seconds = Callable[[int], float]
-Choose = Callable[[list[int], list[int]], list[int]]
 
 _LOADS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 3.5, 4.5, 6.0)
 _ROWS, _MOST = 2, 16
-_SEEDS, _ORDERS, _STEPS = 9, 400, 8
+_SEEDS, _ORDERS, _FACTOR = 5, 400, 2.0
+_LENGTHS = {"equal": (8,), "mixed": MIXED}
 # Two threads on two cores: a batch's own share is small, each row takes a core for half a step.
-_ENGINES = {name: cost.seconds for name, cost in COSTS.items()} | {"CPU": lambda rows: 0.006 + 0.010 * rows}
+_ENGINES: dict[str, Seconds] = {name: cost.seconds for name, cost in COSTS.items()}
+_ENGINES["CPU"] = lambda rows: 0.006 + 0.010 * rows
 
 
-def monolith(arrivals: Sequence[float], seconds: Seconds) -> list[float]:
-    """Latencies of requests that are gathered when the engine is free, and run to the end."""
-    now, ends, waiting = 0.0, list[float](), list(arrivals)
+@dataclasses.dataclass(eq=False)
+class Request:
+    """One request, which comes `at` a moment, has steps left, and is due at another; `ended` when it was."""
+
+    at: float
+    left: int
+    due: float
+    ended: float = float("inf")
+
+    def late(self, now: float, step_s: float) -> bool:
+        """Whether it is late whatever is done, at so many seconds a step."""
+        return now + self.left * step_s > self.due
+
+    def tight(self, now: float, step_s: float) -> bool:
+        """Whether little more than its own steps' time is left."""
+        return self.due - now < TIGHT * self.left * step_s
+
+
+Choose = Callable[[list[Request], float], list[Request]]
+
+
+def monolith(requests: Sequence[Request], seconds: Seconds, *, in_time: bool = False) -> None:
+    """Serves requests that are gathered when the engine is free, all of them for as long as the longest."""
+    now, waiting = 0.0, list(requests)
     while waiting:
-        now = max(now, waiting[0])
-        batch = [at for at in waiting if at <= now][: _MOST // _ROWS]
-        now += _STEPS * seconds(_ROWS * len(batch))
-        ends += [now] * len(batch)
-        waiting = waiting[len(batch) :]
-    return [end - at for end, at in zip(ends, arrivals, strict=True)]
+        now = max(now, waiting[0].at)
+        if in_time:
+            waiting = [one for one in waiting if one.at > now or not one.late(now, seconds(_ROWS))]
+        batch = [one for one in waiting if one.at <= now][: _MOST // _ROWS]
+        if batch:
+            now += max(one.left for one in batch) * seconds(_ROWS * len(batch))
+        for one in batch:
+            one.ended = now
+            waiting.remove(one)
 
 
-def stepwise(arrivals: Sequence[float], seconds: Seconds, choose: Choose) -> list[float]:
-    """Latencies of requests of which `choose` picks some for each step, by who is there and what they have left."""
-    left, ends = [_STEPS] * len(arrivals), [0.0] * len(arrivals)
-    now, here, coming = 0.0, list[int](), list(range(len(arrivals)))
+def stepwise(requests: Sequence[Request], seconds: Seconds, choose: Choose, *, in_time: bool = False) -> None:
+    """Serves requests of which `choose` picks some for each step."""
+    now, here, coming = 0.0, list[Request](), list(requests)
     while here or coming:
-        now = now if here else max(now, arrivals[coming[0]])
-        while coming and arrivals[coming[0]] <= now:
+        now = now if here else max(now, coming[0].at)
+        while coming and coming[0].at <= now:
             here.append(coming.pop(0))
-        chosen = choose(here, left)
+        if in_time:
+            here = [one for one in here if not one.late(now, seconds(_ROWS))]
+        if not here:
+            continue
+        chosen = choose(here, now)
         now += seconds(_ROWS * len(chosen))
-        for number in chosen:
-            here.remove(number)
-            left[number] -= 1
-            if left[number]:
-                here.append(number)  # behind those who had no turn
-            ends[number] = now
-    return [end - at for end, at in zip(ends, arrivals, strict=True)]
+        for one in chosen:
+            here.remove(one)
+            one.left -= 1
+            if one.left:
+                here.append(one)  # behind those who had no turn
+            else:
+                one.ended = now
 
 
-def shortest(seconds: Seconds) -> Choose:
-    """Least work left first, as many as the batcher would send together."""
+def batched(seconds: Seconds, key: Callable[[Request, list[Request], float], tuple[float, ...]]) -> Choose:
+    """The first by a key, as many as the batcher would send together."""
 
-    def choose(here: list[int], left: list[int]) -> list[int]:
-        due, plan, count = (
-            sorted(here, key=lambda one: (left[one], one)),
-            soonest(seconds, _ROWS * len(here), _MOST, 0),
-            1,
-        )
+    def choose(here: list[Request], now: float) -> list[Request]:
+        due = sorted(here, key=lambda one: key(one, here, now))
+        plan, count = soonest(seconds, _ROWS * len(here), _MOST, 0), 1
         while count < len(due) and plan.grows(_ROWS * count, _ROWS * (count + 1)):
             count += 1
         return due[:count]
@@ -73,27 +108,61 @@ def shortest(seconds: Seconds) -> Choose:
     return choose
 
 
+def orders(seconds: Seconds) -> dict[str, Callable[[Sequence[Request]], None]]:
+    """What serves requests on an engine, by its name."""
+    step_s = seconds(_ROWS)
+
+    def least(one: Request, here: list[Request], now: float) -> tuple[float, ...]:
+        return one.left, one.at
+
+    def tight_first(one: Request, here: list[Request], now: float) -> tuple[float, ...]:
+        return not one.tight(now, step_s), one.left, one.at
+
+    def in_time(one: Request, here: list[Request], now: float) -> tuple[float, ...]:
+        until = max((other.due for other in here if other.tight(now, step_s)), default=0.0)
+        return one.due > until, one.left, one.at
+
+    choices: dict[str, tuple[Choose, bool]] = {
+        "alternate": (lambda here, now: here[:1], False),
+        "together": (lambda here, now: here[: _MOST // _ROWS], False),
+        "soonest": (batched(seconds, least), False),
+        "tight first": (batched(seconds, tight_first), True),
+        "in time": (batched(seconds, in_time), True),
+    }
+    found: dict[str, Callable[[Sequence[Request]], None]] = {
+        "monolith": functools.partial(monolith, seconds=seconds),
+        "monolith in time": functools.partial(monolith, seconds=seconds, in_time=True),
+    }
+    for name, (choose, give_up) in choices.items():
+        found[name] = functools.partial(stepwise, seconds=seconds, choose=choose, in_time=give_up)
+    return found
+
+
+def rate(serve: Callable[[Sequence[Request]], None], step_s: float, lengths: Sequence[int], seed: int) -> float:
+    """The highest load with 90 % of requests in time."""
+    steps = [int(each) for each in np.random.default_rng(seed).choice(lengths, _ORDERS)]
+    mean_s, shares = statistics.mean(steps) * step_s, dict[float, float]()
+    for load in _LOADS:
+        arrivals = poisson_arrivals(load / mean_s, _ORDERS, seed)
+        # A hair more, so that a request that is alone for all of twice its time is not late by a rounding.
+        requests = [
+            Request(at, count, at + (_FACTOR + 1e-9) * count * step_s)
+            for at, count in zip(arrivals, steps, strict=True)
+        ]
+        serve(requests)
+        shares[load] = goodput([one.ended - one.due for one in requests], 0.0)
+    return highest_rate(shares)
+
+
 def main() -> None:
-    """Prints a line for each engine and order of serving."""
-    for name, seconds in _ENGINES.items():
-        choices: dict[str, Choose] = {
-            "alternate": lambda here, left: here[:1],
-            "together": lambda here, left: here[: _MOST // _ROWS],
-            "soonest": shortest(seconds),
-        }
-        orders = {"monolith": functools.partial(monolith, seconds=seconds)} | {
-            order: functools.partial(stepwise, seconds=seconds, choose=choose) for order, choose in choices.items()
-        }
-        solo, found = _STEPS * seconds(_ROWS), dict[str, float]()
-        for order, serve in orders.items():
-            rates = [
-                highest_rate(
-                    {load: goodput(serve(poisson_arrivals(load / solo, _ORDERS, seed)), 2 * solo) for load in _LOADS}
-                )
-                for seed in range(_SEEDS)
-            ]
-            found[order] = statistics.median(rates)
-            print(f"{name:12} {order:10} {found[order]:.2f}  {found[order] / found['monolith']:.2f}")  # noqa: T201
+    """Prints a line for each engine, lengths of requests, and order of serving."""
+    for engine, seconds in _ENGINES.items():
+        for kind, lengths in _LENGTHS.items():
+            found: dict[str, float] = {}
+            for name, serve in orders(seconds).items():
+                found[name] = statistics.median(rate(serve, seconds(_ROWS), lengths, seed) for seed in range(_SEEDS))
+                over = found[name] / found["monolith"]
+                print(f"{engine:12} {kind:6} {name:17} {found[name]:5.2f}  {over:5.2f}")  # noqa: T201
 
 
 if __name__ == "__main__":

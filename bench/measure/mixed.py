@@ -4,30 +4,20 @@ from __future__ import annotations
 
 import math
 import statistics
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from bench.arms.base import Arm
 from bench.arms.company import Company
 from bench.figures import Figure
-from bench.load import open_loop, percentile, poisson_arrivals, timed
+from bench.load import open_loop, percentile, poisson_arrivals
 from bench.measure.base import Measurement, figure
+from bench.measure.sweep import solo_s
 from bench.orders import numbered
 from bench.rounds import Round, ratios, values
 
 _ARMS = ("backdrop", "monolith")
-
-
-async def solo_s(arm: Arm, lengths: Sequence[int], first: int) -> dict[int, float]:
-    """Seconds of a lone request by its number of steps, the median of three."""
-    found = {}
-    for place, steps in enumerate(sorted(set(lengths))):
-        orders = [numbered(first + 10 * place + index, steps=steps) for index in range(3)]
-        found[steps] = statistics.median([await timed(arm.generate, one, time.perf_counter()) for one in orders])
-    return found
 
 
 async def measure_mixed(company: Company, number: int, settings: Mapping[str, Any]) -> Round:

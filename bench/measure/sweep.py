@@ -1,7 +1,9 @@
 """Open loops: Poisson arrivals at rising rates, and how many are answered in time; `backdrop` beside `monolith`.
 
 TetriServe's measure (Lu et al. 2025): a request is good if it is answered within a factor of what it takes alone. Both
-arms are held to the same seconds: the factor times the faster arm's solo latency of that round.
+arms are held to the same seconds: the factor times the faster arm's solo latency of that round for so many steps. As
+there, requests come with their deadline, and an arm may make of it what it can: it is the call's own, of which gRPC
+tells both servers. Tighter factors are read off the same run.
 """
 
 from __future__ import annotations
@@ -11,51 +13,69 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from bench.arms.base import Arm
 from bench.arms.company import Company, starting
 from bench.emulated.arms import EmulatedBackdrop, EmulatedMonolith
 from bench.emulated.costs import COSTS
 from bench.figures import Figure
-from bench.load import goodput, highest_rate, open_loop, poisson_arrivals, spread, timed
+from bench.load import highest_rate, open_loop, poisson_arrivals, spread, timed
 from bench.measure.base import Measurement, figure
 from bench.orders import numbered
 from bench.rounds import Round
 
 FACTORS = (1.1, 1.2, 1.5, 2.0, 5.0)
+MARKED = 2.0
+ARMS = ("backdrop", "monolith")
 # What stops an arm's sweep: at a higher rate it would only be worse, and the time is better spent on the other.
-_HOPELESS = 0.5
+_HOPELESS = 0.6
 
 
-async def measure(
-    arms: Mapping[str, Arm], number: int, settings: Mapping[str, Any], first: int
-) -> dict[str, Mapping[str, Any]]:
-    """Solo latency and, by rate, the latencies of every arm; the arms take turns at each rate, on the same arrivals."""
-    steps, count = settings["steps"], settings["orders"]
-    solo = {
-        name: statistics.median(
-            [await timed(arm.generate, numbered(first + 900 + i, steps=steps), time.perf_counter()) for i in range(3)]
-        )
-        for name, arm in arms.items()
-    }
-    floor = min(solo.values())
-    sweeps: dict[str, dict[str, list[float]]] = {name: {} for name in arms}
-    going = set(arms)
+async def solo_s(arm: Arm, lengths: Sequence[int], first: int) -> dict[int, float]:
+    """Seconds of a lone request by its number of steps, the median of three."""
+    found = {}
+    for place, steps in enumerate(sorted(set(lengths))):
+        orders = [numbered(first + 10 * place + index, steps=steps) for index in range(3)]
+        found[steps] = statistics.median([await timed(arm.generate, one, time.perf_counter()) for one in orders])
+    return found
+
+
+async def measure(arms: Mapping[str, Arm], number: int, settings: Mapping[str, Any], first: int) -> dict[str, Any]:
+    """By load and arm, every request's latency over the floor's for its length; infinite where it was not answered.
+
+    The arms take turns at each load, on the same arrivals and lengths.
+    """
+    lengths = [int(each) for each in np.random.default_rng(number).choice(settings["steps"], settings["orders"])]
+    alone = {name: await solo_s(arm, lengths, first + 900) for name, arm in arms.items()}
+    floor = {steps: min(each[steps] for each in alone.values()) for steps in set(lengths)}
+    mean_s = statistics.mean(floor[steps] for steps in lengths)
+    deadline = settings["deadline"]
+    slowdowns: dict[str, dict[str, list[float]]] = {name: {} for name in arms}
     for load in settings["loads"]:
-        arrivals = poisson_arrivals(load / floor, count, seed=number)
-        orders = [numbered(first + index, steps=steps) for index in range(count)]
-        for name in sorted(going):
+        arrivals = poisson_arrivals(load / mean_s, len(lengths), seed=number)
+        orders = [
+            numbered(first + index, steps=steps, timeout_s=deadline * floor[steps])
+            for index, steps in enumerate(lengths)
+        ]
+        for name in sorted(arms):
+            known = slowdowns[name]
+            if known and within(list(known.values())[-1], deadline) < _HOPELESS:
+                continue
             run = await open_loop(arms[name].generate, orders, arrivals)
-            sweeps[name][str(load)] = [round(latency, 4) for latency in run.latencies_s]
-            if goodput(run.latencies_s, max(FACTORS) * floor) < _HOPELESS:
-                going.discard(name)
-        first += count
-    return {name: {"solo_s": solo[name], "latencies_s": sweeps[name]} for name in arms}
+            over = [latency / floor[steps] for latency, steps in zip(run.latencies_s, lengths, strict=True)]
+            known[str(load)] = [round(each, 3) for each in over]
+            # Whatever was given up is out of the way before the next run.
+            await arms[name].generate(numbered(first + 800, steps=2))
+        first += len(lengths)
+    return {"lengths": lengths, "solo_s": alone, "slowdowns": slowdowns}
 
 
 async def measure_real(company: Company, number: int, settings: Mapping[str, Any]) -> Round:
     """One sweep of both arms on the processor."""
-    arms = {name: await company.get(name) for name in ("backdrop", "monolith")}
-    return await measure(arms, number, settings, 1_000_000 + 10_000 * number)
+    return await measure(
+        {name: await company.get(name) for name in ARMS}, number, settings, 1_000_000 + 10_000 * number
+    )
 
 
 async def measure_emulated(company: Company, number: int, settings: Mapping[str, Any]) -> Round:
@@ -70,54 +90,66 @@ async def measure_emulated(company: Company, number: int, settings: Mapping[str,
     return found
 
 
-def rates(sweep: Mapping[str, Mapping[str, Any]], factor: float) -> dict[str, float]:
-    """The highest load of each arm, in units of 1 ÷ the floor's latency, with 90 % of requests in time."""
-    limit_s = factor * min(arm["solo_s"] for arm in sweep.values())
-    return {
-        name: highest_rate({float(load): goodput(values, limit_s) for load, values in arm["latencies_s"].items()})
-        for name, arm in sweep.items()
-    }
+def within(slowdowns: Sequence[float], factor: float) -> float:
+    """The share of requests that took at most so many times as long as alone."""
+    return sum(each <= factor for each in slowdowns) / len(slowdowns)
 
 
-def sweep_figures(sweeps: Sequence[Mapping[str, Any]], engine: str, name: str) -> list[Figure]:
-    """A figure for each SLO factor; the mark is on 2."""
+def shares(sweep: Mapping[str, Any], arm: str, factor: float) -> dict[float, float]:
+    """By load, the share of an arm's requests within the factor."""
+    return {float(load): within(each, factor) for load, each in sweep["slowdowns"][arm].items()}
+
+
+def rates(sweep: Mapping[str, Any], factor: float) -> dict[str, float]:
+    """The highest load of each arm, in units of 1 ÷ the floor's mean latency, with 90 % of requests in time."""
+    return {arm: highest_rate(shares(sweep, arm, factor)) for arm in ARMS}
+
+
+def sweep_figures(sweeps: Sequence[Mapping[str, Any]], deadline: float, engine: str, name: str) -> list[Figure]:
+    """A figure for each SLO factor up to the deadline."""
     made = []
-    for factor in FACTORS:
+    for factor in (each for each in FACTORS if each <= deadline):
         found = [rates(sweep, factor) for sweep in sweeps]
-        ours, theirs = ([one[arm] for one in found] for arm in ("backdrop", "monolith"))
+        ours, theirs = ([one[arm] for one in found] for arm in ARMS)
         label = f"highest Poisson rate with ≥ 90 % within {factor:g}× solo, {engine}"
         note = f"loads {spread(ours).median:.2f} and {spread(theirs).median:.2f} of 1 ÷ solo"
-        mark = 2.0 if factor == 2.0 else None
         if min(ours) > 0 and min(theirs) > 0:
             over = [our / their for our, their in zip(ours, theirs, strict=True)]
+            mark = 2.0 if factor == deadline == MARKED else None
             made.append(figure(f"{label}, backdrop ÷ monolith", over, mark, "higher", name, note))
     return made
 
 
-def figures_real(rounds: Sequence[Round], settings: Mapping[str, Any]) -> list[Figure]:
-    """On the processor."""
-    return sweep_figures([_arms(one) for one in rounds], "on the CPU", "poisson")
+def _real(name: str, settings: Mapping[str, Any], engine: str) -> Measurement:
+    return Measurement(
+        name, settings, None, measure_real, lambda rounds, given: sweep_figures(rounds, given["deadline"], engine, name)
+    )  # fmt: skip
 
 
-def figures_emulated(rounds: Sequence[Round], settings: Mapping[str, Any]) -> list[Figure]:
-    """On the emulated engines."""
-    made = []
-    for kind in COSTS:
-        made += sweep_figures([_arms(one[kind]) for one in rounds], f"emulated {kind} engine", "poisson-emulated")
-    return made
+def _emulated(name: str, settings: Mapping[str, Any], what: str) -> Measurement:
+    def figures(rounds: Sequence[Round], settings: Mapping[str, Any]) -> list[Figure]:
+        return [
+            each
+            for kind in COSTS
+            for each in sweep_figures(
+                [one[kind] for one in rounds], settings["deadline"], f"emulated {kind} engine{what}", name
+            )
+        ]
+
+    return Measurement(name, settings, None, measure_emulated, figures)
 
 
-def _arms(one: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: one[name] for name in ("backdrop", "monolith")}
-
-
-POISSON = Measurement(
-    "poisson", {"steps": 20, "orders": 16, "loads": [0.2, 0.4, 0.6, 0.8, 1.0]}, None, measure_real, figures_real
-)
-POISSON_EMULATED = Measurement(
-    "poisson-emulated",
-    {"steps": 8, "orders": 20, "loads": [0.2, 0.4, 0.8, 1.4, 2.2, 3.2, 4.5]},
-    None,
-    measure_emulated,
-    figures_emulated,
+# Few-step pipelines, previews, and the default of 20.
+MIXED = (4, 8, 20)
+_LOADS = [0.2, 0.4, 0.6, 0.9]
+_HIGH_LOADS = [*_LOADS, 1.4, 2.2, 3.2, 4.5]
+_EQUAL = {"steps": [10], "orders": 20, "deadline": MARKED, "loads": _LOADS}
+_EQUAL_EMULATED = _EQUAL | {"steps": [8], "loads": _HIGH_LOADS}
+_PATIENT = {"deadline": 5.0, "loads": [0.5, 0.8, 1.1, 1.4, 2.2, 3.2, 4.5]}
+SWEEPS = (
+    _real("poisson", _EQUAL, "on the CPU"),
+    _emulated("poisson-emulated", _EQUAL_EMULATED, ""),
+    _real("poisson-mixed", _EQUAL | {"steps": list(MIXED)}, "on the CPU, mixed lengths"),
+    _emulated("poisson-mixed-emulated", _EQUAL_EMULATED | {"steps": list(MIXED)}, ", mixed lengths"),
+    _emulated("poisson-patient-emulated", _EQUAL_EMULATED | _PATIENT, ""),
 )
