@@ -58,7 +58,7 @@ def poisson(file: Path) -> bool:
     figure, every = plt.subplots(down, across, figsize=(3.2 * across, 2.6 * down), sharey=True, squeeze=False)
     for axes, (title, sweeps) in zip(every.flat, panels.items(), strict=False):
         for arm in ARMS:
-            by_load = _shares(sweeps, arm)
+            by_load = shares(sweeps, arm, MARKED)
             axes.plot(list(by_load), list(by_load.values()), "o-", color=COLOURS[arm], label=arm, markersize=3)
         axes.axhline(0.9, color="grey", linewidth=0.7, linestyle=":")
         axes.set_title(title, fontsize=9)
@@ -68,15 +68,6 @@ def poisson(file: Path) -> bool:
     figure.tight_layout()
     _save(figure, file)
     return True
-
-
-def _shares(sweeps: list[Any], arm: str) -> dict[float, float]:
-    """Goodput by load, the mean over the rounds that went so far."""
-    found: dict[float, list[float]] = {}
-    for sweep in sweeps:
-        for rate, share in shares(sweep, arm, MARKED).items():
-            found.setdefault(rate, []).append(share)
-    return {rate: statistics.mean(each) for rate, each in sorted(found.items())}
 
 
 def replicas(file: Path) -> bool:

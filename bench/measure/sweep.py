@@ -8,6 +8,7 @@ tells both servers. Tighter factors are read off the same run.
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -20,8 +21,8 @@ from bench.arms.company import Company, starting
 from bench.emulated.arms import EmulatedBackdrop, EmulatedMonolith
 from bench.emulated.costs import COSTS
 from bench.figures import Figure
-from bench.load import highest_rate, open_loop, poisson_arrivals, spread, timed
-from bench.measure.base import Measurement, figure
+from bench.load import highest_rate, open_loop, poisson_arrivals, timed
+from bench.measure.base import Measurement, significant
 from bench.orders import numbered
 from bench.rounds import Round
 
@@ -95,28 +96,46 @@ def within(slowdowns: Sequence[float], factor: float) -> float:
     return sum(each <= factor for each in slowdowns) / len(slowdowns)
 
 
-def shares(sweep: Mapping[str, Any], arm: str, factor: float) -> dict[float, float]:
-    """By load, the share of an arm's requests within the factor."""
-    return {float(load): within(each, factor) for load, each in sweep["slowdowns"][arm].items()}
+def shares(sweeps: Sequence[Mapping[str, Any]], arm: str, factor: float) -> dict[float, float]:
+    """By load, the share of an arm's requests within the factor, of all sweeps together.
+
+    A sweep that ended before a load has none in time at it.
+    """
+    loads = {load: float(load) for sweep in sweeps for load in sweep["slowdowns"][arm]}
+    found = {}
+    for name, load in loads.items():
+        good = [within(sweep["slowdowns"][arm].get(name, [math.inf]), factor) for sweep in sweeps]
+        found[load] = statistics.mean(good)
+    return dict(sorted(found.items()))
 
 
-def rates(sweep: Mapping[str, Any], factor: float) -> dict[str, float]:
+def rates(sweeps: Sequence[Mapping[str, Any]], factor: float) -> dict[str, float]:
     """The highest load of each arm, in units of 1 ÷ the floor's mean latency, with 90 % of requests in time."""
-    return {arm: highest_rate(shares(sweep, arm, factor)) for arm in ARMS}
+    return {arm: highest_rate(shares(sweeps, arm, factor)) for arm in ARMS}
+
+
+def ratio(sweeps: Sequence[Mapping[str, Any]], factor: float) -> float:
+    """The cluster's highest load over the monolith's; nan where either has none."""
+    found = rates(sweeps, factor)
+    return found["backdrop"] / found["monolith"] if min(found.values()) > 0 else math.nan
 
 
 def sweep_figures(sweeps: Sequence[Mapping[str, Any]], deadline: float, engine: str, name: str) -> list[Figure]:
-    """A figure for each SLO factor up to the deadline."""
-    made = []
+    """A figure for each SLO factor up to the deadline, of all rounds together: one alone has too few requests for 90 %.
+
+    The spread is what it would be without any one of the rounds.
+    """
+    made, command = [], f"python -m bench.performance {name}"
     for factor in (each for each in FACTORS if each <= deadline):
-        found = [rates(sweep, factor) for sweep in sweeps]
-        ours, theirs = ([one[arm] for one in found] for arm in ARMS)
-        label = f"highest Poisson rate with ≥ 90 % within {factor:g}× solo, {engine}"
-        note = f"loads {spread(ours).median:.2f} and {spread(theirs).median:.2f} of 1 ÷ solo"
-        if min(ours) > 0 and min(theirs) > 0:
-            over = [our / their for our, their in zip(ours, theirs, strict=True)]
-            mark = 2.0 if factor == deadline == MARKED else None
-            made.append(figure(f"{label}, backdrop ÷ monolith", over, mark, "higher", name, note))
+        value, found = ratio(sweeps, factor), rates(sweeps, factor)
+        without = [ratio([*sweeps[:place], *sweeps[place + 1 :]], factor) for place in range(len(sweeps))]
+        told = f"{min(without):.3g}–{max(without):.3g} without one of {len(sweeps)} rounds; " if len(sweeps) > 1 else ""
+        requests = sum(len(sweep["lengths"]) for sweep in sweeps)
+        note = f"loads {found['backdrop']:.2f} and {found['monolith']:.2f} of 1 ÷ solo, {requests} requests at each"
+        label = f"highest Poisson rate with ≥ 90 % within {factor:g}× solo, {engine}, backdrop ÷ monolith"
+        mark = 2.0 if factor == deadline == MARKED else None
+        if math.isfinite(value):
+            made.append(Figure(label, significant(value), mark, "higher", command, told + note))
     return made
 
 
