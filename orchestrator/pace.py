@@ -1,4 +1,4 @@
-"""How fast a step can be: the best seen lately, by which hopeless deadlines are refused before they cost a row."""
+"""How fast a job can be: the best that was seen lately, by which deadlines are told to be tight, or lost."""
 
 from __future__ import annotations
 
@@ -6,40 +6,66 @@ import collections
 import time
 
 from backdrop.errors import Reason, error
-from orchestrator.domain import Job
+from orchestrator.domain import Job, Stage
+from orchestrator.progress import Progress
 
-_REMEMBERED_STEPS = 256
+_REMEMBERED = 256
 # Whoever is refused takes no step, so a pace that was slow once would be believed for ever.
 _REMEMBERED_S = 600.0
 
+Kind = tuple[str, float]
+"""Jobs that take as long: of one pipeline, at one size in megapixels."""
+
 
 class Pace:
-    """Remembers the last denoiser calls of each pipeline."""
+    """Remembers how long the stages of the last jobs took, and each denoising step."""
 
     def __init__(self) -> None:
-        self._steps: dict[str, collections.deque[float]] = {}
-        self._best: dict[str, float] = {}  # of them: asked for far more often than it changes
-        self._last: dict[str, float] = {}
+        self._seconds: dict[tuple[Kind, Stage], collections.deque[float]] = {}
+        # Of them: asked for far more often than it changes.
+        self._best: dict[tuple[Kind, Stage], tuple[float, float]] = {}
 
-    def record(self, pipeline: str, seconds: float) -> None:
-        """Takes in one step's wall time."""
-        recent = self._steps.setdefault(pipeline, collections.deque(maxlen=_REMEMBERED_STEPS))
+    def record(self, kind: Kind, stage: Stage, seconds: float) -> None:
+        """Takes in the wall time of a stage; of DENOISE, of one step."""
+        recent = self._seconds.setdefault((kind, stage), collections.deque(maxlen=_REMEMBERED))
+        if not self.best_s(kind, stage):
+            recent.clear()
         recent.append(seconds)
-        self._best[pipeline], self._last[pipeline] = min(recent), time.monotonic()
+        self._best[kind, stage] = min(recent), time.monotonic()
 
-    def best_case_s(self, job: Job) -> float:
-        """The least time that the job's steps can take, 0 while nothing is known or what was has grown old."""
-        name = job.pipeline.name
-        if time.monotonic() - self._last.get(name, 0.0) > _REMEMBERED_S:
-            self._steps.pop(name, None)
-            return 0.0
-        return self._best.get(name, 0.0) * job.steps
+    def best_s(self, kind: Kind, stage: Stage) -> float:
+        """The least that it took, 0 while nothing is known, or what was has grown old."""
+        best, seen_at = self._best.get((kind, stage), (0.0, 0.0))
+        return best if time.monotonic() - seen_at < _REMEMBERED_S else 0.0
 
-    def check(self, job: Job, deadline: float | None) -> None:
+
+class Outlook:
+    """What one job needs at best from where it stands; what it takes, `pace` learns."""
+
+    def __init__(self, pace: Pace, kind: Kind, job: Job, progress: Progress) -> None:
+        self._pace, self._kind, self._job, self._progress = pace, kind, job, progress
+        self._taken = 0
+
+    def step(self, taken: int, seconds: float) -> None:
+        """A variant has taken so many steps in all, the last one in so many seconds."""
+        self._taken = max(self._taken, taken)
+        self._pace.record(self._kind, Stage.DENOISE, seconds)
+
+    def finished(self) -> None:
+        """All stages are over."""
+        for stage, seconds in self._progress.timings().items():
+            if stage is not Stage.DENOISE:
+                self._pace.record(self._kind, stage, seconds)
+
+    def need_s(self) -> float:
+        """Seconds until the pictures at best: the steps that the foremost variant has left, and stages to come."""
+        to_come = (stage for stage in Stage if stage is not Stage.DENOISE and not self._progress.entered(stage))
+        step_s = self._pace.best_s(self._kind, Stage.DENOISE)
+        return step_s * (self._job.steps - self._taken) + sum(self._pace.best_s(self._kind, stage) for stage in to_come)
+
+    def check(self, deadline: float) -> None:
         """Raises DeadlineExceededError when `deadline` (time.monotonic) is below the best case."""
-        if deadline is None:
-            return
-        left, need = deadline - time.monotonic(), self.best_case_s(job)
+        left, need = deadline - time.monotonic(), self.need_s()
         if left < need:
-            message = f"the deadline leaves {max(left, 0):.2f} s; {job.steps} steps take at least {need:.2f} s."
+            message = f"the deadline leaves {max(left, 0):.2f} s; {self._job.steps} steps take at least {need:.2f} s."
             raise error(Reason.DEADLINE_TOO_SHORT, message)

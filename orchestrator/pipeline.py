@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import functools
 import math
 import time
 from collections.abc import AsyncGenerator
@@ -20,7 +19,7 @@ from orchestrator.imaging.output import preview
 from orchestrator.imaging.placement import choose_scene
 from orchestrator.lookups import ArrayCache, RequestLookups
 from orchestrator.models import Conditioning, Models
-from orchestrator.pace import Pace
+from orchestrator.pace import Outlook, Pace
 from orchestrator.progress import Progress
 from orchestrator.sampler import NoiseStream, State, make_solver, variant_seed
 from orchestrator.scheduling import Applicant, Batcher
@@ -62,9 +61,11 @@ class Pipeline:
         Raises:
             BackdropError: of whatever class the failure has.
         """
-        self._pace.check(job, deadline)
+        due = math.inf if deadline is None else deadline
         progress = Progress(self._max_buffered_events)
-        work = asyncio.create_task(self._admitted(job, caller, deadline, progress), name=f"job-{job.request_id}")
+        outlook = Outlook(self._pace, (job.pipeline.name, _megapixels(job)), job, progress)
+        outlook.check(due)
+        work = asyncio.create_task(self._admitted(job, caller, due, progress, outlook), name=f"job-{job.request_id}")
         work.add_done_callback(lambda _: progress.close())
         try:
             while (event := await progress.next()) is not None:
@@ -74,39 +75,39 @@ class Pipeline:
             work.cancel()
             await asyncio.wait([work])
 
-    async def _admitted(self, job: Job, caller: Caller, deadline: float | None, progress: Progress) -> None:
+    async def _admitted(self, job: Job, caller: Caller, due: float, progress: Progress, outlook: Outlook) -> None:
         megapixels = _megapixels(job)
         applicant = Applicant(
             caller.tenant,
             job.priority,
             # The decoder and the reward model are called for each variant too.
             (job.row_steps + 2 * job.variants) * megapixels,
-            math.inf if deadline is None else deadline,
-            functools.partial(self._pace.best_case_s, job),
+            due,
+            outlook.need_s,
         )
-        loop_deadline = None if deadline is None else asyncio.get_running_loop().time() + deadline - time.monotonic()
         try:
-            async with asyncio.timeout_at(loop_deadline):
+            async with asyncio.timeout(None if due == math.inf else due - time.monotonic()):
                 async with self._admission.slot(applicant, lambda place: progress.emit(_accepted(place))):
-                    self._pace.check(job, deadline)
+                    outlook.check(due)
                     ticket = self._batcher.ticket(applicant, megapixels)
                     try:
-                        await self._stages(job, Models(job.pipeline, ticket.infer, job.request_id), progress)
+                        await self._stages(job, Models(job.pipeline, ticket.infer, job.request_id), progress, outlook)
                     finally:
                         ticket.close()
         except TimeoutError:
             raise error(Reason.DEADLINE_EXCEEDED, "the deadline passed before the pictures were ready.") from None
 
-    async def _stages(self, job: Job, models: Models, progress: Progress) -> None:
+    async def _stages(self, job: Job, models: Models, progress: Progress, outlook: Outlook) -> None:
         lookups = RequestLookups(self._cache)
         with progress.stage(Stage.ENCODE):
             conditioning = await encode(job, models, self._tokenizers, lookups)
         with progress.stage(Stage.PREPARE):
             prepared = await prepare(job, models, lookups)
-        run = _VariantRun(job, models, conditioning, prepared, progress, self._pace)
+        run = _VariantRun(job, models, conditioning, prepared, progress, outlook)
         variants = await run.variants()
         with progress.stage(Stage.SELECT):
             pictures = await select(variants, prepared, job)
+        outlook.finished()
         progress.emit(
             Finished(job, pictures, prepared.canvas.size, prepared.scene.bucket, progress.timings(), lookups.report())
         )
@@ -132,9 +133,9 @@ class _VariantRun:
         conditioning: Conditioning,
         prepared: Prepared,
         progress: Progress,
-        pace: Pace,
+        outlook: Outlook,
     ) -> None:
-        self._job, self._models, self._progress, self._pace = job, models, progress, pace
+        self._job, self._models, self._progress, self._outlook = job, models, progress, outlook
         self._conditioning, self._prepared = conditioning, prepared
         self._denoiser = GuidedDenoiser(job, models, conditioning, prepared)
         self._solver = make_solver(job.scheduler, job.pipeline.schedule, job.steps)
@@ -193,7 +194,7 @@ class _VariantRun:
         return spec.latent_channels, bucket.height // spec.latent_factor, bucket.width // spec.latent_factor
 
     def _reporter(self, index: int) -> _StepReporter:
-        return _StepReporter(index, self._job, self._prepared, self._progress, self._pace)
+        return _StepReporter(index, self._job, self._prepared, self._progress, self._outlook)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -206,15 +207,15 @@ class _Estimated:
 
 
 class _StepReporter:
-    """Tells the stream and the pace of each step that one variant takes."""
+    """Tells the stream and the outlook of each step that one variant takes."""
 
-    def __init__(self, index: int, job: Job, prepared: Prepared, progress: Progress, pace: Pace) -> None:
-        self._index, self._job, self._prepared, self._progress, self._pace = index, job, prepared, progress, pace
+    def __init__(self, index: int, job: Job, prepared: Prepared, progress: Progress, outlook: Outlook) -> None:
+        self._index, self._job, self._prepared, self._progress, self._outlook = index, job, prepared, progress, outlook
         self._last = time.monotonic()
 
     def __call__(self, state: State) -> None:
         now = time.monotonic()
-        self._pace.record(self._job.pipeline.name, now - self._last)
+        self._outlook.step(state.index, now - self._last)
         self._last = now
         wanted = self._job.preview_every > 0 and state.index % self._job.preview_every == 0
         picture = self._preview(state) if wanted else b""

@@ -52,6 +52,10 @@ class Progress:
         finally:
             self._ended[stage] = time.monotonic()
 
+    def entered(self, stage: Stage) -> bool:
+        """Whether a stage has begun, or is over."""
+        return stage in self._started
+
     def timings(self) -> dict[Stage, float]:
         """Wall seconds by stage: first start to last end."""
         return {stage: self._ended[stage] - start for stage, start in sorted(self._started.items())}

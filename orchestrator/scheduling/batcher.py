@@ -247,7 +247,7 @@ class Ticket:
 
 
 def _too_late(applicant: Applicant) -> BackdropError:
-    left_s, need_s = max(applicant.left_s, 0.0), applicant.need_s
+    left_s, need_s = max(applicant.left_s, 0.0), applicant.need_s()
     message = f"the deadline can no longer be met: {left_s:.2f} s are left for what takes {need_s:.2f} s at least."
     return error(Reason.DEADLINE_EXCEEDED, message)
 

@@ -22,11 +22,11 @@ WEIGHTS = {Priority.INTERACTIVE: 16.0, Priority.STANDARD: 4.0, Priority.BULK: 1.
 
 
 TIGHT = 2.0
-"""A deadline is tight when it leaves less than so many times the best case of what is left to do."""
+"""A deadline is tight when it leaves less than so many times what is needed at best."""
 
 
 def unknown() -> float:
-    """The best case of which nothing is known, in seconds."""
+    """What is needed at best where nothing is known of it, in seconds."""
     return 0.0
 
 
@@ -40,16 +40,8 @@ class Applicant:
     """Rows × steps × megapixels that it has left; falls as its turns are given."""
     due: float = math.inf
     """Its deadline, in time.monotonic seconds."""
-    best_case_s: Callable[[], float] = unknown
-    """Seconds that the whole of it takes at best, as far as is known now."""
-
-    def __post_init__(self) -> None:
-        self._whole = self.work
-
-    @property
-    def need_s(self) -> float:
-        """Seconds that what is left takes at best."""
-        return self.best_case_s() * self.work / self._whole if self._whole else 0.0
+    need_s: Callable[[], float] = unknown
+    """Seconds that what is left of it takes at best, as far as is known now."""
 
     @property
     def left_s(self) -> float:
@@ -58,11 +50,11 @@ class Applicant:
 
     def tight(self) -> bool:
         """Whether it should be served before others, so as not to miss its deadline."""
-        return self.due < math.inf and self.left_s < TIGHT * self.need_s
+        return self.due < math.inf and self.left_s < TIGHT * self.need_s()
 
     def lost(self) -> bool:
         """Whether its deadline is missed whatever is done."""
-        return self.due < math.inf and self.left_s < self.need_s
+        return self.due < math.inf and self.left_s < self.need_s()
 
 
 class FairShare:

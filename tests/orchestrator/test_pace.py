@@ -1,38 +1,68 @@
-"""The pace: the best step of late says what is hopeless, and is not believed for ever."""
+"""The pace: what a job needs at best by what was seen lately, and that it is not believed for ever."""
 
+import math
 import time
 
 import pytest
 
 from backdrop.errors import DeadlineExceededError, Reason
-from orchestrator.pace import Pace
+from orchestrator.domain import Stage
+from orchestrator.pace import Outlook, Pace
+from orchestrator.progress import Progress
 from tests.orchestrator.small import job
 
+KIND = ("small", 1.0)
 
-def test_the_best_step_of_late_times_the_steps_is_the_best_case() -> None:
-    pace, asked = Pace(), job(steps=10)
-    assert pace.best_case_s(asked) == 0
+
+def outlook(pace: Pace, kind: tuple[str, float] = KIND) -> tuple[Outlook, Progress]:
+    progress = Progress(100)
+    return Outlook(pace, kind, job(steps=10), progress), progress
+
+
+def test_a_job_needs_its_steps_and_the_stages_around_them_at_their_best() -> None:
+    pace = Pace()
+    asked, progress = outlook(pace)
+    assert asked.need_s() == 0
     for seconds in (0.3, 0.2, 0.4):
-        pace.record(asked.pipeline.name, seconds)
-    assert pace.best_case_s(asked) == pytest.approx(2.0)
+        pace.record(KIND, Stage.DENOISE, seconds)
+    for stage in (Stage.ENCODE, Stage.DECODE):
+        pace.record(KIND, stage, 0.5)
+    assert asked.need_s() == pytest.approx(10 * 0.2 + 2 * 0.5)
+    with progress.stage(Stage.ENCODE):
+        assert asked.need_s() == pytest.approx(10 * 0.2 + 0.5), "what has begun may be over in a moment"
+    asked.step(4, 0.2)
+    asked.step(3, 0.2)  # another variant
+    assert asked.need_s() == pytest.approx(6 * 0.2 + 0.5)
+
+
+def test_what_a_job_took_is_known_to_the_next_of_its_kind() -> None:
+    pace = Pace()
+    first, progress = outlook(pace)
+    with progress.stage(Stage.DECODE):
+        time.sleep(0.01)
+    first.finished()
+    assert outlook(pace)[0].need_s() >= 0.01
+    assert outlook(pace, ("small", 4.0))[0].need_s() == 0, "another size takes as long as it takes"
 
 
 def test_a_deadline_below_it_is_refused() -> None:
-    pace, asked = Pace(), job(steps=10)
-    pace.check(asked, time.monotonic() + 0.1)
-    pace.record(asked.pipeline.name, 0.2)
-    pace.check(asked, None)
-    pace.check(asked, time.monotonic() + 3)
+    pace = Pace()
+    asked, _ = outlook(pace)
+    asked.check(time.monotonic() + 0.1)
+    pace.record(KIND, Stage.DENOISE, 0.2)
+    asked.check(math.inf)
+    asked.check(time.monotonic() + 3)
     with pytest.raises(DeadlineExceededError, match=r"10 steps take at least 2\.00 s") as caught:
-        pace.check(asked, time.monotonic() + 1)
+        asked.check(time.monotonic() + 1)
     assert caught.value.reason is Reason.DEADLINE_TOO_SHORT
 
 
 def test_a_pace_that_was_slow_once_is_forgotten_when_nothing_has_run_since(monkeypatch: pytest.MonkeyPatch) -> None:
-    pace, asked = Pace(), job(steps=10)
-    pace.record(asked.pipeline.name, 60.0)
+    pace = Pace()
+    asked, _ = outlook(pace)
+    pace.record(KIND, Stage.DENOISE, 0.1)
     later = time.monotonic() + 601
     monkeypatch.setattr(time, "monotonic", lambda: later)
-    pace.check(asked, later + 5)
-    pace.record(asked.pipeline.name, 0.2)
-    assert pace.best_case_s(asked) == pytest.approx(2.0), "what was slow before does not come back"
+    assert asked.need_s() == 0
+    pace.record(KIND, Stage.DENOISE, 0.2)
+    assert asked.need_s() == pytest.approx(2.0), "what was seen before that does not come back"

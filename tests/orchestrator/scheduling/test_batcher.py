@@ -73,10 +73,10 @@ class World:
     def job(
         self, name: float, *, steps: int = 1, rows: int = 2, tenant: str = "a",
         priority: Priority = Priority.STANDARD, work: float | None = None, width: int = 3, model: str = "model",
-        due: float = math.inf, best_case_s: Callable[[], float] = unknown,
+        due: float = math.inf, need_s: Callable[[], float] = unknown,
     ) -> asyncio.Task[list[float]]:  # fmt: skip
         """A job that takes steps one after another; its rows hold its name. Returns what came of each step."""
-        applicant = Applicant(tenant, priority, float(steps * rows) if work is None else work, due, best_case_s)
+        applicant = Applicant(tenant, priority, float(steps * rows) if work is None else work, due, need_s)
         ticket = self.batcher.ticket(applicant, megapixels=1.0)
 
         async def run() -> list[float]:
@@ -429,7 +429,7 @@ async def test_a_job_that_cannot_meet_its_deadline_any_more_ends_before_its_next
     world, pace = World(LINEAR), {"s": 1.0}
     other = world.job(1)
     await settle()
-    late = world.job(2, steps=4, due=time.monotonic() + 100, best_case_s=lambda: pace["s"])
+    late = world.job(2, steps=4, due=time.monotonic() + 100, need_s=lambda: pace["s"])
     await settle()
     pace["s"] = 200.0
     await world.model.end(0)
@@ -443,7 +443,7 @@ async def test_a_job_that_cannot_meet_its_deadline_any_more_ends_before_its_next
 async def test_a_job_that_loses_its_deadline_on_the_way_leaves_its_company_going() -> None:
     world, pace = World(FREE), {"s": 1.0}
     on_time = world.job(1, steps=3)
-    late = world.job(2, steps=3, due=time.monotonic() + 100, best_case_s=lambda: pace["s"])
+    late = world.job(2, steps=3, due=time.monotonic() + 100, need_s=lambda: pace["s"])
     await settle()
     await world.model.end(0)
     pace["s"] = 1000.0

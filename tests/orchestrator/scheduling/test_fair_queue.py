@@ -84,9 +84,9 @@ def test_of_a_tenants_requests_the_smallest_goes_first_and_the_oldest_every_four
     assert 290 <= sum(names) <= 310
 
 
-def due(in_s: float, work: float, best_case_s: float = 100.0) -> Applicant:
-    """A request with a deadline, which takes so long at best."""
-    return Applicant("a", Priority.STANDARD, work, time.monotonic() + in_s, lambda: best_case_s)
+def due(in_s: float, work: float, need_s: float = 100.0) -> Applicant:
+    """A request with a deadline, which needs so long at best."""
+    return Applicant("a", Priority.STANDARD, work, time.monotonic() + in_s, lambda: need_s)
 
 
 def order(*applicants: Applicant) -> list[Applicant]:
@@ -99,8 +99,7 @@ def test_a_tight_deadline_goes_before_a_small_request() -> None:
 
 
 def test_what_is_due_before_a_tight_deadline_is_not_left_lying_for_it() -> None:
-    begun = due(150, 100.0)
-    begun.work = 40.0  # 40 of 100 s left: not tight
+    begun = due(150, 40.0, need_s=40.0)
     late, small = due(190, 100.0), Applicant("a", Priority.STANDARD, 1.0)
     assert late.tight()
     assert not begun.tight()
@@ -114,14 +113,12 @@ def test_tight_deadlines_make_the_oldest_wait_longer_and_not_for_ever() -> None:
     assert counts[True] == 320 / OLDEST_EVERY_TIGHT
 
 
-def test_how_pressing_a_deadline_is_goes_by_the_work_that_is_left() -> None:
-    request = due(150, 100.0)
-    assert (request.tight(), request.lost()) == (True, False)
-    request.work = 50.0
-    assert (round(request.need_s), request.tight(), request.lost()) == (50, False, False)
-    assert due(99, 100.0).lost()
-    assert not Applicant("a", Priority.STANDARD, 100.0, best_case_s=lambda: 1e9).lost(), "it has no deadline"
-    assert not due(1, 100.0, best_case_s=0.0).tight(), "nothing is known of the pace"
+def test_how_pressing_a_deadline_is_goes_by_what_is_needed_still() -> None:
+    assert [(each.tight(), each.lost()) for each in (due(210, 1.0), due(190, 1.0), due(99, 1.0))] == [
+        (False, False), (True, False), (True, True)
+    ]  # fmt: skip
+    assert not Applicant("a", Priority.STANDARD, 100.0, need_s=lambda: 1e9).lost(), "it has no deadline"
+    assert not due(1, 100.0, need_s=0.0).tight(), "nothing is known of the pace"
 
 
 def test_equal_ones_are_served_in_the_order_of_arrival() -> None:
