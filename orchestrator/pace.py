@@ -58,10 +58,12 @@ class Outlook:
                 self._pace.record(self._kind, stage, seconds)
 
     def need_s(self) -> float:
-        """Seconds until the pictures at best: the steps that the foremost variant has left, and stages to come."""
-        to_come = (stage for stage in Stage if stage is not Stage.DENOISE and not self._progress.entered(stage))
-        step_s = self._pace.best_s(self._kind, Stage.DENOISE)
-        return step_s * (self._job.steps - self._taken) + sum(self._pace.best_s(self._kind, stage) for stage in to_come)
+        """Seconds until the pictures at best: the steps that the foremost variant has left, and what stages lack."""
+        need_s = self._pace.best_s(self._kind, Stage.DENOISE) * (self._job.steps - self._taken)
+        for stage in Stage:
+            if stage is not Stage.DENOISE:
+                need_s += max(0.0, self._pace.best_s(self._kind, stage) - self._progress.seconds(stage))
+        return need_s
 
     def check(self, deadline: float) -> None:
         """Raises DeadlineExceededError when `deadline` (time.monotonic) is below the best case."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Iterator
 
@@ -52,9 +53,11 @@ class Progress:
         finally:
             self._ended[stage] = time.monotonic()
 
-    def entered(self, stage: Stage) -> bool:
-        """Whether a stage has begun, or is over."""
-        return stage in self._started
+    def seconds(self, stage: Stage) -> float:
+        """Since a stage was entered; 0 before that, infinite once it was left."""
+        if stage in self._ended:
+            return math.inf
+        return time.monotonic() - self._started[stage] if stage in self._started else 0.0
 
     def timings(self) -> dict[Stage, float]:
         """Wall seconds by stage: first start to last end."""
