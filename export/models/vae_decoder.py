@@ -11,7 +11,7 @@ from torch import nn
 from export.contract import Size, TensorSpec
 from export.layout import KINDS
 from export.models import vae
-from export.models.component import ON_A_CPU, Component, Inputs, Prepared, rand, rand_mask
+from export.models.component import LARGE_ON_A_CPU, Component, Inputs, Prepared, rand, rand_mask
 
 
 class ConditionedDecoder(nn.Module):
@@ -104,7 +104,7 @@ def prepare(model: vae.Vae) -> Prepared:
         outputs=(TensorSpec("decoded", "FP32", (3, *vae.pixels())),),
         sample=sample,
         # The dearest row after the denoiser's, and nobody sees a picture before it is done.
-        parameters=ON_A_CPU,
+        parameters=LARGE_ON_A_CPU,
         instances=2,
     )
 

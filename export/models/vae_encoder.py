@@ -8,7 +8,7 @@ from torch import nn
 from export.contract import Size, TensorSpec
 from export.layout import KINDS
 from export.models import vae
-from export.models.component import ON_A_CPU, Component, Inputs, Prepared, rand
+from export.models.component import LARGE_ON_A_CPU, Component, Inputs, Prepared, rand
 
 
 class VaeEncoder(nn.Module):
@@ -46,7 +46,7 @@ def prepare(model: vae.Vae) -> Prepared:
             TensorSpec("latents", "FP32", (int(model.config.latent_channels), *vae.latent_pixels(vae.factor(model)))),
         ),
         sample=sample,
-        parameters=ON_A_CPU,
+        parameters=LARGE_ON_A_CPU,
     )
 
 

@@ -10,7 +10,8 @@ for a single row.) So prepacking is left on, a row needs no padding, and `tests/
 
 For the same reason a batch may be cut: with `row_workers` in the config's parameters, so many threads each run a part
 of its rows, side by side. They meet once a batch; threads that share every operator (`intra_op_threads`) meet hundreds
-of times. The latter is left for a row that is alone.
+of times. The latter is left for a row that is alone. A part is run as a whole, or with `rows_a_run` so many rows at a
+time: in company rows are faster where their activations fit the caches, and slower where they do not.
 
 Graphs that have more than one thread, of either kind, take the machine's cores in turn (`cores`). The others are small
 and slip in between.
@@ -44,9 +45,9 @@ def parameter(config: dict[str, Any], name: str, default: str) -> str:
 class Graph:
     """A graph in onnxruntime sessions: one for a row alone, one whose runs are side by side for several."""
 
-    def __init__(self, path: Path, threads: int, workers: int) -> None:
+    def __init__(self, path: Path, threads: int, workers: int, rows_a_run: int) -> None:
         self.session = self._session(path, threads)
-        self._threads, self._workers = threads, workers
+        self._threads, self._workers, self._rows_a_run = threads, workers, rows_a_run
         # A second copy of the weights is the price of row workers.
         self._narrow = self._session(path, 1) if workers > 1 and threads > 1 else self.session
         self._pool = ThreadPoolExecutor(max(1, workers - 1))
@@ -61,6 +62,8 @@ class Graph:
         # A spinning thread looks for work in a loop: on a machine that others share, it takes their cores.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+        # Memory that one session has grown into is there for the other: its first runs took twice as long without.
+        options.add_session_config_entry("session.use_env_allocators", "1")
         # It would make integer products of quantised pairs, and there are none for FP8.
         options.add_session_config_entry("session.disable_quant_qdq", "1")
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -77,12 +80,28 @@ class Graph:
         slices = [{name: value[start:end] for name, value in feed.items()} for start, end in itertools.pairwise(bounds)]
         others = [self._pool.submit(self._part, self._cores[part], outputs, slices[part]) for part in range(1, parts)]
         first = self._part(self._cores[0], outputs, slices[0])
-        made = [first, *(other.result() for other in others)]
-        return [np.concatenate(pieces) for pieces in zip(*made, strict=True)]
+        return _joined([first, *(other.result() for other in others)])
 
     def _part(self, cores: Cores, outputs: list[str], feed: Mapping[str, Any], most: int = 1) -> list[Any]:
-        with cores.held(most) as held:
-            return list((self.session if held > 1 else self._narrow).run(outputs, feed))
+        rows, made = len(next(iter(feed.values()))), list[list[Any]]()
+        size = self._rows_a_run or rows
+        for start in range(0, rows, size):
+            piece = {name: value[start : start + size] for name, value in feed.items()}
+            with cores.held(most) as held:
+                made.append((self.session if held > 1 else self._narrow).run(outputs, piece))
+        return _joined(made)
+
+
+def _share_memory() -> None:
+    """Gives all sessions of this process one arena."""
+    place = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    onnxruntime.create_and_register_allocator(place, None)
+
+
+def _joined(made: list[list[Any]]) -> list[Any]:
+    return made[0] if len(made) == 1 else [np.concatenate(pieces) for pieces in zip(*made, strict=True)]
 
 
 class TritonPythonModel:
@@ -94,11 +113,12 @@ class TritonPythonModel:
         Raises:
             TritonModelException: if the graph's tensors are not those of the config.
         """
+        _share_memory()
         config = json.loads(args["model_config"])
         filename = config.get("default_model_filename") or "model.onnx"
         path = Path(args["model_repository"]) / args["model_version"] / filename
         threads, workers = parameter(config, "intra_op_threads", "1"), parameter(config, "row_workers", "1")
-        self.graph = Graph(path, int(threads), int(workers))
+        self.graph = Graph(path, int(threads), int(workers), int(parameter(config, "rows_a_run", "0")))
         self.inputs = [entry["name"] for entry in config["input"]]
         self.outputs = [entry["name"] for entry in config["output"]]
         for kind, names, found in (
