@@ -9,8 +9,9 @@ from bench.figures import Figure
 # By the beginning of the figure's name.
 REASONS: dict[str, str] = {
     "throughput, backdrop ÷ inprocess×2": (
-        "the processors are full: of a picture's about 1.21 s of processor time the graphs alone are 1.12 s, the"
-        " orchestrator is 0.06 s, Triton 0.02 s, the caller 0.01 s; 0.03 s of two cores is idle"
+        "the processors are full: of the 1.09 s of two cores that a picture takes the graphs are 0.95 s, the"
+        " orchestrator 0.09 s (a sixth of it the picture's PNG, the rest spread over the event loop, gRPC and the"
+        " batcher), Triton 0.02 s, the caller 0.01 s, and 0.02 s is idle"
     ),
     "throughput, backdrop ÷ inprocess": (
         "two processes without any server reach 1.3 of inprocess on these cores, since two threads of one graph already"
@@ -27,12 +28,13 @@ REASONS: dict[str, str] = {
         " that: there the best schedule saves a third for 0.003"
     ),
     "highest Poisson rate with ≥ 90 % within 2× solo, emulated near-linear": (
-        "one request fills such an engine: no order of serving reaches it. The batcher's own order, at no cost, reaches"
-        " 1.24 of the monolith's rate in a simulation (`python -m bench.emulated.ideal`)"
+        "one request fills such an engine: no order of serving reaches it where all are equally long. The batcher's"
+        " own, at no cost, reaches 1.5 of the monolith's rate in a simulation (`python -m bench.emulated.ideal`)"
     ),
     "highest Poisson rate with ≥ 90 % within 2× solo, on the CPU": (
-        "a row costs two cores nearly as much in company as alone: no order of serving reaches it. The batcher's own"
-        " order, at no cost, reaches 1.15 of the monolith's rate in a simulation (`python -m bench.emulated.ideal`)"
+        "a row costs two cores nearly as much in company as alone: no order of serving reaches it where all are equally"
+        " long. The batcher's own, at no cost, reaches 1.4 of the monolith's rate in a simulation"
+        " (`python -m bench.emulated.ideal`)"
     ),
     "orchestrator tax at saturation, the CPU": "the orchestrator and the caller run on the engine's own two cores",
 }
