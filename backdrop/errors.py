@@ -187,7 +187,7 @@ ERRORS: dict[Reason, _Row] = {
     Reason.NO_REPLICA: _Row(UnavailableError, "no model replica answers now"),
     Reason.DRAINING: _Row(UnavailableError, "the server is shutting down; another one will take the request"),
     Reason.UNREACHABLE: _Row(UnavailableError, "no server answers at the endpoint"),
-    Reason.DEADLINE_EXCEEDED: _Row(DeadlineExceededError, "the deadline passed while the request ran or waited, or could no longer be met"),
+    Reason.DEADLINE_EXCEEDED: _Row(DeadlineExceededError, "the deadline passed, or could no longer be met"),
     Reason.DEADLINE_TOO_SHORT: _Row(DeadlineExceededError, "the deadline is below the best case; nothing was spent"),
     Reason.CANCELLED: _Row(CancelledError, "the caller cancelled"),
     Reason.UNIMPLEMENTED: _Row(UnimplementedError, "the server does not know the method"),
