@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import time
+from collections.abc import Mapping
 
 from backdrop.errors import Reason, error
 from orchestrator.domain import Job, Stage
@@ -23,20 +24,24 @@ class Pace:
     def __init__(self) -> None:
         self._seconds: dict[tuple[Kind, Stage], collections.deque[float]] = {}
         # Of them: asked for far more often than it changes.
-        self._best: dict[tuple[Kind, Stage], tuple[float, float]] = {}
+        self._best: dict[Kind, dict[Stage, float]] = {}
+        self._seen_at: dict[Kind, float] = {}
 
     def record(self, kind: Kind, stage: Stage, seconds: float) -> None:
         """Takes in the wall time of a stage; of DENOISE, of one step."""
-        recent = self._seconds.setdefault((kind, stage), collections.deque(maxlen=_REMEMBERED))
-        if not self.best_s(kind, stage):
-            recent.clear()
+        if not self.best(kind):
+            for each in Stage:
+                self._seconds[kind, each] = collections.deque(maxlen=_REMEMBERED)
+            self._best[kind] = {}
+        recent = self._seconds[kind, stage]
         recent.append(seconds)
-        self._best[kind, stage] = min(recent), time.monotonic()
+        self._best[kind][stage], self._seen_at[kind] = min(recent), time.monotonic()
 
-    def best_s(self, kind: Kind, stage: Stage) -> float:
-        """The least that it took, 0 while nothing is known, or what was has grown old."""
-        best, seen_at = self._best.get((kind, stage), (0.0, 0.0))
-        return best if time.monotonic() - seen_at < _REMEMBERED_S else 0.0
+    def best(self, kind: Kind) -> Mapping[Stage, float]:
+        """The least that each took; nothing of what nothing is known, or of a kind that was not seen for long."""
+        if time.monotonic() - self._seen_at.get(kind, 0.0) > _REMEMBERED_S:
+            return {}
+        return self._best.get(kind, {})
 
 
 class Outlook:
@@ -59,10 +64,12 @@ class Outlook:
 
     def need_s(self) -> float:
         """Seconds until the pictures at best: the steps that the foremost variant has left, and what stages lack."""
-        need_s = self._pace.best_s(self._kind, Stage.DENOISE) * (self._job.steps - self._taken)
-        for stage in Stage:
-            if stage is not Stage.DENOISE:
-                need_s += max(0.0, self._pace.best_s(self._kind, stage) - self._progress.seconds(stage))
+        best, need_s = self._pace.best(self._kind), 0.0
+        for stage, seconds in best.items():
+            if stage is Stage.DENOISE:
+                need_s += seconds * (self._job.steps - self._taken)
+            else:
+                need_s += max(0.0, seconds - self._progress.seconds(stage))
         return need_s
 
     def check(self, deadline: float) -> None:
