@@ -110,9 +110,14 @@ class Reusing:
 def message(prompt: str, seed: int, scheduler: str) -> bytes:
     """One variant of the sample product, as a serialized GenerateRequest."""
     product = (ROOT / "examples" / "product.png").read_bytes()
-    value = pb.Scheduler.Value(f"SCHEDULER_{scheduler.upper()}")
     return pb.GenerateRequest(
-        product=product, prompt=prompt, seed=seed, steps=STEPS, scheduler=value, variants=1, top_k=1
+        product=product,
+        prompt=prompt,
+        seed=seed,
+        steps=STEPS,
+        scheduler=f"SCHEDULER_{scheduler.upper()}",
+        variants=1,
+        top_k=1,
     ).SerializeToString()
 
 
