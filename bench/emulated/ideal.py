@@ -22,7 +22,7 @@ import numpy as np
 
 from bench.emulated.costs import COSTS
 from bench.load import goodput, highest_rate, poisson_arrivals
-from bench.measure.sweep import MIXED
+from bench.measure.sweep import MARKED, MIXED
 from orchestrator.scheduling.order import TIGHT
 from orchestrator.scheduling.plan import soonest
 
@@ -30,7 +30,7 @@ Seconds = Callable[[int], float]
 
 _LOADS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 3.5, 4.5, 6.0)
 _ROWS, _MOST = 2, 16
-_SEEDS, _ORDERS, _FACTOR = 5, 400, 2.0
+_SEEDS, _ORDERS = 5, 400
 _LENGTHS = {"equal": (8,), "mixed": MIXED}
 # Two threads on two cores: a batch's own share is small, each row takes a core for half a step.
 _ENGINES: dict[str, Seconds] = {name: cost.seconds for name, cost in COSTS.items()}
@@ -146,8 +146,7 @@ def rate(serve: Callable[[Sequence[Request]], None], step_s: float, lengths: Seq
         arrivals = poisson_arrivals(load / mean_s, _ORDERS, seed)
         # A hair more, so that a request that is alone for all of twice its time is not late by a rounding.
         requests = [
-            Request(at, count, at + (_FACTOR + 1e-9) * count * step_s)
-            for at, count in zip(arrivals, steps, strict=True)
+            Request(at, count, at + (MARKED + 1e-9) * count * step_s) for at, count in zip(arrivals, steps, strict=True)
         ]
         serve(requests)
         shares[load] = goodput([one.ended - one.due for one in requests], 0.0)

@@ -174,6 +174,18 @@ async def test_closing_the_stream_stops_before_the_next_step(bench: Bench) -> No
     assert bench.admission.running == 0
 
 
+async def test_a_deadline_that_passes_stops_the_work(bench: Bench) -> None:
+    async def hang(model: str) -> None:
+        await asyncio.sleep(60 if model == "denoiser" else 0)
+
+    bench.models.before = hang
+    with pytest.raises(DeadlineExceededError, match="passed before the pictures were ready") as caught:
+        await bench.events(job(steps=50), deadline=time.monotonic() + 0.2)
+    assert caught.value.reason is Reason.DEADLINE_EXCEEDED
+    assert bench.models.rows("denoiser") < 50
+    assert bench.admission.running == 0
+
+
 async def test_a_deadline_that_cannot_be_met_stops_the_work(bench: Bench) -> None:
     async def slow(model: str) -> None:
         await asyncio.sleep(0.05 if model == "denoiser" else 0)
