@@ -18,8 +18,8 @@ REASONS: dict[str, str] = {
         " run at 1.6 times one; the mark would need serving at no cost"
     ),
     "throughput, backdrop ÷ diffusers": (
-        "torch reaches 0.6 to 0.85 of inprocess on such machines, 0.4 to 0.65 where the mark was taken; what the cluster"
-        " makes of its processors is said above"
+        "torch reaches 0.6 to 0.85 of inprocess on such machines, 0.4 to 0.65 where the mark was taken; what the"
+        " cluster makes of its processors is said above"
     ),
     "embedding cache": ("two text encoders of 2 and 4 ms are little to save; a hit takes the event loop 1 ms"),
     "early dropping": (
