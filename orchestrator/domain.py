@@ -190,8 +190,8 @@ class Job:
 
     @property
     def saved_row_steps(self) -> int:
-        """What it would cost more with guidance in every step, and every variant finished."""
-        return self.variants * self.steps * (2 if self.guided else 1) - self.row_steps
+        """What it would cost more with guidance in every step, and every variant finished; 0 where drafts cost more."""
+        return max(0, self.variants * self.steps * (2 if self.guided else 1) - self.row_steps)
 
 
 @dataclasses.dataclass(frozen=True)

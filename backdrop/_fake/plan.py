@@ -68,7 +68,7 @@ class Plan:
     def saved_row_steps(self) -> int:
         """What the guidance window and early dropping save of them."""
         whole = self.settings.variants * self.settings.steps * (2 if self.settings.guidance_scale > 1.0 else 1)
-        return whole - self.row_steps
+        return max(0, whole - self.row_steps)  # drafts can cost more than they save
 
 
 def make_plan(request: pb.GenerateRequest, info: info_pb.GetInfoResponse) -> Plan:

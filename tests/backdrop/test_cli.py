@@ -112,7 +112,7 @@ def test_a_box_reaches_the_server(fake: FakeBackdrop, product: Path) -> None:
         ("2", [pb.EarlyDropping(keep=2)]),
         ("3@.25", [pb.EarlyDropping(keep=3, after=0.25)]),
         ("3@0.25, 2@0.75", [pb.EarlyDropping(keep=3, after=0.25), pb.EarlyDropping(keep=2, after=0.75)]),
-        ("3@draft6,2@0.75", [pb.EarlyDropping(keep=3, draft_steps=6), pb.EarlyDropping(keep=2, after=0.75)]),
+        ("3@draft2,2@0.75", [pb.EarlyDropping(keep=3, draft_steps=2), pb.EarlyDropping(keep=2, after=0.75)]),
     ],
 )
 def test_rounds_of_dropping_reach_the_server(
