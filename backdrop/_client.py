@@ -136,8 +136,9 @@ class AsyncClient:
             priority: how soon the pictures are wanted: interactive, standard or bulk.
             guidance_window: the part of the steps in which guidance is applied, as fractions (start, stop); outside it
                 a step costs one row instead of two. None: all steps.
-            early_dropping: gives up the weaker variants after some of the steps, in one round or in several, each later
-                and keeping fewer than the one before it. Default: every variant is finished.
+            early_dropping: gives up the weaker variants by drafts of few steps, or after some of the steps, in one
+                round or in several, each later and keeping fewer than the one before it. Default: every variant is
+                finished.
             timeout_s: instead of the client's, for this call.
 
         Raises:

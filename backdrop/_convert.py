@@ -29,7 +29,7 @@ def event(message: pb.GenerateResponse) -> types.Event | None:
             return types.StageStarted(_enum(Stage, pb.Stage, message.stage.stage))
         case "step":
             step = message.step
-            return types.StepProgress(step.variant, step.step, step.steps, step.preview)
+            return types.StepProgress(step.variant, step.step, step.steps, step.preview, step.draft)
         case "variant":
             variant = message.variant
             return types.VariantFinished(variant.variant, variant.seed, _scores(variant.scores))
@@ -135,8 +135,14 @@ def _settings(message: pb.EffectiveSettings) -> types.Settings:
         image_scale=message.image_scale,
         priority=_enum(Priority, pb.Priority, message.priority),
         guidance_window=_window(message),
-        early_dropping=tuple(types.EarlyDropping(each.keep, each.after) for each in message.early_dropping),
+        early_dropping=tuple(_dropping(each) for each in message.early_dropping),
     )
+
+
+def _dropping(message: pb.EarlyDropping) -> types.EarlyDropping:
+    if message.HasField("draft_steps"):
+        return types.EarlyDropping(message.keep, draft_steps=message.draft_steps)
+    return types.EarlyDropping(message.keep, message.after)
 
 
 def _window(message: pb.EffectiveSettings) -> tuple[float, float] | None:

@@ -100,13 +100,16 @@ def _dropping(rounds: EarlyDropping | Sequence[EarlyDropping]) -> list[pb.EarlyD
         rounds = [rounds]
     if not isinstance(rounds, Sequence) or not all(isinstance(each, EarlyDropping) for each in rounds):
         raise _refusal("early_dropping", "must be an EarlyDropping, or a sequence of them")
-    return [
-        pb.EarlyDropping(
-            keep=_integer(each.keep, f"early_dropping[{index}].keep"),
-            after=_number(each.after, f"early_dropping[{index}].after"),
-        )
-        for index, each in enumerate(rounds)
-    ]
+    return [_round(each, f"early_dropping[{index}]") for index, each in enumerate(rounds)]
+
+
+def _round(each: EarlyDropping, field: str) -> pb.EarlyDropping:
+    message = pb.EarlyDropping(keep=_integer(each.keep, f"{field}.keep"))
+    if each.after is not None:
+        message.after = _number(each.after, f"{field}.after")
+    if each.draft_steps is not None:
+        message.draft_steps = _integer(each.draft_steps, f"{field}.draft_steps")
+    return message
 
 
 def _size(size: Size) -> pb.Size:

@@ -225,6 +225,8 @@ class StepProgress:
     steps: int
     preview: bytes = dataclasses.field(default=b"", repr=False)
     """A JPEG of what the picture is becoming, with the real product on it; empty unless `preview_every` asked."""
+    draft: bool = False
+    """The step is one of the variant's draft, which has `steps` of its own; see `EarlyDropping`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -251,13 +253,18 @@ class VariantDropped:
 class EarlyDropping:
     """A round of giving up the weaker variants, by the reward model's score of the picture that each is becoming.
 
-    Successive halving (Jamieson and Talwalkar 2016): later rounds keep fewer.
+    Successive halving (Jamieson and Talwalkar 2016): later rounds keep fewer. What a variant is becoming is predicted
+    `after` some of its steps, or shown by a draft: the same noise, finished in few steps before the first.
     """
 
     keep: int
     """How many go on: the request's `top_k` to its `variants`; fewer than in the round before."""
-    after: float = 0.5
-    """The part of the steps that is taken before, above 0.0 and below 1.0; early estimates mislead."""
+    after: float | None = None
+    """The part of the steps that is taken before, above 0.0 and below 1.0; early estimates mislead. None: 0.5, or
+    nothing where drafts are judged."""
+    draft_steps: int | None = None
+    """Judges drafts of so many steps, from 1 and fewer than the request's; those that go on begin anew. In the first
+    round only, and instead of `after`."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -139,8 +139,9 @@ def generate(
         str | None,
         typer.Option(
             metavar="N[@AFTER],…",
-            help="Give up the weaker variants on the way: 2 finishes two, chosen after half of the steps;"
-            " 5@0.4,3@0.6 goes on with five after 0.4 of the steps, and with three after 0.6. Default: all.",
+            help="Give up the weaker variants on the way: 3@draft6 finishes the three with the best drafts of 6 steps;"
+            " 2 finishes two, chosen after half of the steps; 5@0.4,3@0.6 goes on with five after 0.4 of the steps,"
+            " and with three after 0.6. Default: all.",
         ),
     ] = None,
     idempotency_key: Annotated[

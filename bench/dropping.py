@@ -1,11 +1,11 @@
-"""Calibrates early dropping: which rounds lose how much of the reward of the pictures that come back.
+"""Calibrates early dropping: which drafts and rounds lose how much of the reward of the pictures that come back.
 
 usage: python -m bench.dropping [--orders N]
 
-Makes whole variants, and keeps the reward of what each was becoming after every second step beside the reward of what
-it became (bench/results/dropping.json; a later run goes on from there). Any schedule of rounds can then be played on
-them. In one process over onnxruntime: what is compared are pictures, not times. Orders are other ones than those that
-`python -m bench.performance early-dropping` measures the mark with.
+Makes whole variants and drafts of them, and keeps the rewards of the drafts, of what each variant was becoming after
+every second step, and of what it became (bench/results/dropping.json; a later run goes on from there). Any schedule can
+then be played on them. In one process over onnxruntime: what is compared are pictures, not times. Orders are other
+ones than those that `python -m bench.performance early-dropping` measures the mark with.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import itertools
 import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -38,20 +39,44 @@ COMMAND = "python -m bench.dropping"
 FILE = RESULTS / "dropping.json"
 STEPS, VARIANTS, TOP_K = 20, 8, 2
 LOOKS = range(4, STEPS, 2)
+DRAFTS = (3, 4, 5, 6, 8)
 FIRST = 1000
 console = Console()
 
-Rounds = tuple[tuple[int, int], ...]
-"""(after so many steps, so many go on), in order."""
-Rewards = npt.NDArray[np.float64]
-"""[orders, variants, looks + 1]: of the estimates, and last of the finished picture."""
+Array = npt.NDArray[np.float64]
 
 
-async def order(loop: Loop, number: int) -> list[list[float]]:
-    """The rewards of one order's variants, look by look."""
+class Rewards(NamedTuple):
+    """Of some orders' variants, each [orders, variants, …].
+
+    Attributes:
+        drafts: of pictures finished in few steps, those of `DRAFTS`.
+        estimates: of what the finished picture was predicted to be after each of `LOOKS`.
+        ends: [orders, variants], of the finished picture.
+    """
+
+    drafts: Array
+    estimates: Array
+    ends: Array
+
+
+class Schedule(NamedTuple):
+    """Who goes on: so many of the best drafts of so many steps, then after so many steps so many, in order."""
+
+    draft: tuple[int, int] | None
+    rounds: tuple[tuple[int, int], ...] = ()
+
+    def __str__(self) -> str:
+        """As a caller writes it."""
+        first = [f"{self.draft[1]} of drafts of {self.draft[0]} steps"] if self.draft else []
+        return ", ".join([*first, *(f"{keep} at {after / STEPS:g}" for after, keep in self.rounds)])
+
+
+async def way(loop: Loop, number: int, steps: int, looks: Collection[int]) -> list[list[float]]:
+    """Of each variant of an order, finished in so many steps: the rewards of what was predicted, and of the picture."""
     request = pb.GenerateRequest(
         product=(ROOT / "examples" / "product.png").read_bytes(), prompt=SCENES[number % len(SCENES)],
-        seed=100 * number, steps=STEPS, variants=VARIANTS,
+        seed=100 * number, steps=steps, variants=VARIANTS,
     )  # fmt: skip
     job, models, conditioning, prepared = await loop.begin(request.SerializeToString())
     found = []
@@ -59,89 +84,116 @@ async def order(loop: Loop, number: int) -> list[list[float]]:
         rewards: list[float] = []
 
         async def look(state: State, rewards: list[float] = rewards) -> None:
-            if state.index in LOOKS or state.index == STEPS:
-                latents = state.sample if state.index == STEPS else state.predicted_clean
+            if state.index in looks or state.index == steps:
+                latents = state.sample if state.index == steps else state.predicted_clean
                 assert latents is not None, "a step was taken"
                 decoded = await decode(latents, prepared, models)
                 rewards.append(round((await score(decoded, prepared, conditioning, models)).total, 5))
 
-        noise = NoiseStream(variant_seed(job.seed, index))
-        await denoise(job, models, conditioning, prepared, noise, look)
+        await denoise(job, models, conditioning, prepared, NoiseStream(variant_seed(job.seed, index)), look)
         found.append(rewards)
     return found
 
 
-def play(rewards: Rewards, rounds: Rounds) -> tuple[float, float, float]:
+async def order(loop: Loop, number: int) -> dict[str, list[Any]]:
+    """The rewards of one order's variants, by the names of `Rewards`."""
+    drafts = [await way(loop, number, steps, ()) for steps in DRAFTS]
+    whole = await way(loop, number, STEPS, LOOKS)
+    return {
+        "drafts": [[each[index][-1] for each in drafts] for index in range(VARIANTS)],
+        "estimates": [each[:-1] for each in whole],
+        "ends": [each[-1] for each in whole],
+    }
+
+
+def play(rewards: Rewards, schedule: Schedule) -> tuple[float, float, float]:
     """The share of row-steps saved, the mean change of the reward of the best two, and its standard error."""
-    ends = rewards[:, :, -1]
+    ends = rewards.ends
     left, cost, done = np.ones(ends.shape, bool), 0, 0
-    for after, keep in rounds:
+    if schedule.draft:
+        steps, keep = schedule.draft
+        cost, left = VARIANTS * steps, _keep(left, rewards.drafts[:, :, DRAFTS.index(steps)], keep)
+    for after, keep in schedule.rounds:
         cost, done = cost + int(left[0].sum()) * (after - done), after
-        estimates = np.where(left, rewards[:, :, LOOKS.index(after)], -np.inf)
-        # By the server's rule: of equal scores the first.
-        best = np.argsort(-estimates, axis=1, kind="stable")[:, :keep]
-        left = np.zeros(ends.shape, bool)
-        np.put_along_axis(left, best, True, axis=1)
+        left = _keep(left, rewards.estimates[:, :, LOOKS.index(after)], keep)
     cost += int(left[0].sum()) * (STEPS - done)
     changes = _best(np.where(left, ends, -np.inf)) - _best(ends)
     error = float(changes.std(ddof=1)) / math.sqrt(len(changes)) if len(changes) > 1 else math.inf
     return 1 - cost / (VARIANTS * STEPS), float(changes.mean()), error
 
 
-def _best(ends: Rewards) -> Rewards:
-    means: Rewards = np.sort(ends, axis=1)[:, -TOP_K:].mean(axis=1)
+def _keep(left: npt.NDArray[np.bool_], promises: Array, keep: int) -> npt.NDArray[np.bool_]:
+    # By the server's rule: of equal scores the first.
+    best = np.argsort(-np.where(left, promises, -np.inf), axis=1, kind="stable")[:, :keep]
+    kept = np.zeros(left.shape, bool)
+    np.put_along_axis(kept, best, True, axis=1)
+    return kept
+
+
+def _best(ends: Array) -> Array:
+    means: Array = np.sort(ends, axis=1)[:, -TOP_K:].mean(axis=1)
     return means
 
 
-def schedules() -> Iterator[Rounds]:
-    """Every schedule of one to three rounds."""
-    for count in (1, 2, 3):
-        for afters in itertools.combinations(LOOKS, count):
-            for keeps in itertools.combinations(range(VARIANTS - 1, TOP_K - 1, -1), count):
-                yield tuple(zip(afters, keeps, strict=True))
+def rounds(count: int, most: int) -> Iterator[tuple[tuple[int, int], ...]]:
+    """Every way to have so many rounds, of which the first keeps at most so many."""
+    for afters in itertools.combinations(LOOKS, count):
+        for keeps in itertools.combinations(range(most, TOP_K - 1, -1), count):
+            yield tuple(zip(afters, keeps, strict=True))
 
 
-def frontier(rewards: Rewards, share: float) -> tuple[Rounds, float, float, float]:
+def schedules(*, drafts: bool) -> Iterator[Schedule]:
+    """Every schedule of one to three rounds; or of drafts, and at most one round after them."""
+    if not drafts:
+        yield from (Schedule(None, each) for count in (1, 2, 3) for each in rounds(count, VARIANTS - 1))
+        return
+    for draft in itertools.product(DRAFTS, range(TOP_K, VARIANTS)):
+        yield from (Schedule(draft, each) for count in (0, 1) for each in rounds(count, draft[1] - 1))
+
+
+def frontier(rewards: Rewards, share: float, *, drafts: bool) -> tuple[Schedule, float, float, float]:
     """The schedule that loses least of those that save so much of the row-steps, and what `play` says of it."""
-    played = ((rounds, *play(rewards, rounds)) for rounds in schedules())
+    played = ((each, *play(rewards, each)) for each in schedules(drafts=drafts))
     return max((one for one in played if one[1] >= share), key=lambda one: one[2])
 
 
-def agreement(rewards: Rewards, look: int) -> float:
-    """How far estimates after so many steps order an order's variants as their ends do: the mean correlation."""
-    pairs = zip(rewards[:, :, LOOKS.index(look)], rewards[:, :, -1], strict=True)
-    return float(np.mean([np.corrcoef(estimate, end)[0, 1] for estimate, end in pairs]))
-
-
-def told(rounds: Rounds) -> str:
-    """As a caller writes it."""
-    return ", ".join(f"{keep} at {after / STEPS:g}" for after, keep in rounds)
+def agreement(promises: Array, ends: Array) -> float:
+    """How far promises order an order's variants as their ends do: the mean correlation."""
+    return float(np.mean([np.corrcoef(promise, end)[0, 1] for promise, end in zip(promises, ends, strict=True)]))
 
 
 def figures(rewards: Rewards) -> list[Figure]:
-    """What can be saved at what loss, and how well early estimates tell."""
-    made = []
-    for share in (0.2, 0.25, 0.3, 0.35, 0.4):
-        rounds, saved, change, error = frontier(rewards, share)
-        spread = f"± {error:.4f}; {told(rounds)} of {VARIANTS} saves {saved:.0%}; {len(rewards)} orders"
-        name = f"early dropping that saves {share:.0%} of the row-steps: least change of the reward"
-        made.append(Figure(name, round(change, 4), None, "higher", COMMAND, spread))
-    for look in LOOKS:
-        name = f"early dropping: correlation of an estimate's reward with the end's, after {look} of {STEPS} steps"
-        spread = f"within an order, mean of {len(rewards)}"
-        made.append(Figure(name, significant(agreement(rewards, look)), None, "higher", COMMAND, spread))
+    """What can be saved at what loss, and how well drafts and early estimates tell."""
+    made, orders = [], len(rewards.ends)
+    for drafts, what in ((True, "early dropping by drafts"), (False, "early dropping half-way")):
+        for share in (0.2, 0.25, 0.3, 0.35, 0.4):
+            schedule, saved, change, error = frontier(rewards, share, drafts=drafts)
+            spread = f"± {error:.4f}; {schedule} of {VARIANTS} saves {saved:.0%}; {orders} orders"
+            name = f"{what}, {share:.0%} of the row-steps saved: least change of the reward"
+            made.append(Figure(name, round(change, 4), None, "higher", COMMAND, spread))
+    told = [(f"a draft of {steps} steps", rewards.drafts[:, :, place]) for place, steps in enumerate(DRAFTS)]
+    told += [
+        (f"an estimate after {look} of {STEPS} steps", rewards.estimates[:, :, place])
+        for place, look in enumerate(LOOKS)
+    ]
+    for what, promises in told:
+        name, spread = (
+            f"early dropping: correlation of the reward of {what} with the end's",
+            f"within an order, mean of {orders}",
+        )
+        made.append(Figure(name, significant(agreement(promises, rewards.ends)), None, "higher", COMMAND, spread))
     return made
 
 
 async def collect(count: int) -> Rewards:
     """The rewards of so many orders; those of earlier runs are not made again."""
-    kept: list[list[list[float]]] = json.loads(FILE.read_text()) if FILE.is_file() else []
+    kept: list[dict[str, list[Any]]] = json.loads(FILE.read_text()) if FILE.is_file() else []
     repository = ROOT / "triton_repo"
     loop = Loop(repository, Sessions(repository, 2))
     for number in track(range(len(kept), count), "orders", console=console):
         kept.append(await order(loop, FIRST + number))
         FILE.write_text("[\n" + ",\n".join(json.dumps(one) for one in kept) + "\n]\n")
-    return np.array(kept[:count])
+    return Rewards(*(np.array([one[name] for one in kept[:count]]) for name in Rewards._fields))
 
 
 def main() -> int:

@@ -7,6 +7,7 @@ from google.protobuf import duration_pb2
 from backdrop.v1 import generation_service_pb2 as pb
 from orchestrator.domain import (
     Accepted,
+    Dropping,
     Event,
     Finished,
     Job,
@@ -37,7 +38,9 @@ def response(event: Event, job: Job) -> pb.GenerateResponse:
     if isinstance(event, StageStarted):
         return pb.GenerateResponse(stage=pb.StageStarted(stage=pb.Stage.Name(event.stage)))
     if isinstance(event, StepDone):
-        step = pb.StepProgress(variant=event.variant, step=event.step, steps=event.steps, preview=event.preview)
+        step = pb.StepProgress(
+            variant=event.variant, step=event.step, steps=event.steps, preview=event.preview, draft=event.draft
+        )
         return pb.GenerateResponse(step=step)
     if isinstance(event, Finished):
         return pb.GenerateResponse(result=_result(event))
@@ -46,6 +49,12 @@ def response(event: Event, job: Job) -> pb.GenerateResponse:
         return pb.GenerateResponse(dropped=dropped)
     finished = pb.VariantFinished(variant=event.variant, seed=event.seed, scores=_scores(event.scores))
     return pb.GenerateResponse(variant=finished)
+
+
+def _dropping(each: Dropping) -> pb.EarlyDropping:
+    if each.draft_steps:
+        return pb.EarlyDropping(keep=each.keep, draft_steps=each.draft_steps)
+    return pb.EarlyDropping(keep=each.keep, after=each.after)
 
 
 def _result(finished: Finished) -> pb.GenerateResult:
@@ -63,7 +72,7 @@ def _result(finished: Finished) -> pb.GenerateResult:
         image_scale=job.image_scale,
         priority=pb.Priority.Name(job.priority),
         guidance_window=_window(job),
-        early_dropping=[pb.EarlyDropping(keep=each.keep, after=each.after) for each in job.dropping],
+        early_dropping=[_dropping(each) for each in job.dropping],
     )
     cache = finished.cache
     return pb.GenerateResult(

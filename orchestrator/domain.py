@@ -103,11 +103,16 @@ class Window:
 
 @dataclasses.dataclass(frozen=True)
 class Dropping:
-    """A round of successive halving: after so many steps the best `keep` variants go on, the others are given up."""
+    """A round of successive halving: the best `keep` variants go on, the others are given up.
+
+    They are judged by what they promise after so many steps, or before the first by drafts in so many steps.
+    """
 
     keep: int
-    after: float
-    """As a fraction of the steps."""
+    after: float = 0.0
+    """As a fraction of the steps; 0 where drafts are judged."""
+    draft_steps: int = 0
+    """0 = no drafts; only the first round of a job can have them."""
 
     def step(self, steps: int) -> int:
         """The steps that are taken before: one at least, and not all."""
@@ -150,28 +155,43 @@ class Job:
         """Whether some steps cost two rows (conditional and unconditional)."""
         return self.guidance_scale > 1.0
 
-    def guided_at(self, step: int) -> bool:
-        """Whether the step, counted from 0, costs two rows."""
-        return self.guided and self.guidance_window.holds(step, self.steps)
+    def rows_at(self, step: int, steps: int) -> int:
+        """What a step, counted from 0, costs on a way of so many steps."""
+        return 2 if self.guided and self.guidance_window.holds(step, steps) else 1
 
     @property
     def row_steps(self) -> int:
         """What the job costs at the denoiser: rows × steps over all variants, less those that are given up."""
-        rows = [1 + self.guided_at(step) for step in range(self.steps)]
         total, done, left = 0, 0, self.variants
+        if self.draft:
+            total, left = left * sum(self._rows(self.draft.draft_steps)), self.draft.keep
+        rows = self._rows(self.steps)
         for after, keep in self.rounds.items():
             total, done, left = total + left * sum(rows[done:after]), after, keep
         return total + left * sum(rows[done:])
 
+    def _rows(self, steps: int) -> list[int]:
+        return [self.rows_at(step, steps) for step in range(steps)]
+
+    @property
+    def draft(self) -> Dropping | None:
+        """The round that judges drafts, if there is one."""
+        return next((each for each in self.dropping if each.draft_steps), None)
+
     @property
     def rounds(self) -> dict[int, int]:
         """After how many steps how many variants go on; of rounds that fall on one step the last counts."""
-        return {each.step(self.steps): each.keep for each in self.dropping}
+        return {each.step(self.steps): each.keep for each in self.dropping if not each.draft_steps}
+
+    @property
+    def steps_in_a_row(self) -> int:
+        """Steps that a variant takes one after another until it is finished, those of its draft among them."""
+        return self.steps + (self.draft.draft_steps if self.draft else 0)
 
     @property
     def saved_row_steps(self) -> int:
-        """What it would cost more with guidance in every step, and every variant finished."""
-        return self.variants * self.steps * (2 if self.guided else 1) - self.row_steps
+        """What it would cost more with guidance in every step, and every variant finished; 0 where drafts cost more."""
+        return max(0, self.variants * self.steps * (2 if self.guided else 1) - self.row_steps)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,6 +217,7 @@ class StepDone:
     step: int
     steps: int
     preview: bytes = b""
+    draft: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -52,7 +52,7 @@ class Outlook:
         self._taken = 0
 
     def step(self, taken: int, seconds: float) -> None:
-        """A variant has taken so many steps in all, the last one in so many seconds."""
+        """A variant has taken so many steps in all, those of its draft among them, the last one in so many seconds."""
         self._taken = max(self._taken, taken)
         self._pace.record(self._kind, Stage.DENOISE, seconds)
 
@@ -67,7 +67,7 @@ class Outlook:
         best, need_s = self._pace.best(self._kind), 0.0
         for stage, seconds in best.items():
             if stage is Stage.DENOISE:
-                need_s += seconds * (self._job.steps - self._taken)
+                need_s += seconds * (self._job.steps_in_a_row - self._taken)
             else:
                 need_s += max(0.0, seconds - self._progress.seconds(stage))
         return need_s
@@ -76,5 +76,6 @@ class Outlook:
         """Raises DeadlineExceededError when `deadline` (time.monotonic) is below the best case."""
         left, need = deadline - time.monotonic(), self.need_s()
         if left < need:
-            message = f"the deadline leaves {max(left, 0):.2f} s; {self._job.steps} steps take at least {need:.2f} s."
+            steps = self._job.steps_in_a_row
+            message = f"the deadline leaves {max(left, 0):.2f} s; {steps} steps take at least {need:.2f} s."
             raise error(Reason.DEADLINE_TOO_SHORT, message)

@@ -33,7 +33,8 @@ def read_dropping(request: pb.GenerateRequest, variants: int, top_k: int, steps:
 
     Raises:
         InvalidRequestError: a round keeps too few or too many, decides before the first step or after the last, or is
-            not later than the one before it; or there are too many rounds.
+            not later than the one before it; a draft has too few or too many steps, or comes too late; or there are
+            too many rounds.
     """
     if len(request.early_dropping) > _MAX_ROUNDS:
         message = f"early_dropping has {len(request.early_dropping)} rounds; at most {_MAX_ROUNDS} are possible."
@@ -46,6 +47,9 @@ def read_dropping(request: pb.GenerateRequest, variants: int, top_k: int, steps:
             bound = "less than in the round before" if last else "variants"
             message = f"{field}.keep is {given.keep}; it must be {top_k} (top_k) to {most} ({bound})."
             raise error(Reason.OUT_OF_RANGE, message, field=f"{field}.keep")
+        if given.HasField("draft_steps"):
+            rounds.append(_read_draft(given, index, steps))
+            continue
         after = given.after if given.HasField("after") else _AFTER
         if not (math.isfinite(after) and (last.after if last else 0.0) < after < 1.0):
             bound = f"{last.after:g} (the round before)" if last else "0.0"
@@ -53,6 +57,21 @@ def read_dropping(request: pb.GenerateRequest, variants: int, top_k: int, steps:
             raise error(Reason.OUT_OF_RANGE, message, field=f"{field}.after")
         rounds.append(Dropping(given.keep, after))
     return tuple(each for each in rounds if each.keep < variants) if steps > 1 else ()
+
+
+def _read_draft(given: pb.EarlyDropping, index: int, steps: int) -> Dropping:
+    field = f"early_dropping[{index}]"
+    if index > 0:
+        message = f"{field}.draft_steps is given, but drafts are judged before the first step: in the first round only."
+        raise error(Reason.OUT_OF_RANGE, message, field=f"{field}.draft_steps")
+    if given.HasField("after"):
+        message = f"{field}.after is given beside draft_steps; drafts are judged before the first step. Leave it out."
+        raise error(Reason.OUT_OF_RANGE, message, field=f"{field}.after")
+    most = max(1, steps - 1)
+    if not 1 <= given.draft_steps <= most:
+        message = f"{field}.draft_steps is {given.draft_steps}; it must be 1 to {most} (fewer than steps)."
+        raise error(Reason.OUT_OF_RANGE, message, field=f"{field}.draft_steps")
+    return Dropping(given.keep, draft_steps=given.draft_steps)
 
 
 def read_window(request: pb.GenerateRequest) -> Window:

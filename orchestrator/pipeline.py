@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import math
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 import numpy as np
 
@@ -14,14 +14,25 @@ from backdrop.errors import Reason, error
 from orchestrator.admission import Admission, Place
 from orchestrator.callers import NOBODY, Caller
 from orchestrator.concurrency import gather
-from orchestrator.domain import Accepted, Event, Finished, Job, Size, Stage, StepDone, VariantDone, VariantDropped
+from orchestrator.domain import (
+    Accepted,
+    Event,
+    Finished,
+    Floats,
+    Job,
+    Size,
+    Stage,
+    StepDone,
+    VariantDone,
+    VariantDropped,
+)
 from orchestrator.imaging.output import preview
 from orchestrator.imaging.placement import choose_scene
 from orchestrator.lookups import ArrayCache, RequestLookups
 from orchestrator.models import Conditioning, Models
 from orchestrator.pace import Outlook, Pace
 from orchestrator.progress import Progress
-from orchestrator.sampler import NoiseStream, State, make_solver, variant_seed
+from orchestrator.sampler import NoiseStream, Solver, State, make_solver, variant_seed
 from orchestrator.scheduling import Applicant, Batcher
 from orchestrator.stages.decode import decode
 from orchestrator.stages.denoise import GuidedDenoiser, denoise
@@ -138,37 +149,56 @@ class _VariantRun:
         self._job, self._models, self._progress, self._outlook = job, models, progress, outlook
         self._conditioning, self._prepared = conditioning, prepared
         self._denoiser = GuidedDenoiser(job, models, conditioning, prepared)
-        self._solver = make_solver(job.scheduler, job.pipeline.schedule, job.steps)
+        self._solver = self._solver_of(job.steps)
 
     async def variants(self) -> list[Variant]:
         """Makes and scores the variants; with early dropping, those that promise most (successive halving)."""
-        going = {index: self._begin(index) for index in range(self._job.variants)}
+        left = list(range(self._job.variants))
+        if draft := self._job.draft:
+            solver = self._solver_of(draft.draft_steps)
+            left = self._chosen(await gather(*(self._drafted(index, solver) for index in left)), draft.keep)
+        going = {index: self._begin(index, self._solver) for index in left}
         for after, keep in self._job.rounds.items():
             estimated = await gather(*(self._estimated(index, state, after) for index, state in going.items()))
-            # By the same rule as the finished ones: of equal scores the first.
-            chosen = {each.index for each in rank([each.estimate for each in estimated], keep)}
-            for each in estimated:
-                if each.index not in chosen:
-                    estimate = each.estimate
-                    self._progress.emit(VariantDropped(estimate.index, estimate.seed, estimate.scores))
-            going = {each.index: each.state for each in estimated if each.index in chosen}
+            left = self._chosen([each.estimate for each in estimated], keep)
+            going = {each.index: each.state for each in estimated if each.index in left}
         return await gather(*(self._finished(index, state) for index, state in going.items()))
 
-    def _begin(self, index: int) -> State:
-        return self._solver.begin(self._noise(index).initial(self._latent_shape))
+    def _chosen(self, promised: Sequence[Variant], keep: int) -> list[int]:
+        """Which variants go on; of the others it is told that they are given up."""
+        # By the same rule as the finished ones: of equal scores the first.
+        best = {each.index for each in rank(promised, keep)}
+        for each in promised:
+            if each.index not in best:
+                self._progress.emit(VariantDropped(each.index, each.seed, each.scores))
+        return sorted(best)
+
+    def _solver_of(self, steps: int) -> Solver:
+        return make_solver(self._job.scheduler, self._job.pipeline.schedule, steps)
+
+    def _begin(self, index: int, solver: Solver) -> State:
+        return solver.begin(self._noise(index).initial(self._latent_shape))
+
+    async def _drafted(self, index: int, solver: Solver) -> Variant:
+        """Finishes a variant in the few steps of `solver`, and scores it."""
+        state = await self._denoised(index, solver, self._begin(index, solver), solver.steps, draft=True)
+        return await self._judged(index, state.sample)
 
     async def _estimated(self, index: int, state: State, after: int) -> _Estimated:
         """Takes a variant's steps up to that one, and scores the picture that it predicts."""
-        state = await self._denoised(index, state, after)
+        state = await self._denoised(index, self._solver, state, after)
         assert state.predicted_clean is not None, "a step was taken"
-        decoded = await decode(state.predicted_clean, self._prepared, self._models)
+        return _Estimated(index, state, await self._judged(index, state.predicted_clean))
+
+    async def _judged(self, index: int, latents: Floats) -> Variant:
+        decoded = await decode(latents, self._prepared, self._models)
         scores = await score(decoded, self._prepared, self._conditioning, self._models)
-        return _Estimated(index, state, Variant(index, self._seed(index), decoded, scores))
+        return Variant(index, self._seed(index), decoded, scores)
 
     async def _finished(self, index: int, state: State) -> Variant:
         """Takes the steps that are left, decodes and scores."""
         progress, seed = self._progress, self._seed(index)
-        state = await self._denoised(index, state, self._solver.steps)
+        state = await self._denoised(index, self._solver, state, self._solver.steps)
         with progress.stage(Stage.DECODE):
             decoded = await decode(state.sample, self._prepared, self._models)
         with progress.stage(Stage.SCORE):
@@ -176,11 +206,10 @@ class _VariantRun:
         progress.emit(VariantDone(index, seed, scores))
         return Variant(index, seed, decoded, scores)
 
-    async def _denoised(self, index: int, state: State, until: int) -> State:
+    async def _denoised(self, index: int, solver: Solver, state: State, until: int, *, draft: bool = False) -> State:
+        report = _StepReporter(index, self._job, self._prepared, self._progress, self._outlook, draft=draft)
         with self._progress.stage(Stage.DENOISE):
-            return await denoise(
-                *(self._denoiser, self._solver, self._noise(index), state, until, self._reporter(index))
-            )
+            return await denoise(self._denoiser, solver, self._noise(index), state, until, report)
 
     def _seed(self, index: int) -> int:
         return variant_seed(self._job.seed, index)
@@ -192,9 +221,6 @@ class _VariantRun:
     def _latent_shape(self) -> tuple[int, int, int]:
         spec, bucket = self._job.pipeline, self._prepared.scene.bucket
         return spec.latent_channels, bucket.height // spec.latent_factor, bucket.width // spec.latent_factor
-
-    def _reporter(self, index: int) -> _StepReporter:
-        return _StepReporter(index, self._job, self._prepared, self._progress, self._outlook)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,17 +235,22 @@ class _Estimated:
 class _StepReporter:
     """Tells the stream and the outlook of each step that one variant takes."""
 
-    def __init__(self, index: int, job: Job, prepared: Prepared, progress: Progress, outlook: Outlook) -> None:
+    def __init__(
+        self, index: int, job: Job, prepared: Prepared, progress: Progress, outlook: Outlook, *, draft: bool
+    ) -> None:
         self._index, self._job, self._prepared, self._progress, self._outlook = index, job, prepared, progress, outlook
+        self._draft = draft
+        drafted = job.draft.draft_steps if job.draft else 0
+        self._steps, self._before = (drafted, 0) if draft else (job.steps, drafted)
         self._last = time.monotonic()
 
     def __call__(self, state: State) -> None:
         now = time.monotonic()
-        self._outlook.step(state.index, now - self._last)
+        self._outlook.step(self._before + state.index, now - self._last)
         self._last = now
         wanted = self._job.preview_every > 0 and state.index % self._job.preview_every == 0
         picture = self._preview(state) if wanted else b""
-        self._progress.emit(StepDone(self._index, state.index, self._job.steps, picture))
+        self._progress.emit(StepDone(self._index, state.index, self._steps, picture, self._draft))
 
     def _preview(self, state: State) -> bytes:
         assert state.predicted_clean is not None, "a step was taken"

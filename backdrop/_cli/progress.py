@@ -77,8 +77,10 @@ class Bars:
             case StageStarted(stage):
                 done = list(_STAGES).index(stage) if stage in _STAGES else None
                 self._progress.update(self._stage, description=_STAGES.get(stage, stage), completed=done)
-            case StepProgress(variant=variant, step=step, steps=steps):
-                self._progress.update(self._bar(variant, steps), completed=step)
+            case StepProgress(variant=variant, step=step, steps=steps, draft=draft):
+                self._progress.update(
+                    self._bar(variant, steps), total=steps, completed=step, note="draft" if draft else ""
+                )
             case VariantFinished(variant=variant, seed=seed, scores=scores):
                 note = f"score {scores.total:.3f}  seed {seed}"
                 self._progress.update(self._bar(variant, None), note=note)
@@ -121,7 +123,7 @@ class Lines:
             case StageStarted(stage):
                 self._say(_STAGES.get(stage, stage))
             case StepProgress(variant=variant, step=step, steps=steps) if step * 4 // steps > (step - 1) * 4 // steps:
-                self._say(f"variant {variant + 1}: step {step} of {steps}")
+                self._say(f"variant {variant + 1}: {'draft, ' if event.draft else ''}step {step} of {steps}")
             case VariantFinished(variant=variant, seed=seed, scores=scores):
                 self._say(f"variant {variant + 1}: score {scores.total:.3f}, seed {seed}")
             case VariantDropped(variant=variant, scores=scores):

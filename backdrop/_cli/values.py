@@ -52,14 +52,16 @@ def parse_window(text: str | None) -> tuple[float, float] | None:
 
 
 def parse_keep(text: str | None) -> tuple[EarlyDropping, ...]:
-    """Reads "N" or "N@AFTER", several with commas between them; None is none. Raises InvalidRequestError."""
+    """Reads "N", "N@AFTER" or "N@draftSTEPS", several with commas between; None is none. Raises InvalidRequestError."""
     rounds = []
     for part in text.split(",") if text is not None else ():
-        match = re.fullmatch(r"(\d+)(?:@(\d*\.?\d+))?", part.strip())
+        match = re.fullmatch(r"(\d+)(?:@(?:draft(\d+)|(\d*\.?\d+)))?", part.strip())
         if match is None:
-            message = f"{text!r} does not say how many go on; write N, or N@AFTER,N@AFTER as 5@0.4,3@0.6."
+            ways = "write N, N@AFTER or N@draftSTEPS, as 3@draft6 or 5@0.4,3@0.6"
+            message = f"{text!r} does not say how many go on; {ways}."
             raise error(Reason.OUT_OF_RANGE, message, field="early_dropping")
-        rounds.append(EarlyDropping(int(match[1]), float(match[2])) if match[2] else EarlyDropping(int(match[1])))
+        keep, steps, after = match.groups()
+        rounds.append(EarlyDropping(int(keep), float(after) if after else None, int(steps) if steps else None))
     return tuple(rounds)
 
 

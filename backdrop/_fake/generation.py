@@ -59,9 +59,12 @@ class Run:
     async def _denoise(
         self, seeds: list[int], painted: list[pictures.Bytes], failure: Failure | None
     ) -> AsyncGenerator[pb.GenerateResponse, None]:
-        """Variants run side by side, so their steps alternate."""
-        steps = self._plan.settings.steps
-        every, running = self._plan.preview_every, self._left(seeds, 0)
+        """Variants run side by side, so their steps alternate; drafts come before all of them."""
+        steps, drafted = self._plan.settings.steps, self._plan.draft_steps
+        running = list(range(len(seeds)))
+        for step in range(1, drafted + 1):
+            for progress in await self._step(running, painted, pb.StepProgress(step=step, steps=drafted, draft=True)):
+                yield progress
         for step in range(1, steps + 1):
             if failure is not None and failure.after_steps < step:
                 raise failure.error
@@ -69,14 +72,23 @@ class Run:
             for index in sorted(set(before) - set(running)):
                 dropped = pb.VariantDropped(variant=index, seed=seeds[index], scores=self._score(seeds[index]))
                 yield pb.GenerateResponse(dropped=dropped)
-            self._script.steps_run += len(running)
-            await asyncio.sleep(self._script.step_delay_s)
-            for index in running:
-                preview = b""
-                if every and step % every == 0:
-                    preview = await asyncio.to_thread(self._preview, painted[index], step / steps)
-                progress = pb.StepProgress(variant=index, step=step, steps=steps, preview=preview)
-                yield pb.GenerateResponse(step=progress)
+            for progress in await self._step(running, painted, pb.StepProgress(step=step, steps=steps)):
+                yield progress
+
+    async def _step(
+        self, running: list[int], painted: list[pictures.Bytes], progress: pb.StepProgress
+    ) -> list[pb.GenerateResponse]:
+        """A step of each variant that runs."""
+        self._script.steps_run += len(running)
+        await asyncio.sleep(self._script.step_delay_s)
+        every, made = self._plan.preview_every, []
+        for index in running:
+            progress.variant, progress.preview = index, b""
+            if every and progress.step % every == 0:
+                done = progress.step / progress.steps
+                progress.preview = await asyncio.to_thread(self._preview, painted[index], done)
+            made.append(pb.GenerateResponse(step=progress))
+        return made
 
     def _left(self, seeds: list[int], step: int) -> list[int]:
         """The variants that take the step, counted from 0: all, or those of the best scores."""

@@ -24,7 +24,8 @@ def check_dropping(request: pb.GenerateRequest, settings: pb.EffectiveSettings) 
 
     Raises:
         InvalidRequestError: a round keeps too few or too many, decides before the first step or after the last, or is
-            not later than the one before it; or there are too many rounds.
+            not later than the one before it; a draft has too few or too many steps, or comes too late; or there are
+            too many rounds.
     """
     if len(request.early_dropping) > 8:
         raise error(Reason.OUT_OF_RANGE, "early_dropping has more than 8 rounds.", field="early_dropping")
@@ -33,14 +34,30 @@ def check_dropping(request: pb.GenerateRequest, settings: pb.EffectiveSettings) 
         if not settings.top_k <= given.keep <= most:
             field = f"early_dropping[{index}].keep"
             raise error(Reason.OUT_OF_RANGE, f"{field} must be {settings.top_k} (top_k) to {most}.", field=field)
-        after = given.after if given.HasField("after") else 0.5
-        if not last < after < 1.0:
-            field = f"early_dropping[{index}].after"
-            raise error(Reason.OUT_OF_RANGE, f"{field} must be above {last:g} and below 1.0.", field=field)
-        most, last = given.keep - 1, after
+        made = pb.EarlyDropping()
+        made.CopyFrom(given)
+        if given.HasField("draft_steps"):
+            _check_draft(given, index, settings.steps)
+        else:
+            made.after = given.after if given.HasField("after") else 0.5
+            if not last < made.after < 1.0:
+                field = f"early_dropping[{index}].after"
+                raise error(Reason.OUT_OF_RANGE, f"{field} must be above {last:g} and below 1.0.", field=field)
+        most, last = given.keep - 1, made.after
         if given.keep < settings.variants and settings.steps > 1:
-            rounds.append(pb.EarlyDropping(keep=given.keep, after=after))
+            rounds.append(made)
     return rounds
+
+
+def _check_draft(given: pb.EarlyDropping, index: int, steps: int) -> None:
+    field, most = f"early_dropping[{index}]", max(1, steps - 1)
+    if index > 0:
+        raise error(Reason.OUT_OF_RANGE, "only the first round judges drafts.", field=f"{field}.draft_steps")
+    if given.HasField("after"):
+        raise error(Reason.OUT_OF_RANGE, f"{field}.after goes not with drafts; leave it out.", field=f"{field}.after")
+    if not 1 <= given.draft_steps <= most:
+        message = f"{field}.draft_steps must be 1 to {most}."
+        raise error(Reason.OUT_OF_RANGE, message, field=f"{field}.draft_steps")
 
 
 def check_window(request: pb.GenerateRequest) -> pb.GuidanceWindow | None:

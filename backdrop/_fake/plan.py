@@ -39,19 +39,28 @@ class Plan:
     @property
     def row_steps(self) -> int:
         """Rows × steps over all variants; guidance makes it two rows a step."""
-        settings, rows = self.settings, [1] * self.settings.steps
-        if settings.guidance_scale > 1.0:
-            start, stop = 0.0, 1.0
-            if settings.HasField("guidance_window"):
-                start, stop = settings.guidance_window.start, settings.guidance_window.stop
-            rows = [2 if start <= step / settings.steps < stop else 1 for step in range(settings.steps)]
-        return sum(self.left_at(step) * rows[step] for step in range(settings.steps))
+        rows = self._rows(self.settings.steps)
+        drafts = self.settings.variants * sum(self._rows(self.draft_steps))
+        return drafts + sum(self.left_at(step) * rows[step] for step in range(self.settings.steps))
+
+    def _rows(self, steps: int) -> list[int]:
+        settings, start, stop = self.settings, 0.0, 1.0
+        if settings.guidance_scale <= 1.0:
+            return [1] * steps
+        if settings.HasField("guidance_window"):
+            start, stop = settings.guidance_window.start, settings.guidance_window.stop
+        return [2 if start <= step / steps < stop else 1 for step in range(steps)]
+
+    @property
+    def draft_steps(self) -> int:
+        """Of the drafts that are judged before the first step; 0 = none."""
+        return self.settings.early_dropping[0].draft_steps if self.settings.early_dropping else 0
 
     def left_at(self, step: int) -> int:
         """How many variants take the step, counted from 0; those that are given up take no more."""
         steps, left = self.settings.steps, self.settings.variants
         for each in self.settings.early_dropping:
-            if step >= min(steps - 1, max(1, math.ceil(round(each.after * steps, 4)))):
+            if each.draft_steps or step >= min(steps - 1, max(1, math.ceil(round(each.after * steps, 4)))):
                 left = each.keep
         return left
 
@@ -59,7 +68,7 @@ class Plan:
     def saved_row_steps(self) -> int:
         """What the guidance window and early dropping save of them."""
         whole = self.settings.variants * self.settings.steps * (2 if self.settings.guidance_scale > 1.0 else 1)
-        return whole - self.row_steps
+        return max(0, whole - self.row_steps)  # drafts can cost more than they save
 
 
 def make_plan(request: pb.GenerateRequest, info: info_pb.GetInfoResponse) -> Plan:

@@ -155,12 +155,14 @@ class GenerateRequest(_message.Message):
     def __init__(self, product: _Optional[bytes] = ..., mask: _Optional[bytes] = ..., prompt: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., output_size: _Optional[_Union[Size, _Mapping]] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., variants: _Optional[int] = ..., top_k: _Optional[int] = ..., seed: _Optional[int] = ..., steps: _Optional[int] = ..., scheduler: _Optional[_Union[Scheduler, str]] = ..., guidance_scale: _Optional[float] = ..., output_format: _Optional[_Union[OutputFormat, str]] = ..., idempotency_key: _Optional[str] = ..., preview_every: _Optional[int] = ..., pipeline: _Optional[str] = ..., style_images: _Optional[_Iterable[_Union[StyleImage, _Mapping]]] = ..., image_scale: _Optional[float] = ..., priority: _Optional[_Union[Priority, str]] = ..., guidance_window: _Optional[_Union[GuidanceWindow, _Mapping]] = ..., early_dropping: _Optional[_Iterable[_Union[EarlyDropping, _Mapping]]] = ...) -> None: ...
 
 class EarlyDropping(_message.Message):
-    __slots__ = ("keep", "after")
+    __slots__ = ("keep", "after", "draft_steps")
     KEEP_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
+    DRAFT_STEPS_FIELD_NUMBER: _ClassVar[int]
     keep: int
     after: float
-    def __init__(self, keep: _Optional[int] = ..., after: _Optional[float] = ...) -> None: ...
+    draft_steps: int
+    def __init__(self, keep: _Optional[int] = ..., after: _Optional[float] = ..., draft_steps: _Optional[int] = ...) -> None: ...
 
 class GuidanceWindow(_message.Message):
     __slots__ = ("start", "stop")
@@ -251,16 +253,18 @@ class StageStarted(_message.Message):
     def __init__(self, stage: _Optional[_Union[Stage, str]] = ...) -> None: ...
 
 class StepProgress(_message.Message):
-    __slots__ = ("variant", "step", "steps", "preview")
+    __slots__ = ("variant", "step", "steps", "preview", "draft")
     VARIANT_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
     PREVIEW_FIELD_NUMBER: _ClassVar[int]
+    DRAFT_FIELD_NUMBER: _ClassVar[int]
     variant: int
     step: int
     steps: int
     preview: bytes
-    def __init__(self, variant: _Optional[int] = ..., step: _Optional[int] = ..., steps: _Optional[int] = ..., preview: _Optional[bytes] = ...) -> None: ...
+    draft: bool
+    def __init__(self, variant: _Optional[int] = ..., step: _Optional[int] = ..., steps: _Optional[int] = ..., preview: _Optional[bytes] = ..., draft: bool = ...) -> None: ...
 
 class VariantFinished(_message.Message):
     __slots__ = ("variant", "seed", "scores")

@@ -27,7 +27,7 @@ class GuidedDenoiser:
         self._guidance_scale = job.guidance_scale
         prompts = [conditioning.positive] + ([conditioning.negative] if conditioning.negative else [])
         rows = len(prompts)
-        self._guided_at = job.guided_at
+        self._rows_at = job.rows_at
         self._constant: dict[str, npt.NDArray[Any]] = {
             "mask": batch_of(*[prepared.scene_input.latent_mask] * rows),
             "masked_image_latents": batch_of(*[prepared.masked_image_latents] * rows),
@@ -49,12 +49,12 @@ class GuidedDenoiser:
         for value in self._constant.values():
             value.flags.writeable = False  # which tells whoever sends them that they need not be laid out again
 
-    async def __call__(self, sample: Floats, timestep: float, step: int, *, again: bool = False) -> Floats:
-        """Predicts for one sample [C, h, w] at one timestep, which is that of a step counted from 0.
+    async def __call__(self, sample: Floats, timestep: float, step: int, steps: int, *, again: bool = False) -> Floats:
+        """Predicts for one sample [C, h, w] at one timestep, which is that of a step, counted from 0, of so many.
 
         `again` says that the next step follows.
         """
-        rows = 2 if self._guided_at(step) else 1
+        rows = self._rows_at(step, steps)
         inputs = {
             "sample": batch_of(*[sample] * rows),
             "timestep": np.full((rows, 1), timestep, np.float32),
@@ -92,7 +92,7 @@ async def denoise(
     while state.index < until:
         sample, timestep = solver.model_input(state)
         with span("step", step=state.index, timestep=timestep):
-            prediction = await denoiser(sample, timestep, state.index, again=state.index + 1 < until)
+            prediction = await denoiser(sample, timestep, state.index, solver.steps, again=state.index + 1 < until)
         fresh = noise.at_step(state.index, shape) if solver.needs_noise else None
         state = solver.step(state, prediction, fresh)
         on_step(state)

@@ -23,6 +23,7 @@ from backdrop._cli.up import find_checkout
 from backdrop._cli.values import parse_style
 from backdrop.cli import app
 from backdrop.testing import FakeBackdrop
+from backdrop.v1 import generation_service_pb2 as pb
 from tests.pictures import ellipse_mask, noisy_photo
 
 ROOT = Path(backdrop.__file__).resolve().parents[1]
@@ -106,20 +107,26 @@ def test_a_box_reaches_the_server(fake: FakeBackdrop, product: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "rounds"), [("2", [(2, 0.5)]), ("3@.25", [(3, 0.25)]), ("3@0.25, 2@0.75", [(3, 0.25), (2, 0.75)])]
+    ("text", "rounds"),
+    [
+        ("2", [pb.EarlyDropping(keep=2)]),
+        ("3@.25", [pb.EarlyDropping(keep=3, after=0.25)]),
+        ("3@0.25, 2@0.75", [pb.EarlyDropping(keep=3, after=0.25), pb.EarlyDropping(keep=2, after=0.75)]),
+        ("3@draft2,2@0.75", [pb.EarlyDropping(keep=3, draft_steps=2), pb.EarlyDropping(keep=2, after=0.75)]),
+    ],
 )
 def test_rounds_of_dropping_reach_the_server(
-    text: str, rounds: list[tuple[int, float]], fake: FakeBackdrop, product: Path
+    text: str, rounds: list[pb.EarlyDropping], fake: FakeBackdrop, product: Path
 ) -> None:
     result = generate(fake, product, "--variants", "4", "--top-k", "1", "--keep", text)
     assert result.exit_code == 0, result.output
-    assert [(each.keep, each.after) for each in fake.requests[-1].early_dropping] == rounds
+    assert list(fake.requests[-1].early_dropping) == rounds
 
 
 def test_rounds_that_cannot_be_read_are_said_to_be_so(fake: FakeBackdrop, product: Path) -> None:
     result = generate(fake, product, "--keep", "half")
     assert result.exit_code != 0
-    assert "5@0.4,3@0.6" in result.output
+    assert "3@draft6" in result.output
 
 
 def test_style_pictures_and_their_scale_reach_the_server(fake: FakeBackdrop, product: Path, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_everything_is_sent() -> None:
         image_scale=0.5,
         priority="bulk",
         guidance_window=(0.25, 0.75),
-        early_dropping=[EarlyDropping(3, 0.25), EarlyDropping(2, 0.75)],
+        early_dropping=[EarlyDropping(3, draft_steps=6), EarlyDropping(2, 0.75)],
     )
     fit = pb.Fit(padding=0.2, horizontal=pb.HORIZONTAL_ALIGNMENT_LEFT, vertical=pb.VERTICAL_ALIGNMENT_BOTTOM)
     assert request == pb.GenerateRequest(
@@ -79,7 +79,7 @@ def test_everything_is_sent() -> None:
         image_scale=0.5,
         priority=pb.PRIORITY_BULK,
         guidance_window=pb.GuidanceWindow(start=0.25, stop=0.75),
-        early_dropping=[pb.EarlyDropping(keep=3, after=0.25), pb.EarlyDropping(keep=2, after=0.75)],
+        early_dropping=[pb.EarlyDropping(keep=3, draft_steps=6), pb.EarlyDropping(keep=2, after=0.75)],
     )
 
 

@@ -38,7 +38,8 @@ def test_the_figure_is_the_most_that_costs_nothing() -> None:
 def test_options_can_be_asked_for() -> None:
     assert all(0 <= start < stop <= 1 for start, stop in WINDOWS.values())
     for rounds in DROPS.values():
-        keeps, afters = [8, *(keep for keep, _ in rounds)], [0.0, *(after for _, after in rounds), 1.0]
+        keeps = [8, *(each.keep for each in rounds)]
+        afters = [0.0, *(each.after for each in rounds if each.draft_steps is None), 1.0]
         assert keeps == sorted(set(keeps), reverse=True)
         assert keeps[-1] >= 2
         assert afters == sorted(set(afters))

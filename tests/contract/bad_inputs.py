@@ -141,8 +141,12 @@ def _bad_numbers() -> Iterator[BadInput]:
         ("is_no_later", [first, pb.EarlyDropping(keep=2, after=0.5)], "[1].after"),
         ("by_default_is_no_later", [first, pb.EarlyDropping(keep=2)], "[1].after"),
         ("has_too_many_rounds", [first] * 9, ""),
+        ("drafts_nothing", [pb.EarlyDropping(keep=2, draft_steps=0)], "[0].draft_steps"),
+        ("drafts_in_all_steps", [pb.EarlyDropping(keep=2, draft_steps=4)], "[0].draft_steps"),
+        ("drafts_after_some_steps", [pb.EarlyDropping(keep=2, draft_steps=2, after=0.5)], "[0].after"),
+        ("drafts_in_the_second_round", [first, pb.EarlyDropping(keep=2, draft_steps=2)], "[1].draft_steps"),
     ):
-        request = valid_request(variants=4, top_k=2, early_dropping=rounds)
+        request = valid_request(variants=4, top_k=2, steps=4, early_dropping=rounds)
         yield BadInput(f"early_dropping_{name}", request, INVALID, f"early_dropping{field}")
     yield BadInput("top_k_above_variants", valid_request(variants=2, top_k=3), INVALID, "top_k")
     yield BadInput("top_k_above_default_variants", valid_request(top_k=2), INVALID, "top_k")

@@ -101,6 +101,26 @@ async def test_rounds_of_dropping_keep_fewer_and_fewer(client: AsyncClient) -> N
     assert result.settings.early_dropping == rounds
 
 
+async def test_drafts_tell_who_is_worth_the_whole_way(client: AsyncClient) -> None:
+    asked: dict[str, Any] = {"mask": MASK, "prompt": "a beach", "seed": 3, "steps": 4, "guidance_scale": 1.0}
+    rounds = (EarlyDropping(2, draft_steps=2), EarlyDropping(1, 0.5))
+    generation = client.generate(PRODUCT, variants=4, top_k=1, early_dropping=rounds, **asked)
+    events = [event async for event in generation]
+    result = await generation
+    drafted = [event for event in events if isinstance(event, StepProgress) and event.draft]
+    assert [event.steps for event in drafted] == [2] * 8
+    taken = [event for event in events if isinstance(event, StepProgress) and not event.draft]
+    assert sorted(event.step for event in taken) == [1, 1, 2, 2, 3, 4]
+    dropped = [event for event in events if isinstance(event, VariantDropped)]
+    assert events.index(drafted[-1]) < events.index(dropped[1]) < events.index(taken[0])
+    assert {event.variant for event in dropped[:2]}.isdisjoint(event.variant for event in taken)
+    assert (result.usage.row_steps, result.usage.saved_row_steps) == (4 * 2 + 2 * 2 + 2, 2)
+    assert result.settings.early_dropping == rounds
+    # A draft leaves no trace in what is finished.
+    alone = await client.generate(PRODUCT, **(asked | {"seed": result.best.seed}))
+    assert alone.best.data == result.best.data
+
+
 async def test_keeping_all_is_dropping_none(client: AsyncClient) -> None:
     found = await made(client, variants=2, early_dropping=EarlyDropping(keep=2))
     assert found.settings.early_dropping == ()

@@ -69,6 +69,13 @@ async def cost(folder: Path, *jobs: Job, together: bool = False) -> Counted:
         ({"dropping": (Dropping(3, 0.4), Dropping(2, 0.6))}, 2 * (4 * 4 + 3 * 2 + 2 * 4), 13),
         # As 0.6 comes off the wire: six steps, not seven.
         ({"dropping": (Dropping(2, 0.6000000238418579),)}, 2 * (4 * 6 + 2 * 4), 12),
+        # Drafts in three steps each, and then whole ways; a round on the way too; guidance in drafts as in the rest.
+        ({"dropping": (Dropping(2, draft_steps=3),)}, 2 * (4 * 3 + 2 * 10), 15),
+        ({"dropping": (Dropping(3, draft_steps=3), Dropping(2, 0.6))}, 2 * (4 * 3 + 3 * 6 + 2 * 4), 16),
+        (
+            {"dropping": (Dropping(2, draft_steps=4),), "guidance_window": Window(0.0, 0.5)},
+            *(4 * (2 * 2 + 2) + 2 * (2 * 5 + 5), 16),
+        ),
         # Both fall on the last step but one.
         ({"dropping": (Dropping(3, 0.95), Dropping(2, 0.97))}, 2 * (4 * 9 + 2), 12),
     ],
@@ -78,7 +85,7 @@ async def test_rows_and_calls_of_the_loop(tmp_path: Path, changes: dict[str, Any
     found = await cost(tmp_path, asked)
     assert found.rows["denoiser"] == rows == asked.row_steps
     assert found.calls["denoiser"] == calls
-    looked_at = asked.variants + sum(asked.rounds.values())
+    looked_at = asked.variants + sum(asked.rounds.values()) + (asked.draft.keep if asked.draft else 0)
     assert found.rows["vae_decoder"] == found.rows["reward"] == looked_at
     assert found.calls["vae_decoder"] < looked_at or looked_at == 1
 

@@ -2,11 +2,12 @@
 
 import math
 import time
+from typing import Any
 
 import pytest
 
 from backdrop.errors import DeadlineExceededError, Reason
-from orchestrator.domain import Stage
+from orchestrator.domain import Dropping, Stage
 from orchestrator.pace import Outlook, Pace
 from orchestrator.progress import Progress
 from tests.orchestrator.small import job
@@ -14,9 +15,9 @@ from tests.orchestrator.small import job
 KIND = ("small", 1.0)
 
 
-def outlook(pace: Pace, kind: tuple[str, float] = KIND) -> tuple[Outlook, Progress]:
+def outlook(pace: Pace, kind: tuple[str, float] = KIND, **changes: Any) -> tuple[Outlook, Progress]:
     progress = Progress(100)
-    return Outlook(pace, kind, job(steps=10), progress), progress
+    return Outlook(pace, kind, job(steps=10, **changes), progress), progress
 
 
 def test_a_job_needs_its_steps_and_the_stages_around_them_at_their_best() -> None:
@@ -35,6 +36,15 @@ def test_a_job_needs_its_steps_and_the_stages_around_them_at_their_best() -> Non
     asked.step(4, 0.2)
     asked.step(3, 0.2)  # another variant
     assert asked.need_s() == pytest.approx(6 * 0.2 + 0.5)
+
+
+def test_a_draft_is_on_the_way_too() -> None:
+    pace = Pace()
+    pace.record(KIND, Stage.DENOISE, 0.2)
+    asked, _ = outlook(pace, variants=4, dropping=(Dropping(2, draft_steps=3),))
+    assert asked.need_s() == pytest.approx(13 * 0.2)
+    asked.step(3, 0.2)
+    assert asked.need_s() == pytest.approx(10 * 0.2)
 
 
 def test_what_a_job_took_is_known_to_the_next_of_its_kind() -> None:

@@ -14,6 +14,7 @@ from backdrop.errors import BackdropError, DeadlineExceededError, InvalidRequest
 from orchestrator.admission import Admission, Limits
 from orchestrator.domain import (
     Accepted,
+    Dropping,
     Event,
     Finished,
     Fit,
@@ -24,6 +25,7 @@ from orchestrator.domain import (
     StageStarted,
     StepDone,
     VariantDone,
+    VariantDropped,
     Window,
 )
 from orchestrator.pipeline import Pipeline
@@ -81,6 +83,22 @@ async def test_the_best_come_first_and_no_more_than_asked(bench: Bench) -> None:
     assert totals == sorted(totals, reverse=True)
     best = await bench.finished(job(variants=5, top_k=2))
     assert [p.data for p in best.pictures] == [p.data for p in everything.pictures[:2]]
+
+
+async def test_a_draft_is_the_picture_in_so_few_steps(bench: Bench) -> None:
+    events = await bench.events(job(variants=4, top_k=1, steps=6, dropping=(Dropping(2, draft_steps=3),)))
+    dropped = [each for each in events if isinstance(each, VariantDropped)]
+    assert len(dropped) == 2
+    for each in dropped:
+        alone = await bench.finished(job(variants=1, top_k=1, steps=3, seed=each.seed))
+        assert alone.pictures[0].scores == each.scores
+    drafts = {(each.step, each.steps) for each in events if isinstance(each, StepDone) and each.draft}
+    assert drafts == {(1, 3), (2, 3), (3, 3)}
+
+
+def test_drafts_that_cost_more_than_they_save_have_saved_nothing() -> None:
+    asked = job(variants=4, top_k=1, steps=4, dropping=(Dropping(3, draft_steps=3),))
+    assert (asked.row_steps, asked.saved_row_steps) == (2 * (4 * 3 + 3 * 4), 0)
 
 
 @pytest.mark.parametrize("scheduler", ["ddim", "euler", "dpmpp_2m", "ddpm", "lcm"])

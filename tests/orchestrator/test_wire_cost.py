@@ -64,7 +64,7 @@ async def steps(folder: Any, counted: Counted) -> GuidedDenoiser:
     conditioning = await encode(asked, models, tokenizers(folder)[1], lookups)
     denoiser: Any = GuidedDenoiser(asked, models, conditioning, await prepare(asked, models, lookups))
     for step in range(STEPS):
-        await denoiser(np.zeros((4, 32, 32), np.float32), 900.0 - step, step)
+        await denoiser(np.zeros((4, 32, 32), np.float32), 900.0 - step, step, STEPS)
     return denoiser
 
 

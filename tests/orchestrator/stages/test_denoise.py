@@ -33,7 +33,7 @@ async def rows_of(folder: Path, step: int = 0, **changes: Any) -> dict[str, Arra
     models, lookups = Models(asked.pipeline, functions, "id"), RequestLookups(DictCache())
     conditioning = await encode(asked, models, tokenizers(folder)[1], lookups)
     denoiser = GuidedDenoiser(asked, models, conditioning, await prepare(asked, models, lookups))
-    await denoiser(SAMPLE, 500.0, step)
+    await denoiser(SAMPLE, 500.0, step, asked.steps)
     return dict(functions.inputs[asked.pipeline.models["denoiser"].name])
 
 
