@@ -99,9 +99,8 @@ def _as_served(model: str, tried: Sequence[Mapping[str, Any]]) -> Mapping[str, A
 def savers_table(_: str = "") -> str:
     """What options of a request save, and what they cost by the reward model's word."""
     end, lines = ": row-steps saved", ["| option | row-steps saved | reward of what comes back |", "|---|---|---|"]
-    for row in figures.load(figures.detail("performance")):
-        if row["name"].endswith(end):
-            lines.append(f"| {row['name'].removesuffix(end)} | {row['value']:.1%} | {row['spread']} |")
+    rows = [row for row in figures.load(figures.detail("performance")) if row["name"].endswith(end)]
+    lines += [f"| {row['name'].removesuffix(end)} | {row['value']:.1%} | {row['spread']} |" for row in rows]
     return "\n".join(lines) + "\n"
 
 
