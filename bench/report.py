@@ -89,7 +89,7 @@ def _tried(one: Mapping[str, Any] | None) -> tuple[str, str, str]:
 
 
 def _as_served(model: str, tried: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The trial of the config that is served, with the step's rows in one call; its cap may be another than was tried."""
+    """The trial of the served config, with a step's rows in one call; its batch cap may be another than was tried."""
     now = read((REPOSITORY / model / "config.pbtxt").read_text())
     same = (now.instances, now.threads, now.row_workers, now.delay_us)
     fitting = [one for one in tried if (*shape_of(one)[:3], one["delay_us"]) == same]
