@@ -163,7 +163,7 @@ class Usage:
     row_steps: int
     """Denoiser rows that were computed: one a sample and step, two where it was guided."""
     saved_row_steps: int
-    """Rows that options of the request or of the pipeline have saved."""
+    """Rows that options of the request or of the pipeline have saved; 0 where drafts cost more than that."""
     row_step_megapixels: float
     """`row_steps` × the scene's megapixels: what quotas count."""
 

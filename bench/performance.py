@@ -29,6 +29,7 @@ from bench.measure.depth import DEPTH
 from bench.measure.exact import EXACT
 from bench.measure.lonely import LONELY, PREVIEW
 from bench.measure.mixed import BURST, MIXED
+from bench.measure.proposed import PROPOSED
 from bench.measure.replicas import REPLICAS
 from bench.measure.savers import EARLY_DROPPING, GUIDANCE_WINDOW
 from bench.measure.sweep import SWEEPS
@@ -40,7 +41,7 @@ MEASUREMENTS = {
     one.name: one
     for one in (
         EXACT, THROUGHPUT, LONELY, PREVIEW, CACHE, JOIN, LEAST, SHORT, TAX, BURST, MIXED, *SWEEPS,
-        DEPTH, REPLICAS, GUIDANCE_WINDOW, EARLY_DROPPING,
+        DEPTH, PROPOSED, REPLICAS, GUIDANCE_WINDOW, EARLY_DROPPING,
     )
 }  # fmt: skip
 console = Console(stderr=True, highlight=False)

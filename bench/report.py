@@ -1,16 +1,19 @@
-"""Markdown tables of what the rounds in bench/results hold beside the figures: sweeps, replicas, configs."""
+"""Markdown tables of what is measured beside the marks: sweeps, replicas, configs, row savers."""
 
 from __future__ import annotations
 
 import dataclasses
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from bench import figures
+from bench.arms.served import REPOSITORY
 from bench.emulated.costs import COSTS
 from bench.measure.sweep import ARMS, FACTORS, MARKED, rates
 from bench.rounds import Round, load, values
 from bench.tune import proposal, shape_of
-from bench.tuning import Config
+from bench.tuning import Config, read
 
 
 def replicas_table(_: str = "") -> str:
@@ -65,16 +68,39 @@ def sweeps_by_engine(kinds: Mapping[str, str] = _LENGTHS) -> dict[str, list[Roun
 def tuning_table(_: str = "") -> str:
     """By model: what is served now, and what the sweep proposes."""
     lines = [
-        "| model | proposed | rows a call | lone step, ms | rows/s | best rows/s of all |",
-        "|---|---|---|---|---|---|",
+        "| model | served | ms | rows/s | proposed | ms | rows/s | best rows/s of all |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     found = load("tune")
     for model in dict.fromkeys(one["model"] for one in found):
         tried = [one for one in found if one["model"] == model]
-        best, most = proposal(tried), max(one["rows_s"] for one in tried)
-        config = str(Config(*(best[field.name] for field in dataclasses.fields(Config))))
-        cells = (config, best["rows_a_call"], f"{best['lone_ms']:.1f}", f"{best['rows_s']:.1f}", f"{most:.1f}")
-        lines.append(f"| `{model}` | " + " | ".join(map(str, cells)) + " |")
+        cells = [*_tried(_as_served(model, tried)), *_tried(proposal(tried))]
+        cells.append(f"{max(one['rows_s'] for one in tried):.1f}")
+        lines.append(f"| `{model}` | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _tried(one: Mapping[str, Any] | None) -> tuple[str, str, str]:
+    if one is None:
+        return "", "", ""
+    config = str(Config(*(one[field.name] for field in dataclasses.fields(Config))))
+    calls = f", {one['rows_a_call']} rows a call" if one["model"].startswith("denoiser") else ""
+    return config + calls, f"{one['lone_ms']:.1f}", f"{one['rows_s']:.1f}"
+
+
+def _as_served(model: str, tried: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The trial of the served config, with a step's rows in one call; its batch cap may be another than was tried."""
+    now = read((REPOSITORY / model / "config.pbtxt").read_text())
+    same = (now.instances, now.threads, now.row_workers, now.delay_us)
+    fitting = [one for one in tried if (*shape_of(one)[:3], one["delay_us"]) == same]
+    return max(fitting, key=lambda one: (one["max_batch"] == now.max_batch, one["rows_a_call"]), default=None)
+
+
+def savers_table(_: str = "") -> str:
+    """What options of a request save, and what they cost by the reward model's word."""
+    end, lines = ": row-steps saved", ["| option | row-steps saved | reward of what comes back |", "|---|---|---|"]
+    rows = [row for row in figures.load(figures.detail("performance")) if row["name"].endswith(end)]
+    lines += [f"| {row['name'].removesuffix(end)} | {row['value']:.1%} | {row['spread']} |" for row in rows]
     return "\n".join(lines) + "\n"
 
 

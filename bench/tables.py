@@ -104,6 +104,7 @@ _MAKERS: dict[str, Callable[[str], str]] = {
     "replicas": report.replicas_table,
     "sweeps": report.sweep_table,
     "tuning": report.tuning_table,
+    "savers": report.savers_table,
     "shapes": report.shapes_table,
 }
 

@@ -55,6 +55,22 @@ def configured(text: str, config: Config) -> str:
     )
 
 
+def read(text: str) -> Config:
+    """What a config.pbtxt says; parameters that it has not are 1, as the backend takes them."""
+
+    def number(pattern: str, default: int) -> int:
+        found = re.search(pattern, text)
+        return int(found[1]) if found else default
+
+    return Config(
+        instances=number(r"kind: KIND_CPU count: (\d+)", 1),
+        threads=number(r'"intra_op_threads" value: \{ string_value: "(\d+)"', 1),
+        row_workers=number(r'"row_workers" value: \{ string_value: "(\d+)"', 1),
+        max_batch=number(r"max_batch_size: (\d+)", 1),
+        delay_us=number(r"max_queue_delay_microseconds: (\d+)", 0),
+    )
+
+
 def write_repository(real: Path, folder: Path, configs: Mapping[str, Config], only: bool = False) -> Path:
     """Copies a repository with some models configured anew, and returns the copy.
 

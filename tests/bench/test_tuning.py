@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench.tune import candidates, proposal
-from bench.tuning import Config, configured, write_repository
+from bench.tuning import Config, configured, read, write_repository
 from orchestrator import repository
 
 
@@ -21,6 +21,7 @@ def test_every_value_is_in_the_config(triton_repository: Path) -> None:
     ):
         assert made.splitlines().count(line) == 1
     assert configured(made, Config(3, 5, 2, 7, 11)) == made
+    assert read(made) == Config(3, 5, 2, 7, 11)
 
 
 def test_a_config_without_a_place_for_a_value_is_refused() -> None:
