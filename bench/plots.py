@@ -94,15 +94,19 @@ def tuning(file: Path) -> bool:
     found = [one for one in load("tune") if one["model"] == "denoiser"]
     if not found:
         return False
-    figure, axes = plt.subplots(figsize=(6, 3.4))
+    figure, axes = plt.subplots(figsize=(8, 3.6))
+    colours: dict[tuple[int, ...], str] = {}
     for shape in sorted({shape_of(one) for one in found}):
         some = [one for one in found if shape_of(one) == shape]
-        instances, threads, workers, rows = shape
-        label = f"{instances} × {threads} threads × {workers} row workers, {rows} rows a call"
-        axes.scatter([one["lone_ms"] for one in some], [one["rows_s"] for one in some], label=label, s=18)
+        *copies, rows = shape
+        colour = colours.setdefault(tuple(copies), f"C{len(colours)}")
+        label = f"{' × '.join(map(str, copies))}, {rows} row{'s' if rows > 1 else ''} a call"
+        points = [one["lone_ms"] for one in some], [one["rows_s"] for one in some]
+        axes.scatter(*points, label=label, s=18, color=colour, marker="o" if rows > 1 else "x")
     axes.set_xlabel("one guided step, nobody else, ms")
     axes.set_ylabel("rows a second, 8 callers")
-    axes.legend(fontsize=7)
+    title = "instances × threads × row workers"
+    axes.legend(fontsize=7, title=title, title_fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
     _save(figure, file)
     return True
 
