@@ -28,8 +28,8 @@ REASONS: dict[str, str] = {
         " that: there the best schedule saves a third for 0.003"
     ),
     "highest Poisson rate with ≥ 90 % within 2× solo, emulated near-linear engine, mixed lengths": (
-        "few requests were measured, each of them some percents of the share; the batcher's own order, at no cost, reaches"
-        " 2.8 of the monolith's rate in a simulation (`python -m bench.emulated.ideal`)"
+        "few requests were measured, each of them some percents of the share; the batcher's own order, at no cost,"
+        " reaches 2.8 of the monolith's rate in a simulation (`python -m bench.emulated.ideal`)"
     ),
     "highest Poisson rate with ≥ 90 % within 2× solo, emulated near-linear": (
         "one request fills such an engine: no order of serving reaches it where all are equally long. The batcher's"
