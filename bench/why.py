@@ -22,11 +22,6 @@ REASONS: dict[str, str] = {
         " cluster makes of its processors is said above"
     ),
     "embedding cache": ("two text encoders of 2 and 4 ms are little to save; a hit takes the event loop 1 ms"),
-    "early dropping": (
-        "a variant that ends best can look weak half-way: for one order in six that costs 0.05 to 0.09 of the reward,"
-        " with whatever schedule saves a quarter or more. None of the 24 orders of `python -m bench.dropping` was like"
-        " that: there the best schedule saves a third for 0.003"
-    ),
     "highest Poisson rate with ≥ 90 % within 2× solo, emulated near-linear engine, mixed lengths": (
         "few requests were measured, each of them some percents of the share; the batcher's own order, at no cost,"
         " reaches 2.8 of the monolith's rate in a simulation (`python -m bench.emulated.ideal`)"
