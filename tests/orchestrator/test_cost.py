@@ -15,8 +15,15 @@ import pytest
 from orchestrator.admission import Admission, Limits
 from orchestrator.domain import Dropping, Job, Window
 from orchestrator.pipeline import Pipeline
-from orchestrator.scheduling import Batcher
+from orchestrator.scheduling import Batcher, engine
 from tests.orchestrator.small import Array, DictCache, FunctionModels, KnownCost, capacity, job, style, tokenizers
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is expected back is waited for, however slow the machine is: counts must not hang on its clock."""
+    for name in ("_LEAST_PATIENCE_S", "_MOST_PATIENCE_S"):
+        monkeypatch.setattr(engine, name, 10.0)
 
 
 @dataclasses.dataclass
