@@ -21,7 +21,7 @@ from bench.figures import ROOT
 from bench.measure.sweep import ARMS, MARKED, shares
 from bench.report import sweeps_by_engine
 from bench.rounds import load, values
-from bench.tune import shape_of
+from bench.tune import shape_of, trials
 
 FOLDER = ROOT / "docs" / "images" / "performance"
 COLOURS = {
@@ -91,7 +91,7 @@ def replicas(file: Path) -> bool:
 
 def tuning(file: Path) -> bool:
     """Every config of the denoiser that was tried: lone step against rows a second."""
-    found = [one for one in load("tune") if one["model"] == "denoiser"]
+    found = trials().get("denoiser", [])
     if not found:
         return False
     figure, axes = plt.subplots(figsize=(8, 3.6))

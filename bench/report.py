@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,8 +11,8 @@ from bench.arms.served import REPOSITORY
 from bench.emulated.costs import COSTS
 from bench.measure.sweep import ARMS, FACTORS, MARKED, rates
 from bench.rounds import Round, load, values
-from bench.tune import proposal, shape_of
-from bench.tuning import Config, read
+from bench.tune import config_of, proposal, shape_of, trials
+from bench.tuning import read
 
 
 def replicas_table(_: str = "") -> str:
@@ -71,9 +70,7 @@ def tuning_table(_: str = "") -> str:
         "| model | served | ms | rows/s | proposed | ms | rows/s | best rows/s of all |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    found = load("tune")
-    for model in dict.fromkeys(one["model"] for one in found):
-        tried = [one for one in found if one["model"] == model]
+    for model, tried in trials().items():
         cells = [*_tried(_as_served(model, tried)), *_tried(proposal(tried))]
         cells.append(f"{max(one['rows_s'] for one in tried):.1f}")
         lines.append(f"| `{model}` | " + " | ".join(cells) + " |")
@@ -83,9 +80,8 @@ def tuning_table(_: str = "") -> str:
 def _tried(one: Mapping[str, Any] | None) -> tuple[str, str, str]:
     if one is None:
         return "", "", ""
-    config = str(Config(*(one[field.name] for field in dataclasses.fields(Config))))
     calls = f", {one['rows_a_call']} rows a call" if one["model"].startswith("denoiser") else ""
-    return config + calls, f"{one['lone_ms']:.1f}", f"{one['rows_s']:.1f}"
+    return f"{config_of(one)}{calls}", f"{one['lone_ms']:.1f}", f"{one['rows_s']:.1f}"
 
 
 def _as_served(model: str, tried: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
@@ -107,7 +103,7 @@ def savers_table(_: str = "") -> str:
 def shapes_table(model: str) -> str:
     """The best of each number of instances and threads, by how a step is sent."""
     lines = ["| instances × threads × row workers | rows a call | lone step, ms | rows/s |", "|---|---|---|---|"]
-    found = [one for one in load("tune") if one["model"] == model]
+    found = trials().get(model, [])
     for shape in sorted({shape_of(one) for one in found}):
         best = max((one for one in found if shape_of(one) == shape), key=lambda one: float(one["rows_s"]))
         *copies, rows = shape

@@ -27,7 +27,7 @@ from tritonclient.grpc.aio import InferenceServerClient
 
 from bench.arms.served import REPOSITORY
 from bench.inputs import Arrays, infer, random_rows
-from bench.rounds import Rounds
+from bench.rounds import Rounds, load
 from bench.tuning import Config, write_repository
 from local import triton
 from local.ports import free_ports
@@ -116,6 +116,19 @@ def proposal(results: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     return max((one for one in results if one["lone_ms"] <= PATIENCE * shortest), key=lambda one: float(one["rows_s"]))
 
 
+def config_of(one: Mapping[str, Any]) -> Config:
+    """The config that was tried."""
+    return Config(*(one[field.name] for field in dataclasses.fields(Config)))
+
+
+def trials() -> dict[str, list[Mapping[str, Any]]]:
+    """All that was tried so far, by model."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for one in load("tune"):
+        found.setdefault(one["model"], []).append(one)
+    return found
+
+
 def shape_of(one: Mapping[str, Any]) -> tuple[int, int, int, int]:
     """Instances, threads, row workers, rows a call: what matters most of a result."""
     return one["instances"], one["threads"], one["row_workers"], one["rows_a_call"]
@@ -130,10 +143,10 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=3.0, help="how long each load runs (default: %(default)s)")
     given = parser.parse_args()
     rounds = Rounds("tune", {"seconds": given.seconds, "callers": CALLERS})
-    known = {(one["model"], *_key(one)) for one in rounds.done}
+    known = {(one["model"], config_of(one)) for one in rounds.done}
     for model in given.models or components:
         for config in candidates(model):
-            if (model, *_key(dataclasses.asdict(config))) in known:
+            if (model, config) in known:
                 continue
             for one in asyncio.run(measure(model, config, document["models"][model], given.seconds)):
                 rounds.add(one)
@@ -142,10 +155,6 @@ def main() -> int:
         best = proposal([one for one in rounds.done if one["model"] == model])
         console.print(f"[bold]{model}: {dict(best)}[/bold]")
     return 0
-
-
-def _key(one: Mapping[str, Any]) -> tuple[int, ...]:
-    return tuple(one[field.name] for field in dataclasses.fields(Config))
 
 
 if __name__ == "__main__":

@@ -207,7 +207,7 @@ class _VariantRun:
         return Variant(index, seed, decoded, scores)
 
     async def _denoised(self, index: int, solver: Solver, state: State, until: int, *, draft: bool = False) -> State:
-        report = _StepReporter(index, self._job, self._prepared, self._progress, self._outlook, draft=draft)
+        report = _StepReporter(index, self._job, self._prepared, self._progress, self._outlook, solver.steps, draft)
         with self._progress.stage(Stage.DENOISE):
             return await denoise(self._denoiser, solver, self._noise(index), state, until, report)
 
@@ -236,12 +236,11 @@ class _StepReporter:
     """Tells the stream and the outlook of each step that one variant takes."""
 
     def __init__(
-        self, index: int, job: Job, prepared: Prepared, progress: Progress, outlook: Outlook, *, draft: bool
+        self, index: int, job: Job, prepared: Prepared, progress: Progress, outlook: Outlook, steps: int, draft: bool
     ) -> None:
         self._index, self._job, self._prepared, self._progress, self._outlook = index, job, prepared, progress, outlook
-        self._draft = draft
-        drafted = job.draft.draft_steps if job.draft else 0
-        self._steps, self._before = (drafted, 0) if draft else (job.steps, drafted)
+        self._steps, self._draft = steps, draft
+        self._before = 0 if draft else job.steps_in_a_row - job.steps
         self._last = time.monotonic()
 
     def __call__(self, state: State) -> None:

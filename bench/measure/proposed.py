@@ -5,7 +5,6 @@ The sweep looks at one component on an idle machine. What is faster there may ta
 
 from __future__ import annotations
 
-import dataclasses
 import statistics
 import tempfile
 import time
@@ -19,8 +18,8 @@ from bench.figures import Figure
 from bench.load import closed_loop, timed
 from bench.measure.base import Measurement, figure, rotated
 from bench.orders import numbered
-from bench.rounds import Round, load, ratios
-from bench.tune import proposal
+from bench.rounds import Round, ratios
+from bench.tune import config_of, proposal, trials
 from bench.tuning import Config, write_repository
 
 SERVED = "served"
@@ -30,11 +29,7 @@ KINDS = {"all that are proposed": True, "proposed for what runs once a picture":
 
 def proposals() -> dict[str, Config]:
     """By model, of what `python -m bench.tune` has measured."""
-    found: dict[str, list[Round]] = {}
-    for one in load("tune"):
-        found.setdefault(one["model"], []).append(one)
-    best = {model: proposal(tried) for model, tried in found.items()}
-    return {model: Config(*(one[field.name] for field in dataclasses.fields(Config))) for model, one in best.items()}
+    return {model: config_of(proposal(tried)) for model, tried in trials().items()}
 
 
 class ProposedArm(BackdropArm):
