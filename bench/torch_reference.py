@@ -22,7 +22,7 @@ from orchestrator.imaging.output import composite, enlarge
 from orchestrator.imaging.placement import bounding_box, choose_scene
 from orchestrator.imaging.style import to_model
 from orchestrator.sampler import NoiseStream
-from training.generate import Conditions, Folder, Pipeline
+from training.evaluation.reference import Conditions, Folder, Pipeline
 
 
 class TorchReference:

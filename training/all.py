@@ -7,32 +7,32 @@ import logging
 import subprocess
 import sys
 
-from training.loop import start_logging
+from training.core.loop import start_logging
 
 log = logging.getLogger(__name__)
 
 STAGES = (
-    ("training.shards",),
-    ("training.tokenizer",),
-    ("training.text_encoders",),
-    ("training.t5",),
-    ("training.vae",),
-    ("training.vae", "--decoder"),
-    ("training.latents", "--size", "128"),
-    ("training.latents", "--size", "256"),
-    ("training.classifier",),
-    ("training.uve",),
-    ("training.image_encoder",),
-    ("training.segmenter",),
-    ("training.reward",),
-    ("training.base",),
-    ("training.stage1",),
-    ("training.stage2",),
-    ("training.image_adapter",),
-    ("training.distil",),
-    ("training.brand",),
-    ("training.dit",),
-    ("training.assemble",),
+    ("training.data.pictures.shards",),
+    ("training.encoders.tokenizer",),
+    ("training.encoders.text_encoders",),
+    ("training.encoders.t5",),
+    ("training.encoders.vae",),
+    ("training.encoders.vae", "--decoder"),
+    ("training.encoded.latents", "--size", "128"),
+    ("training.encoded.latents", "--size", "256"),
+    ("training.judges.classifier",),
+    ("training.encoders.uve",),
+    ("training.encoders.image_encoder",),
+    ("training.judges.segmenter",),
+    ("training.judges.reward",),
+    ("training.denoisers.base",),
+    ("training.denoisers.inpaint",),
+    ("training.denoisers.product",),
+    ("training.denoisers.image_adapter",),
+    ("training.denoisers.distil",),
+    ("training.denoisers.brand",),
+    ("training.denoisers.dit",),
+    ("training.publish.assemble",),
 )
 
 

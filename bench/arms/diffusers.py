@@ -16,7 +16,7 @@ from orchestrator.imaging.decode import decode_mask, decode_photo
 from orchestrator.imaging.output import composite, enlarge
 from orchestrator.imaging.placement import bounding_box, choose_scene
 from orchestrator.sampler import NoiseStream
-from training.generate import Folder, Pipeline
+from training.evaluation.reference import Folder, Pipeline
 
 _MAX_PIXELS = 16_000_000
 

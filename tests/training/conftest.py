@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from training import shards
 from training.config import (
     T5,
     Config,
@@ -24,6 +23,7 @@ from training.config import (
     Uve,
     Vae,
 )
+from training.data import shards
 
 STAGES = ("base", "stage1", "stage2", "image_adapter", "distil", "dit", "brand")
 SHORT = Diffusion(steps=2, small_steps=1, batch=4, small_batch=4, warmup=1)

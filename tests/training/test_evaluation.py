@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from training.config import HELD_OUT_SEED
+from training.encoders.vae import border_band
 from training.evaluation import best_of, held
 from training.evaluation.figures import Figure, update
 from training.evaluation.sheets import page
 from training.evaluation.statistics import bootstrap, kid, permutation_p, wilson
 from training.evaluation.style import style_specs, taken_over
-from training.vae import border_band
 from training.world.captions import says, styleless_prompt
 from training.world.labels import PALETTES, SCENES, TIMES
 from training.world.phrases import PALETTE_WORDS, TIME_WORDS

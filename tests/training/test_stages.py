@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from training import segmenter, text_encoders, tokenizer
 from training.config import Config
+from training.encoders import text_encoders, tokenizer
+from training.judges import segmenter
 
 
 def test_text_encoders_train_and_read_as_sdxl(tiny: Config) -> None:

@@ -9,35 +9,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from training import (
-    adopt,
-    assemble,
-    base,
-    brand,
-    classifier,
-    distil,
-    dit,
-    folders,
-    image_adapter,
-    image_encoder,
-    latents,
-    loop,
-    lora,
-    reward,
-    segmenter,
-    stage1,
-    stage2,
-    t5,
-    text_encoders,
-    uve,
-    vae,
-)
-from training import (
-    all as every,
-)
+from training import all as every
 from training.config import Config
+from training.core import loop, lora
+from training.denoisers import base, brand, distil, dit, image_adapter, inpaint, product
+from training.encoded import latents
+from training.encoders import image_encoder, t5, text_encoders, uve, vae
 from training.evaluation.context import Context
-from training.generate import Pipeline
+from training.evaluation.reference import Pipeline
+from training.judges import classifier, reward, segmenter
+from training.publish import adopt, assemble, folders
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +37,8 @@ def family(tiny: Config) -> Config:
         segmenter,
         reward,
         base,
-        stage1,
-        stage2,
+        inpaint,
+        product,
         image_adapter,
         distil,
         brand,
@@ -71,12 +52,12 @@ def family(tiny: Config) -> Config:
 
 
 def test_make_train_runs_every_stage() -> None:
-    named = [stage[0].removeprefix("training.") for stage in every.STAGES]
-    trained = ["base", "stage1", "stage2", "image_adapter", "distil", "dit", "brand", "segmenter", "reward"]
+    named = [stage[0].rsplit(".", 1)[1] for stage in every.STAGES]
+    trained = ["base", "inpaint", "product", "image_adapter", "distil", "dit", "brand", "segmenter", "reward"]
     assert set(trained) <= set(named)
     assert named[0] == "shards"
     assert named[-1] == "assemble"
-    assert [name for name in named if name.startswith("stage")] == ["stage1", "stage2"]
+    assert named.index("base") < named.index("inpaint") < named.index("product")
 
 
 def test_each_folder_has_what_its_index_names(family: Config) -> None:
@@ -95,7 +76,7 @@ def test_a_later_training_goes_on_from_what_is_published(family: Config, tmp_pat
     assert {"text_encoders", "uve", "image_encoder", "reward", "segmenter", "classifier", "base", "stage1"} == set(
         adopted
     )
-    for stage in (segmenter, uve, image_encoder, reward, stage1):
+    for stage in (segmenter, uve, image_encoder, reward, inpaint):
         one, other = stage.load(later).state_dict(), stage.load(family).state_dict()
         assert all(torch.allclose(one[name], other[name], atol=2e-3) for name in other), stage.__name__
     assert base.load(later).config["in_channels"] == 4
@@ -145,7 +126,7 @@ def test_weights_of_a_style_are_relative(family: Config) -> None:
 def test_taking_stage_2_off_leaves_stage_1(family: Config) -> None:
     context = Context(family)
     denoiser = context.pipeline("stage1").denoiser
-    before = stage1.load(family).state_dict()
+    before = inpaint.load(family).state_dict()
     after = denoiser.unet.state_dict()  # type: ignore[attr-defined]
     for name, weight in before.items():
         torch.testing.assert_close(after[name], weight, atol=2e-3, rtol=2e-3)
@@ -164,7 +145,7 @@ def test_a_lora_file_adds_what_was_trained(family: Config, tmp_path: Path) -> No
 
 def test_the_widened_network_starts_as_the_base(family: Config) -> None:
     plain = base.load(family)
-    wide = stage1.widen(family, plain).eval()
+    wide = inpaint.widen(family, plain).eval()
     sample, states = torch.randn(1, 9, 16, 16), torch.randn(1, 77, family.text.cross_attention_dim)
     added = {"text_embeds": torch.randn(1, family.text.projection), "time_ids": torch.ones(1, 6)}
     with torch.no_grad():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from training.config import HELD_OUT_SEED, Config
-from training.shards import PHOTO_SEED, jobs
+from training.data.shards import PHOTO_SEED, jobs
 from training.world.captions import background_prompt, full_caption
 from training.world.labels import (
     COLOURS,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from training import loop
 from training.config import Config
+from training.core import loop
 from training.evaluation import best_of, brands, growth, judges, likeness, scenes, seam, sheets, style
 from training.evaluation.context import Context
 from training.evaluation.figures import Figure, update

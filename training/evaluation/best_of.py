@@ -13,16 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training import classifier
-from training.corruption import DEGRADATIONS, damage, degrade
-from training.data import pictures_to_tensor, product_masks
+from training.data.caption_match import fits
+from training.data.corruption import DEGRADATIONS, damage, degrade
+from training.data.pictures import pictures_to_tensor, product_masks
+from training.encoders.text_encoders import spec_of
 from training.evaluation import held, make
 from training.evaluation.context import Context
 from training.evaluation.figures import Figure
 from training.evaluation.growth import growth
 from training.evaluation.statistics import bootstrap, permutation_p
-from training.fitting import fits
-from training.text_encoders import spec_of
+from training.judges import classifier
 from training.world.captions import background_prompt
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from training.config import HELD_OUT_SEED
-from training.data import pictures_to_tensor
+from training.data.pictures import pictures_to_tensor
 from training.evaluation import make
 from training.evaluation.context import Context
 from training.evaluation.figures import Figure

@@ -14,13 +14,15 @@ from transformers import CLIPVisionModelWithProjection
 
 from export.networks import image_attention
 from export.networks.image_pixels import clip_pixels
-from training import base, classifier, lora
 from training.config import Config
-from training.data import pictures_to_tensor
+from training.core import lora
+from training.data.pictures import pictures_to_tensor
+from training.data.shards import PictureSet
+from training.denoisers import base
 from training.evaluation import held as held_out
 from training.evaluation import make
-from training.generate import Folder, Pipeline, UnetDenoiser
-from training.shards import PictureSet
+from training.evaluation.reference import Folder, Pipeline, UnetDenoiser
+from training.judges import classifier
 
 
 @dataclass

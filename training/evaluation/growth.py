@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
+from training.encoders.text_encoders import spec_of
 from training.evaluation import make
 from training.evaluation.context import Context
 from training.evaluation.figures import Figure
 from training.evaluation.statistics import bootstrap
-from training.text_encoders import spec_of
 from training.world.captions import full_caption
 
 log = logging.getLogger(__name__)

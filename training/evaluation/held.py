@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from training.config import HELD_OUT_SEED
-from training.data import pictures_to_tensor, product_masks
-from training.shards import PHOTO_SEED, PictureSet
+from training.data.pictures import pictures_to_tensor, product_masks
+from training.data.shards import PHOTO_SEED, PictureSet
 from training.world.captions import background_prompt
 from training.world.labels import SCENES, Spec, draw_spec
 from training.world.picture import Picture, plain_photo, render

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from export.networks.uve import UVE
-from training import retrieval, reward, segmenter, uve
+from training.data import retrieval
+from training.encoders import uve
 from training.evaluation import held
 from training.evaluation.context import Context
 from training.evaluation.figures import Figure
+from training.evaluation.reference import Folder
 from training.evaluation.statistics import bootstrap, wilson
-from training.generate import Folder
+from training.judges import reward, segmenter
 from training.world.labels import UNSEEN_PRODUCTS, draw_spec
 from training.world.picture import render
 

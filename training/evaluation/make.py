@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from training import loop
+from training.core import loop
 from training.evaluation.held import Products
-from training.generate import Pipeline
+from training.evaluation.reference import Pipeline
 
 log = logging.getLogger(__name__)
 

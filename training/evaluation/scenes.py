@@ -6,10 +6,10 @@ import logging
 
 import numpy as np
 
-from training import classifier
 from training.evaluation.context import Context
 from training.evaluation.figures import Figure
 from training.evaluation.statistics import wilson
+from training.judges import classifier
 from training.world.labels import SCENES
 
 log = logging.getLogger(__name__)

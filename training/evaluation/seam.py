@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from training.encoders.vae import border_band
 from training.evaluation.context import Context
 from training.evaluation.figures import Figure
 from training.evaluation.statistics import bootstrap
-from training.vae import border_band
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from training.data import pictures_to_tensor
+from training.data.pictures import pictures_to_tensor
 from training.evaluation import held, make
 from training.evaluation.context import Context
 from training.evaluation.figures import Figure

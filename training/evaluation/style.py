@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training import classifier
-from training.data import pictures_to_tensor
+from training.data.pictures import pictures_to_tensor
 from training.evaluation import held, make
 from training.evaluation.context import Context
 from training.evaluation.figures import Figure
 from training.evaluation.statistics import bootstrap, permutation_p
+from training.judges import classifier
 from training.world.captions import says, styleless_prompt
 from training.world.labels import PALETTES, TIMES, Spec, draw_spec
 from training.world.picture import render

@@ -1,0 +1,38 @@
+"""The T5 encoder trains on captions alone and reads 128 tokens without a mask."""
+
+from __future__ import annotations
+
+import torch
+
+from training.config import Config
+from training.encoders import t5, text_encoders, tokenizer
+
+
+def test_it_trains_and_reads(tiny: Config) -> None:
+    text_encoders.train(tiny)
+    t5.train(tiny)
+    model = t5.load(tiny)
+    ids = t5.tokens(tokenizer.load(tiny), ["a beach", "a beach at night, " * 40])
+    assert ids.shape == (2, tiny.t5.max_length)
+    states = t5.encode(model, ids)
+    assert states.shape == (2, tiny.t5.max_length, tiny.t5.d_model)
+    assert torch.isfinite(states).all()
+    assert not states.requires_grad
+
+
+def test_the_mean_leaves_the_padding_out(tiny: Config) -> None:
+    trainee = t5.Trainee(tiny).eval()
+    end = tiny.text.vocab_size - 1
+    trainee.encoder = _Positions()
+    pooled = trainee.pooled(torch.tensor([[5, 6, end, end], [5, end, end, end]]))
+    assert pooled[:, 0].tolist() == [1.0, 0.5]
+
+
+class _Positions(torch.nn.Module):
+    """States that say where they stand."""
+
+    def forward(self, input_ids: torch.Tensor) -> object:
+        class Out:
+            last_hidden_state = torch.arange(input_ids.shape[1]).float().expand(len(input_ids), -1)[..., None]
+
+        return Out()

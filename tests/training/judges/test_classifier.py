@@ -1,0 +1,41 @@
+"""The judge of generated pictures: every facet named, its accuracy recorded, its published weights read back."""
+
+from __future__ import annotations
+
+import json
+
+import torch
+
+from training.config import Config
+from training.data import shards
+from training.data.attributes import FACETS, UNSEEN, accuracies, facet_ids, naming_loss
+from training.judges import classifier
+
+
+def test_it_writes_what_evaluation_reads(tiny: Config) -> None:
+    trained = classifier.train(tiny)
+    model = classifier.load(tiny)
+    images = torch.rand(3, 3, 64, 96) * 2 - 1
+    for key, logits in model(images).items():
+        assert torch.allclose(logits, trained(images)[key], atol=0.02)
+    found = classifier.name(model, images)
+    assert {key: len(names) for key, names in found.items()} == dict.fromkeys(FACETS, 3)
+    shares = [classifier.probability(model, images, "palette", name) for name in FACETS["palette"]]
+    assert torch.allclose(torch.stack(shares).sum(0), torch.ones(3), atol=1e-4)
+    record = json.loads((tiny.paths.classifier / "config.json").read_text())
+    assert set(record["held_out_accuracy"]) == set(FACETS)
+    assert set(classifier.accuracy(model, shards.load(tiny, "held"))) == set(FACETS)
+
+
+def test_what_cannot_be_seen_is_not_asked_for(tiny: Config) -> None:
+    row = dict(shards.load(tiny, "scene").rows[0], scene="studio", detail="plain")
+    ids = facet_ids([row])
+    names = list(FACETS)
+    assert ids[0, names.index("time")] == UNSEEN
+    assert ids[0, names.index("scene")] == FACETS["scene"].index("studio")
+    logits = [torch.zeros(1, len(options), requires_grad=True) for options in FACETS.values()]
+    loss = naming_loss(logits, ids, (1.0,) * len(FACETS))
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert torch.isfinite(loss)
+    assert logits[names.index("time")].grad is None
+    assert accuracies(logits, ids)["time"] != accuracies(logits, ids)["time"]  # nan: nothing was asked

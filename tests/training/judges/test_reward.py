@@ -1,0 +1,58 @@
+"""The reward model trains on pairs that differ in nothing but the damage, and scores within bounds."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from training.config import REWARD_HEADS, Config
+from training.data import shards
+from training.data.pairs import UNJUDGED, Pairs
+from training.encoded.reconstructions import softened
+from training.encoders import text_encoders, vae
+from training.judges import reward
+
+
+def test_it_trains_and_scores_within_bounds(tiny: Config) -> None:
+    text_encoders.train(tiny)
+    vae.train(tiny)
+    model = reward.train(tiny)
+    scores = reward.load(tiny)(
+        torch.zeros(2, 3, 64, 96), torch.ones(2, 1, 64, 96), torch.zeros(2, tiny.text.projection)
+    )
+    assert scores.shape == (2, 3)
+    assert (scores >= 0).all()
+    assert (scores <= 1).all()
+    areas = reward.held_out_auc(tiny, model, reward.embedder(tiny), rounds=2)
+    assert set(areas) == set(REWARD_HEADS)
+
+
+def test_softened_pictures_keep_the_product_exactly(tiny: Config) -> None:
+    vae.train(tiny)
+    held = shards.load(tiny, "held")
+    soft = softened(tiny, held, "held", 4)
+    images, masks = held.at(np.arange(4))
+    assert np.array_equal(soft[masks == 255], images[masks == 255])
+    assert not np.array_equal(soft[masks == 0], images[masks == 0])
+
+
+def test_a_pair_differs_in_nothing_but_the_damage(tiny: Config) -> None:
+    batch = Pairs(shards.load(tiny, "scene"), None).make(np.random.default_rng(3), 6)
+    good, bad = batch.intact.chunk(2)
+    assert set(good.tolist()) <= {1.0, UNJUDGED}
+    assert set(bad.tolist()) <= {0.0, UNJUDGED}
+    assert torch.equal(*batch.looks.chunk(2))
+    assert torch.equal(*batch.mask.chunk(2))
+    assert batch.fits.shape == (12, 6)
+    whole, damaged = batch.places.chunk(2)
+    assert set(whole.unique().tolist()) <= {0.0, UNJUDGED}
+    told = bad == 0
+    assert (damaged[told].amax((1, 2, 3)) == 1).all()
+    assert (damaged[~told] == UNJUDGED).all()
+    assert torch.equal(batch.fits[:6].diagonal(), torch.ones(6))
+
+
+def test_the_area_counts_ties_by_half() -> None:
+    assert reward.auc(torch.tensor([2.0, 3.0]), torch.tensor([1.0])) == 1.0
+    assert reward.auc(torch.tensor([1.0]), torch.tensor([1.0])) == 0.5
+    assert reward.auc(torch.tensor([0.0, 2.0]), torch.tensor([1.0])) == 0.5

@@ -1,0 +1,166 @@
+"""What every training stage shares: warm-up and cosine decay, checkpoints to resume from, progress in the log."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import torch
+from diffusers.models.attention_processor import Attention, AttnProcessor
+
+from training.config import Config
+
+log = logging.getLogger(__name__)
+
+Network = TypeVar("Network", bound=torch.nn.Module)
+
+
+class Stateful(Protocol):
+    """Anything with a state that can be saved and put back: a network, an optimiser."""
+
+    def state_dict(self) -> Any: ...
+
+    def load_state_dict(self, state_dict: Any, /) -> Any: ...
+
+
+def start_logging() -> None:
+    """One line an event, with the time of day."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+def learning_rate(step: int, steps: int, peak: float, warmup: int = 100) -> float:
+    """Linear warm-up, then a cosine down to 3 % of the peak."""
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    share = min((step - warmup) / max(steps - warmup, 1), 1.0)
+    return peak * (0.03 + 0.97 * 0.5 * (1 + float(np.cos(np.pi * share))))
+
+
+def device() -> torch.device:
+    """Where a stage trains: on a GPU where there is one, else on the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def half_precision(enabled: bool = True) -> torch.autocast:
+    """bfloat16 for the matrix work; CPUs that have AVX512-BF16 or AMX run it about twice as fast."""
+    return torch.autocast(device().type, dtype=torch.bfloat16, enabled=enabled)
+
+
+def plain_attention(network: torch.nn.Module) -> None:
+    """Attention as plain matrix products: the fused kernel's backward pass is slow on CPUs."""
+    for module in network.modules():
+        if isinstance(module, Attention):
+            module.set_processor(AttnProcessor())
+
+
+class Average:
+    """An exponential moving average of a network's weights; what gets served."""
+
+    def __init__(self, network: torch.nn.Module, decay: float) -> None:
+        self.decay, self.updates = decay, 0
+        self.weights = {name: value.detach().clone() for name, value in network.state_dict().items()}
+
+    def update(self, network: torch.nn.Module) -> None:
+        """Takes one step towards the network; early steps are longer, so that the random start is forgotten."""
+        self.updates += 1
+        keep = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        for name, value in network.state_dict().items():
+            if value.dtype.is_floating_point:
+                self.weights[name].lerp_(value.detach(), 1 - keep)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The average and its age."""
+        return {"weights": self.weights, "updates": self.updates}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Puts a saved average back."""
+        self.weights, self.updates = state["weights"], state["updates"]
+
+
+class Run:
+    """One stage's run: its folder, its checkpoint and its step counter."""
+
+    def __init__(self, config: Config, name: str, **parts: Stateful) -> None:
+        self.name, self.config, self.parts = name, config, parts
+        self.folder = config.paths.work / name
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.step = 0
+        (self.folder / "config.json").write_text(json.dumps(asdict(config), default=str, indent=2))
+
+    @property
+    def path(self) -> Path:
+        """The checkpoint."""
+        return self.folder / "checkpoint.pt"
+
+    def resume(self) -> int:
+        """Puts the last checkpoint back, if there is one; returns the step to go on from.
+
+        Adopted weights (`training.publish.adopt`) come without an optimiser's moments: those start anew.
+        """
+        if self.path.exists():
+            state = torch.load(self.path, weights_only=True, map_location=device())
+            for name, part in self.parts.items():
+                if name in state:
+                    part.load_state_dict(state[name])
+            self.step = int(state["step"])
+            log.info("%s: resuming at step %d", self.name, self.step)
+        return self.step
+
+    def save(self) -> None:
+        """Writes the checkpoint beside the old one and renames it: a stop at any time leaves a whole one."""
+        state: dict[str, Any] = {name: part.state_dict() for name, part in self.parts.items()}
+        torch.save({**state, "step": self.step}, self.path.with_suffix(".tmp"))
+        self.path.with_suffix(".tmp").rename(self.path)
+
+    def loop(self, steps: int, body: Callable[[int], dict[str, float]], every: int = 50, writes: bool = True) -> None:
+        """Calls `body(step)` up to `steps`, logging averaged losses; checkpoints once a minute if it `writes`."""
+        saved = since = time.monotonic()
+        sums: dict[str, float] = {}
+        done = 0
+        while self.step < steps:
+            for name, value in body(self.step).items():
+                sums[name] = sums.get(name, 0.0) + value
+            self.step += 1
+            done += 1
+            now = time.monotonic()
+            if writes and (self.step % every == 0 or self.step == steps):
+                text = " ".join(f"{name} {value / done:.4f}" for name, value in sums.items())
+                log.info("%s %d/%d %s (%.2f steps/s)", self.name, self.step, steps, text, done / (now - since))
+                sums, done, since = {}, 0, now
+            if writes and now - saved > 60:
+                self.save()
+                saved = now
+        if writes:
+            self.save()
+
+
+def generator(config: Config, stage: str, step: int) -> np.random.Generator:
+    """The random numbers of one step: they do not depend on where a run was interrupted."""
+    return np.random.default_rng((config.seed, sum(map(ord, stage)), step))
+
+
+def load_average(config: Config, stage: str, network: Network) -> Network:
+    """`network` with a stage's averaged weights, as far as it has got, ready for use."""
+    state = torch.load(config.paths.work / stage / "checkpoint.pt", weights_only=True, map_location="cpu")
+    network.load_state_dict(state["average"]["weights"])
+    network.eval().requires_grad_(False)
+    log.info("%s at step %d", stage, state["step"])
+    return network
+
+
+def run_stage(description: str | None, train: Callable[[Config], object]) -> None:
+    """What `python -m training.<stage>` does: reads its options, then trains."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--threads", type=int, default=2, help="threads of one torch operation (default: %(default)s)")
+    arguments = parser.parse_args()
+    start_logging()
+    torch.set_num_threads(arguments.threads)
+    train(Config())

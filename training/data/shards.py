@@ -1,0 +1,124 @@
+"""Renders the world into shards: pictures and product masks as uint8 arrays, captions and labels as JSON.
+
+`python -m training.data.pictures.shards` renders the missing shards. A shard is written whole or not at all, so a run may be
+stopped at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.config import HELD_OUT_SEED, Config
+from training.world.picture import plain_photo, render
+
+log = logging.getLogger(__name__)
+
+PHOTO_SEED = 5_000_000
+"""Seeds of the plain photos for training; held-out ones start at `HELD_OUT_SEED` + this."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One shard to render."""
+
+    kind: str
+    first_seed: int
+    count: int
+    size: int
+    folder: Path
+
+    @property
+    def stem(self) -> Path:
+        """Path of the shard's files without their endings."""
+        return self.folder / f"{self.kind}-{self.first_seed:08d}"
+
+
+def jobs(config: Config) -> list[Job]:
+    """Every shard of the training set, the photos and the held-out sets."""
+    data = config.data
+    sets = (
+        ("scene", 0, data.train_count),
+        ("photo", PHOTO_SEED, data.photo_count),
+        ("held", HELD_OUT_SEED, data.held_out_count),
+        ("heldphoto", HELD_OUT_SEED + PHOTO_SEED, data.held_out_count // 4),
+    )
+    return [
+        Job(kind, first + start, min(data.shard_count, count - start), data.size, config.paths.work / "shards")
+        for kind, first, count in sets
+        for start in range(0, count, data.shard_count)
+    ]
+
+
+def render_shard(job: Job) -> Path:
+    """Renders one shard unless it exists. The JSON is written last and marks the shard complete."""
+    done = job.stem.with_suffix(".json")
+    if done.exists():
+        return done
+    draw = plain_photo if "photo" in job.kind else render
+    pictures = [draw(seed, job.size) for seed in range(job.first_seed, job.first_seed + job.count)]
+    np.save(f"{job.stem}.image.npy", np.stack([picture.image for picture in pictures]))
+    np.save(f"{job.stem}.mask.npy", np.stack([picture.product_mask for picture in pictures]))
+    rows = [{"caption": p.caption, "background": p.background, **asdict(p.spec)} for p in pictures]
+    done.write_text(json.dumps(rows))
+    return done
+
+
+@dataclass(frozen=True)
+class PictureSet:
+    """All shards of one kind, as one array that stays on disk until it is read."""
+
+    images: list[NDArray[Any]]
+    masks: list[NDArray[Any]]
+    rows: list[dict[str, Any]]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def at(self, indices: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Pictures [B, H, W, 3] and product masks [B, H, W] at `indices`."""
+        width = len(self.images[0])
+        places = [divmod(int(index), width) for index in indices]
+        return np.stack([self.images[s][i] for s, i in places]), np.stack([self.masks[s][i] for s, i in places])
+
+
+def load(config: Config, kind: str) -> PictureSet:
+    """Opens the complete shards of `kind` ("scene", "photo", "held" or "heldphoto")."""
+    ready = [job.stem for job in jobs(config) if job.kind == kind and job.stem.with_suffix(".json").exists()]
+    if not ready:
+        raise FileNotFoundError(f"no shards of kind {kind!r}: run python -m training.data.pictures.shards")
+    return read(ready)
+
+
+def read(stems: list[Path]) -> PictureSet:
+    """Opens shards by the paths of their files without endings."""
+    return PictureSet(
+        images=[np.load(f"{stem}.image.npy", mmap_mode="r") for stem in stems],
+        masks=[np.load(f"{stem}.mask.npy", mmap_mode="r") for stem in stems],
+        rows=[row for stem in stems for row in json.loads(stem.with_suffix(".json").read_text())],
+    )
+
+
+def run(config: Config, processes: int = 2) -> None:
+    """Renders every missing shard, a few at a time."""
+    todo = jobs(config)
+    todo[0].folder.mkdir(parents=True, exist_ok=True)
+    if processes == 1:
+        for job in todo:
+            render_shard(job)
+        return
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        for done, path in enumerate(pool.imap(render_shard, todo), 1):
+            log.info("%d/%d shards: %s", done, len(todo), path.name)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    run(Config())

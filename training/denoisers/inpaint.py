@@ -1,0 +1,61 @@
+"""Stage 1: the base learns to in-paint: five more channels (mask, masked latents), random masks, full captions."""
+
+from __future__ import annotations
+
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor
+
+from training.config import Config
+from training.core import diffusion, loop, networks, workers
+from training.denoisers import base
+from training.encoded import samples
+
+STAGE = "stage1"
+
+
+def widen(config: Config, unet: UNet2DConditionModel) -> UNet2DConditionModel:
+    """A network of nine input channels that does exactly what `unet` does, until it learns to read the new five."""
+    wide = networks.unet(config)
+    weights = unet.state_dict()
+    extra = wide.conv_in.weight.shape[1] - weights["conv_in.weight"].shape[1]
+    weights["conv_in.weight"] = torch.nn.functional.pad(weights["conv_in.weight"], (0, 0, 0, 0, 0, extra))
+    wide.load_state_dict(weights)
+    return wide
+
+
+def predict(unet: UNet2DConditionModel, noisy: Tensor, timestep: Tensor, sample: samples.Sample) -> Tensor:
+    """The prediction; channels in the pipeline's order: sample, mask, masked latents."""
+    planes = torch.cat([noisy, sample.mask, sample.masked], dim=1)
+    return base.predict(unet, planes, timestep, sample.text.states, sample)
+
+
+def train(config: Config) -> None:
+    """Trains every weight, from the base's."""
+    share = workers.join()
+    torch.manual_seed(config.seed)
+    unet = widen(config, base.load(config)).to(loop.device(), memory_format=torch.channels_last)
+    unet.train().requires_grad_(True)
+    loop.plain_attention(unet)
+    source = samples.Source(config, STAGE, config.diffusion.stage1, share.count)
+    alpha_bar = diffusion.alphas(config)
+
+    def loss_of(draw: int) -> tuple[Tensor, dict[str, float]]:
+        sample = source.random(draw)
+
+        def predicted(noisy: Tensor, timestep: Tensor) -> Tensor:
+            return predict(unet, noisy, timestep, sample)
+
+        return diffusion.v_loss(config, predicted, sample.latent, sample.mask, alpha_bar, draw)
+
+    trained = diffusion.Trained(unet, list(unet.parameters()))
+    diffusion.fit(config, STAGE, config.diffusion.stage1, trained, loss_of, share)
+
+
+def load(config: Config) -> UNet2DConditionModel:
+    """The averaged weights of the latest checkpoint."""
+    return loop.load_average(config, STAGE, networks.unet(config))
+
+
+if __name__ == "__main__":
+    loop.run_stage(__doc__, train)

@@ -1,0 +1,1 @@
+"""Training data that the trained encoders compute once: latents, style embeddings, reconstructions, samples."""

@@ -1,0 +1,139 @@
+"""Encodes the training pictures once: latents, masked latents and masks at 1/8, for product masks and random ones.
+
+`python -m training.encoded.latents --size 128` and `--size 256` write a file for every shard of pictures; both are
+resumable.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AsymmetricAutoencoderKL
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import avg_pool2d
+
+from training.config import Config
+from training.core import loop
+from training.data import shards
+from training.data.pictures import latent_mask, masked_picture, pictures_to_tensor, product_masks, random_mask
+from training.encoders import vae
+
+log = logging.getLogger(__name__)
+
+RANDOM_EVERY = 4
+"""Every fourth picture is also encoded under a random mask, for stage 1."""
+
+
+def folder(config: Config) -> Path:
+    """Where the encoded shards lie."""
+    path = config.paths.work / "latents"
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def random_masks(config: Config, count: int, shard: int, size: int) -> Tensor:
+    """Random masks [count, 1, size, size] of one shard."""
+    rng = loop.generator(config, "latents", shard)
+    return torch.from_numpy(np.stack([random_mask(rng, size, size) for _ in range(count)]))[:, None]
+
+
+@torch.no_grad()
+def encode(model: AsymmetricAutoencoderKL, image: Tensor) -> Tensor:
+    """The encoder's mean, scaled as the denoiser sees it: [B, 3, H, W] in [-1, 1] to [B, 4, H/8, W/8]."""
+    with loop.half_precision():
+        pixels = image.to(loop.device()).contiguous(memory_format=torch.channels_last)
+        mean = model.encode(pixels).latent_dist.mean
+    return torch.as_tensor(mean.float() * float(model.config["scaling_factor"]))
+
+
+def encode_shard(
+    config: Config, model: AsymmetricAutoencoderKL, images: NDArray[Any], masks: NDArray[Any], shard: int, size: int
+) -> None:
+    """Writes the latents of one shard, unless they are there."""
+    path = folder(config) / f"{size}-{shard:03d}.npz"
+    if path.exists():
+        return
+    every = range(0, len(images), RANDOM_EVERY)
+    random = random_masks(config, len(every), shard, size)
+    parts: dict[str, list[Tensor]] = {name: [] for name in ("latent", "masked", "mask", "random_masked", "random_mask")}
+    for start in range(0, len(images), 8):
+        image = pictures_to_tensor(images[start : start + 8])
+        image = avg_pool2d(image, image.shape[-1] // size)
+        mask = product_masks(masks[start : start + 8])
+        mask = avg_pool2d(mask, mask.shape[-1] // size)
+        hole = random[start // RANDOM_EVERY : (start + 8) // RANDOM_EVERY]
+        torn = masked_picture(image[::RANDOM_EVERY], hole)
+        made = encode(model, torch.cat([image, masked_picture(image, mask), torn])).cpu()
+        split = torch.split(made, [8, 8, len(torn)])
+        for name, value in zip(("latent", "masked", "random_masked"), split, strict=True):
+            parts[name].append(value)
+        parts["mask"].append(latent_mask(mask))
+        parts["random_mask"].append(latent_mask(hole))
+    staging = path.with_suffix(".tmp.npz")
+    np.savez(staging, **{name: torch.cat(part).half().numpy() for name, part in parts.items()})
+    staging.rename(path)
+
+
+def run(config: Config, size: int, count: int) -> None:
+    """Encodes the first `count` training pictures at `size` pixels, and an all-grey picture for text-to-image."""
+    model = vae.load(config).to(loop.device(), memory_format=torch.channels_last)
+    pictures = shards.load(config, "scene")
+    np.save(folder(config) / f"grey-{size}.npy", encode(model, torch.zeros(1, 3, size, size)).cpu().numpy())
+    for shard in range(min(len(pictures.images), count // config.data.shard_count)):
+        encode_shard(config, model, pictures.images[shard], pictures.masks[shard], shard, size)
+        log.info("latents of %d pixels: shard %d", size, shard)
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Everything the denoiser trains on, in memory as fp16; pictures are numbered as in the shards."""
+
+    size: int
+    latent: Tensor
+    masked: Tensor
+    mask: Tensor
+    random_masked: Tensor
+    random_mask: Tensor
+    grey: Tensor
+    """The masked latents of a picture that is to be made wholly, [1, 4, h, w]."""
+
+    def __len__(self) -> int:
+        return len(self.latent)
+
+
+def load(config: Config, size: int) -> Bank:
+    """The shards of `size` written so far.
+
+    Raises:
+        FileNotFoundError: if there are none yet.
+    """
+    paths = sorted(path for path in folder(config).glob(f"{size}-*.npz") if ".tmp" not in path.name)
+    if not paths:
+        raise FileNotFoundError(f"no latents of {size} pixels: run python -m training.encoded.latents --size {size}")
+    loaded = [np.load(path) for path in paths]
+    names = ("latent", "masked", "mask", "random_masked", "random_mask")
+    planes = {name: torch.from_numpy(np.concatenate([part[name] for part in loaded])) for name in names}
+    return Bank(size, **planes, grey=torch.from_numpy(np.load(folder(config) / f"grey-{size}.npy")))
+
+
+def main() -> None:
+    """Encodes pictures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, default=256, help="side of the pictures, 128 or 256 (default: %(default)s)")
+    parser.add_argument("--count", type=int, default=8192, help="pictures to encode (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=2, help="threads of one torch operation (default: %(default)s)")
+    arguments = parser.parse_args()
+    loop.start_logging()
+    torch.set_num_threads(arguments.threads)
+    run(Config(), arguments.size, arguments.count)
+
+
+if __name__ == "__main__":
+    main()

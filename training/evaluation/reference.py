@@ -1,0 +1,291 @@
+"""The finished folders as torch pipelines: the plain reference of what the cluster serves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol, TypedDict, Unpack
+
+import diffusers
+import torch
+from diffusers import AsymmetricAutoencoderKL, SD3Transformer2DModel, UNet2DConditionModel
+from torch import Tensor
+from torch.nn.functional import normalize
+from transformers import (
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    CLIPVisionModelWithProjection,
+    T5EncoderModel,
+)
+
+from export.networks import image_attention
+from export.networks.image_projector import ImageProjector
+from export.networks.reward import RewardModel
+from export.networks.segmenter import Segmenter
+from export.networks.uve import UVE
+from training.data.pictures import latent_mask, masked_picture
+from training.encoders import image_encoder
+
+Style = Sequence[tuple[Tensor, float]]
+"""Style pictures [3, H, W] in [-1, 1], each with its weight."""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What the denoiser reads of B prompts: states [B, T, D], pooled [B, P], image tokens [B, N, D], scale [B, 1]."""
+
+    states: Tensor
+    pooled: Tensor
+    tokens: Tensor
+    scale: Tensor
+
+
+class Denoiser(Protocol):
+    """Predicts for rows of noisy latents, mask and masked latents [B, 9, h, w] at one timestep."""
+
+    def __call__(self, rows: Tensor, timestep: Tensor, conditions: Conditions) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class UnetDenoiser:
+    """The UNet; with image attention on it if `takes_images`."""
+
+    unet: UNet2DConditionModel
+    takes_images: bool
+
+    def __call__(self, rows: Tensor, timestep: Tensor, conditions: Conditions) -> Tensor:
+        """The v-prediction [B, 4, h, w]."""
+        c, (height, width) = conditions, rows.shape[-2:]
+        ids = torch.tensor([[8 * height, 8 * width, 0, 0, 8 * height, 8 * width]], dtype=torch.float32)
+        added = {"text_embeds": c.pooled, "time_ids": ids.expand(len(rows), -1)}
+        text: Any = (c.states, c.tokens, c.scale) if self.takes_images else c.states
+        # The base reads noisy latents alone.
+        rows = rows[:, : self.unet.config["in_channels"]]
+        return torch.as_tensor(self.unet(rows, timestep, text, added_cond_kwargs=added).sample)
+
+
+@dataclass(frozen=True)
+class TransformerDenoiser:
+    """The DiT."""
+
+    transformer: SD3Transformer2DModel
+
+    def __call__(self, rows: Tensor, timestep: Tensor, conditions: Conditions) -> Tensor:
+        """The velocity [B, 4, h, w]."""
+        made = self.transformer(
+            hidden_states=rows,
+            timestep=timestep.expand(len(rows)),
+            encoder_hidden_states=conditions.states,
+            pooled_projections=conditions.pooled,
+        )
+        return torch.as_tensor(made.sample)
+
+
+@dataclass(frozen=True)
+class ImageEncoders:
+    """From style pictures to image tokens."""
+
+    uve: UVE
+    clip: CLIPVisionModelWithProjection
+    projector: ImageProjector
+
+    def tokens(self, style: Style, use: tuple[str, ...] = ("uve", "clip")) -> Tensor:
+        """Image tokens [N, D] of weighted style pictures, from both encoders or from one alone."""
+        sums = [torch.zeros(1, self.uve.config["dim"]), torch.zeros(1, self.clip.config.projection_dim)]
+        for picture, weight in style:
+            if "uve" in use:
+                sums[0] = sums[0] + weight * self.uve(picture[None])[0]
+            if "clip" in use:
+                sums[1] = sums[1] + weight * image_encoder.embed(self.clip, picture[None])
+        return torch.as_tensor(self.projector(normalize(sums[0], dim=-1), normalize(sums[1], dim=-1))[0])
+
+
+class Folder:
+    """A weights folder; components that it lacks come from the folder that it shares with."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.settings: dict[str, Any] = json.loads((path / "backdrop.json").read_text())
+        self._shared = Folder((path / self.settings["shares"]).resolve()) if "shares" in self.settings else None
+
+    def setting(self, name: str) -> Any:
+        """A setting of `backdrop.json`, here or where it is shared from."""
+        if name in self.settings or self._shared is None:
+            return self.settings[name]
+        return self._shared.setting(name)
+
+    def find(self, name: str) -> Path | None:
+        """The component's folder, here or where it is shared from."""
+        if (self.path / name).is_dir():
+            return self.path / name
+        return self._shared.find(name) if self._shared else None
+
+    def read(self, kind: Any, name: str) -> Any:
+        """The component in fp32, ready for use."""
+        found = self.find(name)
+        if found is None:
+            raise FileNotFoundError(f"{self.path} has no {name}/ and shares none")
+        key = "dtype" if kind.__module__.startswith("transformers") else "torch_dtype"
+        return kind.from_pretrained(found, **{key: torch.float32}).eval().requires_grad_(False)
+
+
+class Sampling(TypedDict, total=False):
+    """How pictures are sampled, where not as the pipeline's folder says."""
+
+    guidance: float
+    steps: int
+    styles: list[Tensor] | None
+    """Image tokens [N, D], one set to a picture."""
+    image_scale: float
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Every network that one pipeline runs, in fp32."""
+
+    tokenizer: CLIPTokenizer
+    text_l: CLIPTextModel
+    text_g: CLIPTextModelWithProjection
+    t5: T5EncoderModel | None
+    tokenizer_t5: CLIPTokenizer | None
+    images: ImageEncoders | None
+    vae: AsymmetricAutoencoderKL
+    denoiser: Denoiser
+    scheduler: Any
+    reward: RewardModel
+    segmenter: Segmenter
+    guidance_scale: float
+    steps: int
+
+    @classmethod
+    def load(cls, path: Path) -> Pipeline:
+        """Reads a folder that `training.publish.assemble` wrote."""
+        folder = Folder(path)
+        defaults = folder.settings["defaults"]
+        dit = (path / "transformer").is_dir()
+        images = None
+        if not dit and folder.find("ip_adapter"):
+            images = ImageEncoders(
+                folder.read(UVE, "image_encoder_uve"),
+                folder.read(CLIPVisionModelWithProjection, "image_encoder"),
+                folder.read(ImageProjector, "image_projector"),
+            )
+        scheduler = json.loads((path / "scheduler" / "scheduler_config.json").read_text())["_class_name"]
+        return cls(
+            tokenizer=CLIPTokenizer.from_pretrained(folder.find("tokenizer")),
+            text_l=folder.read(CLIPTextModel, "text_encoder"),
+            text_g=folder.read(CLIPTextModelWithProjection, "text_encoder_2"),
+            t5=folder.read(T5EncoderModel, "text_encoder_3") if dit else None,
+            tokenizer_t5=CLIPTokenizer.from_pretrained(folder.find("tokenizer_3")) if dit else None,
+            images=images,
+            vae=folder.read(AsymmetricAutoencoderKL, "vae"),
+            denoiser=_denoiser(folder),
+            scheduler=getattr(diffusers, scheduler).from_pretrained(path / "scheduler"),
+            reward=folder.read(RewardModel, "reward"),
+            segmenter=folder.read(Segmenter, "segmenter"),
+            guidance_scale=float(defaults["guidance_scale"]),
+            steps=int(defaults["steps"]),
+        )
+
+    def with_denoiser(self, denoiser: Denoiser) -> Pipeline:
+        """The same pipeline around another denoiser: another stage's, or one with a LoRA."""
+        return replace(self, denoiser=denoiser)
+
+    @torch.no_grad()
+    def encode(self, texts: list[str]) -> tuple[Tensor, Tensor]:
+        """Hidden states [B, T, D] as this pipeline's denoiser reads them, and pooled embeddings [B, P]."""
+        ids = _ids(self.tokenizer, texts)
+        out_g = self.text_g(ids, output_hidden_states=True)
+        if self.t5 is not None and self.tokenizer_t5 is not None:
+            return self.t5(_ids(self.tokenizer_t5, texts)).last_hidden_state, out_g.text_embeds
+        out_l = self.text_l(ids, output_hidden_states=True)
+        return torch.cat([out_l.hidden_states[-2], out_g.hidden_states[-2]], dim=-1), out_g.text_embeds
+
+    def conditions(self, texts: list[str], styles: list[Tensor] | None, image_scale: float) -> Conditions:
+        """Conditions of prompts, with ready image tokens [N, D] for each where there are any."""
+        states, pooled = self.encode(texts)
+        if styles is None:
+            shape = (len(texts), self.images.projector.config["tokens"] if self.images else 4, states.shape[-1])
+            return Conditions(states, pooled, torch.zeros(shape), torch.zeros(len(texts), 1))
+        return Conditions(states, pooled, torch.stack(styles), torch.full((len(texts), 1), image_scale))
+
+    @torch.no_grad()
+    def make(
+        self,
+        texts: list[str],
+        image: Tensor,
+        mask: Tensor,
+        seed: int,
+        **how: Unpack[Sampling],
+    ) -> Tensor:
+        """Makes the backgrounds of `image` [B, 3, H, W] where `mask` [B, 1, H, W] is 1; returns pictures in [-1, 1].
+
+        The product is not pasted over the result: what comes back is the decoder's own blend.
+        """
+        return self.decode(self.latents(texts, image, mask, seed, **how), image, mask)
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor, image: Tensor, mask: Tensor) -> Tensor:
+        """Pictures of clean latents, the product's border blended by the decoder."""
+        scale = float(self.vae.config["scaling_factor"])
+        return torch.as_tensor(self.vae.decode(latents / scale, image=image, mask=mask).sample).clamp(-1, 1)
+
+    @torch.no_grad()
+    def latents(
+        self,
+        texts: list[str],
+        image: Tensor,
+        mask: Tensor,
+        seed: int,
+        **how: Unpack[Sampling],
+    ) -> Tensor:
+        """The clean latents [B, 4, h, w] of `make`."""
+        guidance = how.get("guidance", self.guidance_scale)
+        asked = self.conditions(texts, how.get("styles"), how.get("image_scale", 1.0))
+        plain = self.conditions([""], None, 0.0)
+        known = self.known(image, mask)
+        noise = torch.Generator().manual_seed(seed)
+        latents = torch.randn(len(texts), known.shape[1] - 1, *known.shape[2:], generator=noise)
+        self.scheduler.set_timesteps(how.get("steps", self.steps))
+        for t in self.scheduler.timesteps:
+            rows = torch.cat([latents, known], dim=1)
+            made = self.denoiser(rows, t, asked)
+            if guidance > 1:
+                away = self.denoiser(rows, t, _repeat(plain, len(texts)))
+                made = away + guidance * (made - away)
+            latents = self._step(made, t, latents, noise)
+        return latents
+
+    def known(self, image: Tensor, mask: Tensor) -> Tensor:
+        """Mask and masked latents [B, 5, h, w]."""
+        encoded = self.vae.encode(masked_picture(image, mask)).latent_dist.mean
+        return torch.cat([latent_mask(mask), encoded * float(self.vae.config["scaling_factor"])], dim=1)
+
+    def _step(self, made: Tensor, t: Tensor, latents: Tensor, noise: torch.Generator) -> Tensor:
+        """One solver step; only the consistency model's draws fresh noise."""
+        fresh = {"generator": noise} if type(self.scheduler).__name__ == "LCMScheduler" else {}
+        return torch.as_tensor(self.scheduler.step(made, t, latents, **fresh).prev_sample)
+
+
+def _ids(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
+    length = tokenizer.model_max_length
+    return torch.tensor(tokenizer(texts, padding="max_length", truncation=True, max_length=length).input_ids)
+
+
+def _repeat(conditions: Conditions, count: int) -> Conditions:
+    c = conditions
+    rows = (part.expand(count, *(-1 for _ in part.shape[1:])) for part in (c.states, c.pooled, c.tokens, c.scale))
+    return Conditions(*rows)
+
+
+def _denoiser(folder: Folder) -> Denoiser:
+    if (folder.path / "transformer").is_dir():
+        return TransformerDenoiser(folder.read(SD3Transformer2DModel, "transformer"))
+    unet = folder.read(UNet2DConditionModel, "unet")
+    adapter = folder.find("ip_adapter")
+    if adapter:
+        image_attention.load(image_attention.install(unet), adapter)
+    return UnetDenoiser(unet.eval().requires_grad_(False), bool(adapter))

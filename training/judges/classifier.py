@@ -1,0 +1,152 @@
+"""A classifier trained on rendered pictures only: the judge of generated ones, not part of the pipeline.
+
+It names the scene, palette, time, weather and product of a picture. It shares no weights with anything that is served.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from export.networks.blocks import Residual
+from training.config import Config
+from training.core import loop
+from training.data import shards
+from training.data.attributes import FACETS, accuracies, facet_ids, naming_loss
+from training.data.pictures import halves, look_again, pictures_to_tensor
+
+log = logging.getLogger(__name__)
+
+STAGE = "classifier"
+WEIGHTS = (1.0, 1.0, 1.0, 0.7, 0.5)
+"""How much each facet counts in the loss: the product is the easiest to see and the least asked for."""
+
+
+class Classifier(nn.Module):
+    """A small convolutional network; it sees pictures at half size, so it judges places and not brush strokes."""
+
+    def __init__(self, channels: tuple[int, ...]) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, channels[0], 5, stride=2, padding=2)
+        self.downs = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in itertools.pairwise(channels))
+        self.blocks = nn.ModuleList(Residual(width) for width in channels[1:])
+        self.norm = nn.GroupNorm(8, channels[-1])
+        self.body = nn.Sequential(nn.Linear(6 * channels[-1], 128), nn.SiLU(), nn.Dropout(0.1))
+        self.heads = nn.ModuleList(nn.Linear(128, len(names)) for names in FACETS.values())
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """Logits [B, classes] by facet of pictures [B, 3, H, W] in [-1, 1]."""
+        return dict(zip(FACETS, self.judge(functional.avg_pool2d(image, 2)), strict=True))
+
+    def judge(self, small: Tensor) -> list[Tensor]:
+        """Logits [B, classes] in the order of `FACETS`, of pictures at half size."""
+        x = self.stem(small)
+        for down, block in zip(self.downs, self.blocks, strict=True):
+            x = block(down(x))
+        x = functional.silu(self.norm(x))
+        # Sky and ground are told apart by where they are: pool in four bands, and over the whole.
+        bands = functional.adaptive_avg_pool2d(x, (4, 1)).flatten(1)
+        whole = self.body(torch.cat([bands, x.mean(dim=(2, 3)), x.amax(dim=(2, 3))], dim=1))
+        return [head(whole) for head in self.heads]
+
+
+def train(config: Config) -> Classifier:
+    """Trains, writes fp16 weights and the held-out accuracy of every head."""
+    torch.manual_seed(config.seed)
+    device, small = loop.device(), config.small
+    model = Classifier(small.classifier_channels)
+    model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = torch.optim.AdamW(model.parameters(), lr=small.learning_rate, weight_decay=0.02)
+    average = loop.Average(model, 0.998)
+    run = loop.Run(config, STAGE, model=model, optimiser=optimiser, average=average)
+    pictures = shards.load(config, "scene")
+    pixels, ids = halves(pictures) if run.resume() < small.classifier_steps else None, facet_ids(pictures.rows)
+    model.train()
+
+    def body(step: int) -> dict[str, float]:
+        assert pixels is not None
+        rng = loop.generator(config, STAGE, step)
+        pick = rng.integers(len(ids), size=small.classifier_batch)
+        image = look_again(pictures_to_tensor(pixels[pick]), rng).to(device)
+        with loop.half_precision():
+            logits = model.judge(image.contiguous(memory_format=torch.channels_last))
+        loss = naming_loss(logits, ids[pick].to(device), WEIGHTS)
+        optimiser.param_groups[0]["lr"] = loop.learning_rate(step, small.classifier_steps, small.learning_rate)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        average.update(model)
+        return {"loss": loss.item(), **accuracies(logits, ids[pick].to(device))}
+
+    run.loop(small.classifier_steps, body)
+    model.load_state_dict(average.weights)
+    model.cpu().eval()
+    scores = accuracy(model, shards.load(config, "held"))
+    (run.folder / "scores.json").write_text(json.dumps(scores, indent=2) + "\n")
+    write(config, model, scores, run.step)
+    log.info("held-out accuracy on rendered pictures: %s", scores)
+    return model
+
+
+def write(config: Config, model: Classifier, scores: dict[str, float], steps: int) -> None:
+    """The published weights and what there is to know about them."""
+    folder = config.paths.classifier
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(
+        {name: value.half().contiguous() for name, value in model.state_dict().items()}, folder / "model.safetensors"
+    )
+    record = {
+        "facets": FACETS,
+        "channels": config.small.classifier_channels,
+        "held_out_accuracy": scores,
+        "steps": steps,
+        "seed": config.seed,
+    }
+    (folder / "config.json").write_text(json.dumps(record, indent=2) + "\n")
+
+
+@torch.no_grad()
+def name(model: Classifier, images: Tensor, batch: int = 32) -> dict[str, list[str]]:
+    """The most likely name of every facet, for pictures [N, 3, H, W] in [-1, 1]."""
+    found: dict[str, list[str]] = {key: [] for key in FACETS}
+    for part in torch.split(images, batch):
+        for key, logits in model(part).items():
+            found[key] += [FACETS[key][n] for n in logits.argmax(1).tolist()]
+    return found
+
+
+@torch.no_grad()
+def probability(model: Classifier, images: Tensor, facet: str, name: str, batch: int = 32) -> Tensor:
+    """How sure the judge is, [N] in [0, 1], that pictures [N, 3, H, W] show `name`: of the "palette", say, "teal"."""
+    column = FACETS[facet].index(name)
+    return torch.cat([model(part)[facet].softmax(1)[:, column] for part in torch.split(images, batch)])
+
+
+@torch.no_grad()
+def accuracy(model: Classifier, held: shards.PictureSet) -> dict[str, float]:
+    """Share of rendered pictures named rightly, by facet, where the facet can be seen."""
+    logits: list[list[Tensor]] = []
+    for start in range(0, len(held), 64):
+        images = held.at(np.arange(start, min(start + 64, len(held))))[0]
+        logits.append(list(model(pictures_to_tensor(images)).values()))
+    return accuracies([torch.cat(parts) for parts in zip(*logits, strict=True)], facet_ids(held.rows))
+
+
+def load(config: Config) -> Classifier:
+    """The trained classifier, from its published weights."""
+    folder = config.paths.classifier
+    model = Classifier(tuple(json.loads((folder / "config.json").read_text())["channels"]))
+    model.load_state_dict({name: value.float() for name, value in load_file(folder / "model.safetensors").items()})
+    return model.eval().requires_grad_(False)
+
+
+if __name__ == "__main__":
+    loop.run_stage(__doc__, train)

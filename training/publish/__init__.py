@@ -1,0 +1,1 @@
+"""Writes the weights folders from checkpoints, and reads them back."""

@@ -1,0 +1,226 @@
+"""Writes the finished folders from the stages' checkpoints: `backdrop`, `backdrop-fast`, `backdrop-dit`, the LoRAs."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from diffusers import UNet2DConditionModel
+from torch import nn
+
+from training.config import REWARD_HEADS, Config
+from training.core import loop, lora, networks
+from training.denoisers import brand, distil, dit, image_adapter
+from training.encoded import preview
+from training.encoders import image_encoder, t5, text_encoders, tokenizer, uve, vae
+from training.judges import reward, segmenter
+from training.publish import folders
+from training.publish.folders import Folder
+from training.world.brand import NAME
+
+log = logging.getLogger(__name__)
+
+SHARED = {
+    "tokenizer": ["transformers", "CLIPTokenizer"],
+    "tokenizer_2": ["transformers", "CLIPTokenizer"],
+    "text_encoder": ["transformers", "CLIPTextModel"],
+    "text_encoder_2": ["transformers", "CLIPTextModelWithProjection"],
+    "image_encoder": ["transformers", "CLIPVisionModelWithProjection"],
+    "image_encoder_uve": ["export.networks.uve", "UVE"],
+    "image_projector": ["export.networks.image_projector", "ImageProjector"],
+    "vae": ["diffusers", "AsymmetricAutoencoderKL"],
+    "reward": ["export.networks.reward", "RewardModel"],
+    "segmenter": ["export.networks.segmenter", "Segmenter"],
+}
+STAGES = (
+    "text_encoders", "t5", "vae", "decoder", "uve", "image_encoder", "base", "stage1", "stage2", "image_adapter",
+    "distil", "dit", "brand", "segmenter", "reward",
+)  # fmt: skip
+
+
+def plain_unet(config: Config, unet: UNet2DConditionModel) -> UNet2DConditionModel:
+    """The UNet without the image layers that sit on it: they have a file of their own."""
+    plain = networks.unet(config)
+    plain.load_state_dict({name: value for name, value in unet.state_dict().items() if ".processor." not in name})
+    return plain
+
+
+def stage_steps(config: Config) -> dict[str, int]:
+    """How many steps each stage has done, from the checkpoints."""
+    paths = [config.paths.work / stage / "checkpoint.pt" for stage in STAGES]
+    read = {
+        path.parent.name: torch.load(path, weights_only=True, map_location="cpu") for path in paths if path.exists()
+    }
+    return {stage: int(state["step"]) for stage, state in read.items()}
+
+
+def provenance(config: Config, stages: Mapping[str, int], trained_on: str) -> dict[str, Any]:
+    """How the weights came about."""
+    # Written by hand where a run was changed under way, which the config alone would not tell.
+    notes = config.paths.work / "notes.txt"
+    return {
+        "trained_on": trained_on,
+        "seed": config.seed,
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "stages": dict(stages),
+        "notes": notes.read_text().strip() if notes.exists() else "",
+        "config": {
+            key: value for key, value in asdict(config).items() if key not in ("paths", "buckets", "guidance_scale")
+        },
+    }
+
+
+def settings(
+    config: Config, view: Mapping[str, Any], stages: Mapping[str, int], trained_on: str
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """`backdrop.json` of the three folders; what belongs to shared components stands in the first alone."""
+    defaults = {"scheduler": "dpmpp_2m", "steps": 20, "guidance_scale": config.guidance_scale, "image_scale": 1.0}
+    history = provenance(config, stages, trained_on)
+    main = {
+        "description": "Puts a product photo into a new scene; takes style pictures.",
+        "buckets": [list(bucket) for bucket in config.buckets],
+        "preview": view,
+        "defaults": defaults,
+        "reward_heads": list(REWARD_HEADS),
+        "provenance": history,
+    }
+    fast = {
+        "shares": "../backdrop",
+        "description": "The same in four steps without guidance: a fifth of the rows, a little less detail.",
+        "defaults": {**defaults, "scheduler": "lcm", "steps": 4, "guidance_scale": 1.0},
+        "provenance": history,
+    }
+    dit_defaults = {"scheduler": "flow_euler", "steps": 20, "guidance_scale": config.dit_guidance_scale}
+    transformer = {
+        "shares": "../backdrop",
+        "description": "A diffusion transformer trained by flow matching, with a longer text context.",
+        "defaults": dit_defaults,
+        "provenance": history,
+    }
+    return main, fast, transformer
+
+
+def done(config: Config, *stages: str) -> bool:
+    """Whether every one of `stages` has left a checkpoint."""
+    return all((config.paths.work / stage / "checkpoint.pt").exists() for stage in stages)
+
+
+def trained(config: Config) -> dict[str, Folder]:
+    """The folders whose stages have been trained, each stage as far as it has got."""
+    about = f"{config.data.train_count} procedurally rendered pictures (python -m training.all); no photographs"
+    main, fast, transformer = settings(config, preview.run(config), stage_steps(config), about)
+    towers, words, adapted = text_encoders.load(config), tokenizer.load(config), image_adapter.load(config)
+    shared = {
+        "text_encoder": towers.text_l,
+        "text_encoder_2": towers.text_g,
+        "image_encoder": image_encoder.load(config),
+        "image_encoder_uve": uve.load(config),
+        "image_projector": adapted.projector,
+        "vae": vae.load(config),
+        "reward": reward.load(config),
+        "segmenter": segmenter.load(config),
+    }
+    found = {"backdrop": unet_folder(config, main, adapted, shared, words)}
+    if done(config, distil.STAGE):
+        found["backdrop-fast"] = fast_folder(config, fast, distil.load(config))
+    if done(config, dit.STAGE, t5.STAGE):
+        found["backdrop-dit"] = dit_folder(config, transformer, dit.load(config), t5.load(config), words)
+    return found
+
+
+def unet_folder(
+    config: Config,
+    settings: Mapping[str, Any],
+    adapted: image_adapter.Adapted,
+    shared: Mapping[str, nn.Module],
+    words: Any,
+) -> Folder:
+    """The main pipeline's folder: every shared component and the stage-2 denoiser."""
+    index = {"_class_name": "StableDiffusionXLInpaintPipeline", "force_zeros_for_empty_prompt": False, **SHARED}
+    return Folder(
+        index
+        | {"unet": ["diffusers", "UNet2DConditionModel"], "scheduler": ["diffusers", "DPMSolverMultistepScheduler"]},
+        settings,
+        networks.scheduler(config),
+        {**shared, "unet": plain_unet(config, adapted.unet)},
+        adapted.layers,
+        {"tokenizer": words, "tokenizer_2": words},
+    )
+
+
+def fast_folder(config: Config, settings: Mapping[str, Any], adapted: image_adapter.Adapted) -> Folder:
+    """The four-step pipeline's folder: its denoiser alone."""
+    index = {"unet": ["diffusers", "UNet2DConditionModel"], "scheduler": ["diffusers", "LCMScheduler"]}
+    unet = plain_unet(config, adapted.unet)
+    return Folder(index, settings, networks.lcm_scheduler(config), {"unet": unet}, adapted.layers)
+
+
+def dit_folder(config: Config, settings: Mapping[str, Any], transformer: Any, encoder: Any, words: Any) -> Folder:
+    """The transformer pipeline's folder: its denoiser and its text encoder."""
+    index = {
+        "transformer": ["diffusers", "SD3Transformer2DModel"],
+        "text_encoder_3": ["transformers", "T5EncoderModel"],
+        "tokenizer_3": ["transformers", "CLIPTokenizer"],
+        "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"],
+    }
+    parts = {"transformer": transformer, "text_encoder_3": encoder}
+    long = tokenizer.with_length(words, config.t5.max_length)
+    return Folder(index, settings, networks.flow_scheduler(config), parts, None, {"tokenizer_3": long})
+
+
+def random(config: Config) -> dict[str, Folder]:
+    """The three folders with untrained networks of the exact architecture, for tests and for integrating early."""
+    torch.manual_seed(config.seed)
+    # Four axes of a colour tetrahedron: a preview of random latents should at least be colourful.
+    view = {"factors": [[0.2, 0.1, 0.0], [0.0, 0.2, 0.1], [0.1, 0.0, 0.2], [0.1, 0.1, 0.1]], "bias": [0.5, 0.5, 0.5]}
+    main, fast, transformer = settings(config, view, {}, "nothing: random weights")
+    words = tokenizer.load(config)
+    adapted = image_adapter.untrained(config)
+    shared: dict[str, nn.Module] = {
+        "text_encoder": networks.text_encoder_l(config),
+        "text_encoder_2": networks.text_encoder_g(config),
+        "image_encoder": networks.image_encoder(config),
+        "image_encoder_uve": networks.uve(config),
+        "image_projector": adapted.projector,
+        "vae": networks.vae(config),
+        "reward": networks.reward(config),
+        "segmenter": networks.segmenter(config),
+    }
+    return {
+        "backdrop": unet_folder(config, main, adapted, shared, words),
+        "backdrop-fast": fast_folder(config, fast, adapted),
+        "backdrop-dit": dit_folder(
+            config, transformer, networks.transformer(config), networks.t5_encoder(config), words
+        ),
+    }
+
+
+def write_loras(config: Config) -> None:
+    """Writes the brand's LoRA, and stage 2's apart from the weights it is fused into: without it, stage 1 remains."""
+    folder = config.paths.weights / "lora"
+    unet = image_adapter.load_apart(config).unet
+    lora.save(unet, folder / "stage2.safetensors")
+    if done(config, brand.STAGE):
+        lora.save(brand.load_apart(config), folder / f"{NAME}.safetensors")
+
+
+def main() -> None:
+    """Assembles the weights folders from the stages' checkpoints."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", help="write this folder alone")
+    arguments = parser.parse_args()
+    loop.start_logging()
+    config = Config()
+    for name, folder in trained(config).items():
+        if arguments.only in (None, name):
+            folders.write(config.paths.weights / name, folder)
+    write_loras(config)
+
+
+if __name__ == "__main__":
+    main()
