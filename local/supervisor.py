@@ -20,8 +20,8 @@ GUARD = Path(__file__).with_name("guard.py")
 POLL_S = 0.05
 QUOTED_LINES = 8
 QUOTED_WIDTH = 400
-PATIENCE_S = 10.0
-"""How much longer than its grace period a guard may take: killing what is left, removing files."""
+GUARD_TIMEOUT_S = 10.0
+"""How much longer than its service's grace period a guard may take to kill processes and remove files."""
 
 
 @dataclass(frozen=True)
@@ -43,21 +43,21 @@ class Service:
     grace_s: float = 10.0
     """Time between being asked to stop and being killed."""
     shm_prefix: str | None = None
-    """Shared memory regions whose names begin so are removed when the service is gone."""
+    """Shared memory regions with this prefix are removed when the service has ended."""
     remove: tuple[Path, ...] = ()
-    """Folders to be removed when the service is gone."""
-    complaint: re.Pattern[str] | None = None
-    """How the log lines begin that are worth quoting when it fails; None for the last ones, whatever they say."""
+    """Folders that are removed when the service has ended."""
+    error_line: re.Pattern[str] | None = None
+    """How a log line begins that says why the service failed; None where any line may say it."""
 
 
-def last_words(service: Service, since: int) -> str:
-    """What the service's log says at its end, after its first `since` bytes, for a message to a person."""
+def log_tail(service: Service, since: int) -> str:
+    """A sentence that quotes the last error lines of the log after its first `since` bytes, or its last lines."""
     try:
         lines = service.log.read_bytes()[since:].decode(errors="replace").splitlines()
     except OSError:
         lines = []
-    complaints = [line for line in lines if service.complaint and service.complaint.match(line)]
-    quoted = "\n".join(f"    {line[:QUOTED_WIDTH]}" for line in (complaints or lines)[-QUOTED_LINES:])
+    errors = [line for line in lines if service.error_line and service.error_line.match(line)]
+    quoted = "\n".join(f"    {line[:QUOTED_WIDTH]}" for line in (errors or lines)[-QUOTED_LINES:])
     return f"{service.log} ends with:\n{quoted}" if quoted else f"{service.log} is empty."
 
 
@@ -73,12 +73,13 @@ class Child:
         self.service = service
         service.log.parent.mkdir(parents=True, exist_ok=True)
         service.prepare()
+        self.started_at = time.monotonic()
         options = [f"--grace={service.grace_s}", *(f"--remove={folder}" for folder in service.remove)]
         if service.shm_prefix:
             options.append(f"--shm-prefix={service.shm_prefix}")
         with service.log.open("ab") as log:
             self.log_start = log.tell()
-            # A session of its own: Ctrl-C in the terminal reaches the launcher alone, which then keeps the order.
+            # A session of its own: Ctrl-C in the terminal reaches the launcher alone, which stops services in order.
             self.guard = subprocess.Popen(  # noqa: S603 - our own guard
                 [sys.executable, "-I", str(GUARD), *options, "--", *service.command],
                 stdin=subprocess.PIPE,
@@ -92,7 +93,7 @@ class Child:
         line = self.guard.stdout.readline()
         if not line.strip():
             self.stop()
-            raise StartError(f"{service.name} could not be run. {last_words(service, self.log_start)}")
+            raise StartError(f"{service.name} could not be run. {log_tail(service, self.log_start)}")
         self.pid = int(line)
         """The service's own pid; the guard's is `guard.pid`."""
 
@@ -101,41 +102,51 @@ class Child:
         """The service's exit code (128 + n for signal n); None while it runs."""
         return self.guard.poll()
 
+    def is_ready(self) -> bool:
+        """Whether the service answers.
+
+        Raises:
+            StartError: if it exited first, or has taken longer than its `start_timeout_s`.
+        """
+        service = self.service
+        # Its own exit comes first: if its port was taken, another program answers on it.
+        code = self.exit_code
+        if code is not None:
+            problem = f"{service.name} stopped with exit code {code} before it was ready"
+        elif service.ready():
+            return True
+        elif time.monotonic() - self.started_at > service.start_timeout_s:
+            problem = f"{service.name} was not ready after {service.start_timeout_s:.0f} s"
+        else:
+            return False
+        raise StartError(f"{problem}. {log_tail(service, self.log_start)}")
+
     def wait_ready(self) -> None:
         """Waits until the service answers.
 
         Raises:
             StartError: if it exits first, or takes longer than its `start_timeout_s`.
         """
-        service, deadline = self.service, time.monotonic() + self.service.start_timeout_s
-        while not service.ready():
-            code = self.exit_code
-            if code is not None:
-                what = f"{service.name} stopped with exit code {code} before it was ready"
-            elif time.monotonic() > deadline:
-                what = f"{service.name} was not ready after {service.start_timeout_s:.0f} s"
-            else:
-                time.sleep(POLL_S)
-                continue
-            raise StartError(f"{what}. {last_words(service, self.log_start)}")
+        while not self.is_ready():
+            time.sleep(POLL_S)
 
     def stop(self) -> None:
-        """Stops the service: politely, after its grace period by force. Does nothing if it has stopped already."""
+        """Stops the service, if it runs, by SIGTERM and after its grace period by SIGKILL; removes its files."""
         for pipe in (self.guard.stdin, self.guard.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
         try:
-            self.guard.wait(self.service.grace_s + PATIENCE_S)
+            self.guard.wait(self.service.grace_s + GUARD_TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            # The guard hangs; the kernel kills the service with it.
+            # The guard hangs. The kernel kills the service with it.
             self.guard.kill()
             self.guard.wait()
         # The guard has done this, unless it was killed itself.
         clean(self.service.shm_prefix, self.service.remove)
 
     def signal(self, number: signal.Signals) -> None:
-        """Sends the service itself a signal, past its guard: how tests break things."""
+        """Sends the service itself a signal, not its guard; tests cause faults with it."""
         os.kill(self.pid, number)
 
 
@@ -146,13 +157,13 @@ class Supervisor:
         self.children: dict[str, Child] = {}
 
     def start(self, service: Service, *, wait: bool = True) -> Child:
-        """Starts a service and, unless told otherwise, waits until it is ready.
+        """Starts a service, or starts it again after it ended, and waits until it is ready unless `wait` is false.
 
         Raises:
-            StartError: if it cannot be run or does not become ready; it is stopped then.
+            StartError: if it cannot be run or does not become ready.
         """
         if service.name not in self.children:
-            # A restart goes on in the same log; a new launch begins a new one.
+            # A restart appends to the log; a new launch begins a new one.
             service.log.unlink(missing_ok=True)
         child = Child(service)
         self.children[service.name] = child
@@ -160,18 +171,8 @@ class Supervisor:
             child.wait_ready()
         return child
 
-    def restart(self, name: str) -> Child:
-        """Stops a service, if it still runs, and starts it again with the same command and ports."""
-        child = self.children[name]
-        child.stop()
-        return self.start(child.service)
-
-    def dead(self) -> Child | None:
-        """A child that has exited although nobody stopped it."""
-        return next((child for child in self.children.values() if child.exit_code is not None), None)
-
     def stop(self) -> None:
-        """Stops all children, the last started first: nobody loses a service it depends on before it is gone itself."""
+        """Stops all children, the last started first, so that a service ends before those that it depends on."""
         while self.children:
             _, child = self.children.popitem()
             child.stop()

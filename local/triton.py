@@ -1,4 +1,4 @@
-"""Triton for one machine: the wheel's tritonserver, with our onnxruntime backend beside its Python backend."""
+"""Triton for one machine: the wheel's tritonserver with its Python backend and our onnxruntime backend."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from local.supervisor import Service
 
 BACKENDS = Path(__file__).with_name("backends")
 EXIT_TIMEOUT_S = 8
-COMPLAINT = re.compile(r"error:|E\d{4} (?!.*CudaDriverHelper)")
-"""How the log lines begin that say why it stopped. That there is no GPU is no reason."""
+ERROR_LINE = re.compile(r"error:|E\d{4} (?!.*CudaDriverHelper)")
+"""How the log lines begin that say why Triton stopped; lines about a missing GPU do not."""
 
 
 def find_wheel() -> Path:
-    """The `tritonserver` folder of the nvidia-pytriton wheel; found without importing it, which takes a second.
+    """The `tritonserver` folder of the nvidia-pytriton wheel, which is not imported: that takes a second.
 
     Raises:
         StartError: if it is not installed, or has no Python stub for this Python.
@@ -41,19 +41,19 @@ def find_wheel() -> Path:
 
 
 def python_version() -> str:
-    """This Python, as the wheel names it."""
+    """The version of this Python, as the wheel's folders are named."""
     return f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def stub(wheel: Path) -> Path:
-    """The program that runs Python models under this Python."""
+    """The wheel's program that runs Python models with this version of Python."""
     return wheel / "python_backend_stubs" / python_version() / "triton_python_backend_stub"
 
 
 def prepare_backends(wheel: Path, backends: Path) -> None:
-    """Lays out a backend folder: the wheel's Python backend with its stub, and the backends of `local/backends`.
+    """Fills a backend folder: the wheel's Python backend with its stub, and the backends of `local/backends`.
 
-    Copies, not links: Triton refuses a backend whose library lies outside its folder, where a link leads.
+    Files are copied, because Triton refuses a backend whose library is a link out of its folder.
     """
     python = backends / "python"
     python.mkdir(parents=True)
@@ -68,23 +68,23 @@ def prepare_backends(wheel: Path, backends: Path) -> None:
 
 
 def environment(wheel: Path) -> dict[str, str]:
-    """What the server and its stubs need to find Python: its library, and the interpreter whose packages they use."""
+    """Variables by which the server and its stubs find Python's library and the interpreter with our packages."""
     libraries = [str(sysconfig.get_config_var("LIBDIR")), str(wheel.parents[1] / "nvidia_pytriton.libs")]
     if os.environ.get("LD_LIBRARY_PATH"):
         libraries.append(os.environ["LD_LIBRARY_PATH"])
     interpreters = [str(Path(sys.prefix) / "bin"), os.environ.get("PATH", os.defpath)]
     return {
         "LD_LIBRARY_PATH": os.pathsep.join(libraries),
-        # The stub takes its packages from the first python3 on PATH; it does not trust PYTHONPATH.
+        # The stub takes its packages from the first python3 on PATH and ignores PYTHONPATH.
         "PATH": os.pathsep.join(interpreters),
     }
 
 
 def check_repository(repository: Path) -> None:
-    """Refuses a folder that no Triton could serve.
+    """Checks that a folder is a model repository.
 
     Raises:
-        StartError: if it is not there, or not a model repository.
+        StartError: if it does not exist or has no pipeline.json.
     """
     if not (repository / "pipeline.json").is_file():
         raise StartError(
@@ -93,9 +93,9 @@ def check_repository(repository: Path) -> None:
 
 
 def trace_options(otlp_endpoint: str) -> tuple[str, ...]:
-    """Has Triton send a span for each request to a collector: its time in the queue apart from that of the compute.
+    """Options that make Triton send spans to a collector: one for a request's time in the queue, one for its compute.
 
-    It goes on with the caller's trace, and records what the caller does not only one time in a thousand.
+    Triton continues the caller's trace. Of requests without a trace it records one in a thousand.
     """
     if not otlp_endpoint:
         return ()
@@ -110,7 +110,7 @@ def trace_options(otlp_endpoint: str) -> tuple[str, ...]:
 def service(
     name: str, repository: Path, port: int, metrics_port: int, log_folder: Path, *, otlp_endpoint: str = ""
 ) -> Service:
-    """A Triton on loopback that serves the whole repository by gRPC.
+    """A Triton on loopback that serves every model of the repository by gRPC.
 
     Raises:
         StartError: if the wheel is missing, or `repository` is not a model repository.
@@ -149,5 +149,5 @@ def service(
         grace_s=EXIT_TIMEOUT_S + 4.0,
         shm_prefix=prefix,
         remove=(work,),
-        complaint=COMPLAINT,
+        error_line=ERROR_LINE,
     )

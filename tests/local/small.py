@@ -1,8 +1,9 @@
-"""A model repository of one trivial model, and a launcher over it: what the tests of the local cluster start."""
+"""Small model repositories, and a launcher that serves them: what the tests of the local cluster start."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import onnx
 from onnx import TensorProto, helper
@@ -25,9 +26,11 @@ output [ { name: "y" data_type: TYPE_FP32 dims: [ 3 ] } ]
 dynamic_batching { }
 instance_group [ { kind: KIND_CPU count: 1 } ]
 """
-START_S = 30.0
+START_S = 120.0
 GONE_S = 30.0
-"""What the cluster promises: nothing of it is left so long after its launcher died."""
+"""No process and no shared memory of the cluster exists so long after its launcher died."""
+PRODUCT = ROOT / "examples" / "product.png"
+FAST = "backdrop-fast"
 
 
 def write_repository(folder: Path, config: str = CONFIG, width: int = 3) -> Path:
@@ -49,24 +52,32 @@ def write_repository(folder: Path, config: str = CONFIG, width: int = 3) -> Path
     return folder
 
 
-def launch(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+def write_fast_repository(folder: Path) -> Path:
+    """Copies the reference repository with one pipeline alone, `FAST`, so that several Tritons fit into memory."""
+    document = json.loads((ROOT / "triton_repo" / "pipeline.json").read_text())
+    pipeline = document["pipelines"][FAST]
+    document["pipelines"], document["default"] = {FAST: pipeline}, FAST
+    document["models"] = {name: document["models"][name] for name in pipeline["components"].values()}
+    for name in document["models"]:
+        shutil.copytree(ROOT / "triton_repo" / name, folder / name)
+    (folder / "pipeline.json").write_text(json.dumps(document))
+    return folder
+
+
+def launch(*arguments: str, stderr: int | IO[str] = subprocess.PIPE) -> subprocess.Popen[str]:
     """Starts `python -m local`."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "local", *arguments],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
-    )
+    command = [sys.executable, "-m", "local", *arguments]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=stderr, text=True)
 
 
 @contextmanager
-def launched(repository: Path, folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+def launched(
+    repository: Path, folder: Path, *arguments: str, stderr: int | IO[str] = subprocess.PIPE
+) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """A launcher that has reported ready, and its state file; stopped at the end if it still runs."""
     state = folder / "state.json"
     common = ["--repository", str(repository), "--only", "redis,triton", "--log-dir", str(folder / "logs")]
-    process = launch(*common, "--state-file", str(state), *arguments)
+    process = launch(*common, "--state-file", str(state), *arguments, stderr=stderr)
     try:
         deadline = time.monotonic() + START_S
         while not state.exists():
@@ -109,3 +120,8 @@ def wait_gone(pids: set[int], launcher: int) -> float:
         assert time.monotonic() - started < GONE_S, leftovers(pids, launcher)
         time.sleep(0.05)
     return time.monotonic() - started
+
+
+def wait_ended(pids: set[int]) -> float:
+    """Waits until these processes have ended, whatever else runs, and returns how long that took."""
+    return wait_gone(pids, -1)

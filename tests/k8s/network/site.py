@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,23 +17,11 @@ from local import triton
 from local.guard import clean, descendants
 from tests.k8s.network.switch import Host, Switch
 from tests.k8s.rendering import ROOT
+from tests.local import small
 
 TRITONS = ("triton-0", "triton-1", "triton-2")
 ORCHESTRATORS = ("orchestrator-0", "orchestrator-1")
 START_S = 120.0
-PIPELINE = "backdrop-fast"
-
-
-def small_repository(folder: Path) -> Path:
-    """The reference repository with one pipeline: three Tritons at once have to fit."""
-    document = json.loads((ROOT / "triton_repo" / "pipeline.json").read_text())
-    pipeline = document["pipelines"][PIPELINE]
-    document["pipelines"], document["default"] = {PIPELINE: pipeline}, PIPELINE
-    document["models"] = {name: document["models"][name] for name in pipeline["components"].values()}
-    for name in document["models"]:
-        shutil.copytree(ROOT / "triton_repo" / name, folder / name)
-    (folder / "pipeline.json").write_text(json.dumps(document))
-    return folder
 
 
 class Site:
@@ -48,7 +35,7 @@ class Site:
 
     def start(self) -> None:
         """Starts Tritons and orchestrators, and waits until all of them serve."""
-        repository = small_repository(self.folder / "repository")
+        repository = small.write_fast_repository(self.folder / "repository")
         wheel = triton.find_wheel()
         triton.prepare_backends(wheel, self.folder / "backends")
         hosts = self.switch.hosts
