@@ -1,4 +1,4 @@
-"""`make demo`: the local cluster for the length of one generation, on the sample product that ships with the checkout.
+"""`make demo`: starts a local cluster, makes pictures of the sample product in a new scene, and stops the cluster.
 
 usage: python -m local.demo [--prompt TEXT] [--product FILE] [--out DIR] [--variants N] [--top-k K] [--seed S]
 """
@@ -22,7 +22,7 @@ console = Console()
 def main() -> int:
     """Runs the demo; the exit status is that of `backdrop generate`, or 1 when the cluster cannot start."""
     options = _arguments()
-    cluster = Cluster(Options(port=0, log_folder=options.out / "logs"), started=_say)
+    cluster = Cluster(Options(port=0, log_folder=options.out / "logs"), started=_print_service)
     console.print("Starting a local cluster: Redis, Triton with the reference models, the orchestrator …")
     try:
         with cluster:
@@ -45,7 +45,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _say(child: Child) -> None:
+def _print_service(child: Child) -> None:
     console.print(f"  {child.service.name} at {child.service.endpoint}, log in {child.service.log}")
 
 

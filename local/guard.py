@@ -1,12 +1,11 @@
-"""A process of its own that runs one service and makes sure that nothing of it outlives the launcher.
+"""A process that runs one service and makes sure that nothing of the service outlives the launcher.
 
-A launcher that is killed with SIGKILL cannot clean up. So every service has a guard between them: the guard holds the
-reading end of a pipe whose writing end only the launcher has. When the launcher closes it, or dies, the guard stops the
-service, then everything that the service started, and removes the shared memory and the work folder it was told of.
-Should the guard itself be killed, the kernel kills the service (PR_SET_PDEATHSIG), and Triton's stubs notice by
-themselves that their server is gone.
+A launcher that is killed with SIGKILL cannot clean up. So a guard runs between the launcher and every service. It holds
+the reading end of a pipe; only the launcher has the writing end. When the launcher closes the pipe, or dies, the guard
+stops the service and everything that the service started, and removes its shared memory and its work folder. If the
+guard itself is killed, the kernel kills the service (PR_SET_PDEATHSIG), and Triton's stubs notice that and end.
 
-Run as a script by `local.supervisor`; it imports nothing but the standard library, so it starts in a moment.
+`local.supervisor` runs it as a script. It imports only the standard library, so it starts in about 50 ms.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ POLL_S = 0.05
 
 
 def prctl(option: int, value: int) -> None:
-    """Calls Linux' prctl(2); elsewhere there is nothing to call, and the pipe alone has to do."""
+    """Calls Linux' prctl(2). Other systems have no such call; there the pipe is the only protection."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
@@ -39,7 +38,7 @@ def prctl(option: int, value: int) -> None:
 def die_with(parent: int) -> None:
     """Makes the calling process die with its parent; runs in the child, between fork and exec."""
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    # The parent may have died before prctl was called; then no signal will ever come.
+    # The parent may have died before prctl was called; then the signal never comes.
     if os.getppid() != parent:
         os._exit(1)
 
@@ -50,26 +49,26 @@ def descendants(root: int) -> list[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError, ValueError, IndexError):
-                # The command's name may hold spaces and parentheses; the fields begin after the last one.
+                # The command's name may contain spaces and parentheses; the fields begin after the last parenthesis.
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
                 children.setdefault(int(fields[1]), []).append(int(entry.name))
-    found, queue = [], [root]
+    pids, queue = [], [root]
     while queue:
         for child in children.get(queue.pop(), []):
-            found.append(child)
+            pids.append(child)
             queue.append(child)
-    return found
+    return pids
 
 
 def reap() -> None:
-    """Collects whatever has exited, orphans that were handed to this process included."""
+    """Collects the exit codes of ended children, including orphans that became children of this process."""
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
 
 
 def kill_descendants(timeout_s: float) -> None:
-    """Kills everything below this process; as a subreaper it is the parent of every orphan."""
+    """Kills every process below this one. As a subreaper it is the parent of every orphan."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         alive = descendants(os.getpid())
@@ -92,7 +91,7 @@ def clean(shm_prefix: str | None, folders: Sequence[Path]) -> None:
 
 
 def wait_until_over(child: subprocess.Popen[bytes], wake: int) -> None:
-    """Returns when the service has exited, the launcher is gone, or this guard was asked to stop."""
+    """Returns when the service has exited, the launcher has closed the pipe, or this guard gets SIGTERM."""
     watched = [sys.stdin.fileno(), wake]
     while child.poll() is None:
         readable, _, _ = select.select(watched, [], [], 1.0)
@@ -103,7 +102,7 @@ def wait_until_over(child: subprocess.Popen[bytes], wake: int) -> None:
 
 
 def stop(child: subprocess.Popen[bytes], grace_s: float) -> None:
-    """Asks the service to end, and kills it if it has not after `grace_s`."""
+    """Sends the service SIGTERM, and SIGKILL if it still runs after `grace_s`."""
     if child.poll() is None:
         child.terminate()
         try:
@@ -114,8 +113,8 @@ def stop(child: subprocess.Popen[bytes], grace_s: float) -> None:
 
 
 def run(command: list[str], grace_s: float, shm_prefix: str | None, folders: list[Path]) -> int:
-    """Runs `command` until it ends or has to; returns its exit code (128 + n for signal n)."""
-    # Handlers that do nothing: what matters is that the signal's number arrives in the pipe and select returns.
+    """Runs `command` until it ends or the guard has to stop it; returns its exit code (128 + n for signal n)."""
+    # The handlers do nothing: Python writes the signal's number to the pipe, and that wakes up select.
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write)
@@ -128,7 +127,7 @@ def run(command: list[str], grace_s: float, shm_prefix: str | None, folders: lis
         child = subprocess.Popen(  # noqa: S603 - the launcher's own command
             command, stdin=subprocess.DEVNULL, stdout=2, preexec_fn=lambda: die_with(guard), restore_signals=True
         )
-        # The launcher reads the pid from here; what the service itself writes goes to stderr, its log.
+        # The launcher reads the pid from here. The service's own output goes to stderr, its log.
         os.write(1, f"{child.pid}\n".encode())
         os.close(1)
         wait_until_over(child, wake_read)
@@ -141,7 +140,7 @@ def run(command: list[str], grace_s: float, shm_prefix: str | None, folders: lis
 
 
 def main() -> int:
-    """Reads the command line and guards."""
+    """Reads the command line and runs the service."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--grace", type=float, default=10.0)
     parser.add_argument("--shm-prefix")

@@ -1,4 +1,4 @@
-"""Ports on loopback: finding free ones, and telling when a wanted one is taken."""
+"""Ports on loopback: choosing free ones, and checking that a chosen one is free."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ HOST = "127.0.0.1"
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on right now, all different."""
+    """So many different ports that no program listens on now."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for one in sockets:
@@ -21,30 +21,30 @@ def free_ports(count: int) -> list[int]:
             one.close()
 
 
-def choose(wanted: int, option: str) -> int:
-    """The wanted port, or a free one for 0.
+def choose(port: int, option: str) -> int:
+    """The port itself if it is free, or any free port for 0.
 
     Raises:
-        StartError: if the wanted port is taken. gRPC servers would share it silently (SO_REUSEPORT), so this is asked
-            before anything starts.
+        StartError: if the port is taken. It is checked before a service starts, because gRPC servers would share it
+            silently (SO_REUSEPORT). The message names the command line's `option`.
     """
-    if wanted == 0:
+    if port == 0:
         return free_ports(1)[0]
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, wanted))
+            probe.bind((HOST, port))
         except OSError as error:
-            reason = f"Port {wanted} on {HOST} cannot be used ({error.strerror})"
+            reason = f"Port {port} on {HOST} cannot be used ({error.strerror})"
             raise StartError(f"{reason}; choose another with {option}.") from error
-    return wanted
+    return port
 
 
-def answers(port: int, question: bytes, expected: bytes, timeout_s: float = 1.0) -> bool:
-    """Whether a server on loopback answers `question` with something that begins with `expected`."""
+def answers(port: int, request: bytes, reply: bytes, timeout_s: float = 1.0) -> bool:
+    """Whether a server on loopback answers `request` with bytes that begin with `reply`."""
     try:
         with socket.create_connection((HOST, port), timeout_s) as connection:
-            connection.sendall(question)
-            return connection.recv(len(expected)) == expected
+            connection.sendall(request)
+            return connection.recv(len(reply)) == reply
     except OSError:
         return False

@@ -1,11 +1,11 @@
-"""The machine's cores, lent for the length of a run, so that there are never more threads at work than cores.
+"""Locks for the machine's cores: a run takes one for each of its threads, so no more threads work than there are cores.
 
-Every instance of every model is a process with threads of its own. Left alone, several of them crowd the cores: each
-run takes twice as long, and they push each other's activations out of the caches, which costs a twentieth of all that
-the machine can do. Here a run first takes a core for each of its threads, or as many as are free; who finds none waits.
+Every instance of every model is a process with threads of its own. Without locks several processes run at the same
+time: each run takes twice as long, and they evict each other's activations from the caches, which costs 5 % of the
+throughput. With locks, a run takes a core for each of its threads, or as many as are free, and waits if none is.
 
-Cores are files that are locked, since a lock ends with its process, however that ends. They lie in the folder of one
-server: a server that hangs does not keep another from running.
+A core is a locked file, because the kernel releases a lock when its process ends, however it ends. Every server has its
+own folder of locks, so a server that hangs does not block another.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-# A process that is killed rings no bell.
-UNHEARD_S = 0.05
+RETRY_S = 0.05
+"""How often a waiting run looks again: a process that was killed has released its cores without ringing the bell."""
 
 
 class Cores:
-    """Takes cores for one thread of control; others, in this process or another, have objects of their own.
+    """Takes cores for one thread. Every other thread, in this process or another, has its own object.
 
     Args:
-        folder: where the files are; must exist, and be the same for all that share.
-        count: how many cores there are; by default, as many as this process may use.
+        folder: holds the lock files; must exist, and be the same for all that share the cores.
+        count: number of cores; by default, as many as this process may use.
     """
 
     def __init__(self, folder: Path, count: int | None = None) -> None:
         usable = count or len(os.sched_getaffinity(0))
-        # Locks belong to an open file, so that two objects of one process exclude each other too.
+        # A lock belongs to an open file, so two objects of one process exclude each other too.
         self._gate = (folder / "gate").open("w")
         self._cores = [(folder / f"core-{index}").open("w") for index in range(usable)]
         with suppress(FileExistsError):
@@ -41,14 +41,14 @@ class Cores:
 
     @contextmanager
     def held(self, most: int) -> Iterator[int]:
-        """Has one to `most` cores for the length of the block: those that are free, or else the next to be free.
+        """Holds one to `most` cores during the block: those that are free, or else the next that is released.
 
-        Never waits for a second one, so no core stands idle while somebody waits.
+        It never waits for a second core, so no core is idle while a run waits.
         """
-        fcntl.flock(self._gate, fcntl.LOCK_EX)  # one after another, in the order of their coming
+        fcntl.flock(self._gate, fcntl.LOCK_EX)  # one at a time, first come, first served
         try:
             while not (held := self._take(most)):
-                select.select([self._bell], [], [], UNHEARD_S)
+                select.select([self._bell], [], [], RETRY_S)
         finally:
             fcntl.flock(self._gate, fcntl.LOCK_UN)
         try:
@@ -56,11 +56,11 @@ class Cores:
         finally:
             for core in held:
                 fcntl.flock(core, fcntl.LOCK_UN)
-            with suppress(BlockingIOError):  # full of rings that nobody has heard
+            with suppress(BlockingIOError):  # the pipe is full of unread bytes
                 os.write(self._bell, b"\0")
 
     def _take(self, most: int) -> list[IO[str]]:
-        # What rang before this look says nothing about after it.
+        # Bytes from before this attempt say nothing about cores that are released after it.
         with suppress(BlockingIOError):
             os.read(self._bell, 65536)
         held: list[IO[str]] = []

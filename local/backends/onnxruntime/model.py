@@ -1,20 +1,20 @@
 """Triton's `onnxruntime` backend for machines whose Triton has none: one Python model for every component.
 
-Triton looks for `libtriton_onnxruntime.so` in its backend folder; where it finds this file instead, it serves models of
-`backend: "onnxruntime"` through its Python backend. The repository therefore needs no change to run under an official
-Triton image, which has the real one.
+Triton looks for `libtriton_onnxruntime.so` in its backend folder. If it finds this file instead, it serves models of
+`backend: "onnxruntime"` through its Python backend. So the same repository runs under an official Triton image, which
+has the real backend.
 
-Rows are independent, and the arithmetic keeps them so: onnxruntime packs constant weights when it loads a graph, and
-its packed matrix multiplication adds in the same order for one row and for many. (The unpacked one has a separate path
-for a single row.) So prepacking is left on, a row needs no padding, and `tests/local` holds it to the last bit.
+A row's result does not depend on the other rows of its batch: onnxruntime packs constant weights when it loads a graph,
+and its packed matrix multiplication adds in the same order for one row and for many. (The unpacked one has a separate
+path for a single row.) So prepacking stays on, and a row needs no padding. `tests/local` compares results bit by bit.
 
-For the same reason a batch may be cut: with `row_workers` in the config's parameters, so many threads each run a part
-of its rows, side by side. They meet once a batch; threads that share every operator (`intra_op_threads`) meet hundreds
-of times. The latter is left for a row that is alone. A part is run as a whole, or with `rows_a_run` so many rows at a
-time: in company rows are faster where their activations fit the caches, and slower where they do not.
+Therefore a batch may be cut: with `row_workers` in the config's parameters, so many threads each run a part of the rows
+in parallel. They synchronise once a batch; threads that share every operator (`intra_op_threads`) synchronise hundreds
+of times, and are used for a single row only. A part is run as a whole, or in runs of `rows_a_run` rows: larger runs are
+faster if their activations fit the caches, and slower if they do not.
 
-Graphs that have more than one thread, of either kind, take the machine's cores in turn (`cores`). The others are small
-and slip in between.
+Graphs with more than one thread, of either kind, take turns at the machine's cores (`cores`). The others are small and
+take none.
 """
 
 from __future__ import annotations
@@ -33,25 +33,24 @@ import triton_python_backend_utils as pb_utils
 if TYPE_CHECKING:
     from local.backends.onnxruntime.cores import Cores
 else:
-    from cores import Cores  # a stub finds what lies beside its model
+    from cores import Cores  # a stub imports from the folder of its model
 
 
 def parameter(config: dict[str, Any], name: str, default: str) -> str:
     """A `parameters` entry of the model's config."""
-    found = config.get("parameters", {}).get(name, {}).get("string_value", default)
-    return str(found)
+    return str(config.get("parameters", {}).get(name, {}).get("string_value", default))
 
 
 class Graph:
-    """A graph in onnxruntime sessions: one for a row alone, one whose runs are side by side for several."""
+    """A graph in onnxruntime sessions: a wide one for a single row, and a narrow one for parallel runs of several."""
 
     def __init__(self, path: Path, threads: int, workers: int, rows_a_run: int) -> None:
         self.session = self._session(path, threads)
         self._threads, self._workers, self._rows_a_run = threads, workers, rows_a_run
-        # A second copy of the weights is the price of row workers.
+        # Row workers cost a second copy of the weights.
         self._narrow = self._session(path, 1) if workers > 1 and threads > 1 else self.session
         self._pool = ThreadPoolExecutor(max(1, workers - 1))
-        # Beside this file, which every server has a copy of.
+        # In the folder of this file: every server has a copy of its own.
         self._cores = [Cores(Path(__file__).parent) for _ in range(workers)] if threads > 1 or workers > 1 else []
 
     @staticmethod
@@ -59,12 +58,12 @@ class Graph:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        # A spinning thread looks for work in a loop: on a machine that others share, it takes their cores.
+        # A thread that spins while it waits for work takes a core from other processes.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-        # Memory that one session has grown into is there for the other: its first runs took twice as long without.
+        # Both sessions share one arena. Without it the first runs of the second session took twice as long.
         options.add_session_config_entry("session.use_env_allocators", "1")
-        # It would make integer products of quantised pairs, and there are none for FP8.
+        # It would fuse quantised pairs into integer products, which do not exist for FP8.
         options.add_session_config_entry("session.disable_quant_qdq", "1")
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
@@ -83,29 +82,29 @@ class Graph:
         return _joined([first, *(other.result() for other in others)])
 
     def _part(self, cores: Cores, outputs: list[str], feed: Mapping[str, Any], most: int = 1) -> list[Any]:
-        rows, made = len(next(iter(feed.values()))), list[list[Any]]()
+        rows, results = len(next(iter(feed.values()))), list[list[Any]]()
         size = self._rows_a_run or rows
         for start in range(0, rows, size):
             piece = {name: value[start : start + size] for name, value in feed.items()}
             with cores.held(most) as held:
-                made.append((self.session if held > 1 else self._narrow).run(outputs, piece))
-        return _joined(made)
+                results.append((self.session if held > 1 else self._narrow).run(outputs, piece))
+        return _joined(results)
 
 
 def _share_memory() -> None:
     """Gives all sessions of this process one arena."""
-    place = onnxruntime.OrtMemoryInfo(
+    memory = onnxruntime.OrtMemoryInfo(
         "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
     )
-    onnxruntime.create_and_register_allocator(place, None)
+    onnxruntime.create_and_register_allocator(memory, None)
 
 
-def _joined(made: list[list[Any]]) -> list[Any]:
-    return made[0] if len(made) == 1 else [np.concatenate(pieces) for pieces in zip(*made, strict=True)]
+def _joined(results: list[list[Any]]) -> list[Any]:
+    return results[0] if len(results) == 1 else [np.concatenate(pieces) for pieces in zip(*results, strict=True)]
 
 
 class TritonPythonModel:
-    """A graph behind Triton's queue; one object to an instance."""
+    """One instance of a model: Triton creates an object of this class in a stub process and calls its methods."""
 
     def initialize(self, args: dict[str, str]) -> None:
         """Loads the graph.
@@ -121,11 +120,11 @@ class TritonPythonModel:
         self.graph = Graph(path, int(threads), int(workers), int(parameter(config, "rows_a_run", "0")))
         self.inputs = [entry["name"] for entry in config["input"]]
         self.outputs = [entry["name"] for entry in config["output"]]
-        for kind, names, found in (
+        for kind, names, values in (
             ("inputs", self.inputs, self.graph.session.get_inputs()),
             ("outputs", self.outputs, self.graph.session.get_outputs()),
         ):
-            if sorted(names) != sorted(value.name for value in found):
+            if sorted(names) != sorted(value.name for value in values):
                 raise pb_utils.TritonModelException(f"{filename}: its {kind} are not those of config.pbtxt")
 
     def execute(self, requests: list[Any]) -> list[Any]:
@@ -144,10 +143,10 @@ class TritonPythonModel:
         return responses
 
     def answer(self, requests: list[Any]) -> list[Any]:
-        """Runs requests as one batch; if that fails, each alone, so that one bad request does not fail its company."""
+        """Runs requests as one batch; if that fails, each alone, so that a bad request fails alone."""
         try:
             return self.run(requests)
-        except Exception as error:  # whatever onnxruntime raises, the answer is an error, not a dead stub
+        except Exception as error:  # onnxruntime raises many types; the stub must answer and not end
             if len(requests) > 1:
                 return [response for request in requests for response in self.answer([request])]
             pb_utils.Logger.log_error(f"inference failed: {error}")
@@ -159,7 +158,7 @@ class TritonPythonModel:
             {name: pb_utils.get_input_tensor_by_name(request, name).as_numpy() for name in self.inputs}
             for request in requests
         ]
-        # A request alone is the common case at low load; its tensors are used where they lie.
+        # A single request is the common case at low load; its tensors are used without a copy.
         feed = (
             parts[0]
             if len(parts) == 1
@@ -169,11 +168,11 @@ class TritonPythonModel:
         responses, start = [], 0
         for request, part in zip(requests, parts, strict=True):
             end = start + len(part[self.inputs[0]])
-            wanted = set(request.requested_output_names())
+            names = set(request.requested_output_names())
             tensors = [
                 pb_utils.Tensor(name, result[start:end])
                 for name, result in zip(self.outputs, results, strict=True)
-                if name in wanted
+                if name in names
             ]
             responses.append(pb_utils.InferenceResponse(output_tensors=tensors))
             start = end
