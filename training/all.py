@@ -12,7 +12,7 @@ from training.core.loop import start_logging
 log = logging.getLogger(__name__)
 
 STAGES = (
-    ("training.data.pictures.shards",),
+    ("training.data.shards",),
     ("training.encoders.tokenizer",),
     ("training.encoders.text_encoders",),
     ("training.encoders.t5",),

@@ -1,6 +1,6 @@
 """Renders the world into shards: pictures and product masks as uint8 arrays, captions and labels as JSON.
 
-`python -m training.data.pictures.shards` renders the missing shards. A shard is written whole or not at all, so a run may be
+`python -m training.data.shards` renders the missing shards. A shard is written whole or not at all, so a run may be
 stopped at any time.
 """
 
@@ -93,7 +93,7 @@ def load(config: Config, kind: str) -> PictureSet:
     """Opens the complete shards of `kind` ("scene", "photo", "held" or "heldphoto")."""
     ready = [job.stem for job in jobs(config) if job.kind == kind and job.stem.with_suffix(".json").exists()]
     if not ready:
-        raise FileNotFoundError(f"no shards of kind {kind!r}: run python -m training.data.pictures.shards")
+        raise FileNotFoundError(f"no shards of kind {kind!r}: run python -m training.data.shards")
     return read(ready)
 
 

@@ -1,6 +1,6 @@
 """Trains the reward model on good pictures, the same pictures with controlled damage, and captions of other pictures.
 
-No person judged anything here. `defects` knows the damage of `training.data.pictures.corruption`. `fidelity` tells captions that
+No person judged anything here. `defects` knows the damage of `training.data.corruption`. `fidelity` tells captions that
 match a picture from captions that do not. `aesthetics` is a proxy that only knows technical degradation. Half of the
 pictures have had their background encoded and decoded, as has every picture that the model scores in service.
 """
