@@ -1,5 +1,5 @@
-# The orchestrator, and on top of it a model repository for its `store publish`: hash-pinned wheels and our code, and
-# nothing that builds. Two images: `--target orchestrator` and `--target models`, from the root of a checkout.
+# Two images, built from the root of a checkout: `--target orchestrator` is the service, `--target models` adds a model
+# repository for its `store publish`. Both hold hash-pinned wheels and our code, and no build tools.
 FROM python:3.11-slim-trixie@sha256:db3ff2e1800a8581e2c48a27c3995339d47bdf046da21c7627accd3d51053a93 AS wheels
 COPY k8s/images/orchestrator.txt /requirements.txt
 RUN python -m pip install --no-cache-dir --no-compile --require-hashes --only-binary :all: \
@@ -9,14 +9,14 @@ FROM python:3.11-slim-trixie@sha256:db3ff2e1800a8581e2c48a27c3995339d47bdf046da2
 COPY --from=wheels /opt/backdrop/packages /opt/backdrop/packages
 COPY backdrop /opt/backdrop/backdrop
 COPY orchestrator /opt/backdrop/orchestrator
-# The root is read-only: nothing is compiled at run time, and nobody could write it down.
+# The root file system is read-only, so Python cannot write bytecode at run time.
 ENV PYTHONPATH=/opt/backdrop:/opt/backdrop/packages \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 WORKDIR /opt/backdrop
 USER 10001:10001
 EXPOSE 50061 9090
-# The kubelet asks by gRPC, with the manifests' own periods.
+# The kubelet probes by gRPC, with the periods of the manifests.
 HEALTHCHECK NONE
 ENTRYPOINT ["python", "-m"]
 CMD ["orchestrator"]
