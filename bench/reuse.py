@@ -25,9 +25,9 @@ from bench.arms.served import REPOSITORY
 from bench.arms.sessions import Sessions
 from bench.figures import ROOT, Figure, record
 from orchestrator.domain import Floats, Job
-from orchestrator.models import Conditioning, Infer, Models
 from orchestrator.sampler import NoiseStream, combine
 from orchestrator.stages.decode import decode
+from orchestrator.stages.models import Conditioning, Infer, Models
 from orchestrator.stages.prepare import Prepared
 from orchestrator.stages.score import score
 

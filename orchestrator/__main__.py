@@ -11,22 +11,22 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import structlog
 from pydantic import ValidationError
 
-from orchestrator import logs, repository
-from orchestrator.admission import Admission, Limits
+from orchestrator import repository
+from orchestrator.api.idempotency import Idempotency
+from orchestrator.api.info import describer
+from orchestrator.api.parse import Parser
+from orchestrator.api.server import Server, wait_for_models
+from orchestrator.api.service import Service
 from orchestrator.cache import TwoTierCache
 from orchestrator.concurrency import stop_event
-from orchestrator.idempotency import Idempotency
-from orchestrator.info import describer
-from orchestrator.metrics import Metrics
-from orchestrator.parse import Parser
 from orchestrator.pipeline import Pipeline
 from orchestrator.repository import RepositoryError
+from orchestrator.repository.tokenize import PromptTokenizers
 from orchestrator.scheduling import Batcher, Capacity
-from orchestrator.server import Server, wait_for_models
-from orchestrator.service import Service
+from orchestrator.scheduling.admission import Admission, Limits
 from orchestrator.settings import Settings
-from orchestrator.telemetry import Tracing
-from orchestrator.tokenize import PromptTokenizers
+from orchestrator.telemetry import Tracing, logs
+from orchestrator.telemetry.metrics import Metrics
 from orchestrator.triton import TritonPool, open_wire
 
 log = structlog.get_logger("orchestrator")

@@ -52,11 +52,21 @@ def test_rooms_import_only_what_the_design_allows() -> None:
 
 
 INNER: dict[str, set[str]] = {
-    "orchestrator/sampler": {"orchestrator.triton", "orchestrator.stages", "orchestrator.pipeline", "tritonclient"},
+    "orchestrator/sampler": {
+        "orchestrator.triton",
+        "orchestrator.stages",
+        "orchestrator.pipeline",
+        "tritonclient",
+    },
     "orchestrator/triton": {"orchestrator.stages", "orchestrator.pipeline", "orchestrator.sampler"},
     "orchestrator/stages": {"orchestrator.triton", "orchestrator.pipeline", "backdrop.v1"},
     "orchestrator/cache": {"orchestrator.triton", "orchestrator.stages", "orchestrator.pipeline"},
-    "orchestrator/imaging": {"orchestrator.stages", "orchestrator.pipeline", "orchestrator.triton", "backdrop.v1"},
+    "orchestrator/imaging": {
+        "orchestrator.stages",
+        "orchestrator.pipeline",
+        "orchestrator.triton",
+        "backdrop.v1",
+    },
     "orchestrator": {"torch", "diffusers", "transformers", "onnxruntime"},
 }
 

@@ -16,19 +16,19 @@ import numpy.typing as npt
 
 from backdrop.v1 import generation_service_pb2 as pb
 from orchestrator import repository
+from orchestrator.api.parse import Parser
 from orchestrator.cache import Lookup
+from orchestrator.cache.lookups import RequestLookups
 from orchestrator.domain import Floats, Job
-from orchestrator.lookups import RequestLookups
-from orchestrator.models import Conditioning, Infer, Models, batch_of
-from orchestrator.parse import Parser
+from orchestrator.repository.tokenize import PromptTokenizers
 from orchestrator.sampler import NoiseStream, State, combine, make_solver, variant_seed
 from orchestrator.settings import Settings
 from orchestrator.stages.decode import decode
 from orchestrator.stages.encode import encode
+from orchestrator.stages.models import Conditioning, Infer, Models, batch_of
 from orchestrator.stages.prepare import Prepared, prepare
 from orchestrator.stages.score import score
 from orchestrator.stages.select import Variant, select
-from orchestrator.tokenize import PromptTokenizers
 
 Arrays = dict[str, npt.NDArray[Any]]
 

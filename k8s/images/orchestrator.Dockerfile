@@ -25,4 +25,4 @@ FROM orchestrator AS models
 COPY triton_repo /opt/backdrop/triton_repo
 USER 10001:10001
 HEALTHCHECK NONE
-CMD ["orchestrator.store", "check", "--at", "/opt/backdrop/triton_repo"]
+CMD ["orchestrator.repository.store", "check", "--at", "/opt/backdrop/triton_repo"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.domain import Floats
-from orchestrator.models import Models
+from orchestrator.stages.models import Models
 from orchestrator.stages.prepare import Prepared
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from orchestrator.domain import Floats, Job
-from orchestrator.models import Conditioning, Models, batch_of
 from orchestrator.sampler import NoiseStream, Solver, State, combine
+from orchestrator.stages.models import Conditioning, Models, batch_of
 from orchestrator.stages.prepare import Prepared
 from orchestrator.telemetry import span
 

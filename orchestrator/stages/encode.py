@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from orchestrator.cache.lookups import RequestLookups
 from orchestrator.concurrency import both
 from orchestrator.domain import Job
-from orchestrator.lookups import RequestLookups
-from orchestrator.models import Conditioning, Models
+from orchestrator.repository.tokenize import PromptTokenizers
+from orchestrator.stages.models import Conditioning, Models
 from orchestrator.stages.style import encode_style
 from orchestrator.stages.text import encode_texts
-from orchestrator.tokenize import PromptTokenizers
 
 
 async def encode(job: Job, models: Models, tokenizers: PromptTokenizers, lookups: RequestLookups) -> Conditioning:

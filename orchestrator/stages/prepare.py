@@ -9,11 +9,11 @@ import numpy as np
 from PIL import Image
 
 from backdrop.errors import Reason, error
+from orchestrator.cache.lookups import RequestLookups
 from orchestrator.domain import Bytes, Floats, Job, Size
 from orchestrator.imaging.canvas import Canvas, SceneInput, build_canvas, build_scene_input
 from orchestrator.imaging.placement import Scene, bounding_box, choose_scene, place
-from orchestrator.lookups import RequestLookups
-from orchestrator.models import Models
+from orchestrator.stages.models import Models
 
 # A segmenter is never quite sure; what is nearly certain is made certain, so that the product's inside is opaque.
 _CERTAIN_SCENE, _CERTAIN_PRODUCT = 0.08, 0.9

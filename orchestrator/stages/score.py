@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.domain import Floats, Scores
 from orchestrator.imaging.output import composite_at_bucket
-from orchestrator.models import Conditioning, Models
+from orchestrator.stages.models import Conditioning, Models
 from orchestrator.stages.prepare import Prepared
 
 

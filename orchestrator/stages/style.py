@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from orchestrator.cache.lookups import RequestLookups
 from orchestrator.concurrency import gather
 from orchestrator.domain import Floats, Job, StylePicture
 from orchestrator.imaging.style import to_model
-from orchestrator.lookups import RequestLookups
-from orchestrator.models import Models
+from orchestrator.stages.models import Models
 
 # The projector's input, the encoder's role, and which of its outputs is the embedding.
 _ENCODERS = {"uve": ("image_encoder_uve", "embedding"), "clip": ("image_encoder_clip", "image_embeds")}

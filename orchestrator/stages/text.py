@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from orchestrator.cache.lookups import RequestLookups
 from orchestrator.concurrency import gather
 from orchestrator.domain import Job
-from orchestrator.lookups import RequestLookups
-from orchestrator.models import Models, TextEmbeddings
-from orchestrator.tokenize import PromptTokenizers
+from orchestrator.repository.tokenize import PromptTokenizers
+from orchestrator.stages.models import Models, TextEmbeddings
 
 _POOLED = "text_encoder_g"
 

@@ -16,7 +16,8 @@ from export.configs import finish_model
 from export.contract import Axis, Contract, TensorSpec
 from export.errors import ExportError
 from export.files import fingerprint, model_files
-from orchestrator.repository import ModelSpec, _verify
+from orchestrator.repository import ModelSpec
+from orchestrator.repository.load import _verify
 
 SIDES = (Axis("height", 4), Axis("width", 4))
 CONTRACT = Contract((TensorSpec("sample", "FP32", (4, *SIDES)),), (TensorSpec("noise_pred", "FP32", (4, *SIDES)),))

@@ -23,9 +23,9 @@ from local import ports, triton
 from local.errors import StartError
 from local.health import serving
 from local.redis import find_binary
-from orchestrator import store
+from orchestrator.repository import store
 from tests.k8s.rendering import Manifest, of, overlay, pod, settings, workloads
-from tests.orchestrator.test_repository import document, write
+from tests.orchestrator.repository.test_repository import document, write
 
 pytestmark = pytest.mark.cluster
 START_S = 60.0
@@ -169,7 +169,7 @@ def test_the_store_steps_take_their_arguments(tmp_path: Path) -> None:
     write(source, document(source))
 
     def here(spec: Manifest) -> list[str]:
-        assert shlex.join(spec["command"]) == "python -m orchestrator.store"
+        assert shlex.join(spec["command"]) == "python -m orchestrator.repository.store"
         mapped = (argument.replace("/store", str(tmp_path)) for argument in spec["args"])
         return [argument.replace("/opt/backdrop/triton_repo", str(source)) for argument in mapped]
 

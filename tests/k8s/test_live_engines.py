@@ -21,7 +21,7 @@ from local import ports, triton
 from local.errors import StartError
 from local.guard import clean, descendants
 from local.health import serving
-from orchestrator.reload import Reloader, signature
+from orchestrator.repository.reload import Reloader, signature
 from orchestrator.triton import TritonPool
 from tests.k8s.rendering import Manifest, build, containers, of, site
 from tests.local import small

@@ -16,10 +16,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from orchestrator.cache import Lookup
 from orchestrator.domain import Job, MaskSource, OutputFormat, StylePicture
 from orchestrator.repository import IMAGE_ROLES, ROLES, T5, ModelSpec, PipelineSpec, Repository
+from orchestrator.repository.tokenize import PromptTokenizers
 from orchestrator.sampler import FlowConfig, Schedule, ScheduleConfig
 from orchestrator.scheduling import Capacity
 from orchestrator.scheduling.cost import BatchCost
-from orchestrator.tokenize import PromptTokenizers
 from orchestrator.triton.tensors import TensorSpec
 from tests.pictures import ellipse_mask, noisy_photo
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator.admission import Admission, Limits
 from orchestrator.domain import Dropping, Job, Window
 from orchestrator.pipeline import Pipeline
 from orchestrator.scheduling import Batcher, engine
+from orchestrator.scheduling.admission import Admission, Limits
 from tests.orchestrator.small import Array, DictCache, FunctionModels, KnownCost, capacity, job, style, tokenizers
 
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.orchestrator.test_repository import document, write
+from tests.orchestrator.repository.test_repository import document, write
 
 ROOT = Path(__file__).resolve().parents[2]
 

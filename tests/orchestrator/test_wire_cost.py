@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from orchestrator.lookups import RequestLookups
-from orchestrator.models import Models
+from orchestrator.cache.lookups import RequestLookups
 from orchestrator.stages.denoise import GuidedDenoiser
 from orchestrator.stages.encode import encode
+from orchestrator.stages.models import Models
 from orchestrator.stages.prepare import prepare
 from orchestrator.triton import Wire
 from orchestrator.triton.shared_memory import Region

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from orchestrator.cache.lookups import RequestLookups
 from orchestrator.domain import Window
-from orchestrator.lookups import RequestLookups
-from orchestrator.models import Models
 from orchestrator.stages.denoise import GuidedDenoiser
 from orchestrator.stages.encode import encode
+from orchestrator.stages.models import Models
 from orchestrator.stages.prepare import prepare
 from tests.orchestrator.small import (
     DENOISERS,

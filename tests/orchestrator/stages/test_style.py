@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from orchestrator.cache.lookups import RequestLookups
 from orchestrator.domain import Floats, Job
-from orchestrator.lookups import RequestLookups
-from orchestrator.models import Models
+from orchestrator.stages.models import Models
 from orchestrator.stages.style import encode_style, mean_direction
 from tests.orchestrator.small import CLIP, TOKENS, UVE, DictCache, FunctionModels, job, style
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orchestrator.lookups import RequestLookups
-from orchestrator.models import Models, TextEmbeddings
+from orchestrator.cache.lookups import RequestLookups
+from orchestrator.stages.models import Models, TextEmbeddings
 from orchestrator.stages.text import encode_texts
 from tests.orchestrator.small import DictCache, FunctionModels, job, tokenizers
 

@@ -6,8 +6,8 @@ import contextlib
 import pytest
 
 from backdrop.errors import OverloadedError, UnavailableError
-from orchestrator.admission import Admission, Limits, Place
 from orchestrator.scheduling import Applicant, Priority
+from orchestrator.scheduling.admission import Admission, Limits, Place
 
 
 def someone(tenant: str = "a", priority: Priority = Priority.INTERACTIVE, work: float = 10.0) -> Applicant:

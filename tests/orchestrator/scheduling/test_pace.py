@@ -8,8 +8,8 @@ import pytest
 
 from backdrop.errors import DeadlineExceededError, Reason
 from orchestrator.domain import Dropping, Stage
-from orchestrator.pace import Outlook, Pace
-from orchestrator.progress import Progress
+from orchestrator.pipeline.progress import Progress
+from orchestrator.scheduling.pace import Outlook, Pace
 from tests.orchestrator.small import job
 
 KIND = ("small", 1.0)

@@ -9,11 +9,11 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from orchestrator.__main__ import redis_url
-from orchestrator.metrics import Metrics
+from orchestrator.api.server import LIVE, Server
+from orchestrator.api.service import Service
 from orchestrator.repository import RepositoryError
-from orchestrator.server import LIVE, Server
-from orchestrator.service import Service
 from orchestrator.settings import Settings
+from orchestrator.telemetry.metrics import Metrics
 
 Status = health_pb2.HealthCheckResponse
 

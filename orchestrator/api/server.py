@@ -10,13 +10,13 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from backdrop.errors import BackdropError
-from orchestrator.admission import Admission
+from orchestrator.api.service import GENERATION, INFO, Service
 from orchestrator.repository import Repository, RepositoryError, check_served
-from orchestrator.service import GENERATION, INFO, Service
+from orchestrator.scheduling.admission import Admission
 from orchestrator.settings import Settings
 from orchestrator.triton import TritonPool
 
-log = structlog.get_logger("orchestrator.server")
+log = structlog.get_logger("orchestrator.api.server")
 LIVE = "live"
 """Health of this name is SERVING from the first moment to the last: what answers it is the event loop itself."""
 _CHECK_INTERVAL_S = 0.25

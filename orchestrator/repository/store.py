@@ -1,4 +1,4 @@
-"""`python -m orchestrator.store`: puts a model repository on a shared volume, and waits until a whole one is there.
+"""`python -m orchestrator.repository.store`: publishes a model repository to a shared volume, and checks one there.
 
 publish   copies a repository, from a folder or an object store, to the volume; it gets its name only after every
           digest was read back
@@ -14,8 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from orchestrator import objects
-from orchestrator.repository import PIPELINES, RepositoryError, load
+from orchestrator.repository import PIPELINES, RepositoryError, load, objects
 
 _LOOK_EVERY_S = 1.0
 
@@ -68,7 +67,7 @@ def check(path: Path, wait_s: float) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one step; returns 0, or 1 with one sentence on stderr."""
-    parser = argparse.ArgumentParser(prog="python -m orchestrator.store", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m orchestrator.repository.store", description=__doc__)
     steps = parser.add_subparsers(dest="step", required=True)
     publishing = steps.add_parser("publish", help="copy a repository to the volume")
     publishing.add_argument("--from", dest="source", required=True, metavar="FOLDER|URL")

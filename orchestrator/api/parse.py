@@ -9,14 +9,14 @@ import secrets
 
 from backdrop.errors import Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
+from orchestrator.api.parse_options import read_dropping, read_priority, read_window
+from orchestrator.api.parse_style import check_style, decode_style
 from orchestrator.domain import Bytes, Fit, Job, MaskSource, OutputFormat, Rect, Size
 from orchestrator.imaging.decode import decode_mask, decode_photo
-from orchestrator.parse_order import read_dropping, read_priority, read_window
-from orchestrator.parse_style import check_style, decode_style
 from orchestrator.repository import PipelineSpec, Repository
+from orchestrator.repository.tokenize import PromptTokenizers
 from orchestrator.sampler import make_solver
 from orchestrator.settings import Settings
-from orchestrator.tokenize import PromptTokenizers
 
 MIN_SIDE, MAX_SIDE = 64, 4096
 MAX_GUIDANCE, MAX_PADDING, MAX_PREVIEW_EVERY = 20.0, 0.45, 1000

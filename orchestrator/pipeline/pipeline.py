@@ -11,8 +11,8 @@ from collections.abc import AsyncGenerator, Sequence
 import numpy as np
 
 from backdrop.errors import Reason, error
-from orchestrator.admission import Admission, Place
-from orchestrator.callers import NOBODY, Caller
+from orchestrator.api.callers import NOBODY, Caller
+from orchestrator.cache.lookups import ArrayCache, RequestLookups
 from orchestrator.concurrency import gather
 from orchestrator.domain import (
     Accepted,
@@ -28,19 +28,19 @@ from orchestrator.domain import (
 )
 from orchestrator.imaging.output import preview
 from orchestrator.imaging.placement import choose_scene
-from orchestrator.lookups import ArrayCache, RequestLookups
-from orchestrator.models import Conditioning, Models
-from orchestrator.pace import Outlook, Pace
-from orchestrator.progress import Progress
+from orchestrator.pipeline.progress import Progress
+from orchestrator.repository.tokenize import PromptTokenizers
 from orchestrator.sampler import NoiseStream, Solver, State, make_solver, variant_seed
 from orchestrator.scheduling import Applicant, Batcher
+from orchestrator.scheduling.admission import Admission, Place
+from orchestrator.scheduling.pace import Outlook, Pace
 from orchestrator.stages.decode import decode
 from orchestrator.stages.denoise import GuidedDenoiser, denoise
 from orchestrator.stages.encode import encode
+from orchestrator.stages.models import Conditioning, Models
 from orchestrator.stages.prepare import Prepared, prepare
 from orchestrator.stages.score import score
 from orchestrator.stages.select import Variant, rank, select
-from orchestrator.tokenize import PromptTokenizers
 
 
 class Pipeline:

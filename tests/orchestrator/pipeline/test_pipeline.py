@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 
 from backdrop.errors import BackdropError, DeadlineExceededError, InvalidRequestError, OverloadedError, Reason, error
-from orchestrator.admission import Admission, Limits
 from orchestrator.domain import (
     Accepted,
     Dropping,
@@ -31,6 +30,7 @@ from orchestrator.domain import (
 from orchestrator.pipeline import Pipeline
 from orchestrator.sampler import variant_seed
 from orchestrator.scheduling import Batcher, Priority
+from orchestrator.scheduling.admission import Admission, Limits
 from tests.orchestrator.small import DictCache, FunctionModels, KnownCost, capacity, job, style, tokenizers
 from tests.pictures import ellipse_mask, noisy_photo
 

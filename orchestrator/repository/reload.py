@@ -1,4 +1,4 @@
-"""`python -m orchestrator.reload`: beside a Triton, has it load a model again whose files have changed.
+"""`python -m orchestrator.repository.reload`: beside a Triton, has it load a model again whose files have changed.
 
 For an engine that was built anew in its place in the store: the same model, so the same fingerprint, name and tensors.
 Triton loads the new one beside the old, gives it the calls that come from then on, and lets the old one finish. Other
@@ -18,10 +18,10 @@ import structlog
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from orchestrator import logs
 from orchestrator.concurrency import stop_event
+from orchestrator.telemetry import logs
 
-log = structlog.get_logger("orchestrator.reload")
+log = structlog.get_logger("orchestrator.repository.reload")
 Signature = frozenset[tuple[str, int, int]]
 _HEADER = "triton-grpc-protocol-"
 _CALL_S = 5.0
@@ -106,7 +106,7 @@ async def run(reloader: Reloader, every_s: float) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Watches until it is stopped; returns 0."""
-    parser = argparse.ArgumentParser(prog="python -m orchestrator.reload", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m orchestrator.repository.reload", description=__doc__)
     parser.add_argument("--repository", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--triton", required=True, metavar="HOST:PORT")
     parser.add_argument("--key", required=True, metavar="NAME=VALUE")

@@ -9,8 +9,8 @@ from google.protobuf import duration_pb2
 
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
-from orchestrator.convert import SCHEDULER_VALUES
-from orchestrator.parse_style import MAX_STYLE_IMAGES
+from orchestrator.api.convert import SCHEDULER_VALUES
+from orchestrator.api.parse_style import MAX_STYLE_IMAGES
 from orchestrator.repository import PipelineSpec, Repository
 from orchestrator.settings import Settings
 

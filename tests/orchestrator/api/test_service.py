@@ -17,18 +17,18 @@ from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import generation_service_pb2_grpc as stubs
 from backdrop.v1 import info_service_pb2 as info_pb
 from backdrop.v1 import info_service_pb2_grpc as info_stubs
-from orchestrator.admission import Admission, Limits
-from orchestrator.idempotency import Idempotency
-from orchestrator.info import describer
-from orchestrator.metrics import Metrics
-from orchestrator.parse import Parser
+from orchestrator.api.idempotency import Idempotency
+from orchestrator.api.info import describer
+from orchestrator.api.parse import Parser
+from orchestrator.api.server import Server
+from orchestrator.api.service import Service
 from orchestrator.pipeline import Pipeline
 from orchestrator.scheduling import Batcher
-from orchestrator.server import Server
-from orchestrator.service import Service
+from orchestrator.scheduling.admission import Admission, Limits
 from orchestrator.settings import Settings
+from orchestrator.telemetry.metrics import Metrics
+from tests.orchestrator.api.test_idempotency import Store
 from tests.orchestrator.small import DictCache, FunctionModels, capacity, tokenizers
-from tests.orchestrator.test_idempotency import Store
 from tests.pictures import ellipse_mask, encoded, noisy_photo
 
 PHOTO, MASK = encoded(noisy_photo(64, 64)), encoded(ellipse_mask(64, 64))

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import store
-from orchestrator.repository import RepositoryError, load
-from tests.orchestrator.test_repository import document, write
+from orchestrator.repository import RepositoryError, load, store
+from tests.orchestrator.repository.test_repository import document, write
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from backdrop.errors import Reason, error
 from orchestrator.domain import Job, Stage
-from orchestrator.progress import Progress
+from orchestrator.pipeline.progress import Progress
 
 _REMEMBERED = 256
 # Whoever is refused takes no step, so a pace that was slow once would be believed for ever.

@@ -1,103 +1,26 @@
-"""The orchestrator's view of `triton_repo/pipeline.json`, and the check of it against what Triton really serves."""
+"""Reads a model repository's `pipeline.json`, and checks its files against their digests."""
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.sampler import Schedule, read_schedule, solvers_of
-from orchestrator.triton.tensors import ModelMetadata, TensorSpec
-
-PIPELINES = "pipeline.json"
-FORMAT = 1
-ROLES = ("text_encoder_l", "text_encoder_g", "vae_encoder", "denoiser", "vae_decoder", "reward", "segmenter")
-# Where a pipeline has it, the denoiser reads this encoder's states, and L's are not needed.
-T5 = "text_encoder_t5"
-# What makes image tokens of style pictures: a pipeline has all of them or none. Only a projector that reads no UVE, as
-# those of published IP-Adapters, can do without its encoder.
-IMAGE_ROLES = ("image_encoder_clip", "image_encoder_uve", "image_projector")
-
-
-class RepositoryError(Exception):
-    """The repository is not what the orchestrator needs; the message names the file or model, and why."""
-
-
-@dataclasses.dataclass(frozen=True)
-class ModelSpec:
-    """One model folder of the repository."""
-
-    name: str
-    version: str
-    fingerprint: str
-    files: Mapping[str, str]
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class PipelineSpec:
-    """One pipeline: which model plays which role, and how the loop over them runs."""
-
-    name: str
-    description: str
-    models: Mapping[str, ModelSpec]  # by role
-    schedule: Schedule
-    schedulers: tuple[str, ...]
-    default_scheduler: str
-    default_steps: int
-    default_guidance_scale: float
-    default_image_scale: float  # read only where style pictures are taken
-    latent_channels: int
-    latent_factor: int
-    preview_factors: tuple[tuple[float, ...], ...]  # [channels][3]
-    preview_bias: tuple[float, ...]
-    max_tokens: Mapping[str, int]  # by text encoder's role
-    buckets: tuple[tuple[int, int], ...]  # (height, width) in pixels
-    reward_heads: tuple[str, ...]
-
-    @property
-    def fingerprints(self) -> dict[str, str]:
-        """Model name → digest of its served files."""
-        return {model.name: model.fingerprint for model in self.models.values()}
-
-    @property
-    def states_roles(self) -> tuple[str, ...]:
-        """The text encoders whose states the denoiser reads, in the order of their concatenation."""
-        return (T5,) if T5 in self.models else ("text_encoder_l", "text_encoder_g")
-
-    @property
-    def max_prompt_tokens(self) -> int:
-        """Longest prompt, start and end tokens included."""
-        return min(self.max_tokens[role] for role in self.states_roles)
-
-    @property
-    def takes_style(self) -> bool:
-        """Whether style pictures can be given."""
-        return "image_projector" in self.models
-
-
-@dataclasses.dataclass(frozen=True)
-class Repository:
-    """Everything in pipeline.json."""
-
-    path: Path
-    pipelines: Mapping[str, PipelineSpec]
-    default: str
-
-    def with_default(self, name: str) -> Repository:
-        """The same with another default pipeline; an empty name changes nothing.
-
-        Raises:
-            RepositoryError: there is no such pipeline.
-        """
-        if name and name not in self.pipelines:
-            known = ", ".join(sorted(self.pipelines))
-            raise RepositoryError(f"BACKDROP_DEFAULT_PIPELINE is {name!r}; {self.path / 'pipeline.json'} has {known}")
-        return dataclasses.replace(self, default=name or self.default)
+from orchestrator.repository.spec import (
+    FORMAT,
+    IMAGE_ROLES,
+    PIPELINES,
+    ROLES,
+    T5,
+    ModelSpec,
+    PipelineSpec,
+    Repository,
+    RepositoryError,
+)
+from orchestrator.sampler import read_schedule, solvers_of
+from orchestrator.triton.tensors import TensorSpec
 
 
 def load(path: Path, *, verify_files: bool = True) -> Repository:
@@ -127,28 +50,6 @@ def load(path: Path, *, verify_files: bool = True) -> Repository:
     if verify_files:
         _verify(path, models.values())
     return Repository(path, pipelines, default)
-
-
-def check_served(model: ModelSpec, served: ModelMetadata) -> None:
-    """Compares a model of pipeline.json with what a Triton replica reports of it.
-
-    Raises:
-        RepositoryError: a tensor's name, dtype or shape, or the fingerprint differs.
-    """
-    if served.fingerprint != model.fingerprint:
-        raise RepositoryError(
-            f"{model.name}: Triton serves {served.fingerprint or 'no fingerprint'}, pipeline.json says "
-            f"{model.fingerprint}; both must mount the same repository"
-        )
-    for kind, ours, theirs in (("input", model.inputs, served.inputs), ("output", model.outputs, served.outputs)):
-        want = {t.name: (t.dtype, tuple(t.shape)) for t in ours}
-        have = {t.name: (t.dtype, tuple(t.shape)) for t in theirs}
-        if want != have:
-            name = next(n for n in sorted(want | have) if want.get(n) != have.get(n))
-            raise RepositoryError(
-                f"{model.name}: {kind} {name} is {have.get(name, 'missing')} in Triton, "
-                f"{want.get(name, 'missing')} in pipeline.json"
-            )
 
 
 def _model(name: str, value: Mapping[str, Any]) -> ModelSpec:

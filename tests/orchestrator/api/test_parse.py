@@ -12,8 +12,8 @@ from PIL import Image
 
 from backdrop.errors import InvalidRequestError, NotFoundError, Reason
 from backdrop.v1 import generation_service_pb2 as pb
+from orchestrator.api.parse import Parser
 from orchestrator.domain import Fit, MaskSource, OutputFormat, Rect, Size
-from orchestrator.parse import Parser
 from orchestrator.settings import Settings
 from tests.orchestrator.small import tokenizers
 from tests.pictures import ellipse_mask, encoded, noisy_photo

@@ -6,7 +6,7 @@ import pytest
 
 from backdrop.errors import ConflictError
 from backdrop.v1 import generation_service_pb2 as pb
-from orchestrator.idempotency import Idempotency, request_digest
+from orchestrator.api.idempotency import Idempotency, request_digest
 
 
 class Store:

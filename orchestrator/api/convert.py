@@ -5,6 +5,7 @@ from __future__ import annotations
 from google.protobuf import duration_pb2
 
 from backdrop.v1 import generation_service_pb2 as pb
+from orchestrator.api.parse import FORMATS, SCHEDULERS
 from orchestrator.domain import (
     Accepted,
     Dropping,
@@ -19,7 +20,6 @@ from orchestrator.domain import (
     VariantDropped,
     Window,
 )
-from orchestrator.parse import FORMATS, SCHEDULERS
 
 SCHEDULER_VALUES = {name: value for value, name in SCHEDULERS.items()}
 FORMAT_VALUES = {OutputFormat[pb.OutputFormat.Name(v).removeprefix("OUTPUT_FORMAT_")]: v for v in FORMATS if v}

@@ -16,18 +16,18 @@ from google.protobuf.message import DecodeError, Message
 from backdrop.errors import BackdropError, Reason, error, to_status, trailers
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
-from orchestrator.callers import Caller, caller_of
-from orchestrator.convert import response
+from orchestrator.api.callers import Caller, caller_of
+from orchestrator.api.convert import response
+from orchestrator.api.idempotency import Claim, Idempotency
+from orchestrator.api.parse import Parser, check_idempotency_key
 from orchestrator.domain import Accepted, Finished, Job
-from orchestrator.idempotency import Claim, Idempotency
-from orchestrator.metrics import Metrics
-from orchestrator.parse import Parser, check_idempotency_key
 from orchestrator.pipeline import Pipeline
 from orchestrator.telemetry import NO_TRACING, Tracing, past_span
+from orchestrator.telemetry.metrics import Metrics
 from orchestrator.telemetry.tracing import RequestSpan
 
 Context = grpc.aio.ServicerContext[Any, Any]
-log = structlog.get_logger("orchestrator.service")
+log = structlog.get_logger("orchestrator.api.service")
 
 M = TypeVar("M", bound=Message)
 GENERATION = pb.DESCRIPTOR.services_by_name["GenerationService"].full_name

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.repository import RepositoryError
-from orchestrator.tokenize import PromptTokenizer
+from orchestrator.repository.tokenize import PromptTokenizer
 from tests.orchestrator.small import tokenizers
 
 
