@@ -200,7 +200,7 @@ class Accepted:
     request_id: str
     """The server's name for this request: quote it when reporting trouble."""
     queue_position: int
-    """How many requests are ahead; 0 = it runs now."""
+    """Place in the queue: 1 = the next to run, 0 = it runs now."""
     row_steps: int
     """Work that the request costs at most: rows × steps over all variants."""
     expected_start_s: float = 0.0

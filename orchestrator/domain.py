@@ -196,7 +196,7 @@ class Job:
 
 @dataclasses.dataclass(frozen=True)
 class Accepted:
-    """The job is admitted (`queue_position` 0) or waits behind that many others."""
+    """The job runs (`queue_position` 0) or has that place in the queue (1 = the next to run)."""
 
     queue_position: int
     expected_start_s: float = 0.0

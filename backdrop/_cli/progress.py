@@ -72,8 +72,8 @@ class Bars:
         match event:
             case Accepted(queue_position=0):
                 self._restart("starting")
-            case Accepted(queue_position=ahead):
-                self._restart(f"waiting, {ahead} ahead")
+            case Accepted(queue_position=place):
+                self._restart(f"waiting, place {place} in the queue")
             case StageStarted(stage):
                 done = list(_STAGES).index(stage) if stage in _STAGES else None
                 self._progress.update(self._stage, description=_STAGES.get(stage, stage), completed=done)
@@ -118,8 +118,8 @@ class Lines:
     def show(self, event: Event) -> None:
         """Writes a line, or nothing."""
         match event:
-            case Accepted(request_id=request_id, queue_position=ahead):
-                self._say(f"request {request_id}: " + (f"waiting, {ahead} ahead" if ahead else "starting"))
+            case Accepted(request_id=request_id, queue_position=place):
+                self._say(f"request {request_id}: " + (f"waiting, place {place} in the queue" if place else "starting"))
             case StageStarted(stage):
                 self._say(_STAGES.get(stage, stage))
             case StepProgress(variant=variant, step=step, steps=steps) if step * 4 // steps > (step - 1) * 4 // steps:

@@ -38,7 +38,7 @@ class Place:
     """Where a request stands."""
 
     position: int
-    """How many are ahead, itself included; 0 = it runs."""
+    """Place in the queue: 1 = the next to run, 0 = it runs now."""
     expected_start_s: float
     """Seconds until it runs, by the work ahead and the pace of late."""
 

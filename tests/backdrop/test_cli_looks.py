@@ -94,7 +94,7 @@ def test_events_are_shown_on_terminals_and_elsewhere(terminal: bool, kind: type)
     assert "variant 1" in written
     assert "score 0.500" in written
     if kind is Lines:
-        assert "waiting, 2 ahead" in written
+        assert "waiting, place 2 in the queue" in written
 
 
 def test_bars_survive_a_failure() -> None:

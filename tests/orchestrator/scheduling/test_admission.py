@@ -42,6 +42,16 @@ async def test_the_queue_moves_up_in_order() -> None:
     assert (admission.running, admission.waiting) == (0, 0)
 
 
+async def test_the_position_counts_the_queue_and_not_the_requests_that_run() -> None:
+    admission, release = Admission(Limits(3, 3)), asyncio.Event()
+    seen: list[list[int]] = [[] for _ in range(5)]
+    tasks = [asyncio.create_task(hold(admission, positions, release)) for positions in seen]
+    await settle()
+    assert seen == [[0], [0], [0], [1], [2]]
+    release.set()
+    await asyncio.gather(*tasks)
+
+
 async def test_a_full_queue_refuses_and_says_when_to_come_back() -> None:
     admission = Admission(Limits(1, 0))
     release = asyncio.Event()
