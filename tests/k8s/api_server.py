@@ -1,4 +1,4 @@
-"""A small API server that knows EndpointSlices, and misbehaves on request: drops, forgets, goes slow or silent."""
+"""A small API server for EndpointSlices. On request it drops watches, forgets versions, or answers late or never."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ PATH = "/apis/discovery.k8s.io/v1/namespaces/backdrop/endpointslices"
 
 
 def endpoint(address: str, ready: bool = True, terminating: bool = False) -> dict[str, Any]:
-    """One pod as a slice lists it."""
+    """One pod, as an EndpointSlice lists it."""
     return {"addresses": [address], "conditions": {"ready": ready, "serving": True, "terminating": terminating}}
 
 
 class ApiServer:
-    """Attributes are switched by tests.
+    """An API server whose attributes tests change while it runs.
 
     Attributes:
-        refuses: status of every answer, or 0.
-        silent: watches are opened and then bring nothing.
-        delay_s: before each event.
+        refuses: HTTP status of every answer, or 0 to answer normally.
+        silent: watches open and then send nothing.
+        delay_s: seconds before each event.
         chunk: bytes written at once; 0 = whole lines.
         lists, watches: the resourceVersions asked for; tokens: the Authorization headers.
     """
@@ -46,7 +46,7 @@ class ApiServer:
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None) -> None:
-        """Listens."""
+        """Starts listening."""
         app = web.Application()
         app.router.add_get(PATH, self._answer)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -55,13 +55,13 @@ class ApiServer:
         self.url = f"{'https' if tls else 'http'}://{host}:{self._runner.addresses[0][1]}"
 
     async def stop(self) -> None:
-        """Goes away with its watches."""
+        """Stops, and ends its watches."""
         self.drop()
         if self._runner is not None:
             await self._runner.cleanup()
 
     def put(self, name: str, endpoints: list[dict[str, Any]], address_type: str = "IPv4") -> None:
-        """Makes or changes a slice."""
+        """Creates or changes a slice."""
         self.version += 1
         kind = "MODIFIED" if name in self.slices else "ADDED"
         item = {
@@ -80,12 +80,12 @@ class ApiServer:
         self._event("DELETED", {**item, "metadata": {"name": name, "resourceVersion": str(self.version)}})
 
     def bookmark(self) -> None:
-        """Moves every watch's version on without a change."""
+        """Sends a bookmark: a newer version to every watch, without a change."""
         self.version += 10
         self._event("BOOKMARK", {"metadata": {"resourceVersion": str(self.version)}})
 
     def forget(self) -> None:
-        """Versions before now are gone (compaction); watches that ask for them hear 410."""
+        """Drops all versions before now (compaction); watches from them get 410."""
         self.version += 1
         self.oldest = self.version
 

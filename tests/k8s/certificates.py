@@ -1,4 +1,4 @@
-"""A certificate authority for one test: openssl's, because a cluster's client believes its own alone."""
+"""A certificate authority for one test, made by openssl: a client in a cluster trusts only the cluster's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""checkov over rendered manifests: one run for all of them, from an environment of its own."""
+"""checkov over rendered manifests: one run for all of them, in its own Python environment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from tests.k8s.rendering import OVERLAYS, ROOT, combinations, render, site
 
 ENVIRONMENT = ROOT / ".venv-checkov"
-"""Its pins contradict ours, so `make checkov` installs it apart."""
+"""Its pinned dependencies contradict ours, so `make checkov` installs it separately."""
 
 
 _AT_ONCE = 40
@@ -22,7 +22,7 @@ _AT_ONCE = 40
 
 @dataclass(frozen=True)
 class Findings:
-    """What checkov says: passed checks, and one line for each that failed or was skipped."""
+    """checkov's result: the number of passed checks, and one line for each failed or skipped check."""
 
     passed: int
     failed: tuple[str, ...]
@@ -41,7 +41,7 @@ def checkov() -> str:
 def check(folder: Path, framework: str = "kubernetes") -> Findings:
     """Every check of a framework over every file of a folder."""
     command = [checkov(), "--framework", framework, "--skip-download", "--directory", str(folder), "--output", "json"]
-    # It asks its maker for rules of one's own when it finds a key; ours are its built-in ones.
+    # With an API key checkov would fetch custom rules from its vendor; these tests use the built-in ones.
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("BC_", "PRISMA_"))}
     run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert run.returncode in (0, 1), run.stderr
@@ -57,9 +57,9 @@ def check(folder: Path, framework: str = "kubernetes") -> Findings:
 
 
 def everything(folder: Path, *counts: int) -> Findings:
-    """Every overlay, alone and with combinations of so many components at once."""
+    """Every overlay, alone and with every combination of the given numbers of components."""
     found, wanted = [], [*((name, ()) for name in OVERLAYS), *combinations(*counts)]
-    # All of them at once would take checkov more memory than a machine may have.
+    # One run over all of them would need too much memory.
     for start in range(0, len(wanted), _AT_ONCE):
         rendered = folder / f"rendered-{start}"
         rendered.mkdir()

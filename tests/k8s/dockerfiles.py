@@ -1,7 +1,7 @@
 """Dockerfiles as steps, and a replay of them in a folder: copies, commands, environment, entry point.
 
-No container engine: `/opt/backdrop` and the other places that steps write to are mapped into the folder, the base's
-Python is this environment's, and users and read-only roots are not imitated.
+There is no container engine. `/opt/backdrop` and the other paths that steps write to are mapped into the folder, and
+the base's Python is this environment's. Users and read-only roots are not imitated.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ IGNORED = shutil.ignore_patterns("__pycache__")
 
 @dataclass(frozen=True)
 class Stage:
-    """One FROM and what follows it: instructions as (name, arguments)."""
+    """One FROM and the instructions after it, as (name, arguments)."""
 
     base: str
     name: str
@@ -54,11 +54,11 @@ class Replayed:
     command: list[str] = field(default_factory=list)
 
     def here(self, text: str) -> str:
-        """The image's absolute paths as they are in the folder."""
+        """Replaces the image's absolute paths in a text by paths in the folder."""
         return re.sub(r"(?<![\w.)}/])/(opt/backdrop|requirements)(?=[\w./: ]|$)", rf"{self.root}/\1", text)
 
     def run(self, arguments: list[str] | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Runs the entry point, with the image's own command or another, and no variable of ours."""
+        """Runs the entry point, with the image's own command or another, without this environment's variables."""
         command = [*self.entry, *(self.command if arguments is None else arguments)]
         assert command[0] == "python"
         command = [sys.executable, *(self.here(argument) for argument in command[1:])]
@@ -70,12 +70,12 @@ class Replayed:
 
 
 def replay(stages: list[Stage], folder: Path, missing: tuple[str, ...] = ()) -> dict[str, Replayed]:
-    """Every stage's steps, one after the other.
+    """Runs the steps of every stage in order.
 
     Args:
         stages: of one Dockerfile.
-        folder: for the stages' roots.
-        missing: sources that are not in a checkout; steps that name them are left out.
+        folder: holds the root folders of the stages.
+        missing: sources that a checkout does not have; steps that name them are skipped.
     """
     made: dict[str, Replayed] = {}
     for stage in stages:

@@ -1,4 +1,4 @@
-"""Overlays as kubectl renders them, and short ways through what comes out."""
+"""Overlays as kubectl renders them, and helpers to find parts of the result."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ ROOT = Path(__file__).resolve().parents[2]
 K8S = ROOT / "k8s"
 OVERLAYS = ("cpu", "gpu", "production")
 _FOUND = {file.parent.name for file in (K8S / "components").glob("*/kustomization.yaml")}
-# What changes the pods of one role comes after what makes roles.
+# Components that change the pods of one role come after `split-roles`, which makes the roles.
 COMPONENTS = tuple(sorted(_FOUND, key=lambda name: (name != "split-roles", name)))
 APART = ("mig", "time-slicing")
-"""Two answers to one question: how a GPU is shared."""
+"""Components that exclude each other: both say how a GPU is shared."""
 Manifest = dict[str, Any]
 
 
 def kubectl() -> str:
-    """The kubectl of the environment, or of the machine."""
+    """The path of kubectl, in the environment or on the machine."""
     ours = Path(sysconfig.get_path("scripts")) / "kubectl"
     found = str(ours) if ours.is_file() else shutil.which("kubectl")
     if found is None:
@@ -35,7 +35,7 @@ def kubectl() -> str:
 
 
 def render(folder: Path) -> str:
-    """What `kubectl kustomize` makes of a folder; fails the test with its words."""
+    """The output of `kubectl kustomize` for a folder; fails the test with kubectl's error message."""
     run = subprocess.run([kubectl(), "kustomize", str(folder)], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     return run.stdout
@@ -43,7 +43,7 @@ def render(folder: Path) -> str:
 
 def build(folder: Path) -> list[Manifest]:
     """The manifests of `render`."""
-    # libyaml's loader where it is there: ten times as fast.
+    # libyaml's loader where it is installed: ten times as fast.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     return [document for document in yaml.load_all(render(folder), loader) if document]
 
@@ -54,12 +54,12 @@ def _overlay(name: str) -> tuple[Manifest, ...]:
 
 
 def overlay(name: str) -> list[Manifest]:
-    """An overlay, rendered once a session; not to be changed."""
+    """An overlay, rendered once a session. Do not change the result."""
     return list(_overlay(name))
 
 
 def combinations(*counts: int) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Every overlay with so many components at once: by default each, each pair, and all that can stand together."""
+    """Every overlay with the given numbers of components: by default one, two, and all that can be combined."""
     for name in OVERLAYS:
         for count in counts or (1, 2, len(COMPONENTS)):
             for chosen in itertools.combinations(COMPONENTS, count):
@@ -70,9 +70,9 @@ def combinations(*counts: int) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def site(folder: Path, name: str, components: tuple[str, ...]) -> Path:
-    """Writes an overlay with components on top, as a site would; returns its folder."""
+    """Writes a kustomization of an overlay and components, as a site would; returns its folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    # kustomize takes no absolute paths.
+    # kustomize rejects absolute paths.
     up = Path(*[".."] * len(folder.resolve().parts[1:]), *K8S.parts[1:])
     lines = ["apiVersion: kustomize.config.k8s.io/v1beta1", "kind: Kustomization", "resources:"]
     lines += [f"  - {up}/overlays/{name}"]
@@ -83,7 +83,7 @@ def site(folder: Path, name: str, components: tuple[str, ...]) -> Path:
 
 
 def combine(folder: Path, name: str, components: tuple[str, ...]) -> list[Manifest]:
-    """The manifests of such a site."""
+    """The manifests of the kustomization that `site` writes."""
     return build(site(folder, name, components))
 
 
@@ -93,7 +93,7 @@ def of(manifests: list[Manifest], kind: str, name: str | None = None) -> list[Ma
 
 
 def workloads(manifests: list[Manifest]) -> list[Manifest]:
-    """Whatever makes pods."""
+    """The manifests that create pods."""
     return [m for m in manifests if m["kind"] in ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob")]
 
 

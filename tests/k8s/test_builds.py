@@ -1,4 +1,4 @@
-"""Every overlay and combination renders, and is valid for two versions of Kubernetes to the letter."""
+"""Every overlay and combination renders, and is strictly valid for two versions of Kubernetes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tests.k8s import rendering
 from tests.k8s.rendering import COMPONENTS, OVERLAYS, Manifest, combinations, combine, overlay
 
 VERSIONS = ("1.36", "1.37")
-# Made by operators, so no part of Kubernetes' own schema: built, and looked at by tests of their component.
+# Kinds of operators, which Kubernetes' own schema lacks: rendered here, and checked by the tests of their component.
 CUSTOM = {"monitoring.coreos.com", "keda.sh", "cert-manager.io", "gateway.networking.k8s.io"}
 
 WHOLE_CLUSTER = {"Namespace", "PriorityClass"}
 
 
 def invalid(manifests: list[Manifest], version: str) -> list[str]:
-    """What the schema says against manifests, foreign kinds apart."""
+    """The schema's errors for the manifests, without the kinds of operators."""
     validate = pytest.importorskip("kubernetes_validate", reason="no kubernetes-validate: pip install -e '.[dev]'")
     found = []
     for manifest in manifests:
@@ -41,7 +41,7 @@ def test_an_unknown_field_is_found() -> None:
     assert invalid([service], VERSIONS[0])
 
 
-# Pairs on one overlay, which has everything that the others have: `python -m bench.kubernetes builds` tries them all.
+# Pairs on one overlay, which has every part of the others: `python -m bench.kubernetes builds` tries all overlays.
 COMBINATIONS = [
     chosen for chosen in combinations() if chosen[0] == "production" or len(chosen[1]) in (1, len(COMPONENTS) - 1)
 ]
@@ -52,7 +52,7 @@ def test_combinations_build(tmp_path: Path, name: str, components: tuple[str, ..
     manifests = combine(tmp_path, name, components)
     keys = [(m["kind"], m["metadata"].get("namespace"), m["metadata"]["name"]) for m in manifests]
     assert len(set(keys)) == len(keys)
-    # What says nothing lands in the namespace of whoever applies it.
+    # A manifest without a namespace lands in the current namespace of whoever applies it.
     assert {namespace for kind, namespace, _ in keys if kind not in WHOLE_CLUSTER} == {"backdrop"}
 
 

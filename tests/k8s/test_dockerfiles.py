@@ -1,4 +1,4 @@
-"""Dockerfiles: linted, replayed in a folder, and as the manifests take them to be."""
+"""Dockerfiles: linted, replayed in a folder, and consistent with the manifests."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_engine_builder_has_the_triton_that_loads_its_engines() -> None:
 
 
 def test_images_do_not_run_as_root(stages: list[Stage]) -> None:
-    # The first stages are no images.
+    # The first stages are not images.
     for stage in stages:
         if stage.name != "wheels":
             users = [rest for name, rest in stage.steps if name == "USER"]
@@ -91,7 +91,7 @@ def test_every_image_of_ours_has_a_dockerfile() -> None:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Replayed]:
-    """The orchestrator's images: some 80 MB of wheels from the package index, by hash."""
+    """The orchestrator's images, replayed: some 80 MB of wheels from the package index, by hash."""
     return replay(STAGES["orchestrator.Dockerfile"], tmp_path_factory.mktemp("orchestrator"))
 
 
@@ -128,7 +128,7 @@ def test_the_models_image_publishes_what_it_holds(built: dict[str, Replayed], tm
 
 
 def test_the_engine_builder_installs_what_its_code_imports(tmp_path: Path) -> None:
-    # Its base's Python is 3.12: hashes of 3.11's wheels are in no lock of it, so this part installs by this Python.
+    # The base's Python is 3.12: its lock has no hashes of wheels for 3.11, so this part uses this environment's Python.
     stages = STAGES["engine-builder.Dockerfile"]
     text = (IMAGES / "engine-builder.txt").read_text()
     assert "tensorrt" not in text
@@ -139,7 +139,7 @@ def test_the_engine_builder_installs_what_its_code_imports(tmp_path: Path) -> No
 
 
 def site() -> str:
-    """This environment's packages."""
+    """The packages of this environment."""
     import filelock
 
     return str(Path(filelock.__file__).parents[1])

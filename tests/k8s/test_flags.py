@@ -1,6 +1,6 @@
-"""The servers themselves take the flags and files of the rendered `cpu` overlay: no flag or key in it is a guess.
+"""The real servers accept the flags and files of the rendered `cpu` overlay.
 
-Each runs alone, with ports and folders of this test: whether the pods work together is another test's business.
+Each server runs alone, with ports and folders of this test. `test_replay.py` tests that the pods work together.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def run(command: list[str], folder: Path, **environment: str) -> tuple[subproces
 
 @pytest.fixture
 def triton_address(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Triton with the pod's own arguments over a repository without models."""
+    """Triton with the pod's own arguments and a repository without models."""
     try:
         wheel = triton.find_wheel()
     except StartError as missing:
@@ -158,7 +158,7 @@ def test_redis_takes_its_files_and_knows_who_may_what(redis_port: int) -> None:
 
 
 def test_other_pods_are_not_refused_by_protected_mode() -> None:
-    # Loopback, which the test above uses, is exempt from it; a pod's address is not.
+    # Protected mode exempts loopback, which the test above uses, but not a pod's address.
     config = next(c["data"]["redis.conf"] for c in of(overlay("cpu"), "ConfigMap") if "redis.conf" in c["data"])
     assert "protected-mode no" in config.splitlines()
 

@@ -1,4 +1,4 @@
-"""How GPUs are asked for: whole, in slices or in turns, always the same in requests and limits, and never two ways."""
+"""How pods request GPUs: whole, MIG slices or time slices; requests equal limits, and never two kinds at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WHOLE, SLICE, TURN = "nvidia.com/gpu", "nvidia.com/mig-3g.40gb", "nvidia.com/gpu
 
 
 def asked(manifests: list[Manifest]) -> dict[str, set[str]]:
-    """What the containers of each workload ask for of GPUs; fails where limits say something else."""
+    """The GPU requests of the containers of each workload; fails where limits differ."""
     found: dict[str, set[str]] = {}
     for workload in workloads(manifests):
         for container in containers(workload):
@@ -56,7 +56,7 @@ def test_many_gpus_of_a_node_have_cores_of_their_own(tmp_path: Path) -> None:
     manifests = combine(tmp_path, "production", ("split-roles", "multi-gpu"))
     for name in ("triton", "triton-denoiser"):
         (deployment,) = of(manifests, "Deployment", name)
-        # Guaranteed: requests are limits, in every container, and whole cores where it serves.
+        # QoS class Guaranteed: requests = limits in every container, and whole cores in the serving one.
         for container in containers(deployment):
             assert container["resources"]["requests"] == container["resources"]["limits"]
         assert re.fullmatch(r"\d+", containers(deployment)[-1]["resources"]["limits"]["cpu"])

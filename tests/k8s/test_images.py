@@ -1,4 +1,4 @@
-"""Images: by digest where one can be known, and unmistakably a placeholder where a release has to set it."""
+"""Images: by digest where one is known, and an unmistakable placeholder where a release sets it."""
 
 from __future__ import annotations
 

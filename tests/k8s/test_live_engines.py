@@ -1,4 +1,4 @@
-"""An engine is replaced under a Triton that serves: no call fails, and a bad one changes nothing."""
+"""An engine is replaced under a Triton that serves: no call fails, and a bad engine changes nothing."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_the_sidecar_reads_what_its_triton_serves(deployments: list[Manifest]) -
         reload, server = containers(deployment)[0], containers(deployment)[-1]
         assert reload["restartPolicy"] == "Always"
         assert f"--model-repository={reload['args'][1]}" in server["args"]
-        # Whatever of the pod's volumes the repository's links lead into is mounted at the same place.
+        # The pod's volumes that the links of the repository point into are mounted at the same path.
         mounted = {mount["mountPath"]: mount["name"] for mount in reload["volumeMounts"]}
         theirs = {mount["mountPath"]: mount["name"] for mount in server["volumeMounts"]}
         assert mounted.items() <= theirs.items()
@@ -56,7 +56,7 @@ def test_the_sidecar_reads_what_its_triton_serves(deployments: list[Manifest]) -
 
 
 def times(factor: float, file: Path) -> None:
-    """Writes a graph that multiplies, and puts it in place in one move, as the engine store does."""
+    """Writes a graph that multiplies, and moves it into place atomically, as the engine store does."""
     graph = helper.make_graph(
         [helper.make_node("Mul", ["x", "factor"], ["y"])],
         "double",
@@ -96,7 +96,7 @@ def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
             assert process.poll() is None, (tmp_path / "log").read_text()[-3000:]
         yield f"{ports.HOST}:{port}", repository / "double" / "1" / "model.onnx"
     finally:
-        # By force: a Triton that has refused an engine waits out its whole exit timeout (seen with 2.51).
+        # Killed: a Triton that has rejected an engine waits for its whole exit timeout (seen with 2.51).
         below = descendants(process.pid)
         for pid in (process.pid, *below):
             with contextlib.suppress(ProcessLookupError):
@@ -116,7 +116,7 @@ async def reloader(server: tuple[str, Path]) -> AsyncIterator[Reloader]:
 
 
 async def settle(reloader: Reloader) -> list[str]:
-    """Two looks: the second finds what the first saw."""
+    """Runs two checks: the second one acts on the change that the first one saw."""
     return [*await reloader.look(), *await reloader.look()]
 
 

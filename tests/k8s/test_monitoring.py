@@ -1,4 +1,4 @@
-"""The rules: of series that exist, and every alert with its place in the runbook."""
+"""The rules use series that exist, and every alert has a section in the runbook."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RULES = [
     rule for group in yaml.safe_load((FOLDER / "rules.yaml").read_text())["spec"]["groups"] for rule in group["rules"]
 ]
 ALERTS = [rule for rule in RULES if "alert" in rule]
-# Triton's own, as its metrics documentation names them.
+# Triton's series, as its metrics documentation names them.
 TRITON = {"nv_inference_queue_duration_us", "nv_inference_request_success"}
 
 
@@ -38,7 +38,7 @@ def expressions() -> list[str]:
 
 @pytest.mark.parametrize("expression", expressions())
 def test_expressions_are_of_series_that_exist(expression: str) -> None:
-    # Labels' values may look like names; series are what stands before a brace, a bracket or an operator.
+    # Label values may look like series. A series name stands before a brace, a bracket or an operator.
     names = set(re.findall(r"\b((?:backdrop|nv)_\w+)", expression))
     assert names
     base = {re.sub(r"_(bucket|count|sum)$", "", name) for name in names}

@@ -1,4 +1,4 @@
-"""What reliability asks of the manifests and no checker looks at."""
+"""Promises of the manifests about reliability and security that no checker covers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.k8s.rendering import (
 
 SERVING = ("orchestrator", "triton", "redis")
 MARGIN_S = 10
-"""What closing takes after the last request: unloading models, closing connections."""
+"""Seconds to close after the last request: unloading models, closing connections."""
 MEMORY = {"Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
 
 
@@ -57,7 +57,7 @@ def test_grace_periods_add_up(manifests: list[Manifest]) -> None:
     drain_s = float(settings(manifests)["BACKDROP_DRAIN_TIMEOUT_S"])
     for workload, needed in ((triton, exit_s), (orchestrator, drain_s + 1)):
         stop_s = pre_stop_s(main_container(workload))
-        # Discovery uses a changed set within 2 s: until then the pod must still answer.
+        # Discovery uses a changed set of pods within 2 s, so the pod must answer for that long.
         assert stop_s > 2
         assert pod(workload)["terminationGracePeriodSeconds"] >= stop_s + needed + MARGIN_S
 
@@ -84,7 +84,7 @@ def test_probes_mean_what_they_say(manifests: list[Manifest], name: str) -> None
         target = probe.get("grpc", {}).get("port") or probe.get("tcpSocket", {}).get("port")
         assert target is None or ports.get(target, target) in ports.values()
     startup, ready, alive = (container[kind] for kind in ("startupProbe", "readinessProbe", "livenessProbe"))
-    # Out of service before it is restarted.
+    # Readiness fails before liveness restarts the pod.
     assert ready["periodSeconds"] * ready["failureThreshold"] < alive["periodSeconds"] * alive["failureThreshold"]
     assert startup["periodSeconds"] * startup["failureThreshold"] >= 60
 
@@ -183,7 +183,7 @@ def test_resources_are_bounded(manifests: list[Manifest]) -> None:
             assert {"cpu", "memory"} <= limit.keys()
             assert asked.get("nvidia.com/gpu") == limit.get("nvidia.com/gpu")
         if workload["kind"] != "Job":
-            # A serving pod over its request is the first that a full node evicts.
+            # A full node first evicts pods that use more than their request.
             memory = main_container(workload)["resources"]
             assert memory["requests"]["memory"] == memory["limits"]["memory"]
 
@@ -238,7 +238,7 @@ def test_what_a_container_mounts_is_there(manifests: list[Manifest]) -> None:
 
 def test_triton_does_inference_by_grpc_and_nothing_else(manifests: list[Manifest]) -> None:
     given = flags(main_container(serving(manifests, "triton")))
-    # What is loaded is said at the start, one way or the other; nobody loads more from outside.
+    # The models to load are fixed at start, in either mode; no outside client can load more.
     assert given["model-control-mode"] == ("explicit" if "load-model" in given else "none")
     assert given["strict-readiness"] == "true"
     assert given["allow-http"] == "false"
@@ -255,7 +255,7 @@ def test_triton_serves_engines_on_gpus(manifests: list[Manifest]) -> None:
     assert given["allow-gpu-metrics"] == ("true" if has_gpu else "false")
 
 
-# Who may open a connection to whom, of our pods: the whole list.
+# The complete list of allowed connections between callers and our pods.
 EDGES = {("caller", "orchestrator", 50061), ("orchestrator", "triton", 8001), ("orchestrator", "redis", 6379)}
 
 
@@ -274,7 +274,7 @@ def test_every_pod_has_a_policy_and_the_default_is_deny(manifests: list[Manifest
 
 
 def peers(rule: dict[str, Any], side: str) -> list[str]:
-    """Our names of a rule's peers."""
+    """The names that these tests use for a rule's peers."""
     found = []
     for peer in rule[side]:
         labels = peer.get("podSelector", {}).get("matchLabels", {})
@@ -310,5 +310,5 @@ def test_the_autoscaler_looks_at_queue_time(manifests: list[Manifest]) -> None:
         metrics = scaler["spec"]["metrics"]
         assert [m["type"] for m in metrics] == ["Pods"]
         assert "queue_seconds" in metrics[0]["pods"]["metric"]["name"]
-    # Who scales owns the number: a manifest that sets it too would reset it at every apply.
+    # The autoscaler sets the replicas: a manifest with a number would reset them at every apply.
     assert "replicas" not in serving(manifests, "orchestrator")["spec"]

@@ -95,7 +95,7 @@ REPOSITORY, BACKENDS = "--model-repository=/store/repository", "--backend-direct
 PING = {"exec": {"command": ["valkey-cli", "--host", "127.0.0.1", "ping"]}}
 SECRET = "/run/secrets/backdrop/redis"
 WRONG = {
-    # Not "strict-readines": Triton takes any beginning of a flag that means one alone.
+    # Not "strict-readines": Triton accepts every unambiguous prefix of a flag.
     "a flag of Triton": (
         "triton",
         args("triton", "--strict-readiness=true", "--strict-redness=true"),

@@ -1,4 +1,4 @@
-"""How the replay writes a pod's paths and addresses, and that it notices what is not there."""
+"""The replay maps a pod's paths and addresses, and reports references to missing objects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Denoisers and the rest as Deployments of their own: every model has a place, and a picture comes out of both."""
+"""Denoisers and other models in separate Deployments: every model is served, and a picture needs both."""
 
 from __future__ import annotations
 

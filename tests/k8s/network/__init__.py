@@ -1,1 +1,1 @@
-"""Hosts with addresses of their own, and a network between them that can be cut and lose packets."""
+"""Hosts with their own addresses, and a network between them that can be cut and can lose packets."""

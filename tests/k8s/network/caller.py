@@ -1,4 +1,4 @@
-"""A caller on a host of its own: keeps asking for pictures until its input ends, and writes down what came."""
+"""A caller on its own host: requests pictures until its stdin ends, and prints one line for each result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import backdrop
 
 
 async def ask(client: backdrop.AsyncClient, product: str, seed: int) -> dict[str, object]:
-    """One picture: how long it took, its bytes' digest, or why it failed."""
+    """Requests one picture; returns its duration, and the digest of its bytes or the error."""
     began = time.monotonic()
     try:
         result = await client.generate(
@@ -25,7 +25,7 @@ async def ask(client: backdrop.AsyncClient, product: str, seed: int) -> dict[str
 
 
 async def main(endpoint: str, product: str, at_once: int) -> None:
-    """Asks `at_once` at a time; one JSON object a line."""
+    """Keeps `at_once` requests running; prints one JSON object a line."""
     over = asyncio.Event()
     asyncio.get_running_loop().add_reader(sys.stdin, over.set)
 

@@ -25,7 +25,7 @@ START_S = 120.0
 
 
 class Site:
-    """Processes on hosts. Whatever was started is gone after `stop`."""
+    """The processes on the hosts. `stop` ends all of them."""
 
     def __init__(self, switch: Switch, folder: Path) -> None:
         self.switch = switch
@@ -53,7 +53,7 @@ class Site:
                 BACKDROP_LISTEN=f"{hosts[name].address}:50061",
                 BACKDROP_TRITON_ENDPOINTS=endpoints,
                 BACKDROP_REPOSITORY=str(repository),
-                # Long enough for a loaded machine, short enough that a black hole costs little.
+                # Long enough for a loaded machine, short enough that a host that drops packets costs little.
                 BACKDROP_STEP_TIMEOUT_S="8",
                 PYTHONPATH=str(ROOT),
             )
@@ -62,7 +62,7 @@ class Site:
             self._wait_for(name, "replica ready", len(TRITONS))
 
     def run(self, host: Host, command: list[str], **environment: str) -> subprocess.Popen[str]:
-        """Starts a command on a host; its words go to a log, except a caller's."""
+        """Starts a command on a host. Its output goes to a log, except a caller's."""
         with (self.folder / f"{host.name}.log").open("a") as log:
             process = subprocess.Popen(
                 ["ip", "netns", "exec", host.namespace, *command],
@@ -77,13 +77,13 @@ class Site:
         return process
 
     def log(self, name: str) -> list[dict[str, Any]]:
-        """What an orchestrator has logged."""
+        """The log of an orchestrator."""
         lines = (self.folder / f"{name}.log").read_text().splitlines()
         return [json.loads(line) for line in lines if line.startswith("{")]
 
     @contextlib.contextmanager
     def calls(self, *orchestrators: str, at_once: int = 2) -> Iterator[list[dict[str, Any]]]:
-        """Keeps asking while the block runs; afterwards the list holds what every request came to."""
+        """Sends requests while the block runs; after the block the list holds the result of each."""
         host = self.switch.hosts["caller"]
         addresses = ",".join(f"{self.switch.hosts[name].address}:50061" for name in orchestrators)
         product = str(ROOT / "examples" / "product.png")
@@ -97,7 +97,7 @@ class Site:
             found += [json.loads(line) for line in words.splitlines()]
 
     def kill(self, name: str) -> None:
-        """The host loses its processes and its link at once."""
+        """Kills the processes of a host and cuts its link at the same time."""
         self.switch.cut.add(name)
         process = self.processes.pop(name)
         for pid in [*descendants(process.pid), process.pid]:

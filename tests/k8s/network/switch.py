@@ -1,7 +1,7 @@
-"""A switch in user space: every host is a network namespace with a TUN device, and what passes goes through here.
+"""A switch in user space: every host is a network namespace with a TUN device, and all packets pass through here.
 
-The kernel's own loss (tc netem) is a module that small kernels lack. Here a packet is read, looked up by its address,
-and dropped by a rule or by chance, which needs nothing but TUN and works the same everywhere.
+The kernel's own packet loss (tc netem) is a module that small kernels lack. This switch reads each packet, looks up its
+address, and drops it by a rule or at random. It needs only TUN and works the same everywhere.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ DEVICE = "wire"
 
 
 class CannotError(Exception):
-    """This machine lets nobody make namespaces or devices; the text says why."""
+    """This machine does not allow namespaces or devices; the message says why."""
 
 
 @dataclass
 class Host:
-    """A host: its name, its namespace, its address, and the end of its wire."""
+    """A host: its name, its namespace, its address, and the descriptor of its TUN device."""
 
     name: str
     namespace: str
@@ -43,7 +43,7 @@ class Switch:
     """Forwards packets between hosts until `stop`.
 
     Attributes:
-        loss: chance that a packet is lost, on every link.
+        loss: probability that a packet is lost, on every link.
         cut: names of hosts whose link is cut.
         delivered: packets that reached each host.
         lost: packets dropped by chance.
@@ -64,7 +64,7 @@ class Switch:
         self._thread = threading.Thread(target=self._run, name="switch", daemon=True)
 
     def add(self, name: str) -> Host:
-        """Makes a host.
+        """Creates a host.
 
         Raises:
             CannotError: the machine does not allow it.
@@ -84,11 +84,11 @@ class Switch:
         return host
 
     def start(self) -> None:
-        """Begins to forward."""
+        """Starts forwarding."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends, and takes every host away."""
+        """Stops forwarding and removes every host."""
         os.close(self._waker)
         if self._thread.is_alive():
             self._thread.join()
@@ -105,7 +105,7 @@ class Switch:
             if self._wake in readable:
                 return
             for wire in readable:
-                # Several at once: select costs more than a packet.
+                # Reads several packets at once, because select costs more than a packet.
                 for _ in range(32):
                     try:
                         packet = os.read(wire, 1 << 16)
@@ -124,11 +124,11 @@ class Switch:
         try:
             os.write(target.wire, packet)
         except OSError:
-            return  # its queue is full or its device is down: a packet lost, as on any wire
+            return  # its queue is full or its device is down: the packet is lost, as on a real network
 
 
 def _open_wire(namespace: str) -> int:
-    """A TUN device inside a namespace; the descriptor works from anywhere."""
+    """Opens a TUN device inside a namespace; the descriptor works in any namespace."""
     found: list[int | OSError] = []
 
     def inside() -> None:
@@ -143,7 +143,7 @@ def _open_wire(namespace: str) -> int:
         except OSError as problem:
             found.append(problem)
 
-    # A namespace is a thread's own, so this one goes in and ends there.
+    # A namespace belongs to a thread, so this thread enters it and ends there.
     thread = threading.Thread(target=inside)
     thread.start()
     thread.join()

@@ -40,7 +40,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def undisturbed(site: Site) -> dict[int, str]:
-    """Each seed's picture on a quiet network."""
+    """The digest of each seed's picture on a network without faults."""
     with site.calls("orchestrator-0") as calls:
         time.sleep(6)
     assert errors(calls) == []
@@ -57,7 +57,7 @@ def differing(calls: list[dict[str, Any]], expected: dict[int, str]) -> list[int
 
 
 def left_out(site: Site, name: str, since: float) -> float:
-    """Seconds from `since` until every orchestrator had left a replica out."""
+    """Seconds from `since` until every orchestrator had taken the replica out of service."""
     address = f"{site.switch.hosts[name].address}:8001"
     found = []
     for orchestrator in ORCHESTRATORS:
@@ -112,7 +112,7 @@ def test_a_host_that_dies_costs_a_step(site: Site, undisturbed: dict[int, str]) 
 def test_an_orchestrator_that_ends_is_replaced_by_the_other(site: Site, undisturbed: dict[int, str]) -> None:
     with site.calls(*ORCHESTRATORS) as calls:
         time.sleep(3)
-        # The process alone: its host still answers for it, with resets. Callers are told at once.
+        # Only the process ends: its host still answers with resets, so callers learn of it at once.
         process = site.processes["orchestrator-0"]
         process.kill()
         process.wait()

@@ -1,8 +1,11 @@
 """A local kubelet: rendered manifests as processes of this machine, with their mounts, probes, signals and rollouts.
 
-There is no container engine here, so paths are mapped instead of mounted. What is kept: the commands, arguments and
-environment of every container, init containers and Jobs first, probes at the manifests' own periods and thresholds,
-an address a pod (on loopback), endpoints that follow readiness, preStop and grace on the way out, rolling updates by
-the strategy. What is not: users, capabilities, read-only roots, limits, network policies, schedulers and volumes'
-access modes; a restart of a container that ends by itself (here it is a failure).
+There is no container engine, so paths are mapped instead of mounted.
+
+Imitated: the commands, arguments and environment of every container; init containers and Jobs first; probes at the
+manifests' own periods and thresholds; one address for each pod (on loopback); endpoints that follow readiness; preStop
+and grace period; rolling updates by the strategy.
+
+Not imitated: users, capabilities, read-only roots, limits, network policies, the Kubernetes scheduler, access modes of
+volumes, and the restart of a container that ends by itself (here it is a failure).
 """

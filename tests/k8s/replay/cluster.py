@@ -1,4 +1,4 @@
-"""The rendered manifests as a running cluster: what a control plane and its nodes would make of them, on loopback."""
+"""The rendered manifests as a running cluster on loopback: the work of the control plane and of the nodes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.k8s.replay.services import Service
 
 
 class Replay:
-    """Every workload of the manifests, for the length of a `with`.
+    """Every workload of the manifests, running inside a `with` block.
 
     Args:
         manifests: as kubectl renders them.
@@ -39,7 +39,7 @@ class Replay:
         self._workloads = {w["metadata"]["name"]: w for w in workloads(manifests)}
         if only is not None:
             self._workloads = {name: self._workloads[name] for name in only}
-        # A network of its own: ports are the manifests', so two replays at once need other addresses.
+        # The network of this replay: ports are the manifests', so two replays at a time need other addresses.
         self._network = f"127.{random.randrange(64, 255)}.{random.randrange(256)}"
         self._hosts = itertools.count(1)
         self._numbers = itertools.count()
@@ -49,7 +49,7 @@ class Replay:
         self._certificate = Path()
 
     async def __aenter__(self) -> Self:
-        """Starts everything at once, as `kubectl apply` does; see `wait_ready`."""
+        """Starts all workloads at once, as `kubectl apply` does; see `wait_ready`."""
         address = self._address()
         self._certificate, tls = certificates.make(self._folder, address)
         await self.api.start(host=address, tls=tls)
@@ -81,11 +81,11 @@ class Replay:
         return f"{self._services[service].address}:{port}"
 
     def of(self, workload: str) -> list[Pod]:
-        """The pods of a workload that nobody has asked to leave."""
+        """The pods of a workload that are not terminating."""
         return [one for one in self.pods if one.name.rpartition("-")[0] == workload and not one.terminating]
 
     def replicas(self, workload: str) -> int:
-        """How many pods a workload has: what its autoscaler starts with, or its own number."""
+        """The number of pods of a workload: its autoscaler's minimum, or its own replicas."""
         for scaler in of(self._manifests, "HorizontalPodAutoscaler"):
             if scaler["spec"]["scaleTargetRef"]["name"] == workload:
                 return int(scaler["spec"]["minReplicas"])
@@ -136,7 +136,7 @@ class Replay:
         """Waits until every pod of these workloads (default: all) is ready, or done for a Job.
 
         Raises:
-            PodError: one cannot, or takes longer.
+            PodError: a pod fails, or takes too long.
         """
         names = workloads or tuple(self._workloads)
         try:
@@ -151,16 +151,16 @@ class Replay:
             raise PodError(f"not ready after {within_s:g} s: {[one.name for one in waiting]}\n{words}") from None
 
     def check(self) -> None:
-        """Raises what went wrong with a pod that nobody has asked to leave."""
+        """Raises the failure of a pod that is not terminating."""
         for one in self.pods:
             if one.failure is not None:
                 raise one.failure
 
     async def rollout_restart(self, workload: str) -> None:
-        """Replaces every pod of a Deployment by its rolling update's own numbers.
+        """Replaces every pod of a Deployment, with maxSurge and maxUnavailable of its rolling update.
 
         Raises:
-            PodError: a pod fails on the way in, or does not leave within its grace period.
+            PodError: a new pod fails, or an old one does not stop within its grace period.
         """
         rolling = self._workloads[workload]["spec"]["strategy"]["rollingUpdate"]
         old = self.of(workload)
@@ -175,7 +175,7 @@ class Replay:
                 await self.wait_ready(workload)
 
     async def delete(self, one: Pod) -> None:
-        """Asks a pod to leave, and waits for it.
+        """Deletes a pod and waits until it has stopped.
 
         Raises:
             PodError: it had to be killed.
@@ -188,7 +188,7 @@ class Replay:
             raise PodError(f"{one.killed[0]} did not end within its grace period")
 
     def _with_claims(self, workload: Manifest) -> Manifest:
-        """The pod spec, with a StatefulSet's own claims among its volumes."""
+        """The pod spec, with the volume claims of a StatefulSet among its volumes."""
         templates = workload["spec"].get("volumeClaimTemplates", [])
         claims = [
             {"name": t["metadata"]["name"], "persistentVolumeClaim": {"claimName": t["metadata"]["name"]}}
@@ -209,7 +209,7 @@ class Replay:
 
 
 def _rewrite(folder: Path, here: Here, own: Path) -> None:
-    """Maps what configuration files say, in the pod's own copies of them; shared volumes stay as they are."""
+    """Maps paths and addresses in the pod's own copies of configuration files; shared volumes stay unchanged."""
     if not folder.is_relative_to(own):
         return
     for file in folder.iterdir():
@@ -218,10 +218,10 @@ def _rewrite(folder: Path, here: Here, own: Path) -> None:
 
 
 def expect_token(replay: Replay) -> None:
-    """The API server was asked, and with the token that the pod mounts."""
+    """Asserts that the API server was asked, with the token that the pod mounts."""
     assert set(replay.api.tokens) == {f"bearer {TOKEN}"}
 
 
 def leftovers() -> list[str]:
-    """Shared memory of this process' replays that is still there."""
+    """Shared-memory files of this process' replays that still exist."""
     return [region.name for region in Path("/dev/shm").glob(f"backdrop_replay_{os.getpid()}_*")]

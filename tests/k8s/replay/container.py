@@ -1,4 +1,4 @@
-"""One container as a process: its command as it is here, its log, and how it is stopped."""
+"""One container as a process: its mapped command, its log, and how it is stopped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.k8s.replay.images import Image
 from tests.k8s.replay.mounts import Here, NotThereError, expanded
 
 _SETPRIV = shutil.which("setpriv")
-# A function between fork and exec would do, but not in a process where gRPC has threads.
+# A preexec function would be simpler, but is not safe in a process where gRPC has threads.
 _DIES_WITH_US = (_SETPRIV, "--pdeathsig", "KILL") if _SETPRIV else ()
 
 
@@ -26,10 +26,10 @@ class Container:
     Args:
         name: pod/container, for messages.
         spec: from the manifest.
-        image: what stands for its image.
-        here: how its paths and addresses are written here.
-        variables: its environment, as the manifest gives it.
-        log: where its output goes.
+        image: the stand-in for its image.
+        here: maps its paths and addresses to this machine.
+        variables: its environment, as in the manifest.
+        log: file for its output.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Container:
                 await process.wait()
 
     async def stop(self, grace_s: float) -> None:
-        """preStop, SIGTERM, and SIGKILL when the grace period, which covers both, is over."""
+        """Runs preStop, then sends SIGTERM, and SIGKILL at the end of the grace period, which covers both."""
         if self._process is None:
             return
         try:
@@ -101,7 +101,7 @@ class Container:
         await self.kill()
 
     async def kill(self) -> None:
-        """Ends the process and whatever it left, as the end of a pod's namespace does."""
+        """Kills the process and its descendants, as the end of a pod's namespace does."""
         if self._process is None:
             return
         below = descendants(self._process.pid)
@@ -113,7 +113,7 @@ class Container:
         clean(self._shm if self._image.shm_prefix else None, [])
 
     def words(self) -> str:
-        """How its log begins and ends: some say what is wrong first, and then how everything is used."""
+        """The first and last lines of its log: some programs print the error first and then their usage."""
         lines = self.log.read_text(errors="replace").splitlines() if self.log.is_file() else []
         return "\n".join([*lines[:3], "…", *lines[3:][-12:]])
 

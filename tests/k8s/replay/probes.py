@@ -1,4 +1,4 @@
-"""Probes as the kubelet asks them: one question, within its timeout, with yes or no for an answer."""
+"""Probes as the kubelet runs them: one attempt within the timeout, which passes or fails."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def _tcp(address: str, port: int | str) -> bool:
 
 
 async def until(passes: Callable[[], Awaitable[bool]], probe: dict[str, Any]) -> bool:
-    """Asks until it passes, or has failed as often in a row as the manifest allows; says which."""
+    """Probes until one attempt passes or `failureThreshold` in a row fail; returns whether it passed."""
     await asyncio.sleep(probe.get("initialDelaySeconds", 0))
     for _ in range(probe.get("failureThreshold", 3)):
         if await passes():

@@ -1,4 +1,4 @@
-"""Services: an address each that forwards connections to ready pods, and the slices that the API server lists."""
+"""Services: one address each that forwards connections to ready pods, and their slices in the API server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.k8s.replay.pod import Pod
 class Service:
     """One Service of the manifests.
 
-    A headless one has no address of its own in a cluster; here it has one too, which stands for its DNS name.
+    In a cluster a headless Service has no address. Here it has one, which stands for its DNS name.
     """
 
     def __init__(self, manifest: Manifest, address: str, pods: Callable[[], list[Pod]]) -> None:
@@ -34,7 +34,7 @@ class Service:
             self._servers.append(await asyncio.start_server(forward, self.address, port["port"]))
 
     async def stop(self) -> None:
-        """Cuts every connection."""
+        """Closes every connection."""
         for server in self._servers:
             server.close()
         for task in list(self._connections):
@@ -42,11 +42,11 @@ class Service:
         await asyncio.gather(*self._connections, return_exceptions=True)
 
     def selected(self) -> list[Pod]:
-        """The pods that carry its selector's labels."""
+        """The pods that its selector matches."""
         return [pod for pod in self._pods() if self._spec["selector"].items() <= pod.labels.items()]
 
     def publish(self, api: ApiServer) -> None:
-        """Puts its slice as the endpoint controller would."""
+        """Writes its slice to the API server, as the endpoint controller would."""
         listed = [endpoint(pod.address, ready=pod.ready, terminating=pod.terminating) for pod in self.selected()]
         if api.slices.get(self.name, {}).get("endpoints") != listed:
             api.put(self.name, listed)
@@ -60,7 +60,7 @@ class Service:
         return accepted
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: int | str) -> None:
-        """One connection to one ready pod, for as long as both want: that is all that kube-proxy does too."""
+        """Forwards one connection to one ready pod until either side closes it, as kube-proxy does."""
         ready = [pod for pod in self.selected() if pod.ready]
         try:
             if not ready:
@@ -80,7 +80,7 @@ class Service:
 
 
 def _ports(container: Manifest, target: int | str) -> list[int]:
-    """The container's ports that a Service's targetPort means; a name that nobody has is no port."""
+    """The container's ports that a Service's targetPort names; none for an unknown name."""
     if isinstance(target, int):
         return [target]
     return [port["containerPort"] for port in container.get("ports", []) if port.get("name") == target]

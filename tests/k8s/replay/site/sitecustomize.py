@@ -1,7 +1,7 @@
-"""Maps the one path that is a constant in a library: where the Kubernetes client looks for its pod's token.
+"""Maps the one path that is a constant in a library: the folder where the Kubernetes client reads the pod's token.
 
-Every other path is in arguments, environment or files, where the replay maps it. Read by any Python that is started
-with this folder in PYTHONPATH.
+The replay maps all other paths in arguments, environment and files. Every Python process that has this folder in
+PYTHONPATH imports this module.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class _Mapped(importlib.abc.MetaPathFinder):
             run(module)
             for constant in ("SERVICE_TOKEN_FILENAME", "SERVICE_CERT_FILENAME"):
                 folder, _, file = getattr(module, constant).rpartition("/")
-                # Without a mount it stays what it is, and is not there: as in a pod.
+                # Without a mount the path stays unchanged and does not exist, as in a pod.
                 setattr(module, constant, f"{mounts.get(folder, folder)}/{file}")
 
         spec.loader.exec_module = run_and_map
