@@ -28,12 +28,13 @@ from orchestrator.domain import (
 )
 from orchestrator.imaging.output import preview
 from orchestrator.imaging.placement import choose_scene
+from orchestrator.pipeline.outlook import Outlook
 from orchestrator.pipeline.progress import Progress
 from orchestrator.repository.tokenize import PromptTokenizers
 from orchestrator.sampler import NoiseStream, Solver, State, make_solver, variant_seed
 from orchestrator.scheduling import Applicant, Batcher
 from orchestrator.scheduling.admission import Admission, Place
-from orchestrator.scheduling.pace import Outlook, Pace
+from orchestrator.scheduling.pace import Pace
 from orchestrator.stages.decode import decode
 from orchestrator.stages.denoise import GuidedDenoiser, denoise
 from orchestrator.stages.encode import encode

@@ -1,80 +1,39 @@
-"""The pace: what a job needs at best by what was seen lately, and that it is not believed for ever."""
+"""The pace: minima of recent durations, each kind of request on its own, none older than ten minutes."""
 
-import math
 import time
-from typing import Any
 
 import pytest
 
-from backdrop.errors import DeadlineExceededError, Reason
-from orchestrator.domain import Dropping, Stage
-from orchestrator.pipeline.progress import Progress
-from orchestrator.scheduling.pace import Outlook, Pace
-from tests.orchestrator.small import job
+from orchestrator.domain import Stage
+from orchestrator.scheduling.pace import Pace
 
 KIND = ("small", 1.0)
 
 
-def outlook(pace: Pace, kind: tuple[str, float] = KIND, **changes: Any) -> tuple[Outlook, Progress]:
-    progress = Progress(100)
-    return Outlook(pace, kind, job(steps=10, **changes), progress), progress
-
-
-def test_a_job_needs_its_steps_and_the_stages_around_them_at_their_best() -> None:
+def test_the_minimum_of_each_stage_is_kept() -> None:
     pace = Pace()
-    asked, progress = outlook(pace)
-    assert asked.need_s() == 0
     for seconds in (0.3, 0.2, 0.4):
         pace.record(KIND, Stage.DENOISE, seconds)
-    for stage in (Stage.ENCODE, Stage.DECODE):
-        pace.record(KIND, stage, 0.5)
-    assert asked.need_s() == pytest.approx(10 * 0.2 + 2 * 0.5)
-    with progress.stage(Stage.ENCODE):
-        time.sleep(0.02)
-        assert 10 * 0.2 + 0.9 < asked.need_s() <= 10 * 0.2 + 2 * 0.5 - 0.02
-    assert asked.need_s() == pytest.approx(10 * 0.2 + 0.5), "it is over, sooner than ever before"
-    asked.step(4, 0.2)
-    asked.step(3, 0.2)  # another variant
-    assert asked.need_s() == pytest.approx(6 * 0.2 + 0.5)
+    pace.record(KIND, Stage.ENCODE, 0.5)
+    assert pace.best(KIND) == {Stage.DENOISE: 0.2, Stage.ENCODE: 0.5}
+    assert pace.best(("small", 4.0)) == {}
 
 
-def test_a_draft_is_on_the_way_too() -> None:
+def test_a_minimum_leaves_with_the_256th_later_duration() -> None:
     pace = Pace()
+    pace.record(KIND, Stage.DENOISE, 0.1)
+    for _ in range(255):
+        pace.record(KIND, Stage.DENOISE, 0.2)
+    assert pace.best(KIND)[Stage.DENOISE] == 0.1
     pace.record(KIND, Stage.DENOISE, 0.2)
-    asked, _ = outlook(pace, variants=4, dropping=(Dropping(2, draft_steps=3),))
-    assert asked.need_s() == pytest.approx(13 * 0.2)
-    asked.step(3, 0.2)
-    assert asked.need_s() == pytest.approx(10 * 0.2)
+    assert pace.best(KIND)[Stage.DENOISE] == 0.2
 
 
-def test_what_a_job_took_is_known_to_the_next_of_its_kind() -> None:
+def test_minima_end_ten_minutes_after_the_last_duration(monkeypatch: pytest.MonkeyPatch) -> None:
     pace = Pace()
-    first, progress = outlook(pace)
-    with progress.stage(Stage.DECODE):
-        time.sleep(0.01)
-    first.finished()
-    assert outlook(pace)[0].need_s() >= 0.01
-    assert outlook(pace, ("small", 4.0))[0].need_s() == 0, "another size takes as long as it takes"
-
-
-def test_a_deadline_below_it_is_refused() -> None:
-    pace = Pace()
-    asked, _ = outlook(pace)
-    asked.check(time.monotonic() + 0.1)
-    pace.record(KIND, Stage.DENOISE, 0.2)
-    asked.check(math.inf)
-    asked.check(time.monotonic() + 3)
-    with pytest.raises(DeadlineExceededError, match=r"10 steps take at least 2\.00 s") as caught:
-        asked.check(time.monotonic() + 1)
-    assert caught.value.reason is Reason.DEADLINE_TOO_SHORT
-
-
-def test_a_pace_that_was_slow_once_is_forgotten_when_nothing_has_run_since(monkeypatch: pytest.MonkeyPatch) -> None:
-    pace = Pace()
-    asked, _ = outlook(pace)
     pace.record(KIND, Stage.DENOISE, 0.1)
     later = time.monotonic() + 601
     monkeypatch.setattr(time, "monotonic", lambda: later)
-    assert asked.need_s() == 0
+    assert pace.best(KIND) == {}
     pace.record(KIND, Stage.DENOISE, 0.2)
-    assert asked.need_s() == pytest.approx(2.0), "what was seen before that does not come back"
+    assert pace.best(KIND) == {Stage.DENOISE: 0.2}

@@ -1,0 +1,47 @@
+"""The least time that a request needs from where it stands; its deadline is compared with that."""
+
+from __future__ import annotations
+
+import time
+
+from backdrop.errors import Reason, error
+from orchestrator.domain import Job, Stage
+from orchestrator.pipeline.progress import Progress
+from orchestrator.scheduling.pace import Kind, Pace
+
+
+class Outlook:
+    """The need of one request by the recent minima in `pace`, to which its own durations are added."""
+
+    def __init__(self, pace: Pace, kind: Kind, job: Job, progress: Progress) -> None:
+        self._pace, self._kind, self._job, self._progress = pace, kind, job, progress
+        self._taken = 0
+
+    def step(self, taken: int, seconds: float) -> None:
+        """Records a step of `seconds`, after which its variant has taken `taken` steps, those of its draft included."""
+        self._taken = max(self._taken, taken)
+        self._pace.record(self._kind, Stage.DENOISE, seconds)
+
+    def finished(self) -> None:
+        """Records how long the stages took, once all of them are over."""
+        for stage, seconds in self._progress.timings().items():
+            if stage is not Stage.DENOISE:
+                self._pace.record(self._kind, stage, seconds)
+
+    def need_s(self) -> float:
+        """Least seconds until the pictures: remaining steps of the foremost variant, and what each stage lacks."""
+        best, need_s = self._pace.best(self._kind), 0.0
+        for stage, seconds in best.items():
+            if stage is Stage.DENOISE:
+                need_s += seconds * (self._job.steps_in_a_row - self._taken)
+            else:
+                need_s += max(0.0, seconds - self._progress.seconds(stage))
+        return need_s
+
+    def check(self, deadline: float) -> None:
+        """Raises DeadlineExceededError if less time than the need is left before `deadline` (time.monotonic)."""
+        remaining_s, need_s = deadline - time.monotonic(), self.need_s()
+        if remaining_s < need_s:
+            steps = self._job.steps_in_a_row
+            message = f"the deadline leaves {max(remaining_s, 0):.2f} s; {steps} steps take at least {need_s:.2f} s."
+            raise error(Reason.DEADLINE_TOO_SHORT, message)
