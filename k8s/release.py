@@ -1,6 +1,6 @@
-"""`python -m k8s.release NAME=REPOSITORY@sha256:…`: which images the production overlay runs, by digest only.
+"""`python -m k8s.release NAME=REPOSITORY@sha256:…` sets the images of the production overlay, by digest only.
 
-A tag can be moved, a digest cannot; so nothing else is taken, and an image that was not named keeps what it had.
+A tag can be moved to another image, a digest cannot. Images that the command does not name stay unchanged.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ HEAD = """\
 apiVersion: kustomize.config.k8s.io/v1alpha1
 kind: Component
 """
-_GIVEN = re.compile(r"(?P<name>[a-z-]+)=(?P<repository>[a-z0-9][\w./:-]*)@(?P<digest>sha256:(?!0{64})[0-9a-f]{64})")
+_ARGUMENT = re.compile(r"(?P<name>[a-z-]+)=(?P<repository>[a-z0-9][\w./:-]*)@(?P<digest>sha256:(?!0{64})[0-9a-f]{64})")
 _WRITTEN = re.compile(r"  - \{ name: (\S+), newName: (\S+), digest: (\S+) \}")
 
 
 def read(text: str) -> dict[str, tuple[str, str]]:
     """Name → (repository, digest) of a written file."""
-    rows = [found for line in text.splitlines() if (found := _WRITTEN.match(line))]
+    rows = [match for line in text.splitlines() if (match := _WRITTEN.match(line))]
     return {row[1].rpartition("/")[2]: (row[2], row[3]) for row in rows}
 
 
 def render(images: dict[str, tuple[str, str]]) -> str:
-    """The file for these images; they replace what the base calls by its placeholder."""
+    """The file's text for these images, which replace the placeholders of the base."""
     if not images:
         return HEAD + "images: []\n"
     rows = [
@@ -41,11 +41,11 @@ def main(arguments: list[str] | None = None, file: Path = FILE) -> int:
     """Writes the file; returns 0, or 1 with one sentence on stderr."""
     images = read(file.read_text())
     for argument in sys.argv[1:] if arguments is None else arguments:
-        found = _GIVEN.fullmatch(argument)
-        if found is None or found["name"] not in NAMES:
+        match = _ARGUMENT.fullmatch(argument)
+        if match is None or match["name"] not in NAMES:
             sys.stderr.write(f"{argument!r} is not NAME=REPOSITORY@sha256:…, with NAME one of {', '.join(NAMES)}.\n")
             return 1
-        images[found["name"]] = (found["repository"], found["digest"])
+        images[match["name"]] = (match["repository"], match["digest"])
     file.write_text(render(images))
     for name in sorted(set(NAMES) - images.keys()):
         sys.stdout.write(f"{name} has no image yet\n")
