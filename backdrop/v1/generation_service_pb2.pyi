@@ -109,50 +109,98 @@ MASK_SOURCE_ALPHA: MaskSource
 MASK_SOURCE_SEGMENTER: MaskSource
 
 class GenerateRequest(_message.Message):
-    __slots__ = ("product", "mask", "prompt", "negative_prompt", "output_size", "placement", "variants", "top_k", "seed", "steps", "scheduler", "guidance_scale", "output_format", "idempotency_key", "preview_every", "pipeline", "style_images", "image_scale", "priority", "guidance_window", "early_dropping")
+    __slots__ = ("background", "text_to_image", "erase", "conditioning", "sampling", "selection", "delivery", "idempotency_key", "priority")
+    BACKGROUND_FIELD_NUMBER: _ClassVar[int]
+    TEXT_TO_IMAGE_FIELD_NUMBER: _ClassVar[int]
+    ERASE_FIELD_NUMBER: _ClassVar[int]
+    CONDITIONING_FIELD_NUMBER: _ClassVar[int]
+    SAMPLING_FIELD_NUMBER: _ClassVar[int]
+    SELECTION_FIELD_NUMBER: _ClassVar[int]
+    DELIVERY_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    background: BackgroundTask
+    text_to_image: TextToImageTask
+    erase: EraseTask
+    conditioning: Conditioning
+    sampling: Sampling
+    selection: Selection
+    delivery: Delivery
+    idempotency_key: str
+    priority: Priority
+    def __init__(self, background: _Optional[_Union[BackgroundTask, _Mapping]] = ..., text_to_image: _Optional[_Union[TextToImageTask, _Mapping]] = ..., erase: _Optional[_Union[EraseTask, _Mapping]] = ..., conditioning: _Optional[_Union[Conditioning, _Mapping]] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., delivery: _Optional[_Union[Delivery, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., priority: _Optional[_Union[Priority, str]] = ...) -> None: ...
+
+class BackgroundTask(_message.Message):
+    __slots__ = ("product", "mask", "placement")
     PRODUCT_FIELD_NUMBER: _ClassVar[int]
     MASK_FIELD_NUMBER: _ClassVar[int]
-    PROMPT_FIELD_NUMBER: _ClassVar[int]
-    NEGATIVE_PROMPT_FIELD_NUMBER: _ClassVar[int]
-    OUTPUT_SIZE_FIELD_NUMBER: _ClassVar[int]
     PLACEMENT_FIELD_NUMBER: _ClassVar[int]
-    VARIANTS_FIELD_NUMBER: _ClassVar[int]
-    TOP_K_FIELD_NUMBER: _ClassVar[int]
-    SEED_FIELD_NUMBER: _ClassVar[int]
-    STEPS_FIELD_NUMBER: _ClassVar[int]
-    SCHEDULER_FIELD_NUMBER: _ClassVar[int]
-    GUIDANCE_SCALE_FIELD_NUMBER: _ClassVar[int]
-    OUTPUT_FORMAT_FIELD_NUMBER: _ClassVar[int]
-    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
-    PREVIEW_EVERY_FIELD_NUMBER: _ClassVar[int]
-    PIPELINE_FIELD_NUMBER: _ClassVar[int]
-    STYLE_IMAGES_FIELD_NUMBER: _ClassVar[int]
-    IMAGE_SCALE_FIELD_NUMBER: _ClassVar[int]
-    PRIORITY_FIELD_NUMBER: _ClassVar[int]
-    GUIDANCE_WINDOW_FIELD_NUMBER: _ClassVar[int]
-    EARLY_DROPPING_FIELD_NUMBER: _ClassVar[int]
     product: bytes
     mask: bytes
+    placement: Placement
+    def __init__(self, product: _Optional[bytes] = ..., mask: _Optional[bytes] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ...) -> None: ...
+
+class TextToImageTask(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class EraseTask(_message.Message):
+    __slots__ = ("picture", "mask", "grow")
+    PICTURE_FIELD_NUMBER: _ClassVar[int]
+    MASK_FIELD_NUMBER: _ClassVar[int]
+    GROW_FIELD_NUMBER: _ClassVar[int]
+    picture: bytes
+    mask: bytes
+    grow: int
+    def __init__(self, picture: _Optional[bytes] = ..., mask: _Optional[bytes] = ..., grow: _Optional[int] = ...) -> None: ...
+
+class Conditioning(_message.Message):
+    __slots__ = ("prompt", "negative_prompt", "style_images", "image_scale")
+    PROMPT_FIELD_NUMBER: _ClassVar[int]
+    NEGATIVE_PROMPT_FIELD_NUMBER: _ClassVar[int]
+    STYLE_IMAGES_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_SCALE_FIELD_NUMBER: _ClassVar[int]
     prompt: str
     negative_prompt: str
-    output_size: Size
-    placement: Placement
-    variants: int
-    top_k: int
-    seed: int
-    steps: int
-    scheduler: Scheduler
-    guidance_scale: float
-    output_format: OutputFormat
-    idempotency_key: str
-    preview_every: int
-    pipeline: str
     style_images: _containers.RepeatedCompositeFieldContainer[StyleImage]
     image_scale: float
-    priority: Priority
+    def __init__(self, prompt: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., style_images: _Optional[_Iterable[_Union[StyleImage, _Mapping]]] = ..., image_scale: _Optional[float] = ...) -> None: ...
+
+class Sampling(_message.Message):
+    __slots__ = ("pipeline", "seed", "scheduler", "steps", "guidance_scale", "guidance_window")
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    SCHEDULER_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    GUIDANCE_SCALE_FIELD_NUMBER: _ClassVar[int]
+    GUIDANCE_WINDOW_FIELD_NUMBER: _ClassVar[int]
+    pipeline: str
+    seed: int
+    scheduler: Scheduler
+    steps: int
+    guidance_scale: float
     guidance_window: GuidanceWindow
+    def __init__(self, pipeline: _Optional[str] = ..., seed: _Optional[int] = ..., scheduler: _Optional[_Union[Scheduler, str]] = ..., steps: _Optional[int] = ..., guidance_scale: _Optional[float] = ..., guidance_window: _Optional[_Union[GuidanceWindow, _Mapping]] = ...) -> None: ...
+
+class Selection(_message.Message):
+    __slots__ = ("variants", "top_k", "early_dropping")
+    VARIANTS_FIELD_NUMBER: _ClassVar[int]
+    TOP_K_FIELD_NUMBER: _ClassVar[int]
+    EARLY_DROPPING_FIELD_NUMBER: _ClassVar[int]
+    variants: int
+    top_k: int
     early_dropping: _containers.RepeatedCompositeFieldContainer[EarlyDropping]
-    def __init__(self, product: _Optional[bytes] = ..., mask: _Optional[bytes] = ..., prompt: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., output_size: _Optional[_Union[Size, _Mapping]] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., variants: _Optional[int] = ..., top_k: _Optional[int] = ..., seed: _Optional[int] = ..., steps: _Optional[int] = ..., scheduler: _Optional[_Union[Scheduler, str]] = ..., guidance_scale: _Optional[float] = ..., output_format: _Optional[_Union[OutputFormat, str]] = ..., idempotency_key: _Optional[str] = ..., preview_every: _Optional[int] = ..., pipeline: _Optional[str] = ..., style_images: _Optional[_Iterable[_Union[StyleImage, _Mapping]]] = ..., image_scale: _Optional[float] = ..., priority: _Optional[_Union[Priority, str]] = ..., guidance_window: _Optional[_Union[GuidanceWindow, _Mapping]] = ..., early_dropping: _Optional[_Iterable[_Union[EarlyDropping, _Mapping]]] = ...) -> None: ...
+    def __init__(self, variants: _Optional[int] = ..., top_k: _Optional[int] = ..., early_dropping: _Optional[_Iterable[_Union[EarlyDropping, _Mapping]]] = ...) -> None: ...
+
+class Delivery(_message.Message):
+    __slots__ = ("size", "format", "preview_every")
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    PREVIEW_EVERY_FIELD_NUMBER: _ClassVar[int]
+    size: Size
+    format: OutputFormat
+    preview_every: int
+    def __init__(self, size: _Optional[_Union[Size, _Mapping]] = ..., format: _Optional[_Union[OutputFormat, str]] = ..., preview_every: _Optional[int] = ...) -> None: ...
 
 class EarlyDropping(_message.Message):
     __slots__ = ("keep", "after", "draft_steps")
@@ -219,20 +267,22 @@ class Box(_message.Message):
     def __init__(self, x: _Optional[int] = ..., y: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ...) -> None: ...
 
 class GenerateResponse(_message.Message):
-    __slots__ = ("accepted", "stage", "step", "variant", "result", "dropped")
+    __slots__ = ("accepted", "stage", "step", "variant_finished", "variant_dropped", "picture", "summary")
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     STAGE_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
-    VARIANT_FIELD_NUMBER: _ClassVar[int]
-    RESULT_FIELD_NUMBER: _ClassVar[int]
-    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    VARIANT_FINISHED_FIELD_NUMBER: _ClassVar[int]
+    VARIANT_DROPPED_FIELD_NUMBER: _ClassVar[int]
+    PICTURE_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
     accepted: Accepted
     stage: StageStarted
     step: StepProgress
-    variant: VariantFinished
-    result: GenerateResult
-    dropped: VariantDropped
-    def __init__(self, accepted: _Optional[_Union[Accepted, _Mapping]] = ..., stage: _Optional[_Union[StageStarted, _Mapping]] = ..., step: _Optional[_Union[StepProgress, _Mapping]] = ..., variant: _Optional[_Union[VariantFinished, _Mapping]] = ..., result: _Optional[_Union[GenerateResult, _Mapping]] = ..., dropped: _Optional[_Union[VariantDropped, _Mapping]] = ...) -> None: ...
+    variant_finished: VariantFinished
+    variant_dropped: VariantDropped
+    picture: Picture
+    summary: Summary
+    def __init__(self, accepted: _Optional[_Union[Accepted, _Mapping]] = ..., stage: _Optional[_Union[StageStarted, _Mapping]] = ..., step: _Optional[_Union[StepProgress, _Mapping]] = ..., variant_finished: _Optional[_Union[VariantFinished, _Mapping]] = ..., variant_dropped: _Optional[_Union[VariantDropped, _Mapping]] = ..., picture: _Optional[_Union[Picture, _Mapping]] = ..., summary: _Optional[_Union[Summary, _Mapping]] = ...) -> None: ...
 
 class Accepted(_message.Message):
     __slots__ = ("request_id", "queue_position", "row_steps", "expected_start")
@@ -286,8 +336,8 @@ class VariantDropped(_message.Message):
     scores: Scores
     def __init__(self, variant: _Optional[int] = ..., seed: _Optional[int] = ..., scores: _Optional[_Union[Scores, _Mapping]] = ...) -> None: ...
 
-class GenerateResult(_message.Message):
-    __slots__ = ("pictures", "model_fingerprints", "timings", "cache", "pipeline", "settings", "replayed", "request_id", "usage")
+class Summary(_message.Message):
+    __slots__ = ("pictures", "model_fingerprints", "timings", "cache", "settings", "replayed", "request_id", "usage")
     class ModelFingerprintsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -299,21 +349,19 @@ class GenerateResult(_message.Message):
     MODEL_FINGERPRINTS_FIELD_NUMBER: _ClassVar[int]
     TIMINGS_FIELD_NUMBER: _ClassVar[int]
     CACHE_FIELD_NUMBER: _ClassVar[int]
-    PIPELINE_FIELD_NUMBER: _ClassVar[int]
     SETTINGS_FIELD_NUMBER: _ClassVar[int]
     REPLAYED_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
-    pictures: _containers.RepeatedCompositeFieldContainer[Picture]
+    pictures: int
     model_fingerprints: _containers.ScalarMap[str, str]
     timings: _containers.RepeatedCompositeFieldContainer[StageTiming]
     cache: CacheReport
-    pipeline: str
     settings: EffectiveSettings
     replayed: bool
     request_id: str
     usage: Usage
-    def __init__(self, pictures: _Optional[_Iterable[_Union[Picture, _Mapping]]] = ..., model_fingerprints: _Optional[_Mapping[str, str]] = ..., timings: _Optional[_Iterable[_Union[StageTiming, _Mapping]]] = ..., cache: _Optional[_Union[CacheReport, _Mapping]] = ..., pipeline: _Optional[str] = ..., settings: _Optional[_Union[EffectiveSettings, _Mapping]] = ..., replayed: bool = ..., request_id: _Optional[str] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ...) -> None: ...
+    def __init__(self, pictures: _Optional[int] = ..., model_fingerprints: _Optional[_Mapping[str, str]] = ..., timings: _Optional[_Iterable[_Union[StageTiming, _Mapping]]] = ..., cache: _Optional[_Union[CacheReport, _Mapping]] = ..., settings: _Optional[_Union[EffectiveSettings, _Mapping]] = ..., replayed: bool = ..., request_id: _Optional[str] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ...) -> None: ...
 
 class Usage(_message.Message):
     __slots__ = ("row_steps", "saved_row_steps", "row_step_megapixels")
@@ -326,41 +374,30 @@ class Usage(_message.Message):
     def __init__(self, row_steps: _Optional[int] = ..., saved_row_steps: _Optional[int] = ..., row_step_megapixels: _Optional[float] = ...) -> None: ...
 
 class EffectiveSettings(_message.Message):
-    __slots__ = ("output_size", "scene_size", "variants", "top_k", "seed", "steps", "scheduler", "guidance_scale", "output_format", "image_scale", "priority", "guidance_window", "early_dropping")
-    OUTPUT_SIZE_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("task", "sampling", "selection", "delivery", "scene_size", "image_scale", "priority")
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    SAMPLING_FIELD_NUMBER: _ClassVar[int]
+    SELECTION_FIELD_NUMBER: _ClassVar[int]
+    DELIVERY_FIELD_NUMBER: _ClassVar[int]
     SCENE_SIZE_FIELD_NUMBER: _ClassVar[int]
-    VARIANTS_FIELD_NUMBER: _ClassVar[int]
-    TOP_K_FIELD_NUMBER: _ClassVar[int]
-    SEED_FIELD_NUMBER: _ClassVar[int]
-    STEPS_FIELD_NUMBER: _ClassVar[int]
-    SCHEDULER_FIELD_NUMBER: _ClassVar[int]
-    GUIDANCE_SCALE_FIELD_NUMBER: _ClassVar[int]
-    OUTPUT_FORMAT_FIELD_NUMBER: _ClassVar[int]
     IMAGE_SCALE_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
-    GUIDANCE_WINDOW_FIELD_NUMBER: _ClassVar[int]
-    EARLY_DROPPING_FIELD_NUMBER: _ClassVar[int]
-    output_size: Size
+    task: str
+    sampling: Sampling
+    selection: Selection
+    delivery: Delivery
     scene_size: Size
-    variants: int
-    top_k: int
-    seed: int
-    steps: int
-    scheduler: Scheduler
-    guidance_scale: float
-    output_format: OutputFormat
     image_scale: float
     priority: Priority
-    guidance_window: GuidanceWindow
-    early_dropping: _containers.RepeatedCompositeFieldContainer[EarlyDropping]
-    def __init__(self, output_size: _Optional[_Union[Size, _Mapping]] = ..., scene_size: _Optional[_Union[Size, _Mapping]] = ..., variants: _Optional[int] = ..., top_k: _Optional[int] = ..., seed: _Optional[int] = ..., steps: _Optional[int] = ..., scheduler: _Optional[_Union[Scheduler, str]] = ..., guidance_scale: _Optional[float] = ..., output_format: _Optional[_Union[OutputFormat, str]] = ..., image_scale: _Optional[float] = ..., priority: _Optional[_Union[Priority, str]] = ..., guidance_window: _Optional[_Union[GuidanceWindow, _Mapping]] = ..., early_dropping: _Optional[_Iterable[_Union[EarlyDropping, _Mapping]]] = ...) -> None: ...
+    def __init__(self, task: _Optional[str] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., delivery: _Optional[_Union[Delivery, _Mapping]] = ..., scene_size: _Optional[_Union[Size, _Mapping]] = ..., image_scale: _Optional[float] = ..., priority: _Optional[_Union[Priority, str]] = ...) -> None: ...
 
 class Picture(_message.Message):
-    __slots__ = ("data", "media_type", "width", "height", "variant", "seed", "scores", "receipt")
+    __slots__ = ("data", "media_type", "width", "height", "rank", "variant", "seed", "scores", "receipt")
     DATA_FIELD_NUMBER: _ClassVar[int]
     MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
     WIDTH_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    RANK_FIELD_NUMBER: _ClassVar[int]
     VARIANT_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
     SCORES_FIELD_NUMBER: _ClassVar[int]
@@ -369,11 +406,12 @@ class Picture(_message.Message):
     media_type: str
     width: int
     height: int
+    rank: int
     variant: int
     seed: int
     scores: Scores
     receipt: PreservationReceipt
-    def __init__(self, data: _Optional[bytes] = ..., media_type: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., variant: _Optional[int] = ..., seed: _Optional[int] = ..., scores: _Optional[_Union[Scores, _Mapping]] = ..., receipt: _Optional[_Union[PreservationReceipt, _Mapping]] = ...) -> None: ...
+    def __init__(self, data: _Optional[bytes] = ..., media_type: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., rank: _Optional[int] = ..., variant: _Optional[int] = ..., seed: _Optional[int] = ..., scores: _Optional[_Union[Scores, _Mapping]] = ..., receipt: _Optional[_Union[PreservationReceipt, _Mapping]] = ...) -> None: ...
 
 class Scores(_message.Message):
     __slots__ = ("total", "heads")
@@ -391,22 +429,22 @@ class Scores(_message.Message):
     def __init__(self, total: _Optional[float] = ..., heads: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class PreservationReceipt(_message.Message):
-    __slots__ = ("max_difference", "compared_pixels", "mask_digest", "compositing", "mask_source", "product_box", "unscaled")
+    __slots__ = ("max_difference", "compared_pixels", "mask_digest", "compositing", "mask_source", "known_box", "unscaled")
     MAX_DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
     COMPARED_PIXELS_FIELD_NUMBER: _ClassVar[int]
     MASK_DIGEST_FIELD_NUMBER: _ClassVar[int]
     COMPOSITING_FIELD_NUMBER: _ClassVar[int]
     MASK_SOURCE_FIELD_NUMBER: _ClassVar[int]
-    PRODUCT_BOX_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_BOX_FIELD_NUMBER: _ClassVar[int]
     UNSCALED_FIELD_NUMBER: _ClassVar[int]
     max_difference: int
     compared_pixels: int
     mask_digest: str
     compositing: CompositingMode
     mask_source: MaskSource
-    product_box: Box
+    known_box: Box
     unscaled: bool
-    def __init__(self, max_difference: _Optional[int] = ..., compared_pixels: _Optional[int] = ..., mask_digest: _Optional[str] = ..., compositing: _Optional[_Union[CompositingMode, str]] = ..., mask_source: _Optional[_Union[MaskSource, str]] = ..., product_box: _Optional[_Union[Box, _Mapping]] = ..., unscaled: bool = ...) -> None: ...
+    def __init__(self, max_difference: _Optional[int] = ..., compared_pixels: _Optional[int] = ..., mask_digest: _Optional[str] = ..., compositing: _Optional[_Union[CompositingMode, str]] = ..., mask_source: _Optional[_Union[MaskSource, str]] = ..., known_box: _Optional[_Union[Box, _Mapping]] = ..., unscaled: bool = ...) -> None: ...
 
 class StageTiming(_message.Message):
     __slots__ = ("stage", "duration")

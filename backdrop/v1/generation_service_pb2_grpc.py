@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class GenerationServiceStub(object):
-    """Puts product photos into new scenes. The product's pixels are never repainted: they are composited back
-    exactly as sent, and every picture carries a receipt that says so.
+    """Makes pictures. Every task is "make these pixels, keep those": pixels that are kept are never repainted, and each
+    picture carries a receipt that compares them with what was sent.
     """
 
     def __init__(self, channel):
@@ -44,20 +44,21 @@ class GenerationServiceStub(object):
 
 
 class GenerationServiceServicer(object):
-    """Puts product photos into new scenes. The product's pixels are never repainted: they are composited back
-    exactly as sent, and every picture carries a receipt that says so.
+    """Makes pictures. Every task is "make these pixels, keep those": pixels that are kept are never repainted, and each
+    picture carries a receipt that compares them with what was sent.
     """
 
     def Generate(self, request, context):
-        """Makes `variants` pictures of the product in the scene of `prompt`, scores them, and returns the best `top_k`.
+        """Makes `selection.variants` candidates for one task, scores them, and returns the best `selection.top_k`.
 
-        The stream is: one `accepted`; then `stage`, `step` and `variant` events in the order they happen; then one
-        `result`, which is always last. An error ends the stream with a status whose details hold a
-        google.rpc.ErrorInfo (`domain` = "backdrop", `reason` from the table in docs/errors.md) and, for bad
-        input, a google.rpc.BadRequest that names the field.
+        The stream is: one `accepted`; then `stage`, `step`, `variant_finished` and `variant_dropped` events in the order
+        in which they happen; then one `picture` event for each returned picture, best first; then one `summary`, which is
+        always the last event. An error ends the stream with a status. Its details hold a google.rpc.ErrorInfo
+        (`domain` = "backdrop", `reason` from the table in docs/errors.md) and, for bad input, a google.rpc.BadRequest
+        that names the field by its path, such as "selection.top_k".
 
         Cancelling the call, or letting its deadline pass, stops the work before its next step.
-        Deterministic: the same request against the same model fingerprints gives the same bytes, alone or in company.
+        Deterministic: the same request to the same models makes the same bytes, whatever else the server does.
         Safe to retry with an `idempotency_key`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -81,8 +82,8 @@ def add_GenerationServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class GenerationService(object):
-    """Puts product photos into new scenes. The product's pixels are never repainted: they are composited back
-    exactly as sent, and every picture carries a receipt that says so.
+    """Makes pictures. Every task is "make these pixels, keep those": pixels that are kept are never repainted, and each
+    picture carries a receipt that compares them with what was sent.
     """
 
     @staticmethod

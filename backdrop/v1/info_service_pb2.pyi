@@ -15,21 +15,35 @@ class GetInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetInfoResponse(_message.Message):
-    __slots__ = ("server_version", "pipelines", "default_pipeline", "limits", "ready_replicas")
+    __slots__ = ("server_version", "pipelines", "default_pipeline", "limits", "ready_replicas", "tasks")
     SERVER_VERSION_FIELD_NUMBER: _ClassVar[int]
     PIPELINES_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_PIPELINE_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     READY_REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    TASKS_FIELD_NUMBER: _ClassVar[int]
     server_version: str
     pipelines: _containers.RepeatedCompositeFieldContainer[Pipeline]
     default_pipeline: str
     limits: Limits
     ready_replicas: int
-    def __init__(self, server_version: _Optional[str] = ..., pipelines: _Optional[_Iterable[_Union[Pipeline, _Mapping]]] = ..., default_pipeline: _Optional[str] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., ready_replicas: _Optional[int] = ...) -> None: ...
+    tasks: _containers.RepeatedCompositeFieldContainer[Task]
+    def __init__(self, server_version: _Optional[str] = ..., pipelines: _Optional[_Iterable[_Union[Pipeline, _Mapping]]] = ..., default_pipeline: _Optional[str] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., ready_replicas: _Optional[int] = ..., tasks: _Optional[_Iterable[_Union[Task, _Mapping]]] = ...) -> None: ...
+
+class Task(_message.Message):
+    __slots__ = ("name", "description", "required_fields", "refused_fields")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    REQUIRED_FIELDS_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELDS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    description: str
+    required_fields: _containers.RepeatedScalarFieldContainer[str]
+    refused_fields: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., required_fields: _Optional[_Iterable[str]] = ..., refused_fields: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Pipeline(_message.Message):
-    __slots__ = ("name", "description", "scene_sizes", "schedulers", "default_scheduler", "default_steps", "default_guidance_scale", "max_prompt_tokens", "reward_heads", "models", "takes_style_images", "default_image_scale")
+    __slots__ = ("name", "description", "scene_sizes", "schedulers", "default_scheduler", "default_steps", "default_guidance_scale", "max_prompt_tokens", "reward_heads", "models", "takes_style_images", "default_image_scale", "tasks")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     SCENE_SIZES_FIELD_NUMBER: _ClassVar[int]
@@ -42,6 +56,7 @@ class Pipeline(_message.Message):
     MODELS_FIELD_NUMBER: _ClassVar[int]
     TAKES_STYLE_IMAGES_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_IMAGE_SCALE_FIELD_NUMBER: _ClassVar[int]
+    TASKS_FIELD_NUMBER: _ClassVar[int]
     name: str
     description: str
     scene_sizes: _containers.RepeatedCompositeFieldContainer[_generation_service_pb2.Size]
@@ -54,7 +69,8 @@ class Pipeline(_message.Message):
     models: _containers.RepeatedCompositeFieldContainer[Model]
     takes_style_images: bool
     default_image_scale: float
-    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., scene_sizes: _Optional[_Iterable[_Union[_generation_service_pb2.Size, _Mapping]]] = ..., schedulers: _Optional[_Iterable[_Union[_generation_service_pb2.Scheduler, str]]] = ..., default_scheduler: _Optional[_Union[_generation_service_pb2.Scheduler, str]] = ..., default_steps: _Optional[int] = ..., default_guidance_scale: _Optional[float] = ..., max_prompt_tokens: _Optional[int] = ..., reward_heads: _Optional[_Iterable[str]] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., takes_style_images: bool = ..., default_image_scale: _Optional[float] = ...) -> None: ...
+    tasks: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., scene_sizes: _Optional[_Iterable[_Union[_generation_service_pb2.Size, _Mapping]]] = ..., schedulers: _Optional[_Iterable[_Union[_generation_service_pb2.Scheduler, str]]] = ..., default_scheduler: _Optional[_Union[_generation_service_pb2.Scheduler, str]] = ..., default_steps: _Optional[int] = ..., default_guidance_scale: _Optional[float] = ..., max_prompt_tokens: _Optional[int] = ..., reward_heads: _Optional[_Iterable[str]] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., takes_style_images: bool = ..., default_image_scale: _Optional[float] = ..., tasks: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Model(_message.Message):
     __slots__ = ("role", "name", "version", "fingerprint")
