@@ -43,6 +43,9 @@ class Reason(enum.StrEnum):
     OUT_OF_RANGE = "OUT_OF_RANGE"
     UNKNOWN_VALUE = "UNKNOWN_VALUE"
     STYLE_NOT_TAKEN = "STYLE_NOT_TAKEN"
+    MISSING_FIELD = "MISSING_FIELD"
+    FIELD_NOT_TAKEN = "FIELD_NOT_TAKEN"
+    TASK_NOT_SERVED = "TASK_NOT_SERVED"
     INVALID_MESSAGE = "INVALID_MESSAGE"
     UNKNOWN_PIPELINE = "UNKNOWN_PIPELINE"
     IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
@@ -176,6 +179,9 @@ ERRORS: dict[Reason, _Row] = {
     Reason.OUT_OF_RANGE: _Row(InvalidRequestError, "a number is outside its range"),
     Reason.UNKNOWN_VALUE: _Row(InvalidRequestError, "an enum value that this server or pipeline does not know"),
     Reason.STYLE_NOT_TAKEN: _Row(InvalidRequestError, "the pipeline takes no style pictures"),
+    Reason.MISSING_FIELD: _Row(InvalidRequestError, "the request names no task, or lacks a field that its task needs"),
+    Reason.FIELD_NOT_TAKEN: _Row(InvalidRequestError, "the task does not take the field"),
+    Reason.TASK_NOT_SERVED: _Row(InvalidRequestError, "the pipeline does not serve the task"),
     Reason.INVALID_MESSAGE: _Row(InvalidRequestError, "the message is not a valid protobuf of its type"),
     Reason.UNKNOWN_PIPELINE: _Row(NotFoundError, "no pipeline of that name is served"),
     Reason.IDEMPOTENCY_KEY_REUSED: _Row(ConflictError, "the idempotency key was used with another request"),

@@ -1,0 +1,24 @@
+"""Limits of the contract that no setting changes, in the units of its fields."""
+
+from __future__ import annotations
+
+MIN_SIDE, MAX_SIDE = 64, 4096
+"""Sides of a returned picture in pixels."""
+MAX_PICTURE_SIDE = 8192
+"""Sides of a sent picture in pixels."""
+MAX_PICTURE_BYTES = 16 << 20
+"""Encoded size of a sent picture."""
+MAX_GUIDANCE = 20.0
+MAX_IMAGE_SCALE = 2.0
+MAX_STYLE_WEIGHT = 10.0
+MAX_STYLE_IMAGES = 4
+MAX_PADDING = 0.45
+"""Of the picture's shorter side."""
+MAX_GROW = 64
+"""Pixels by which a mask may be widened."""
+MAX_PREVIEW_EVERY = 1000
+MAX_DROPPING_ROUNDS = 8
+MAX_LCM_STEPS = 50
+MAX_SEED = 2**63 - 1
+MAX_KEY_CHARACTERS = 128
+"""Of an idempotency key."""

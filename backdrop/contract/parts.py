@@ -1,0 +1,167 @@
+"""The parts of a request after every check, with every default filled in; each stage takes the part that it reads."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from backdrop.contract.geometry import Size
+
+
+class Priority(enum.IntEnum):
+    """Classes of requests, the most urgent first; the values are those of `backdrop.v1.Priority`."""
+
+    INTERACTIVE = 1
+    STANDARD = 2
+    BULK = 3
+
+
+class OutputFormat(enum.Enum):
+    """Encodings of the returned pictures, by Pillow's names."""
+
+    PNG = "PNG"
+    JPEG = "JPEG"
+    WEBP = "WEBP"
+
+    @property
+    def media_type(self) -> str:
+        """For example "image/png"."""
+        return f"image/{self.value.lower()}"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class StylePicture:
+    """A picture whose look the scene takes on: square 8-bit RGB `pixels` [S, S, 3], and its share of the weight."""
+
+    pixels: npt.NDArray[np.uint8]
+    weight: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Conditioning:
+    """What the made pixels should show."""
+
+    prompt: str = ""
+    negative_prompt: str = ""
+    style: tuple[StylePicture, ...] = ()
+    image_scale: float = 0.0
+    """0 without style pictures."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """A part of the steps, as fractions of their number; `start` is in it, `stop` is not."""
+
+    start: float = 0.0
+    stop: float = 1.0
+
+    def holds(self, step: int, steps: int) -> bool:
+        """Whether the step, counted from 0, is in it."""
+        return self.start <= step / steps < self.stop
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampling:
+    """How the pixels are sampled."""
+
+    pipeline: str
+    seed: int
+    scheduler: str
+    steps: int
+    guidance_scale: float
+    guidance_window: Window = Window()
+
+    @property
+    def guided(self) -> bool:
+        """Whether some steps cost two rows (conditional and unconditional)."""
+        return self.guidance_scale > 1.0
+
+    def rows_at(self, step: int, steps: int) -> int:
+        """Rows of one variant's step, counted from 0, in a trajectory of `steps` steps."""
+        return 2 if self.guided and self.guidance_window.holds(step, steps) else 1
+
+    def rows(self, steps: int, start: int = 0, stop: int | None = None) -> int:
+        """Rows of one variant's steps `start` to `stop` (not included; None = all) of `steps` steps."""
+        return sum(self.rows_at(step, steps) for step in range(start, steps if stop is None else stop))
+
+
+@dataclasses.dataclass(frozen=True)
+class DroppingRound:
+    """A round of successive halving: the best `keep` variants continue, the others are given up."""
+
+    keep: int
+    after: float = 0.0
+    """The fraction of the steps that come before the round; 0 where drafts are scored."""
+    draft_steps: int = 0
+    """Steps of the drafts that are scored; 0 = no drafts. Only the first round can have them."""
+
+    def step(self, steps: int) -> int:
+        """The number of steps that come before the round: at least one, and not all."""
+        # On the wire it has 32 bits: 0.6 of 20 steps are 12.0000005.
+        return min(steps - 1, max(1, math.ceil(round(self.after * steps, 4))))
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """How many candidates are made, and which of them are returned."""
+
+    variants: int = 1
+    top_k: int = 1
+    dropping: tuple[DroppingRound, ...] = ()
+    """Later and fewer from round to round; empty = every variant is finished."""
+
+    @property
+    def draft(self) -> DroppingRound | None:
+        """The round that scores drafts, if there is one."""
+        return next((each for each in self.dropping if each.draft_steps), None)
+
+    def rounds(self, steps: int) -> dict[int, int]:
+        """After how many steps how many variants continue; of rounds that fall on one step the last counts."""
+        return {each.step(steps): each.keep for each in self.dropping if not each.draft_steps}
+
+
+@dataclasses.dataclass(frozen=True)
+class Delivery:
+    """How pictures and progress are returned."""
+
+    size: Size | None = None
+    """None: the size that the task gives the picture."""
+    format: OutputFormat = OutputFormat.PNG
+    preview_every: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """The four parts that every task shares, and the class of the request."""
+
+    conditioning: Conditioning
+    sampling: Sampling
+    selection: Selection
+    delivery: Delivery
+    priority: Priority = Priority.STANDARD
+
+
+def row_steps(sampling: Sampling, selection: Selection) -> int:
+    """Denoiser rows of a request: rows × steps over all variants, without those of dropped variants."""
+    total, taken, running = 0, 0, selection.variants
+    if draft := selection.draft:
+        total, running = running * sampling.rows(draft.draft_steps), draft.keep
+    for after, keep in selection.rounds(sampling.steps).items():
+        total += running * sampling.rows(sampling.steps, taken, after)
+        taken, running = after, keep
+    return total + running * sampling.rows(sampling.steps, taken)
+
+
+def saved_row_steps(sampling: Sampling, selection: Selection) -> int:
+    """Rows that early dropping and the guidance window save; 0 where drafts cost more than that."""
+    whole = selection.variants * sampling.steps * (2 if sampling.guided else 1)
+    return max(0, whole - row_steps(sampling, selection))
+
+
+def sequential_steps(sampling: Sampling, selection: Selection) -> int:
+    """Steps that one variant takes one after another until it is finished, those of its draft included."""
+    return sampling.steps + (selection.draft.draft_steps if selection.draft else 0)

@@ -1,0 +1,83 @@
+"""Which fields of a request each task takes: one table, from which refusals, InfoService, CLI and docs follow."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from google.protobuf.message import Message
+
+from backdrop.errors import Reason, error
+from backdrop.v1 import generation_service_pb2 as pb
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskRules:
+    """What a task takes. Fields are named by their paths in GenerateRequest."""
+
+    name: str
+    """The field of the oneof `GenerateRequest.task`."""
+    description: str
+    """One sentence on what it makes."""
+    required: tuple[str, ...] = ()
+    """Fields that must be set; "a|b" = at least one of the two."""
+    refused: tuple[str, ...] = ()
+    """Fields that it does not take."""
+
+
+_PROMPTED = (
+    "conditioning.prompt",
+    "conditioning.negative_prompt",
+    "conditioning.style_images",
+    "conditioning.image_scale",
+    "sampling.guidance_scale",
+    "sampling.guidance_window",
+)
+
+TASKS = {
+    rules.name: rules
+    for rules in (
+        TaskRules("background", "Puts a product photo into a new scene.", required=("background.product",)),
+        TaskRules(
+            "text_to_image",
+            "Makes a whole picture from a prompt, or from style pictures.",
+            required=("conditioning.prompt|conditioning.style_images",),
+        ),
+    )
+}
+
+
+def read_task(request: pb.GenerateRequest) -> TaskRules:
+    """The rules of the task that a request names, once its fields obey them.
+
+    Raises:
+        InvalidRequestError: the request names no task, lacks a field that the task needs, or sets one that the task
+            does not take.
+    """
+    name = request.WhichOneof("task")
+    if name is None:
+        message = f"the request names no task; set one of {', '.join(TASKS)}."
+        raise error(Reason.MISSING_FIELD, message, field="task")
+    rules = TASKS[name]
+    for path in rules.refused:
+        if is_set(request, path):
+            message = f"{path} is not a field that {name} takes; leave it out."
+            raise error(Reason.FIELD_NOT_TAKEN, message, field=path)
+    for paths in rules.required:
+        choices = paths.split("|")
+        if not any(is_set(request, path) for path in choices):
+            message = f"{name} needs {' or '.join(choices)}; set it."
+            raise error(Reason.MISSING_FIELD, message, field=choices[0])
+    return rules
+
+
+def is_set(request: pb.GenerateRequest, path: str) -> bool:
+    """Whether the field at `path` ("sampling.steps") was set; a field without presence counts where it is not empty."""
+    *parents, name = path.split(".")
+    message: Message = request
+    for parent in parents:
+        if not message.HasField(parent):
+            return False
+        message = getattr(message, parent)
+    if message.DESCRIPTOR.fields_by_name[name].has_presence:
+        return message.HasField(name)
+    return bool(getattr(message, name))

@@ -1,0 +1,65 @@
+"""Parts to messages: the settings that a summary reports, with every default filled in."""
+
+from __future__ import annotations
+
+from backdrop.contract.geometry import Rect, Size
+from backdrop.contract.parts import Delivery, DroppingRound, Parts, Sampling, Selection, Window
+from backdrop.contract.vocabulary import FORMAT_VALUES, SCHEDULER_VALUES
+from backdrop.v1 import generation_service_pb2 as pb
+
+
+def settings_message(task: str, parts: Parts, size: Size, scene_size: Size) -> pb.EffectiveSettings:
+    """What was used for a request, whose pictures have `size` and were made at `scene_size`."""
+    return pb.EffectiveSettings(
+        task=task,
+        sampling=sampling_message(parts.sampling),
+        selection=selection_message(parts.selection),
+        delivery=delivery_message(parts.delivery, size),
+        scene_size=size_message(scene_size),
+        image_scale=parts.conditioning.image_scale,
+        priority=pb.Priority.Name(parts.priority),
+    )
+
+
+def sampling_message(sampling: Sampling) -> pb.Sampling:
+    """The guidance window is absent where guidance is off, or in all steps."""
+    window = None
+    if sampling.guided and sampling.guidance_window != Window():
+        window = pb.GuidanceWindow(start=sampling.guidance_window.start, stop=sampling.guidance_window.stop)
+    return pb.Sampling(
+        pipeline=sampling.pipeline,
+        seed=sampling.seed,
+        scheduler=SCHEDULER_VALUES[sampling.scheduler],
+        steps=sampling.steps,
+        guidance_scale=sampling.guidance_scale,
+        guidance_window=window,
+    )
+
+
+def selection_message(selection: Selection) -> pb.Selection:
+    """The selection as it was applied: without rounds that had nothing to drop."""
+    rounds = [_round(each) for each in selection.dropping]
+    return pb.Selection(variants=selection.variants, top_k=selection.top_k, early_dropping=rounds)
+
+
+def delivery_message(delivery: Delivery, size: Size) -> pb.Delivery:
+    """The delivery with the size that the pictures have."""
+    return pb.Delivery(
+        size=size_message(size), format=FORMAT_VALUES[delivery.format], preview_every=delivery.preview_every
+    )
+
+
+def size_message(size: Size) -> pb.Size:
+    """Width and height."""
+    return pb.Size(width=size.width, height=size.height)
+
+
+def box_message(rect: Rect) -> pb.Box:
+    """The same rectangle."""
+    return pb.Box(x=rect.x, y=rect.y, width=rect.width, height=rect.height)
+
+
+def _round(each: DroppingRound) -> pb.EarlyDropping:
+    if each.draft_steps:
+        return pb.EarlyDropping(keep=each.keep, draft_steps=each.draft_steps)
+    return pb.EarlyDropping(keep=each.keep, after=each.after)
