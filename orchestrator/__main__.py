@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from orchestrator import repository
 from orchestrator.api.idempotency import Idempotency
-from orchestrator.api.info import describer
+from orchestrator.api.info import describe_server, describer
 from orchestrator.api.parse import Parser
 from orchestrator.api.server import Server, wait_for_models
 from orchestrator.api.service import Service
@@ -105,11 +105,12 @@ async def serve(settings: Settings) -> None:
         await pool.start()
         log.info("listening", port=server.port)
         if not await _until_stopped(stop, wait_for_models(pool, served, settings.startup_timeout_s)):
+            described = describe_server(settings, served)
             service.open(
-                Parser(settings, served, tokenizers),
+                Parser(described, served, tokenizers),
                 pipeline,
                 Idempotency(cache, settings.idempotency_ttl_s),
-                describer(settings, served, lambda: pool.ready_replicas),
+                describer(described, lambda: pool.ready_replicas),
             )
             await server.ready()
             log.info(

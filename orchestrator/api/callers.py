@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping
 
-ANONYMOUS = "anonymous"
+from orchestrator.request import ANONYMOUS
+
 _COMMON_NAME = "x509_common_name"
 
 
-@dataclasses.dataclass(frozen=True)
-class Caller:
-    """Whoever sent a request."""
+def tenant_of(auth_context: Mapping[str, Iterable[bytes]]) -> str:
+    """The tenant by grpc's authentication context: the common name of a verified client certificate, if there is one.
 
-    tenant: str = ANONYMOUS
-
-
-NOBODY = Caller()
-
-
-def caller_of(auth_context: Mapping[str, Iterable[bytes]]) -> Caller:
-    """The caller by grpc's authentication context: the common name of a verified client certificate, if there is one.
-
-    Without client certificates everybody is one tenant: fair shares are then between requests alone.
+    Without client certificates every caller is one tenant: fair shares are then between requests alone.
     """
     names = list(auth_context.get(_COMMON_NAME, ()))
-    return Caller(names[0].decode("utf-8", "replace")) if names else NOBODY
+    return names[0].decode("utf-8", "replace") if names else ANONYMOUS

@@ -1,123 +1,103 @@
-"""Domain events to proto messages."""
+"""Events to messages of the stream."""
 
 from __future__ import annotations
 
 from google.protobuf import duration_pb2
 
+from backdrop.contract.write import box_message, settings_message
 from backdrop.v1 import generation_service_pb2 as pb
-from orchestrator.api.parse import FORMATS, SCHEDULERS
-from orchestrator.domain import (
+from orchestrator.events import (
     Accepted,
-    Dropping,
     Event,
     Finished,
-    Job,
-    OutputFormat,
     Picture,
     Scores,
     StageStarted,
     StepDone,
     VariantDropped,
-    Window,
+    VariantFinished,
 )
-
-SCHEDULER_VALUES = {name: value for value, name in SCHEDULERS.items()}
-FORMAT_VALUES = {OutputFormat[pb.OutputFormat.Name(v).removeprefix("OUTPUT_FORMAT_")]: v for v in FORMATS if v}
-
-
-def response(event: Event, job: Job) -> pb.GenerateResponse:
-    """The stream's message for one event of `job`."""
-    if isinstance(event, Accepted):
-        accepted = pb.Accepted(
-            request_id=job.request_id,
-            queue_position=event.queue_position,
-            row_steps=job.row_steps,
-            expected_start=_duration(event.expected_start_s),
-        )
-        return pb.GenerateResponse(accepted=accepted)
-    if isinstance(event, StageStarted):
-        return pb.GenerateResponse(stage=pb.StageStarted(stage=pb.Stage.Name(event.stage)))
-    if isinstance(event, StepDone):
-        step = pb.StepProgress(
-            variant=event.variant, step=event.step, steps=event.steps, preview=event.preview, draft=event.draft
-        )
-        return pb.GenerateResponse(step=step)
-    if isinstance(event, Finished):
-        return pb.GenerateResponse(result=_result(event))
-    if isinstance(event, VariantDropped):
-        dropped = pb.VariantDropped(variant=event.variant, seed=event.seed, scores=_scores(event.scores))
-        return pb.GenerateResponse(dropped=dropped)
-    finished = pb.VariantFinished(variant=event.variant, seed=event.seed, scores=_scores(event.scores))
-    return pb.GenerateResponse(variant=finished)
+from orchestrator.imaging.receipt import Receipt
+from orchestrator.request import Request
 
 
-def _dropping(each: Dropping) -> pb.EarlyDropping:
-    if each.draft_steps:
-        return pb.EarlyDropping(keep=each.keep, draft_steps=each.draft_steps)
-    return pb.EarlyDropping(keep=each.keep, after=each.after)
+def response(event: Event, request: Request) -> pb.GenerateResponse:
+    """The stream's message for one event of `request`."""
+    match event:
+        case Accepted():
+            return pb.GenerateResponse(accepted=_accepted(event, request))
+        case StageStarted():
+            return pb.GenerateResponse(stage=pb.StageStarted(stage=pb.Stage.Name(event.stage)))
+        case StepDone():
+            return pb.GenerateResponse(step=_step(event))
+        case VariantFinished():
+            finished = pb.VariantFinished(variant=event.variant, seed=event.seed, scores=_scores(event.scores))
+            return pb.GenerateResponse(variant_finished=finished)
+        case VariantDropped():
+            dropped = pb.VariantDropped(variant=event.variant, seed=event.seed, scores=_scores(event.scores))
+            return pb.GenerateResponse(variant_dropped=dropped)
+        case Picture():
+            return pb.GenerateResponse(picture=_picture(event))
+        case Finished():
+            return pb.GenerateResponse(summary=_summary(event, request))
 
 
-def _result(finished: Finished) -> pb.GenerateResult:
-    job = finished.job
-    settings = pb.EffectiveSettings(
-        output_size=pb.Size(width=finished.output_size.width, height=finished.output_size.height),
-        scene_size=pb.Size(width=finished.scene_size.width, height=finished.scene_size.height),
-        variants=job.variants,
-        top_k=job.top_k,
-        seed=job.seed,
-        steps=job.steps,
-        scheduler=SCHEDULER_VALUES[job.scheduler],
-        guidance_scale=job.guidance_scale,
-        output_format=FORMAT_VALUES[job.output_format],
-        image_scale=job.image_scale,
-        priority=pb.Priority.Name(job.priority),
-        guidance_window=_window(job),
-        early_dropping=[_dropping(each) for each in job.dropping],
-    )
-    cache = finished.cache
-    return pb.GenerateResult(
-        pictures=[_picture(picture, job) for picture in finished.pictures],
-        model_fingerprints=job.pipeline.fingerprints,
-        timings=[
-            pb.StageTiming(stage=pb.Stage.Name(stage), duration=_duration(seconds))
-            for stage, seconds in finished.timings.items()
-        ],
-        cache=pb.CacheReport(memory_hits=cache.memory_hits, redis_hits=cache.redis_hits, misses=cache.misses),
-        pipeline=job.pipeline.name,
-        settings=settings,
-        request_id=job.request_id,
-        usage=pb.Usage(
-            row_steps=job.row_steps,
-            saved_row_steps=job.saved_row_steps,
-            row_step_megapixels=job.row_steps * finished.scene_size.pixels / 1e6,
-        ),
+def _accepted(event: Accepted, request: Request) -> pb.Accepted:
+    return pb.Accepted(
+        request_id=request.request_id,
+        queue_position=event.queue_position,
+        row_steps=request.usage.row_steps,
+        expected_start=_duration(event.expected_start_s),
     )
 
 
-def _window(job: Job) -> pb.GuidanceWindow | None:
-    if not job.guided or job.guidance_window == Window():
-        return None
-    return pb.GuidanceWindow(start=job.guidance_window.start, stop=job.guidance_window.stop)
+def _step(event: StepDone) -> pb.StepProgress:
+    return pb.StepProgress(
+        variant=event.variant, step=event.step, steps=event.steps, preview=event.preview, draft=event.draft
+    )
 
 
-def _picture(picture: Picture, job: Job) -> pb.Picture:
-    receipt, box = picture.receipt, picture.receipt.product_box
+def _picture(picture: Picture) -> pb.Picture:
     return pb.Picture(
         data=picture.data,
-        media_type=job.output_format.media_type,
+        media_type=picture.media_type,
         width=picture.size.width,
         height=picture.size.height,
+        rank=picture.rank,
         variant=picture.variant,
         seed=picture.seed,
         scores=_scores(picture.scores),
-        receipt=pb.PreservationReceipt(
-            max_difference=receipt.max_difference,
-            compared_pixels=receipt.compared_pixels,
-            mask_digest=receipt.mask_digest,
-            compositing=pb.COMPOSITING_MODE_SOFT if receipt.soft else pb.COMPOSITING_MODE_HARD,
-            mask_source=pb.MaskSource.Name(receipt.mask_source),
-            product_box=pb.Box(x=box.x, y=box.y, width=box.width, height=box.height),
-            unscaled=receipt.unscaled,
+        receipt=None if picture.receipt is None else _receipt(picture.receipt),
+    )
+
+
+def _receipt(receipt: Receipt) -> pb.PreservationReceipt:
+    return pb.PreservationReceipt(
+        max_difference=receipt.max_difference,
+        compared_pixels=receipt.compared_pixels,
+        mask_digest=receipt.mask_digest,
+        compositing=pb.COMPOSITING_MODE_SOFT if receipt.soft else pb.COMPOSITING_MODE_HARD,
+        mask_source=pb.MaskSource.Name(receipt.kept.mask_source),
+        known_box=box_message(receipt.kept.box),
+        unscaled=receipt.kept.unscaled,
+    )
+
+
+def _summary(finished: Finished, request: Request) -> pb.Summary:
+    cache, usage = finished.cache, request.usage
+    timings = [
+        pb.StageTiming(stage=pb.Stage.Name(stage), duration=_duration(seconds))
+        for stage, seconds in finished.timings.items()
+    ]
+    return pb.Summary(
+        pictures=finished.pictures,
+        model_fingerprints=request.pipeline.fingerprints,
+        timings=timings,
+        cache=pb.CacheReport(memory_hits=cache.memory_hits, redis_hits=cache.redis_hits, misses=cache.misses),
+        settings=settings_message(request.task.name, request.parts, request.input.size, request.scene_size),
+        request_id=request.request_id,
+        usage=pb.Usage(
+            row_steps=usage.row_steps, saved_row_steps=usage.saved_row_steps, row_step_megapixels=usage.work
         ),
     )
 

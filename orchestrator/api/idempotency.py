@@ -1,10 +1,9 @@
-"""Idempotency keys: the first call with a key works, the others wait for it and get its result."""
+"""Idempotency keys: the first call with a key works, the others wait for it and get its pictures."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import hashlib
 from collections.abc import AsyncIterator
 from typing import Protocol
@@ -22,12 +21,17 @@ class ByteStore(Protocol):
     async def set_bytes(self, key: str, data: bytes, ttl_s: int) -> None: ...
 
 
-@dataclasses.dataclass
 class Claim:
-    """The right to work under a key. Either `replay` holds an earlier result, or the holder sets `result`."""
+    """The right to work under a key. Either `replay` holds an earlier call's messages, or the holder keeps its own."""
 
-    replay: pb.GenerateResult | None = None
-    result: pb.GenerateResult | None = None
+    def __init__(self, replay: list[pb.GenerateResponse] | None = None, record: _Record | None = None) -> None:
+        self.replay = replay
+        self._record = record
+
+    async def keep(self, message: pb.GenerateResponse) -> None:
+        """Stores a picture, or the summary, which completes the result. Other events are not kept."""
+        if self._record is not None:
+            await self._record.write(message)
 
 
 class Idempotency:
@@ -42,8 +46,8 @@ class Idempotency:
     async def claim(self, request: pb.GenerateRequest) -> AsyncIterator[Claim]:
         """Waits for a running call with the same key, then replays its result or lets the caller work.
 
-        If the running call fails or is cancelled, one of those who wait takes over. A request without a key works
-        at once and is kept nowhere.
+        If the running call fails or is cancelled, one of the waiting calls takes over. A request without a key works
+        at once, and nothing of it is kept.
 
         Raises:
             ConflictError: the key belongs to another request.
@@ -59,22 +63,47 @@ class Idempotency:
         done = asyncio.Event()
         self._running[key] = (digest, done)
         try:
-            claim = Claim(replay=await self._load(key, digest))
-            yield claim
-            if claim.result is not None:
-                await self._store.set_bytes(_name(key), digest + claim.result.SerializeToString(), self._ttl_s)
+            record = _Record(self._store, self._ttl_s, key, digest)
+            yield Claim(await record.read(), record)
         finally:
             del self._running[key]
             done.set()
 
-    async def _load(self, key: str, digest: bytes) -> pb.GenerateResult | None:
-        stored = await self._store.get_bytes(_name(key))
+
+class _Record:
+    """One key's result in the store: an entry for each picture, and last the summary with the request's digest."""
+
+    def __init__(self, store: ByteStore, ttl_s: int, key: str, digest: bytes) -> None:
+        self._store, self._ttl_s, self._digest = store, ttl_s, digest
+        self._name = "result:" + hashlib.sha256(key.encode()).hexdigest()
+
+    async def write(self, message: pb.GenerateResponse) -> None:
+        data = message.SerializeToString()
+        if message.HasField("picture"):
+            await self._store.set_bytes(self._picture(message.picture.rank), data, self._ttl_s)
+        elif message.HasField("summary"):
+            # The summary comes last, so a result that has one is whole.
+            await self._store.set_bytes(self._name, self._digest + data, self._ttl_s)
+
+    async def read(self) -> list[pb.GenerateResponse] | None:
+        """The stored messages, None where there are none or a picture is gone."""
+        stored = await self._store.get_bytes(self._name)
         if stored is None or len(stored) < _DIGEST_BYTES:
             return None
-        _check(stored[:_DIGEST_BYTES], digest)
-        result = pb.GenerateResult.FromString(stored[_DIGEST_BYTES:])
-        result.replayed = True
-        return result
+        _check(stored[:_DIGEST_BYTES], self._digest)
+        last = pb.GenerateResponse.FromString(stored[_DIGEST_BYTES:])
+        last.summary.replayed = True
+        messages = []
+        for rank in range(last.summary.pictures):
+            data = await self._store.get_bytes(self._picture(rank))
+            if data is None:
+                return None
+            messages.append(pb.GenerateResponse.FromString(data))
+        return [*messages, last]
+
+    def _picture(self, rank: int) -> str:
+        # The digest is in the name: pictures of a call that failed half-way must not meet another request's summary.
+        return f"{self._name}:{self._digest.hex()[:16]}:{rank}"
 
 
 def request_digest(request: pb.GenerateRequest) -> bytes:
@@ -89,7 +118,3 @@ def _check(theirs: bytes, ours: bytes) -> None:
     if theirs != ours:
         message = "idempotency_key was used with another request; take a new key for a new request."
         raise error(Reason.IDEMPOTENCY_KEY_REUSED, message, field="idempotency_key")
-
-
-def _name(key: str) -> str:
-    return "result:" + hashlib.sha256(key.encode()).hexdigest()

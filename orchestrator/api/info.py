@@ -7,22 +7,37 @@ from importlib import metadata
 
 from google.protobuf import duration_pb2
 
-from backdrop.v1 import generation_service_pb2 as pb
+from backdrop.contract.limits import MAX_STYLE_IMAGES
+from backdrop.contract.vocabulary import SCHEDULER_VALUES
+from backdrop.contract.write import size_message
 from backdrop.v1 import info_service_pb2 as info_pb
-from orchestrator.api.convert import SCHEDULER_VALUES
-from orchestrator.api.parse_style import MAX_STYLE_IMAGES
 from orchestrator.repository import PipelineSpec, Repository
 from orchestrator.settings import Settings
+from orchestrator.tasks import ALL, Task
+from orchestrator.tasks.serving import served_tasks
 
 
 def describer(
-    settings: Settings, repository: Repository, ready_replicas: Callable[[], int]
+    described: info_pb.GetInfoResponse, ready_replicas: Callable[[], int]
 ) -> Callable[[], info_pb.GetInfoResponse]:
     """Returns a function that answers from memory; only the number of ready replicas changes."""
-    fixed = info_pb.GetInfoResponse(
+
+    def describe() -> info_pb.GetInfoResponse:
+        answer = info_pb.GetInfoResponse()
+        answer.CopyFrom(described)
+        answer.ready_replicas = ready_replicas()
+        return answer
+
+    return describe
+
+
+def describe_server(settings: Settings, repository: Repository) -> info_pb.GetInfoResponse:
+    """What the server serves; also what requests are checked against."""
+    return info_pb.GetInfoResponse(
         server_version=_version(),
         pipelines=[_pipeline(pipeline) for pipeline in repository.pipelines.values()],
         default_pipeline=repository.default,
+        tasks=[_task(task) for task in ALL.values()],
         limits=info_pb.Limits(
             max_variants=settings.max_variants,
             max_steps=settings.max_steps,
@@ -35,20 +50,12 @@ def describer(
         ),
     )
 
-    def describe() -> info_pb.GetInfoResponse:
-        answer = info_pb.GetInfoResponse()
-        answer.CopyFrom(fixed)
-        answer.ready_replicas = ready_replicas()
-        return answer
-
-    return describe
-
 
 def _pipeline(pipeline: PipelineSpec) -> info_pb.Pipeline:
     return info_pb.Pipeline(
         name=pipeline.name,
         description=pipeline.description,
-        scene_sizes=[pb.Size(width=width, height=height) for height, width in pipeline.buckets],
+        scene_sizes=[size_message(bucket) for bucket in pipeline.buckets],
         schedulers=[SCHEDULER_VALUES[name] for name in pipeline.schedulers],
         default_scheduler=SCHEDULER_VALUES[pipeline.default_scheduler],
         default_steps=pipeline.default_steps,
@@ -61,6 +68,17 @@ def _pipeline(pipeline: PipelineSpec) -> info_pb.Pipeline:
         ],
         takes_style_images=pipeline.takes_style,
         default_image_scale=pipeline.default_image_scale if pipeline.takes_style else 0.0,
+        tasks=served_tasks(pipeline),
+    )
+
+
+def _task(task: Task) -> info_pb.Task:
+    rules = task.rules
+    return info_pb.Task(
+        name=rules.name,
+        description=rules.description,
+        required_fields=rules.required,
+        refused_fields=rules.refused,
     )
 
 

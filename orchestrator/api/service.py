@@ -1,9 +1,9 @@
-"""The gRPC face: bytes to requests, events to messages, errors to statuses. Nothing is computed here."""
+"""Both services as gRPC methods: bytes to requests, events to messages, errors to statuses."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import contextlib
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -13,18 +13,20 @@ import grpc
 import structlog
 from google.protobuf.message import DecodeError, Message
 
+from backdrop.contract.read import check_idempotency_key
 from backdrop.errors import BackdropError, Reason, error, to_status, trailers
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
-from orchestrator.api.callers import Caller, caller_of
+from orchestrator.api.audit import Audit
+from orchestrator.api.callers import tenant_of
 from orchestrator.api.convert import response
 from orchestrator.api.idempotency import Claim, Idempotency
-from orchestrator.api.parse import Parser, check_idempotency_key
-from orchestrator.domain import Accepted, Finished, Job
+from orchestrator.api.parse import Parser
+from orchestrator.events import Accepted, Event, Finished, Picture
 from orchestrator.pipeline import Pipeline
-from orchestrator.telemetry import NO_TRACING, Tracing, past_span
+from orchestrator.request import Request
+from orchestrator.telemetry import NO_TRACING, Tracing
 from orchestrator.telemetry.metrics import Metrics
-from orchestrator.telemetry.tracing import RequestSpan
 
 Context = grpc.aio.ServicerContext[Any, Any]
 log = structlog.get_logger("orchestrator.api.service")
@@ -68,7 +70,7 @@ class Service:
         """GenerationService.Generate."""
         request_id = uuid.uuid4().hex
         with self._tracing.request(f"{GENERATION}/Generate", context.invocation_metadata() or ()) as request_span:
-            audit = _Audit(request_id, self._metrics, request_span)
+            audit = Audit(request_id, self._metrics, request_span)
             try:
                 async for message in self._generate(data, request_id, context, audit):
                     yield message
@@ -96,87 +98,45 @@ class Service:
             raise AssertionError("abort raises") from None
 
     async def _generate(
-        self, data: bytes, request_id: str, context: Context, audit: _Audit
+        self, data: bytes, request_id: str, context: Context, audit: Audit
     ) -> AsyncGenerator[pb.GenerateResponse, None]:
         if self._parser is None or self._pipeline is None or self._idempotency is None:
             raise _not_ready()
         left = context.time_remaining()
         deadline = None if left is None else time.monotonic() + left
-        request = _parse(pb.GenerateRequest, data)
-        check_idempotency_key(request.idempotency_key)
-        async with self._idempotency.claim(request) as claim:
+        message = _parse(pb.GenerateRequest, data)
+        check_idempotency_key(message.idempotency_key)
+        async with self._idempotency.claim(message) as claim:
             if claim.replay is not None:
                 audit.outcome("replayed")
                 yield pb.GenerateResponse(accepted=pb.Accepted(request_id=request_id))
-                yield pb.GenerateResponse(result=claim.replay)
+                for replayed in claim.replay:
+                    yield replayed
                 return
-            job = await asyncio.to_thread(self._parser.parse, request, request_id)
-            audit.job(job, request)
-            del request, data  # the encoded pictures are not needed again, and a job may wait long in the queue
-            caller = caller_of(context.auth_context())
-            async for message in _messages(self._pipeline, job, caller, deadline, claim, audit):
-                yield message
+            request = await asyncio.to_thread(self._parser.parse, message, request_id)
+            audit.parsed(request, message)
+            del message, data  # the encoded pictures are not needed again, and a request may wait long in the queue
+            events = self._pipeline.run(request, tenant_of(context.auth_context()), deadline)
+            async with contextlib.aclosing(_messages(events, request, claim, audit)) as messages:
+                async for reply in messages:
+                    yield reply
 
 
 async def _messages(
-    pipeline: Pipeline, job: Job, caller: Caller, deadline: float | None, claim: Claim, audit: _Audit
+    events: AsyncGenerator[Event, None], request: Request, claim: Claim, audit: Audit
 ) -> AsyncGenerator[pb.GenerateResponse, None]:
-    events = pipeline.run(job, caller, deadline)
     try:
         async for event in events:
             if isinstance(event, Accepted) and event.queue_position == 0:
                 audit.started()
-            message = response(event, job)
+            message = response(event, request)
             if isinstance(event, Finished):
                 audit.finished(event)
-                claim.result = message.result
+            if isinstance(event, Picture | Finished):
+                await claim.keep(message)
             yield message
     finally:
         await events.aclose()  # a caller who left must not leave work behind until the garbage collector comes
-
-
-class _Audit:
-    """One record a request: what was asked, by digest and number only, and what came of it. No prompts, no pixels."""
-
-    def __init__(self, request_id: str, metrics: Metrics, span: RequestSpan) -> None:
-        self._fields: dict[str, Any] = {"request_id": request_id}
-        self._metrics = metrics
-        self._span = span
-        span.describe(request_id=request_id)
-        if span.trace_id:
-            self._fields["trace_id"] = span.trace_id
-        self._begin = time.monotonic()
-
-    def job(self, job: Job, request: pb.GenerateRequest) -> None:
-        self._fields |= {
-            "pipeline": job.pipeline.name, "variants": job.variants, "steps": job.steps, "seed": job.seed,
-            "scheduler": job.scheduler, "row_steps": job.row_steps, "style_images": len(job.style),
-            "priority": job.priority.name.lower(),
-            "photo": f"{job.photo.shape[1]}x{job.photo.shape[0]}",
-            "product_sha256": hashlib.sha256(request.product).hexdigest(),
-        }  # fmt: skip
-        self._span.describe(pipeline=job.pipeline.name, variants=job.variants, steps=job.steps, row_steps=job.row_steps)
-
-    def outcome(self, outcome: str) -> None:
-        self._fields["outcome"] = outcome
-
-    def started(self) -> None:
-        queued_s = time.monotonic() - self._begin
-        self._fields["queued_s"] = round(queued_s, 4)
-        past_span("admission", queued_s)
-        self._metrics.queued(queued_s)
-
-    def finished(self, event: Finished) -> None:
-        self._fields["stages_s"] = {stage.name.lower(): round(s, 4) for stage, s in event.timings.items()}
-        self._metrics.finished(event)
-
-    def close(self, status: str, problem: BackdropError | None = None) -> None:
-        seconds = time.monotonic() - self._begin
-        if problem is not None:
-            self._fields |= {"reason": problem.reason.value, "field": problem.field}
-        self._metrics.request(status, seconds)
-        self._span.status(status)
-        log.info("request", status=status, seconds=round(seconds, 4), **self._fields)
 
 
 def _parse(kind: type[M], data: bytes) -> M:

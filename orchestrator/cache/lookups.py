@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from orchestrator.cache import Lookup, key
-from orchestrator.domain import CacheReport
+from orchestrator.events import CacheReport
 
 Arrays = dict[str, npt.NDArray[Any]]
 

@@ -1,1 +1,1 @@
-"""Pictures as arrays: decoding what comes in, placing the product, compositing and encoding what goes out."""
+"""The frame's room: a canvas of known pixels and a mask of what is to be made, on its way to models and back."""

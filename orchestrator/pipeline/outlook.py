@@ -5,16 +5,19 @@ from __future__ import annotations
 import time
 
 from backdrop.errors import Reason, error
-from orchestrator.domain import Job, Stage
+from orchestrator.events import Stage
 from orchestrator.pipeline.progress import Progress
 from orchestrator.scheduling.pace import Kind, Pace
 
 
 class Outlook:
-    """The need of one request by the recent minima in `pace`, to which its own durations are added."""
+    """The need of one request by the recent minima in `pace`, to which its own durations are added.
 
-    def __init__(self, pace: Pace, kind: Kind, job: Job, progress: Progress) -> None:
-        self._pace, self._kind, self._job, self._progress = pace, kind, job, progress
+    `steps` is how many steps a variant takes one after another, those of its draft included.
+    """
+
+    def __init__(self, pace: Pace, kind: Kind, steps: int, progress: Progress) -> None:
+        self._pace, self._kind, self._steps, self._progress = pace, kind, steps, progress
         self._taken = 0
 
     def step(self, taken: int, seconds: float) -> None:
@@ -33,7 +36,7 @@ class Outlook:
         best, need_s = self._pace.best(self._kind), 0.0
         for stage, seconds in best.items():
             if stage is Stage.DENOISE:
-                need_s += seconds * (self._job.steps_in_a_row - self._taken)
+                need_s += seconds * (self._steps - self._taken)
             else:
                 need_s += max(0.0, seconds - self._progress.seconds(stage))
         return need_s
@@ -42,6 +45,7 @@ class Outlook:
         """Raises DeadlineExceededError if less time than the need is left before `deadline` (time.monotonic)."""
         remaining_s, need_s = deadline - time.monotonic(), self.need_s()
         if remaining_s < need_s:
-            steps = self._job.steps_in_a_row
-            message = f"the deadline leaves {max(remaining_s, 0):.2f} s; {steps} steps take at least {need_s:.2f} s."
+            message = (
+                f"the deadline leaves {max(remaining_s, 0):.2f} s; {self._steps} steps take at least {need_s:.2f} s."
+            )
             raise error(Reason.DEADLINE_TOO_SHORT, message)

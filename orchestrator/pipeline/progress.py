@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 
 from backdrop.errors import Reason, error
-from orchestrator.domain import Event, Stage, StageStarted
+from orchestrator.events import Event, Stage, StageStarted
 from orchestrator.telemetry import span
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from backdrop.contract.geometry import Size
 from orchestrator.repository.spec import (
     FORMAT,
     IMAGE_ROLES,
@@ -56,8 +57,15 @@ def _model(name: str, value: Mapping[str, Any]) -> ModelSpec:
     def tensors(key: str) -> tuple[TensorSpec, ...]:
         return tuple(TensorSpec(t["name"], t["dtype"], tuple(t["shape"])) for t in value[key])
 
+    adapters = {adapter: int(entry["row"]) for adapter, entry in value.get("adapters", {}).get("names", {}).items()}
     return ModelSpec(
-        name, str(value["version"]), value["fingerprint"], value["files"], tensors("inputs"), tensors("outputs")
+        name=name,
+        version=str(value["version"]),
+        fingerprint=value["fingerprint"],
+        files=value["files"],
+        inputs=tensors("inputs"),
+        outputs=tensors("outputs"),
+        adapters=adapters,
     )
 
 
@@ -82,7 +90,7 @@ def _pipeline(name: str, value: Mapping[str, Any], models: Mapping[str, ModelSpe
         preview_factors=tuple(tuple(row) for row in preview["factors"]),
         preview_bias=tuple(preview["bias"]),
         max_tokens=max_tokens,
-        buckets=tuple((height, width) for height, width in value["buckets"]),
+        buckets=tuple(Size(width, height) for height, width in value["buckets"]),
         reward_heads=tuple(value["reward_heads"]),
     )
     if spec.default_scheduler not in spec.schedulers:
@@ -118,8 +126,8 @@ def _verify(path: Path, models: Iterable[ModelSpec]) -> None:
         for file, digest in model.files.items():
             try:
                 with (path / model.name / file).open("rb") as stream:
-                    found = "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
+                    digest_here = "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
             except FileNotFoundError:
                 raise RepositoryError(f"{path / model.name / file} is not there") from None
-            if found != digest:
-                raise RepositoryError(f"{path / model.name / file} has {found}, pipeline.json says {digest}")
+            if digest_here != digest:
+                raise RepositoryError(f"{path / model.name / file} has {digest_here}, pipeline.json says {digest}")

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
+from backdrop.contract.geometry import Size
 from orchestrator.sampler import Schedule
 from orchestrator.triton.tensors import ModelMetadata, TensorSpec
 
@@ -33,6 +34,8 @@ class ModelSpec:
     files: Mapping[str, str]
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    adapters: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    """Rows of its bank by the adapters' names."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +56,7 @@ class PipelineSpec:
     preview_factors: tuple[tuple[float, ...], ...]  # [channels][3]
     preview_bias: tuple[float, ...]
     max_tokens: Mapping[str, int]  # by text encoder's role
-    buckets: tuple[tuple[int, int], ...]  # (height, width) in pixels
+    buckets: tuple[Size, ...]
     reward_heads: tuple[str, ...]
 
     @property
@@ -70,6 +73,11 @@ class PipelineSpec:
     def max_prompt_tokens(self) -> int:
         """Longest prompt, start and end tokens included."""
         return min(self.max_tokens[role] for role in self.states_roles)
+
+    @property
+    def denoiser_inputs(self) -> frozenset[str]:
+        """Names of the denoiser's inputs."""
+        return frozenset(tensor.name for tensor in self.models["denoiser"].inputs)
 
     @property
     def takes_style(self) -> bool:

@@ -7,13 +7,14 @@ import collections
 from collections.abc import Callable
 from typing import Protocol
 
+from backdrop.contract.parts import Priority
 from backdrop.errors import BackdropError, Reason, error
 from orchestrator.scheduling.call import Arrays, Batch, Call, Outputs, Seat
 from orchestrator.scheduling.cost import BatchCost
 from orchestrator.scheduling.engine import Capacity, Engine
 from orchestrator.scheduling.fair_queue import FairQueue
 from orchestrator.scheduling.merge import split
-from orchestrator.scheduling.order import Applicant, Priority
+from orchestrator.scheduling.order import Applicant
 from orchestrator.telemetry import open_span, past_span
 
 # From the answer of one model to the call of another: a picture is put on its canvas, or composited.

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy.typing as npt
 
-from orchestrator.scheduling.order import Applicant, Priority
+from backdrop.contract.parts import Priority
+from orchestrator.scheduling.order import Applicant
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 Outputs = dict[str, npt.NDArray[Any]]

@@ -7,7 +7,8 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
-from orchestrator.scheduling.order import WEIGHTS, Applicant, FairShare, Priority
+from backdrop.contract.parts import Priority
+from orchestrator.scheduling.order import WEIGHTS, Applicant, FairShare
 
 OLDEST_EVERY = 4
 """Every so many turns of a tenant go to its oldest request, however much that has left to do."""

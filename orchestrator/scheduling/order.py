@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
 import math
 import time
 from collections.abc import Callable
 
-
-class Priority(enum.IntEnum):
-    """Classes of requests; the values are those of `backdrop.v1.Priority`."""
-
-    INTERACTIVE = 1
-    STANDARD = 2
-    BULK = 3
-
+from backdrop.contract.parts import Priority
 
 WEIGHTS = {Priority.INTERACTIVE: 16.0, Priority.STANDARD: 4.0, Priority.BULK: 1.0}
 """Shares of the classes while each has something to do."""

@@ -6,7 +6,7 @@ import collections
 import time
 from collections.abc import Mapping
 
-from orchestrator.domain import Stage
+from orchestrator.events import Stage
 
 _REMEMBERED = 256
 # A rejected request takes no step, so without an age limit one slow measurement would reject requests for ever.

@@ -1,1 +1,1 @@
-"""The stages of a job, one file each, with their own input and output types; `orchestrator.pipeline` orders them."""
+"""The stages of a request, one file each, with input and output types; `orchestrator.pipeline` orders them."""

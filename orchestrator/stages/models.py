@@ -1,4 +1,4 @@
-"""What the stages know of the models: a typed door per role, behind which Triton (or a test's function) answers."""
+"""What the stages know of the models: calls by role, which Triton (or a test's function) answers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.domain import Floats
+from orchestrator.arrays import Floats
 from orchestrator.repository import PipelineSpec
 
 
@@ -60,28 +60,6 @@ class Models:
     def shape(self, role: str, tensor: str) -> tuple[int, ...]:
         """The shape of an input of the model, without the batch dimension; KeyError when it has none of that name."""
         return {spec.name: spec.shape for spec in self.pipeline.models[role].inputs}[tensor]
-
-
-@dataclasses.dataclass(frozen=True)
-class TextEmbeddings:
-    """One prompt as the denoiser reads it: `hidden_states` [T, D], `pooled` [P]."""
-
-    hidden_states: Floats
-    pooled: Floats
-
-
-@dataclasses.dataclass(frozen=True)
-class Conditioning:
-    """What stays the same for every step of a request.
-
-    `image_tokens` [N, D] stand for the style pictures and belong to the positive prompt alone (Ye et al. 2023):
-    guidance strengthens what they say, as it does with words.
-    """
-
-    positive: TextEmbeddings
-    negative: TextEmbeddings | None  # None = guidance is off
-    image_tokens: Floats | None = None  # None = no style pictures
-    image_scale: float = 0.0
 
 
 def batch_of(*rows: npt.NDArray[np.float32]) -> Floats:

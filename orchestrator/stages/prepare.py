@@ -1,83 +1,51 @@
-"""Prepare: product, mask and placement to the canvas, its bucket, and the latents of the masked picture."""
+"""Prepare: a task's pictures to its frame, the models' view of it, and the latents of its known pixels."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
 
-import numpy as np
-from PIL import Image
-
-from backdrop.errors import Reason, error
+from orchestrator.arrays import Floats
 from orchestrator.cache.lookups import RequestLookups
-from orchestrator.domain import Bytes, Floats, Job, Size
-from orchestrator.imaging.canvas import Canvas, SceneInput, build_canvas, build_scene_input
-from orchestrator.imaging.placement import Scene, bounding_box, choose_scene, place
+from orchestrator.imaging.frame import Frame, MaskSource
+from orchestrator.imaging.view import ModelView, view_of
 from orchestrator.stages.models import Models
+from orchestrator.stages.segment import segment
+from orchestrator.tasks import MaskNeed, Task, TaskInput
 
-# A segmenter is never quite sure; what is nearly certain is made certain, so that the product's inside is opaque.
-_CERTAIN_SCENE, _CERTAIN_PRODUCT = 0.08, 0.9
 
-
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Prepared:
-    """What the variants of a job share: `masked_image_latents` is [C, h, w], scaled."""
+    """What the variants of a request share."""
 
-    canvas: Canvas
-    scene: Scene
-    scene_input: SceneInput
-    masked_image_latents: Floats
+    frame: Frame
+    view: ModelView
+    known_latents: Floats | None
+    """[C, h, w], scaled: the known pixels as the VAE encodes them; None where the denoiser does not read them."""
 
 
-async def prepare(job: Job, models: Models, lookups: RequestLookups) -> Prepared:
-    """Places the product and encodes the masked picture; runs the segmenter where the job has no mask.
+async def prepare(task: Task, given: TaskInput, models: Models, lookups: RequestLookups) -> Prepared:
+    """Makes the frame and encodes its known pixels; runs the segmenter where the task finds its mask.
 
     Raises:
-        InvalidRequestError: no product was found, or it leaves no room for a scene.
+        InvalidRequestError: the segmenter found nothing, or the pictures leave nothing to make.
     """
-    mask = job.mask if job.mask is not None else await _segment(job, models, lookups)
-    canvas, scene, scene_input = await asyncio.to_thread(_arrange, job, mask)
+    if task.mask is MaskNeed.FOUND and given.mask is None:
+        assert given.picture is not None, "a task that takes a mask requires a picture"
+        mask = await segment(given.picture, f"{task.name}.mask", models, lookups)
+        given = dataclasses.replace(given, mask=mask, mask_source=MaskSource.SEGMENTER)
+    frame, view = await asyncio.to_thread(_arrange, task, given, models.pipeline.latent_factor)
+    if not models.takes("denoiser", "masked_image_latents"):
+        return Prepared(frame, view, None)
     encoded = await lookups.arrays(
-        "product-latents",
+        "known-latents",
         models.fingerprint("vae_encoder"),
-        {"image": scene_input.product},
-        lambda: models.one("vae_encoder", image=scene_input.product),
+        {"image": view.known},
+        lambda: models.one("vae_encoder", image=view.known),
     )
-    return Prepared(canvas, scene, scene_input, encoded["latents"])
+    return Prepared(frame, view, encoded["latents"])
 
 
-async def _segment(job: Job, models: Models, lookups: RequestLookups) -> Bytes:
-    """The segmenter's alpha [H, W] at the photo's size."""
-    height, width = job.photo.shape[:2]
-    bucket = choose_scene(Size(width, height), job.pipeline.buckets).bucket
-
-    def shrink() -> Floats:
-        small = Image.fromarray(job.photo).resize((bucket.width, bucket.height), Image.Resampling.LANCZOS)
-        return np.ascontiguousarray(np.asarray(small, np.float32).transpose(2, 0, 1) / 127.5 - 1.0)
-
-    def stretch(alpha: Floats) -> Bytes:
-        sure = np.clip((alpha - _CERTAIN_SCENE) / (_CERTAIN_PRODUCT - _CERTAIN_SCENE), 0.0, 1.0)
-        grey = Image.fromarray(np.rint(sure * 255).astype(np.uint8))
-        return np.array(grey.resize((width, height), Image.Resampling.BICUBIC))
-
-    image = await asyncio.to_thread(shrink)
-    found = await lookups.arrays(
-        "mask", models.fingerprint("segmenter"), {"image": image}, lambda: models.one("segmenter", image=image)
-    )
-    mask = await asyncio.to_thread(stretch, found["alpha"][0])
-    if not mask.any():
-        message = "no product was found in the photo; send a mask, or a photo with an alpha channel."
-        raise error(Reason.INVALID_MASK, message, field="mask")
-    return mask
-
-
-def _arrange(job: Job, mask: Bytes) -> tuple[Canvas, Scene, SceneInput]:
-    cutout = bounding_box(mask)
-    assert cutout is not None, "parse and _segment refuse empty masks"
-    size = job.output_size or Size(mask.shape[1], mask.shape[0])
-    canvas = build_canvas(job.photo, mask, cutout, size, place(cutout, size, job.placement))
-    if (canvas.mask == 255).all():
-        message = "the product fills the whole picture; there is no scene to make. Give it padding or a smaller box."
-        raise error(Reason.INVALID_MASK, message, field="placement" if job.placement else "mask")
-    scene = choose_scene(size, job.pipeline.buckets)
-    return canvas, scene, build_scene_input(canvas, scene, job.pipeline.latent_factor)
+def _arrange(task: Task, given: TaskInput, factor: int) -> tuple[Frame, ModelView]:
+    frame = task.frame(given)
+    return frame, view_of(frame, factor)

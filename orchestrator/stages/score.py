@@ -1,20 +1,24 @@
-"""Score: the reward model's judgment of one variant, with the real product composited on."""
+"""Score: the reward model's judgment of one variant, with the known pixels composited on."""
 
 from __future__ import annotations
 
-from orchestrator.domain import Floats, Scores
-from orchestrator.imaging.output import composite_at_bucket
-from orchestrator.stages.models import Conditioning, Models
-from orchestrator.stages.prepare import Prepared
+from collections.abc import Collection
+
+from orchestrator.arrays import Floats
+from orchestrator.events import Scores
+from orchestrator.imaging.view import ModelView, composite_view
+from orchestrator.stages.models import Models
 
 
-async def score(decoded: Floats, prepared: Prepared, conditioning: Conditioning, models: Models) -> Scores:
-    """Scores a decoded scene [3, H, W]; heads are those of pipeline.json, in its order."""
-    outputs = await models.one(
-        "reward",
-        image=composite_at_bucket(decoded, prepared.scene_input),
-        mask=prepared.scene_input.mask,
-        text_embeds=conditioning.positive.pooled,
-    )
+async def score(
+    decoded: Floats, view: ModelView, pooled: Floats, models: Models, judged_by: Collection[str] = ()
+) -> Scores:
+    """Scores a decoded scene [3, H, W]; heads are those of pipeline.json, in its order.
+
+    `judged_by` names the heads that count for the total; heads that the reward model lacks are left out, and all
+    count where none remains.
+    """
+    outputs = await models.one("reward", image=composite_view(decoded, view), mask=view.mask, text_embeds=pooled)
     heads = models.pipeline.reward_heads
-    return Scores({head: float(value) for head, value in zip(heads, outputs["scores"], strict=True)})
+    values = {head: float(value) for head, value in zip(heads, outputs["scores"], strict=True)}
+    return Scores(values, tuple(head for head in heads if head in judged_by))

@@ -1,17 +1,20 @@
-"""Select: ranks the variants, and finishes the best: enlargement, compositing, encoding, receipt."""
+"""Select: ranks the variants, and finishes the best one by one: enlargement, compositing, encoding, receipt."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
-from orchestrator.domain import Floats, Job, Picture, Scores
-from orchestrator.imaging.output import composite, encode, enlarge, receipt
-from orchestrator.stages.prepare import Prepared
+from backdrop.contract.parts import OutputFormat
+from orchestrator.arrays import Floats
+from orchestrator.events import Picture, Scores
+from orchestrator.imaging.finish import composite, encode, enlarge
+from orchestrator.imaging.frame import Frame
+from orchestrator.imaging.receipt import receipt
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Variant:
     """One decoded, scored variant; `decoded` is [3, H, W] in −1…1 at the bucket's size."""
 
@@ -26,20 +29,23 @@ def rank(variants: Sequence[Variant], top_k: int) -> list[Variant]:
     return sorted(variants, key=lambda variant: (-variant.scores.total, variant.index))[:top_k]
 
 
-async def select(variants: Sequence[Variant], prepared: Prepared, job: Job) -> list[Picture]:
-    """Returns the job's finished pictures, best first. Only these are ever held at full size."""
-    return [await asyncio.to_thread(_finish, variant, prepared, job) for variant in rank(variants, job.top_k)]
+async def select(
+    variants: Sequence[Variant], top_k: int, frame: Frame, output_format: OutputFormat
+) -> AsyncIterator[Picture]:
+    """Yields the finished pictures, best first. Only one at a time is held at full size."""
+    for place, variant in enumerate(rank(variants, top_k)):
+        yield await asyncio.to_thread(_finish, variant, place, frame, output_format)
 
 
-def _finish(variant: Variant, prepared: Prepared, job: Job) -> Picture:
-    canvas = prepared.canvas
-    scene = enlarge(variant.decoded, prepared.scene, canvas.size)
-    data = encode(composite(scene, canvas), job.output_format)
+def _finish(variant: Variant, place: int, frame: Frame, output_format: OutputFormat) -> Picture:
+    data = encode(composite(enlarge(variant.decoded, frame), frame), output_format)
     return Picture(
         data=data,
-        size=canvas.size,
+        media_type=output_format.media_type,
+        size=frame.size,
+        rank=place,
         variant=variant.index,
         seed=variant.seed,
         scores=variant.scores,
-        receipt=receipt(data, canvas, job.mask_source),
+        receipt=receipt(data, frame),
     )

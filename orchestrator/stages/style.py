@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from backdrop.contract.parts import StylePicture
+from orchestrator.arrays import Bytes, Floats
 from orchestrator.cache.lookups import RequestLookups
 from orchestrator.concurrency import gather
-from orchestrator.domain import Floats, Job, StylePicture
-from orchestrator.imaging.style import to_model
 from orchestrator.stages.models import Models
 
 # The projector's input, the encoder's role, and which of its outputs is the embedding.
@@ -17,13 +17,11 @@ _ENCODERS = {"uve": ("image_encoder_uve", "embedding"), "clip": ("image_encoder_
 _NO_DIRECTION = 1e-6
 
 
-async def encode_style(job: Job, models: Models, lookups: RequestLookups) -> Floats | None:
-    """Returns the image tokens [N, D] of the job's style pictures, None when it has none."""
-    if not job.style:
-        return None
+async def encode_style(style: Sequence[StylePicture], models: Models, lookups: RequestLookups) -> Floats:
+    """Returns the image tokens [N, D] of style pictures."""
     # A published IP-Adapter's projector reads CLIP alone.
     names = [name for name, (role, _) in _ENCODERS.items() if role in models.pipeline.models]
-    embeddings = await gather(*(_embed(*_ENCODERS[name], job.style, models, lookups) for name in names))
+    embeddings = await gather(*(_embed(*_ENCODERS[name], style, models, lookups) for name in names))
     outputs = await models.one("image_projector", **dict(zip(names, embeddings, strict=True)))
     tokens: Floats = outputs["image_tokens"]
     return tokens
@@ -33,13 +31,13 @@ async def _embed(
     role: str, output: str, pictures: Sequence[StylePicture], models: Models, lookups: RequestLookups
 ) -> Floats:
     async def one(picture: StylePicture) -> Floats:
-        found = await lookups.arrays(
+        outputs = await lookups.arrays(
             "style",
             models.fingerprint(role),
             {"pixels": picture.pixels},
             lambda: models.one(role, image=to_model(picture.pixels)),
         )
-        embedding: Floats = found[output]
+        embedding: Floats = outputs[output]
         return embedding
 
     embeddings = await gather(*(one(picture) for picture in pictures))
@@ -47,14 +45,19 @@ async def _embed(
 
 
 def mean_direction(embeddings: Sequence[Floats], weights: Sequence[float]) -> Floats:
-    """The weighted mean of embeddings [D], as long as they are in the (weighted) mean: float32 [D].
+    """The weighted mean of embeddings [D], scaled to the weighted mean of their L2 norms: float32 [D].
 
-    A mean is shorter than what it is the mean of, and the projector knows no such length: embeddings of length 1 have a
-    mean of length 1. Pictures that cancel out exactly have no mean direction; their mean is left as short as it is.
+    A mean has a smaller norm than the embeddings it is the mean of, and the projector was trained on none so small:
+    so embeddings of norm 1 get a mean of norm 1. Embeddings that cancel out have no mean direction: theirs is kept.
     """
     stacked = np.stack(embeddings).astype(np.float64)
     mean = np.average(stacked, axis=0, weights=weights)
-    length = np.sqrt(np.square(mean).sum())
-    wanted = np.average(np.sqrt(np.square(stacked).sum(axis=1)), weights=weights)
-    direction: Floats = (mean * (wanted / length) if length > _NO_DIRECTION else mean).astype(np.float32)
+    norm = np.sqrt(np.square(mean).sum())
+    target = np.average(np.sqrt(np.square(stacked).sum(axis=1)), weights=weights)
+    direction: Floats = (mean * (target / norm) if norm > _NO_DIRECTION else mean).astype(np.float32)
     return direction
+
+
+def to_model(pixels: Bytes) -> Floats:
+    """[S, S, 3] in 0…255 to float32 [3, S, S] in −1…1."""
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1).astype(np.float32) / 127.5 - 1.0)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
-from orchestrator.domain import Finished
+from orchestrator.events import Finished
+from orchestrator.request import Request
 from orchestrator.scheduling import Priority
 from orchestrator.telemetry import exemplar
 
@@ -63,16 +64,16 @@ class Metrics:
         """A request was admitted."""
         self._queue_seconds.observe(seconds, exemplar())
 
-    def finished(self, event: Finished) -> None:
-        """A job's pictures are ready."""
+    def finished(self, event: Finished, request: Request) -> None:
+        """A request's pictures are ready."""
         for stage, seconds in event.timings.items():
             self._stage_seconds.labels(stage.name.lower()).observe(seconds, exemplar())
-        pipeline = event.job.pipeline.name
-        self._row_steps.labels(pipeline).inc(event.job.row_steps)
-        self._work.labels(pipeline).inc(event.job.row_steps * event.scene_size.pixels / 1e6)
-        self._saved.labels(pipeline).inc(event.job.saved_row_steps)
-        self._pictures.labels(pipeline).inc(len(event.pictures))
-        self._style_pictures.labels(pipeline).inc(len(event.job.style))
+        pipeline, usage = request.pipeline.name, request.usage
+        self._row_steps.labels(pipeline).inc(usage.row_steps)
+        self._work.labels(pipeline).inc(usage.work)
+        self._saved.labels(pipeline).inc(usage.saved_row_steps)
+        self._pictures.labels(pipeline).inc(event.pictures)
+        self._style_pictures.labels(pipeline).inc(len(request.parts.conditioning.style))
 
     def on_call(self, model: str, replica: str, rows: int, seconds: float, outcome: str) -> None:
         """A model call ended."""

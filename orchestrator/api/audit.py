@@ -1,0 +1,87 @@
+"""One record a request: what was asked, by digests and numbers only, and what came of it. No prompts, no pixels."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from typing import Any
+
+import structlog
+
+from backdrop.errors import BackdropError
+from backdrop.v1 import generation_service_pb2 as pb
+from orchestrator.events import Finished
+from orchestrator.request import Request
+from orchestrator.telemetry import past_span
+from orchestrator.telemetry.metrics import Metrics
+from orchestrator.telemetry.tracing import RequestSpan
+
+log = structlog.get_logger("orchestrator.service")
+
+
+class Audit:
+    """Gathers the record of one request, and writes it when the request ends."""
+
+    def __init__(self, request_id: str, metrics: Metrics, span: RequestSpan) -> None:
+        self._fields: dict[str, Any] = {"request_id": request_id}
+        self._metrics = metrics
+        self._span = span
+        self._request: Request | None = None
+        span.describe(request_id=request_id)
+        if span.trace_id:
+            self._fields["trace_id"] = span.trace_id
+        self._begin = time.monotonic()
+
+    def parsed(self, request: Request, message: pb.GenerateRequest) -> None:
+        """The request is valid."""
+        self._request = request
+        sampling, selection = request.parts.sampling, request.parts.selection
+        described: dict[str, str | int] = {
+            "task": request.task.name,
+            "pipeline": sampling.pipeline,
+            "variants": selection.variants,
+            "steps": sampling.steps,
+            "row_steps": request.usage.row_steps,
+        }
+        self._fields |= described | {
+            "seed": sampling.seed,
+            "scheduler": sampling.scheduler,
+            "style_images": len(request.parts.conditioning.style),
+            "priority": request.parts.priority.name.lower(),
+            "size": f"{request.input.size.width}x{request.input.size.height}",
+            "input_sha256": _digests(getattr(message, request.task.name)),
+        }
+        self._span.describe(**described)
+
+    def outcome(self, outcome: str) -> None:
+        """How it ended, where the status does not say so."""
+        self._fields["outcome"] = outcome
+
+    def started(self) -> None:
+        """It was admitted."""
+        queued_s = time.monotonic() - self._begin
+        self._fields["queued_s"] = round(queued_s, 4)
+        past_span("admission", queued_s)
+        self._metrics.queued(queued_s)
+
+    def finished(self, event: Finished) -> None:
+        """Its pictures are ready."""
+        assert self._request is not None, "only a valid request finishes"
+        self._fields["stages_s"] = {stage.name.lower(): round(s, 4) for stage, s in event.timings.items()}
+        self._metrics.finished(event, self._request)
+
+    def close(self, status: str, problem: BackdropError | None = None) -> None:
+        """It ended: writes the record."""
+        seconds = time.monotonic() - self._begin
+        if problem is not None:
+            self._fields |= {"reason": problem.reason.value, "field": problem.field}
+        self._metrics.request(status, seconds)
+        self._span.status(status)
+        log.info("request", status=status, seconds=round(seconds, 4), **self._fields)
+
+
+def _digests(task: Any) -> dict[str, str]:
+    """SHA-256 of each picture that a task's message holds, by its field."""
+    return {
+        field.name: hashlib.sha256(value).hexdigest() for field, value in task.ListFields() if isinstance(value, bytes)
+    }

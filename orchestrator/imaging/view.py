@@ -1,0 +1,53 @@
+"""A frame as the models see it, at the bucket's size."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from backdrop.contract.geometry import Size
+from orchestrator.arrays import Floats
+from orchestrator.imaging.cutout import resize_cutout
+from orchestrator.imaging.frame import Frame
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ModelView:
+    """What models read of a frame (the convention of diffusers' inpainting pipelines).
+
+    `known` [3, H, W] in −1…1 is mid grey (0) where nothing is known, and premultiplied at soft edges; `mask` [1, H, W]
+    is 1 where pixels are to be made; `latent_mask` [1, h, w] is its area average over each latent's cell.
+    """
+
+    known: Floats
+    mask: Floats
+    latent_mask: Floats
+
+    @property
+    def size(self) -> Size:
+        """The bucket's size."""
+        return Size(self.mask.shape[2], self.mask.shape[1])
+
+
+def view_of(frame: Frame, factor: int) -> ModelView:
+    """Scales a frame's canvas into its bucket; `factor` is the VAE's, in pixels a latent."""
+    inset, bucket = frame.inset, frame.bucket
+    rgba = resize_cutout(np.dstack([frame.known, 255 - frame.make]), Size(inset.width, inset.height))
+    known = np.zeros((bucket.height, bucket.width, 3), np.float32)
+    alpha = np.zeros((bucket.height, bucket.width), np.float32)
+    target = np.s_[inset.y : inset.y + inset.height, inset.x : inset.x + inset.width]
+    alpha[target] = rgba[..., 3].astype(np.float32) / 255.0
+    known[target] = rgba[..., :3].astype(np.float32) / 127.5 - 1.0
+    known *= alpha[..., None]
+    mask = 1.0 - alpha
+    h, w = bucket.height // factor, bucket.width // factor
+    latent_mask = mask.reshape(h, factor, w, factor).mean(axis=(1, 3))
+    return ModelView(
+        np.ascontiguousarray(known.transpose(2, 0, 1)), mask[None], np.ascontiguousarray(latent_mask[None])
+    )
+
+
+def composite_view(decoded: Floats, view: ModelView) -> Floats:
+    """The known pixels over a decoded scene [3, H, W], at the bucket's size in −1…1."""
+    return view.known + np.clip(decoded, -1.0, 1.0) * view.mask

@@ -1,0 +1,160 @@
+"""The variants of one request on their way from noise to score, with early dropping between."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from backdrop.contract.parts import Sampling, Selection
+from backdrop.contract.seeds import variant_seed
+from orchestrator.arrays import Floats
+from orchestrator.concurrency import gather
+from orchestrator.events import Scores, Stage, StepDone, VariantDropped, VariantFinished
+from orchestrator.imaging.preview import preview
+from orchestrator.imaging.view import ModelView
+from orchestrator.pipeline.outlook import Outlook
+from orchestrator.pipeline.progress import Progress
+from orchestrator.sampler import NoiseStream, Solver, State, make_solver
+from orchestrator.stages.decode import decode
+from orchestrator.stages.denoise import GuidedDenoiser, denoise
+from orchestrator.stages.models import Models
+from orchestrator.stages.score import score
+from orchestrator.stages.select import Variant, rank
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Judge:
+    """Decodes and scores latents of one request; `progress` hears of the stages that finished variants pass."""
+
+    models: Models
+    view: ModelView
+    pooled: Floats
+    heads: tuple[str, ...]
+    progress: Progress
+
+    async def finished(self, latents: Floats) -> tuple[Floats, Scores]:
+        """The decoded scene and scores of a finished variant: the stages DECODE and SCORE."""
+        with self.progress.stage(Stage.DECODE):
+            decoded = await decode(latents, self.view, self.models)
+        with self.progress.stage(Stage.SCORE):
+            return decoded, await self._score(decoded)
+
+    async def previewed(self, latents: Floats) -> tuple[Floats, Scores]:
+        """The same for a draft or a predicted picture, which belongs to the stage DENOISE."""
+        decoded = await decode(latents, self.view, self.models)
+        return decoded, await self._score(decoded)
+
+    async def _score(self, decoded: Floats) -> Scores:
+        return await score(decoded, self.view, self.pooled, self.models, self.heads)
+
+    def preview(self, state: State) -> bytes:
+        """A JPEG of the picture that a state predicts."""
+        assert state.predicted_clean is not None, "a step was taken"
+        spec = self.models.pipeline
+        factors, bias = np.array(spec.preview_factors, np.float32), np.array(spec.preview_bias, np.float32)
+        return preview(state.predicted_clean, self.view, factors, bias, spec.latent_factor)
+
+
+class VariantRun:
+    """All variants of one request; they run concurrently, so their rows share batches."""
+
+    def __init__(
+        self,
+        sampling: Sampling,
+        selection: Selection,
+        denoiser: GuidedDenoiser,
+        judge: Judge,
+        outlook: Outlook,
+        preview_every: int,
+    ) -> None:
+        self._sampling, self._selection = sampling, selection
+        self._denoiser, self._judge, self._outlook = denoiser, judge, outlook
+        self._preview_every = preview_every
+        self._progress = judge.progress
+        self._solver = self._solver_of(sampling.steps)
+
+    async def variants(self) -> list[Variant]:
+        """Makes and scores the variants; with early dropping, the most promising ones (successive halving)."""
+        remaining = list(range(self._selection.variants))
+        if draft := self._selection.draft:
+            solver = self._solver_of(draft.draft_steps)
+            remaining = self._chosen(await gather(*(self._drafted(index, solver) for index in remaining)), draft.keep)
+        running = {index: self._begin(index, self._solver) for index in remaining}
+        for after, keep in self._selection.rounds(self._sampling.steps).items():
+            estimates = await gather(*(self._estimated(index, state, after) for index, state in running.items()))
+            remaining = self._chosen([each.variant for each in estimates], keep)
+            running = {each.variant.index: each.state for each in estimates if each.variant.index in remaining}
+        return await gather(*(self._finished(index, state) for index, state in running.items()))
+
+    def _chosen(self, candidates: Sequence[Variant], keep: int) -> list[int]:
+        """The indices of the variants that continue; the stream hears of the others."""
+        # By the same rule as the finished ones: of equal scores the first.
+        best = {each.index for each in rank(candidates, keep)}
+        for each in candidates:
+            if each.index not in best:
+                self._progress.emit(VariantDropped(each.index, each.seed, each.scores))
+        return sorted(best)
+
+    def _solver_of(self, steps: int) -> Solver:
+        return make_solver(self._sampling.scheduler, self._judge.models.pipeline.schedule, steps)
+
+    def _begin(self, index: int, solver: Solver) -> State:
+        return solver.begin(self._noise(index).initial(self._latent_shape))
+
+    async def _drafted(self, index: int, solver: Solver) -> Variant:
+        """Finishes a variant in the few steps of `solver`, and scores it."""
+        state = await self._denoised(index, solver, self._begin(index, solver), solver.steps, draft=True)
+        return Variant(index, self._seed(index), *await self._judge.previewed(state.sample))
+
+    async def _estimated(self, index: int, state: State, after: int) -> _Estimate:
+        """Takes a variant's steps up to `after`, and scores the picture that it predicts."""
+        state = await self._denoised(index, self._solver, state, after)
+        assert state.predicted_clean is not None, "a step was taken"
+        variant = Variant(index, self._seed(index), *await self._judge.previewed(state.predicted_clean))
+        return _Estimate(state, variant)
+
+    async def _finished(self, index: int, state: State) -> Variant:
+        """Takes the remaining steps, decodes and scores."""
+        state = await self._denoised(index, self._solver, state, self._solver.steps)
+        variant = Variant(index, self._seed(index), *await self._judge.finished(state.sample))
+        self._progress.emit(VariantFinished(index, variant.seed, variant.scores))
+        return variant
+
+    async def _denoised(self, index: int, solver: Solver, state: State, until: int, *, draft: bool = False) -> State:
+        drafted = self._selection.draft
+        before = drafted.draft_steps if drafted and not draft else 0
+        last = time.monotonic()
+
+        def on_step(state: State) -> None:
+            nonlocal last
+            now = time.monotonic()
+            self._outlook.step(before + state.index, now - last)
+            last = now
+            shown = self._preview_every > 0 and state.index % self._preview_every == 0
+            picture = self._judge.preview(state) if shown else b""
+            self._progress.emit(StepDone(index, state.index, solver.steps, picture, draft))
+
+        with self._progress.stage(Stage.DENOISE):
+            return await denoise(self._denoiser, solver, self._noise(index), state, until, on_step)
+
+    def _seed(self, index: int) -> int:
+        return variant_seed(self._sampling.seed, index)
+
+    def _noise(self, index: int) -> NoiseStream:
+        return NoiseStream(self._seed(index))
+
+    @property
+    def _latent_shape(self) -> tuple[int, int, int]:
+        spec, size = self._judge.models.pipeline, self._judge.view.size
+        return spec.latent_channels, size.height // spec.latent_factor, size.width // spec.latent_factor
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Estimate:
+    """A variant on its way, and the scores of the picture that it predicts."""
+
+    state: State
+    variant: Variant

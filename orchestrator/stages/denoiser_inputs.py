@@ -1,0 +1,86 @@
+"""The denoiser's inputs that stay the same from step to step: one table, name → rows, of which a model gets its own."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.arrays import Floats
+from orchestrator.stages.embeddings import Embeddings
+from orchestrator.stages.models import Models, batch_of
+from orchestrator.stages.prepare import Prepared
+
+Rows = npt.NDArray[Any]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DenoiserInputs:
+    """What the rows of one request are filled with. The positive prompt's row comes first."""
+
+    embeddings: Embeddings
+    prepared: Prepared
+    models: Models
+    adapter: int = 0
+    """The adapter's row in the denoiser's bank; 0 = none."""
+
+    def constant_rows(self) -> dict[str, Rows]:
+        """Every input that the denoiser's metadata lists, [rows, …], read-only; `sample` and `timestep` apart."""
+        tensors = {name: fill(self) for name, fill in _TABLE.items() if self.models.takes("denoiser", name)}
+        for value in tensors.values():
+            value.flags.writeable = False  # tells the wire that they need not be laid out again with each step
+        return tensors
+
+    @property
+    def rows(self) -> int:
+        """Rows of a guided step: one a prompt."""
+        return 2 if self.embeddings.negative else 1
+
+    def repeated(self, value: npt.NDArray[np.float32]) -> Floats:
+        """The same value in every row."""
+        return batch_of(*[value] * self.rows)
+
+    def text(self, attribute: str) -> Floats:
+        """A part of the text embeddings, one prompt a row."""
+        prompts = (self.embeddings.positive, self.embeddings.negative)
+        return batch_of(*[getattr(prompt, attribute) for prompt in prompts if prompt is not None])
+
+    def known_latents(self) -> Floats:
+        """The known pixels' latents in every row."""
+        assert self.prepared.known_latents is not None, "the denoiser takes them, so they were made"
+        return self.repeated(self.prepared.known_latents)
+
+    def time_ids(self) -> Floats:
+        """SDXL's micro-conditioning (Podell et al. 2023, §2.2): the bucket's size, uncropped."""
+        size = self.prepared.view.size
+        return self.repeated(np.array([size.height, size.width, 0, 0, size.height, size.width], np.float32))
+
+    def image_tokens(self) -> Floats:
+        """[rows, N, D]: the style in the first row, zeros in every other and where there is none."""
+        tokens = np.zeros((self.rows, *self.models.shape("denoiser", "image_tokens")), np.float32)
+        if self.embeddings.image_tokens is not None:
+            tokens[0] = self.embeddings.image_tokens
+        return tokens
+
+    def image_scale(self) -> Floats:
+        """[rows, 1]: a row whose scale is 0 is computed as if the image attention were not there."""
+        scale = np.zeros((self.rows, 1), np.float32)
+        if self.embeddings.image_tokens is not None:
+            scale[0] = self.embeddings.image_scale
+        return scale
+
+
+_TABLE: dict[str, Callable[[DenoiserInputs], Rows]] = {
+    "mask": lambda inputs: inputs.repeated(inputs.prepared.view.latent_mask),
+    "masked_image_latents": lambda inputs: inputs.known_latents(),
+    "encoder_hidden_states": lambda inputs: inputs.text("hidden_states"),
+    "text_embeds": lambda inputs: inputs.text("pooled"),
+    "time_ids": DenoiserInputs.time_ids,
+    "image_tokens": DenoiserInputs.image_tokens,
+    "image_scale": DenoiserInputs.image_scale,
+    "adapter": lambda inputs: np.full((inputs.rows, 1), inputs.adapter, np.int64),
+    "adapter_scale": lambda inputs: np.full((inputs.rows, 1), 1.0 if inputs.adapter else 0.0, np.float32),
+}

@@ -1,0 +1,29 @@
+"""What the encoders make of a request's conditioning; it stays the same for every step."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from orchestrator.arrays import Floats
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TextEmbeddings:
+    """One prompt as the denoiser reads it: `hidden_states` [T, D], `pooled` [P]."""
+
+    hidden_states: Floats
+    pooled: Floats
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Embeddings:
+    """What the denoiser is conditioned on.
+
+    `image_tokens` [N, D] stand for the style pictures and belong to the positive prompt alone (Ye et al. 2023):
+    guidance strengthens what they say, as it does with words.
+    """
+
+    positive: TextEmbeddings
+    negative: TextEmbeddings | None  # None = guidance is off
+    image_tokens: Floats | None = None  # None = no style pictures
+    image_scale: float = 0.0

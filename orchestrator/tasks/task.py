@@ -1,0 +1,85 @@
+"""What a task is: a description of how pictures become a frame, and of who judges what is made in it."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Callable
+from typing import Any
+
+from backdrop.contract.geometry import Size
+from backdrop.contract.parts import Delivery
+from backdrop.contract.rules import TaskRules
+from orchestrator.arrays import Bytes
+from orchestrator.imaging.frame import Frame, MaskSource
+
+
+class MaskNeed(enum.Enum):
+    """Where a task's mask comes from."""
+
+    NONE = "none"
+    """It takes none."""
+    SENT = "sent"
+    """Its field `mask`, which is required."""
+    FOUND = "found"
+    """Its field `mask`, else the picture's alpha channel, else the segmenter."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TaskInput:
+    """What a task makes its frame of."""
+
+    options: Any
+    """What the task's `read` returned."""
+    buckets: tuple[Size, ...]
+    """The sizes that the pipeline's models see."""
+    delivery_size: Size | None = None
+    picture: Bytes | None = None
+    """[H, W, 3]; None where the task takes none."""
+    mask: Bytes | None = None
+    """[H, W]; None where the task takes none, or until the segmenter has made it."""
+    mask_source: MaskSource = MaskSource.REQUEST
+
+    @property
+    def size(self) -> Size:
+        """The size of the frame: the requested one, else the picture's, else the first bucket."""
+        if self.delivery_size is not None:
+            return self.delivery_size
+        if self.picture is not None:
+            return Size(self.picture.shape[1], self.picture.shape[0])
+        return self.buckets[0]
+
+
+def _nothing_to_check(given: TaskInput) -> None:
+    pass
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One task. `read` and `check` raise InvalidRequestError, which names the field and the fix."""
+
+    rules: TaskRules
+    """Its name, and the fields of a request that it takes."""
+    frame: Callable[[TaskInput], Frame]
+    """Makes the frame; raises InvalidRequestError where the pictures leave nothing to make."""
+    read: Callable[[Any, Delivery], Any] = lambda message, delivery: None
+    """Reads the fields of its message that are no pictures."""
+    check: Callable[[TaskInput], None] = _nothing_to_check
+    """Checks the decoded pictures before anything is computed; the mask may still be missing."""
+    picture: str = ""
+    """The field of its message that holds the picture; "" where it takes none."""
+    mask: MaskNeed = MaskNeed.NONE
+    adapters: tuple[str, ...] = ()
+    """Adapters that its rows are computed with. A pipeline without them does not serve the task."""
+    heads: tuple[str, ...] = ()
+    """The reward model's heads that rank its variants; () = all."""
+
+    @property
+    def name(self) -> str:
+        """The field of the oneof `GenerateRequest.task`."""
+        return self.rules.name
+
+    @property
+    def keeps_pixels(self) -> bool:
+        """Whether it keeps pixels of a picture, so that the denoiser must see them."""
+        return self.mask is not MaskNeed.NONE
