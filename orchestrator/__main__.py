@@ -62,14 +62,7 @@ async def serve(settings: Settings) -> None:
     metrics = Metrics()
     served = (await asyncio.to_thread(repository.load, settings.repository)).with_default(settings.default_pipeline)
     tokenizers = PromptTokenizers(served)
-    endpoints = [endpoint.strip() for endpoint in settings.triton_endpoints.split(",") if endpoint.strip()]
-    pool = TritonPool(
-        endpoints,
-        step_timeout_s=settings.step_timeout_s,
-        observer=metrics,
-        wire=open_wire(settings.shared_memory, endpoints, settings.shared_memory_bytes, settings.shared_memory_prefix),
-        sharing=settings.shared_memory,
-    )
+    pool = _pool(settings, metrics)
     cache = TwoTierCache(
         redis_url(settings) or None,
         memory_bytes=settings.cache_memory_bytes,
@@ -84,12 +77,7 @@ async def serve(settings: Settings) -> None:
         metrics.on_turn,
     )
     pipeline = Pipeline(batcher, cache, tokenizers, admission, max_buffered_events=settings.max_buffered_events)
-    metrics.watch("backdrop_running_requests", "Requests that run now", lambda: admission.running)
-    metrics.watch("backdrop_queued_requests", "Requests that wait now", lambda: admission.waiting)
-    metrics.watch("backdrop_queued_work", "Row-steps × megapixels that wait now", lambda: admission.queued_work)
-    metrics.watch("backdrop_rows_out", "Rows at Triton now", lambda: batcher.out)
-    metrics.watch("backdrop_rows_waiting", "Rows that wait for their turn now", lambda: batcher.waiting)
-    metrics.watch("backdrop_ready_replicas", "Triton replicas that answer now", lambda: pool.ready_replicas)
+    _watch(metrics, admission, batcher, pool)
     tracing = Tracing.to(settings.otlp_endpoint, settings.trace_sample_ratio)
     service = Service(metrics, tracing)
     server = Server(settings, service)
@@ -120,6 +108,27 @@ async def serve(settings: Settings) -> None:
             await stop.wait()
         log.info("stopping")
     await cache.close()
+
+
+def _pool(settings: Settings, metrics: Metrics) -> TritonPool:
+    endpoints = [endpoint.strip() for endpoint in settings.triton_endpoints.split(",") if endpoint.strip()]
+    return TritonPool(
+        endpoints,
+        step_timeout_s=settings.step_timeout_s,
+        observer=metrics,
+        wire=open_wire(settings.shared_memory, endpoints, settings.shared_memory_bytes, settings.shared_memory_prefix),
+        sharing=settings.shared_memory,
+    )
+
+
+def _watch(metrics: Metrics, admission: Admission, batcher: Batcher, pool: TritonPool) -> None:
+    """Exports the gauges that are read when they are scraped."""
+    metrics.watch("backdrop_running_requests", "Requests that run now", lambda: admission.running)
+    metrics.watch("backdrop_queued_requests", "Requests that wait now", lambda: admission.waiting)
+    metrics.watch("backdrop_queued_work", "Row-steps × megapixels that wait now", lambda: admission.queued_work)
+    metrics.watch("backdrop_rows_out", "Rows at Triton now", lambda: batcher.out)
+    metrics.watch("backdrop_rows_waiting", "Rows that wait for their turn now", lambda: batcher.waiting)
+    metrics.watch("backdrop_ready_replicas", "Triton replicas that answer now", lambda: pool.ready_replicas)
 
 
 def redis_url(settings: Settings) -> str:

@@ -90,6 +90,7 @@ def _pipeline(name: str, value: Mapping[str, Any], models: Mapping[str, ModelSpe
         preview_factors=tuple(tuple(row) for row in preview["factors"]),
         preview_bias=tuple(preview["bias"]),
         max_tokens=max_tokens,
+        states_roles=_states_roles(name, value["text"], components),
         buckets=tuple(Size(width, height) for height, width in value["buckets"]),
         reward_heads=tuple(value["reward_heads"]),
     )
@@ -100,6 +101,15 @@ def _pipeline(name: str, value: Mapping[str, Any], models: Mapping[str, ModelSpe
             known = ", ".join(solvers_of(spec.schedule))
             raise ValueError(f"pipeline {name} offers {scheduler}; for its schedule there are {known}")
     return spec
+
+
+def _states_roles(name: str, text: Mapping[str, Any], components: Mapping[str, str]) -> tuple[str, ...]:
+    """Whose states the denoiser reads: as the export says; by default T5's alone, else both CLIP encoders'."""
+    default = [T5] if T5 in components else ["text_encoder_l", "text_encoder_g"]
+    roles = tuple(text.get("states", default))
+    if missing := [role for role in roles if role not in components]:
+        raise ValueError(f"pipeline {name} reads the states of {', '.join(missing)}, which it has no model for")
+    return roles
 
 
 def _components(name: str, given: Mapping[str, str], models: Mapping[str, ModelSpec]) -> Mapping[str, str]:

@@ -56,6 +56,8 @@ class PipelineSpec:
     preview_factors: tuple[tuple[float, ...], ...]  # [channels][3]
     preview_bias: tuple[float, ...]
     max_tokens: Mapping[str, int]  # by text encoder's role
+    states_roles: tuple[str, ...]
+    """The text encoders whose states the denoiser reads, in the order of their concatenation."""
     buckets: tuple[Size, ...]
     reward_heads: tuple[str, ...]
 
@@ -63,11 +65,6 @@ class PipelineSpec:
     def fingerprints(self) -> dict[str, str]:
         """Model name → digest of its served files."""
         return {model.name: model.fingerprint for model in self.models.values()}
-
-    @property
-    def states_roles(self) -> tuple[str, ...]:
-        """The text encoders whose states the denoiser reads, in the order of their concatenation."""
-        return (T5,) if T5 in self.models else ("text_encoder_l", "text_encoder_g")
 
     @property
     def max_prompt_tokens(self) -> int:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from orchestrator.cache.lookups import RequestLookups
 from orchestrator.concurrency import gather
+from orchestrator.repository import T5
 from orchestrator.repository.tokenize import PromptTokenizers
 from orchestrator.stages.embeddings import TextEmbeddings
 from orchestrator.stages.models import Models
@@ -22,8 +23,7 @@ async def encode_texts(
 ) -> list[TextEmbeddings]:
     """Returns prompts as the pipeline's denoiser reads them. All encoders read all prompts concurrently.
 
-    The states are those of both CLIP encoders, concatenated, the smaller encoder's first (SDXL: Podell et al. 2023,
-    §2.1), or those of T5 where the pipeline has one. The pooled vector is always the larger CLIP encoder's.
+    The pooled vector is always the larger CLIP encoder's.
     """
 
     async def run(prompt: str, role: str) -> Mapping[str, npt.NDArray[Any]]:
@@ -37,8 +37,23 @@ async def encode_texts(
     outputs = dict(zip(pairs, await gather(*(run(*pair) for pair in pairs)), strict=True))
     return [
         TextEmbeddings(
-            np.concatenate([outputs[prompt, role]["hidden_states"] for role in roles], axis=-1),
+            joined_states({role: outputs[prompt, role]["hidden_states"] for role in roles}),
             outputs[prompt, _POOLED]["text_embeds"],
         )
         for prompt in prompts
     ]
+
+
+def joined_states(states: Mapping[str, npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    """The states [T, D] of a pipeline's text encoders as one sequence.
+
+    Those of the CLIP encoders are concatenated along their features, the smaller encoder's first (SDXL: Podell et al.
+    2023, §2.1). Where there are T5's too, CLIP's are padded with zeros to T5's width and come before them in the
+    sequence (Stable Diffusion 3: Esser et al. 2024, §B.3).
+    """
+    clip = [value for role, value in states.items() if role != T5]
+    joined = [np.concatenate(clip, axis=-1)] if clip else []
+    if T5 in states:
+        missing = states[T5].shape[-1] - (joined[0].shape[-1] if joined else 0)
+        joined = [np.pad(value, ((0, 0), (0, missing))) for value in joined] + [states[T5]]
+    return joined[0] if len(joined) == 1 else np.concatenate(joined)

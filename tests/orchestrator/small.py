@@ -80,6 +80,7 @@ def pipeline_spec(name: str = "small") -> PipelineSpec:
         preview_factors=((0.1, 0.0, 0.0),) * 4,
         preview_bias=(0.5, 0.5, 0.5),
         max_tokens=max_tokens,
+        states_roles=(T5,) if name == "small-flow" else ("text_encoder_l", "text_encoder_g"),
         buckets=((64, 64), (48, 64), (64, 48)),
         reward_heads=HEADS,
     )
