@@ -28,7 +28,8 @@ from orchestrator.imaging.placement import bounding_box, choose_scene
 from orchestrator.imaging.style import to_model
 from orchestrator.sampler import NoiseStream
 from tests.pictures import ellipse_mask, encoded, noisy_photo
-from training.evaluation.reference import Conditions, Folder, Pipeline
+from training.evaluation.reference import Embeddings, Pipeline
+from training.publish.weights_folder import WeightsFolder
 
 WEIGHTS = ROOT / "training" / "weights"
 
@@ -38,7 +39,7 @@ class TorchReference:
 
     def __init__(self, folder: Path) -> None:
         self._pipeline = Pipeline.load(folder)
-        self._buckets = tuple(map(tuple, Folder(folder).setting("buckets")))
+        self._buckets = tuple(map(tuple, WeightsFolder(folder).setting("buckets")))
 
     @torch.inference_mode()
     def generate(self, request: BenchRequest) -> Bytes:
@@ -61,14 +62,14 @@ class TorchReference:
         """Clean latents [1, C, h, w]; `known` is mask and masked latents [1, 1 + C, h, w]."""
         pipeline, noise = self._pipeline, NoiseStream(request.seed)
         guided = request.guidance_scale > 1
-        conditions = self._conditions(request, guided)
+        embeddings = self._embeddings(request, guided)
         shape = (known.shape[1] - 1, *known.shape[2:])
         # The noise is the orchestrator's, or the pictures could not be compared.
         sample = torch.from_numpy(noise.initial(shape))[None]
         pipeline.scheduler.set_timesteps(request.steps)
         for index, timestep in enumerate(pipeline.scheduler.timesteps):
             rows = torch.cat([sample, known], dim=1).repeat(2 if guided else 1, 1, 1, 1)
-            prediction = pipeline.denoiser(rows, timestep, conditions)
+            prediction = pipeline.denoiser(rows, timestep, embeddings)
             if guided:
                 prediction = prediction[1:] + request.guidance_scale * (prediction[:1] - prediction[1:])
             fresh = torch.from_numpy(noise.at_step(index, shape))[None]
@@ -76,13 +77,13 @@ class TorchReference:
                 sample = torch.as_tensor(pipeline.scheduler.step(prediction, timestep, sample).prev_sample)
         return sample
 
-    def _conditions(self, request: BenchRequest, guided: bool) -> Conditions:
+    def _embeddings(self, request: BenchRequest, guided: bool) -> Embeddings:
         """The conditional row, and behind it the unconditional one of a guided request, which has no style."""
-        rows = [self._pipeline.conditions([request.prompt], *self._style(request))]
+        rows = [self._pipeline.embeddings([request.prompt], *self._style(request))]
         if guided:
-            rows.append(self._pipeline.conditions([""], None, 0.0))
-        return Conditions(
-            *(torch.cat([getattr(row, field.name) for row in rows]) for field in dataclasses.fields(Conditions))
+            rows.append(self._pipeline.embeddings([""], None, 0.0))
+        return Embeddings(
+            *(torch.cat([getattr(row, field.name) for row in rows]) for field in dataclasses.fields(Embeddings))
         )
 
     def _style(self, request: BenchRequest) -> tuple[list[Tensor] | None, float]:
