@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from orchestrator.repository import PipelineSpec
-from orchestrator.scheduling.order import Priority
+from orchestrator.scheduling.priority import Priority
 
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]

@@ -4,7 +4,7 @@ One engine, the arrivals of the Poisson sweeps, a deadline of twice the solo lat
 
 - `monolith` gathers all waiting requests when it is free, and runs them to the end;
 - `alternate` gives every request a step in turn, `together` has all requests share each step;
-- `soonest` sends what the batcher's own arithmetic would (orchestrator/scheduling/plan.py), least remaining work first;
+- `soonest` sends what the batcher's own arithmetic does (scheduling/batch_sizing.py), least remaining work first;
 - `in time` is `soonest` with deadlines: requests that can no longer meet theirs are dropped, and those due before the
   last tight one go first (orchestrator/scheduling/fair_queue.py);
 - `tight first` puts only the tight ones before all others;
@@ -27,8 +27,8 @@ import numpy as np
 from bench.emulated.costs import COSTS
 from bench.goodput import MARKED, MIXED_STEPS, goodput, highest_rate
 from bench.load import poisson_arrivals
-from orchestrator.scheduling.order import TIGHT
-from orchestrator.scheduling.plan import soonest
+from orchestrator.scheduling.batch_sizing import for_latency
+from orchestrator.scheduling.request import TIGHT_FACTOR
 
 Seconds = Callable[[int], float]
 
@@ -56,7 +56,7 @@ class Request:
 
     def tight(self, now: float, step_s: float) -> bool:
         """Whether the time until its deadline is little more than its own steps take."""
-        return self.due - now < TIGHT * self.steps * step_s
+        return self.due - now < TIGHT_FACTOR * self.steps * step_s
 
 
 Serve = Callable[[Sequence[Request]], None]
@@ -106,8 +106,8 @@ def batched(seconds: Seconds, key: Key) -> Choose:
 
     def choose(here: list[Request], now: float) -> list[Request]:
         due = sorted(here, key=lambda one: key(one, here, now))
-        plan, count = soonest(seconds, _ROWS * len(here), _MAX_ROWS, 0), 1
-        while count < len(due) and plan.grows(_ROWS * count, _ROWS * (count + 1)):
+        sizing, count = for_latency(seconds, _ROWS * len(here), _MAX_ROWS, 0), 1
+        while count < len(due) and sizing.grows(_ROWS * count, _ROWS * (count + 1)):
             count += 1
         return due[:count]
 

@@ -32,7 +32,7 @@ from orchestrator.pipeline.outlook import Outlook
 from orchestrator.pipeline.progress import Progress
 from orchestrator.repository.tokenize import PromptTokenizers
 from orchestrator.sampler import NoiseStream, Solver, State, make_solver, variant_seed
-from orchestrator.scheduling import Applicant, Batcher
+from orchestrator.scheduling import Batcher, ScheduledRequest
 from orchestrator.scheduling.admission import Admission, Place
 from orchestrator.scheduling.pace import Pace
 from orchestrator.stages.decode import decode
@@ -42,6 +42,9 @@ from orchestrator.stages.models import Conditioning, Models
 from orchestrator.stages.prepare import Prepared, prepare
 from orchestrator.stages.score import score
 from orchestrator.stages.select import Variant, rank, select
+
+# Of each variant: one row for the decoder, one for the reward model.
+_ROWS_AFTER_DENOISING = 2
 
 
 class Pipeline:
@@ -89,19 +92,13 @@ class Pipeline:
 
     async def _admitted(self, job: Job, caller: Caller, due: float, progress: Progress, outlook: Outlook) -> None:
         megapixels = _megapixels(job)
-        applicant = Applicant(
-            caller.tenant,
-            job.priority,
-            # The decoder and the reward model are called for each variant too.
-            (job.row_steps + 2 * job.variants) * megapixels,
-            due,
-            outlook.need_s,
-        )
+        work = (job.row_steps + _ROWS_AFTER_DENOISING * job.variants) * megapixels
+        request = ScheduledRequest(caller.tenant, job.priority, work, due, outlook.need_s)
         try:
             async with asyncio.timeout(None if due == math.inf else due - time.monotonic()):
-                async with self._admission.slot(applicant, lambda place: progress.emit(_accepted(place))):
+                async with self._admission.slot(request, lambda place: progress.emit(_accepted(place))):
                     outlook.check(due)
-                    ticket = self._batcher.ticket(applicant, megapixels)
+                    ticket = self._batcher.ticket(request, megapixels)
                     try:
                         await self._stages(job, Models(job.pipeline, ticket.infer, job.request_id), progress, outlook)
                     finally:
