@@ -12,7 +12,7 @@ IMAGES  := .venv-images
 FOLDERS = training/weights/backdrop $(wildcard training/weights/backdrop-*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test quick lint checkov image-locks sbom protos protos-check train evaluate repository sdxl-full export-marks figures bench bench-quick tune docs clean
+.PHONY: help demo up test test-all quick lint checkov image-locks sbom protos protos-check train evaluate repository sdxl-full export-marks figures bench bench-quick tune docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -66,13 +66,17 @@ demo: $(VENV)/.local ## Start a local cluster, put the sample product into a new
 up: $(VENV)/.local ## Run the local cluster in the foreground (Ctrl-C stops it)
 	@$(BIN)/backdrop up
 
-# Two processes for what needs no cluster, one for what shares it. One thread each: two cores, two processes.
-test: $(VENV)/.dev checkov lint protos-check ## Everything CI runs: linters, types, protos, the whole suite
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not cluster" -n 2
-	@$(BIN)/python -m pytest -m cluster
+# Two processes with one thread each, for machines with two cores. A process that is done takes tests from the other.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
-quick: $(VENV)/.dev ## The tests that need no cluster
-	@$(BIN)/python -m pytest -m "not cluster" -n 2
+test: $(VENV)/.dev checkov lint protos-check ## Everything CI runs: linters, types, protos, the suite
+	@$(PYTEST) -m "not full"
+
+test-all: $(VENV)/.dev checkov lint protos-check ## The same and the tests marked `full`: every architecture in every precision is traced and compared
+	@$(PYTEST)
+
+quick: $(VENV)/.dev ## The tests that start no cluster and neither export nor train, in under three minutes
+	@$(PYTEST) -m "not cluster and not slow and not full"
 
 lint: $(VENV)/.dev ## ruff, mypy --strict, buf lint
 	@$(BIN)/ruff check .

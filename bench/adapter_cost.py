@@ -1,4 +1,4 @@
-"""A denoiser with a bank of adapters: rows against fused weights, and what the bank costs a row."""
+"""A denoiser with an adapter bank: its rows against fused weights, and what the bank costs a row."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ SIZE = Size(256, 256, 77)
 def random_bank(shapes: dict[str, tuple[int, ...]]) -> Bank:
     """Four adapters of every linear layer, which is what most LoRA files change."""
     linear = {name: shape for name, shape in shapes.items() if len(shape) == 2}
-    made = (loras.random_lora(linear, RANK, seed) for seed in range(ADAPTERS))
-    return Bank(linear, ADAPTERS, RANK, tuple((Wanted(f"lora{n}", Path("none")), lora) for n, lora in enumerate(made)))
+    every = (loras.random_lora(linear, RANK, seed) for seed in range(ADAPTERS))
+    return Bank(linear, ADAPTERS, RANK, tuple((Wanted(f"lora{n}", Path("none")), lora) for n, lora in enumerate(every)))
 
 
 def measure(folder: Path, progress: Callable[[str, str], None]) -> tuple[float, float, str]:
@@ -74,12 +74,12 @@ def fused(model: Any, lora: Lora, scale: float, inputs: tuple[torch.Tensor, ...]
 
 
 def price(plain: Any, banked: Any, feed: dict[str, Any], chosen: dict[str, Any]) -> tuple[float, str]:
-    """Percent more time on the processor for four rows, taken in turns so that both meet the same machine."""
+    """Percent more processor time for four rows; both take turns, so that the machine is the same for both."""
     seconds: dict[str, list[float]] = {"plain": [], "banked": []}
     for _ in range(ROUNDS):
-        for name, run, given in (("plain", plain, feed), ("banked", banked, feed | chosen)):
+        for name, run, inputs in (("plain", plain, feed), ("banked", banked, feed | chosen)):
             begin = time.process_time()
-            run.run(None, given)
+            run.run(None, inputs)
             seconds[name].append(time.process_time() - begin)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     cost = 100 * (medians["banked"] / medians["plain"] - 1)

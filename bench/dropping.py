@@ -1,11 +1,11 @@
 """Calibrates early dropping: which drafts and rounds lose how much of the reward of the pictures that come back.
 
-usage: python -m bench.dropping [--orders N]
+usage: python -m bench.dropping [--requests N]
 
-Makes whole variants and drafts of them, and keeps the rewards of the drafts, of what each variant was becoming after
-every second step, and of what it became (bench/results/dropping.json; a later run goes on from there). Any schedule can
-then be played on them. In one process over onnxruntime: what is compared are pictures, not times. Orders are other
-ones than those that `python -m bench.performance early-dropping` measures the mark with.
+Finishes whole variants and drafts of them, and keeps the rewards of the drafts, of each variant's prediction after
+every second step, and of the finished variant (bench/results/dropping.json; a later run continues from there). Any
+schedule can then be played on them. In one process over onnxruntime, since pictures are compared and not times. The
+requests are not those that `python -m bench.performance early-dropping` measures the mark with.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from rich.progress import track
 from backdrop.v1 import generation_service_pb2 as pb
 from bench.arms.loop import Loop, denoise
 from bench.arms.sessions import Sessions
-from bench.figures import ROOT, Figure, record
+from bench.figures import ROOT, Figure, record, reported
 from bench.measure.base import AREA, significant
-from bench.orders import SCENES
+from bench.requests import SCENES
 from bench.rounds import RESULTS
 from orchestrator.sampler import NoiseStream, State, variant_seed
 from orchestrator.stages.decode import decode
@@ -41,18 +41,19 @@ STEPS, VARIANTS, TOP_K = 20, 8, 2
 LOOKS = range(4, STEPS, 2)
 DRAFTS = (3, 4, 5, 6, 8)
 FIRST = 1000
+"""The number of the first request: it and its pictures are on disk, so it is not dealt by `requests`."""
 console = Console()
 
 Array = npt.NDArray[np.float64]
 
 
 class Rewards(NamedTuple):
-    """Of some orders' variants, each [orders, variants, …].
+    """Rewards of some requests' variants, each [requests, variants, …].
 
     Attributes:
         drafts: of pictures finished in few steps, those of `DRAFTS`.
-        estimates: of what the finished picture was predicted to be after each of `LOOKS`.
-        ends: [orders, variants], of the finished picture.
+        estimates: of the finished picture as predicted after each of `LOOKS`.
+        ends: [requests, variants], of the finished picture.
     """
 
     drafts: Array
@@ -61,7 +62,12 @@ class Rewards(NamedTuple):
 
 
 class Schedule(NamedTuple):
-    """Who goes on: so many of the best drafts of so many steps, then after so many steps so many, in order."""
+    """Which variants go on.
+
+    Attributes:
+        draft: (steps, keep): the best `keep` drafts of so many steps go on; None without drafts.
+        rounds: (steps, keep) in order: after so many steps the best `keep` go on.
+    """
 
     draft: tuple[int, int] | None
     rounds: tuple[tuple[int, int], ...] = ()
@@ -72,14 +78,14 @@ class Schedule(NamedTuple):
         return ", ".join([*first, *(f"{keep} at {after / STEPS:g}" for after, keep in self.rounds)])
 
 
-async def way(loop: Loop, number: int, steps: int, looks: Collection[int]) -> list[list[float]]:
-    """Of each variant of an order, finished in so many steps: the rewards of what was predicted, and of the picture."""
+async def variants(loop: Loop, number: int, steps: int, looks: Collection[int]) -> list[list[float]]:
+    """By variant of a request that is finished in so many steps: the rewards of its predictions, and of its picture."""
     request = pb.GenerateRequest(
         product=(ROOT / "examples" / "product.png").read_bytes(), prompt=SCENES[number % len(SCENES)],
         seed=100 * number, steps=steps, variants=VARIANTS,
     )  # fmt: skip
     job, models, conditioning, prepared = await loop.begin(request.SerializeToString())
-    found = []
+    result = []
     for index in range(VARIANTS):
         rewards: list[float] = []
 
@@ -91,14 +97,14 @@ async def way(loop: Loop, number: int, steps: int, looks: Collection[int]) -> li
                 rewards.append(round((await score(decoded, prepared, conditioning, models)).total, 5))
 
         await denoise(job, models, conditioning, prepared, NoiseStream(variant_seed(job.seed, index)), look)
-        found.append(rewards)
-    return found
+        result.append(rewards)
+    return result
 
 
-async def order(loop: Loop, number: int) -> dict[str, list[Any]]:
-    """The rewards of one order's variants, by the names of `Rewards`."""
-    drafts = [await way(loop, number, steps, ()) for steps in DRAFTS]
-    whole = await way(loop, number, STEPS, LOOKS)
+async def measure(loop: Loop, number: int) -> dict[str, list[Any]]:
+    """The rewards of one request's variants, by the names of `Rewards`."""
+    drafts = [await variants(loop, number, steps, ()) for steps in DRAFTS]
+    whole = await variants(loop, number, STEPS, LOOKS)
     return {
         "drafts": [[each[index][-1] for each in drafts] for index in range(VARIANTS)],
         "estimates": [each[:-1] for each in whole],
@@ -109,23 +115,23 @@ async def order(loop: Loop, number: int) -> dict[str, list[Any]]:
 def play(rewards: Rewards, schedule: Schedule) -> tuple[float, float, float]:
     """The share of row-steps saved, the mean change of the reward of the best two, and its standard error."""
     ends = rewards.ends
-    left, cost, done = np.ones(ends.shape, bool), 0, 0
+    running, cost, done = np.ones(ends.shape, bool), 0, 0
     if schedule.draft:
         steps, keep = schedule.draft
-        cost, left = VARIANTS * steps, _keep(left, rewards.drafts[:, :, DRAFTS.index(steps)], keep)
+        cost, running = VARIANTS * steps, _keep(running, rewards.drafts[:, :, DRAFTS.index(steps)], keep)
     for after, keep in schedule.rounds:
-        cost, done = cost + int(left[0].sum()) * (after - done), after
-        left = _keep(left, rewards.estimates[:, :, LOOKS.index(after)], keep)
-    cost += int(left[0].sum()) * (STEPS - done)
-    changes = _best(np.where(left, ends, -np.inf)) - _best(ends)
+        cost, done = cost + int(running[0].sum()) * (after - done), after
+        running = _keep(running, rewards.estimates[:, :, LOOKS.index(after)], keep)
+    cost += int(running[0].sum()) * (STEPS - done)
+    changes = _best(np.where(running, ends, -np.inf)) - _best(ends)
     error = float(changes.std(ddof=1)) / math.sqrt(len(changes)) if len(changes) > 1 else math.inf
     return 1 - cost / (VARIANTS * STEPS), float(changes.mean()), error
 
 
-def _keep(left: npt.NDArray[np.bool_], promises: Array, keep: int) -> npt.NDArray[np.bool_]:
+def _keep(running: npt.NDArray[np.bool_], scores: Array, keep: int) -> npt.NDArray[np.bool_]:
     # By the server's rule: of equal scores the first.
-    best = np.argsort(-np.where(left, promises, -np.inf), axis=1, kind="stable")[:, :keep]
-    kept = np.zeros(left.shape, bool)
+    best = np.argsort(-np.where(running, scores, -np.inf), axis=1, kind="stable")[:, :keep]
+    kept = np.zeros(running.shape, bool)
     np.put_along_axis(kept, best, True, axis=1)
     return kept
 
@@ -136,7 +142,7 @@ def _best(ends: Array) -> Array:
 
 
 def rounds(count: int, most: int) -> Iterator[tuple[tuple[int, int], ...]]:
-    """Every way to have so many rounds, of which the first keeps at most so many."""
+    """All sequences of so many rounds, of which the first keeps at most so many."""
     for afters in itertools.combinations(LOOKS, count):
         for keeps in itertools.combinations(range(most, TOP_K - 1, -1), count):
             yield tuple(zip(afters, keeps, strict=True))
@@ -152,46 +158,43 @@ def schedules(*, drafts: bool) -> Iterator[Schedule]:
 
 
 def frontier(rewards: Rewards, share: float, *, drafts: bool) -> tuple[Schedule, float, float, float]:
-    """The schedule that loses least of those that save so much of the row-steps, and what `play` says of it."""
+    """Of the schedules that save so much of the row-steps, the one that loses least, and the result of `play`."""
     played = ((each, *play(rewards, each)) for each in schedules(drafts=drafts))
     return max((one for one in played if one[1] >= share), key=lambda one: one[2])
 
 
-def agreement(promises: Array, ends: Array) -> float:
-    """How far promises order an order's variants as their ends do: the mean correlation."""
-    return float(np.mean([np.corrcoef(promise, end)[0, 1] for promise, end in zip(promises, ends, strict=True)]))
+def agreement(estimates: Array, ends: Array) -> float:
+    """How far estimates rank a request's variants as their ends do: the mean correlation."""
+    return float(np.mean([np.corrcoef(estimate, end)[0, 1] for estimate, end in zip(estimates, ends, strict=True)]))
 
 
 def figures(rewards: Rewards) -> list[Figure]:
-    """What can be saved at what loss, and how well drafts and early estimates tell."""
-    made, orders = [], len(rewards.ends)
+    """What can be saved at what loss, and how well drafts and early estimates predict the end."""
+    result, count = [], len(rewards.ends)
     for drafts, what in ((True, "early dropping by drafts"), (False, "early dropping half-way")):
         for share in (0.2, 0.25, 0.3, 0.35, 0.4):
             schedule, saved, change, error = frontier(rewards, share, drafts=drafts)
-            spread = f"± {error:.4f}; {schedule} of {VARIANTS} saves {saved:.0%}; {orders} orders"
+            spread = f"± {error:.4f}; {schedule} of {VARIANTS} saves {saved:.0%}; {count} requests"
             name = f"{what}, {share:.0%} of the row-steps saved: least change of the reward"
-            made.append(Figure(name, round(change, 4), None, "higher", COMMAND, spread))
-    told = [(f"a draft of {steps} steps", rewards.drafts[:, :, place]) for place, steps in enumerate(DRAFTS)]
-    told += [
-        (f"an estimate after {look} of {STEPS} steps", rewards.estimates[:, :, place])
-        for place, look in enumerate(LOOKS)
-    ]
-    for what, promises in told:
-        name, spread = (
-            f"early dropping: correlation of the reward of {what} with the end's",
-            f"within an order, mean of {orders}",
-        )
-        made.append(Figure(name, significant(agreement(promises, rewards.ends)), None, "higher", COMMAND, spread))
-    return made
+            result.append(Figure(name, round(change, 4), reported("higher"), COMMAND, spread))
+    scores = {f"a draft of {steps} steps": rewards.drafts[:, :, place] for place, steps in enumerate(DRAFTS)}
+    scores |= {
+        f"an estimate after {look} of {STEPS} steps": rewards.estimates[:, :, place] for place, look in enumerate(LOOKS)
+    }
+    for what, estimates in scores.items():
+        name = f"early dropping: correlation of the reward of {what} with the end's"
+        value, spread = significant(agreement(estimates, rewards.ends)), f"within a request, mean of {count}"
+        result.append(Figure(name, value, reported("higher"), COMMAND, spread))
+    return result
 
 
 async def collect(count: int) -> Rewards:
-    """The rewards of so many orders; those of earlier runs are not made again."""
+    """The rewards of so many requests; those of earlier runs are read from disk."""
     kept: list[dict[str, list[Any]]] = json.loads(FILE.read_text()) if FILE.is_file() else []
     repository = ROOT / "triton_repo"
     loop = Loop(repository, Sessions(repository, 2))
-    for number in track(range(len(kept), count), "orders", console=console):
-        kept.append(await order(loop, FIRST + number))
+    for number in track(range(len(kept), count), "requests", console=console):
+        kept.append(await measure(loop, FIRST + number))
         FILE.write_text("[\n" + ",\n".join(json.dumps(one) for one in kept) + "\n]\n")
     return Rewards(*(np.array([one[name] for one in kept[:count]]) for name in Rewards._fields))
 
@@ -199,11 +202,11 @@ async def collect(count: int) -> Rewards:
 def main() -> int:
     """Collects, plays every schedule and records the best."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--orders", type=int, default=24, help="how many, of eight variants each (default: 24)")
-    made = figures(asyncio.run(collect(parser.parse_args().orders)))
-    record(AREA, *made)
-    for figure in made:
-        console.print(f"{figure.name}: {figure.value:g} ({figure.spread})")
+    parser.add_argument("--requests", type=int, default=24, help="how many, of eight variants each (default: 24)")
+    every = figures(asyncio.run(collect(parser.parse_args().requests)))
+    record(AREA, *every)
+    for figure in every:
+        console.print(str(figure))
     return 0
 
 

@@ -1,13 +1,12 @@
 """Measures the marks of the whole path on one machine and writes them to docs/figures/end_to_end.json.
 
-usage: python -m bench.end_to_end [MARK …]        (default: every mark but `suite`, which runs all the tests)
+usage: python -m bench.end_to_end [NAME …]        (default: every check but `suite`, which runs all the tests)
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import dataclasses
+import functools
 import json
 import subprocess
 import sys
@@ -17,26 +16,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 
 from backdrop import Client
-from bench import exactness, leftovers, refusals
-from bench.figures import ROOT, Figure, record
+from bench import checks, leftovers, refusals
+from bench.figures import ROOT, Figure, at_least, at_most
+from bench.measure import exactness
 from local.cluster import Cluster, Options
 from tests import test_architecture
 from tests.orchestrator.sampler import against_diffusers
 
 AREA = "end_to_end"
 DEMO_RUNS = 5
-console = Console()
-
-
-@dataclasses.dataclass(frozen=True)
-class Mark:
-    """How one mark is measured; `measure` gets the endpoint of a running cluster when it `needs_cluster`."""
-
-    measure: Callable[[str], list[Figure]]
-    needs_cluster: bool = True
 
 
 def command(name: str) -> str:
@@ -56,7 +46,7 @@ def demo(endpoint: str) -> list[Figure]:
             seconds.append(time.monotonic() - begin)
     spread = f"{min(seconds):.1f}–{max(seconds):.1f} s over {DEMO_RUNS} runs"
     value = round(float(np.median(seconds)), 2)
-    return [Figure("demo: seconds for 4 variants, top 2", value, 60, "lower", command("demo"), spread)]
+    return [Figure("demo: seconds for 4 variants, top 2", value, at_most(60), command("demo"), spread)]
 
 
 def preservation(endpoint: str) -> list[Figure]:
@@ -64,78 +54,70 @@ def preservation(endpoint: str) -> list[Figure]:
     worst, disagreements, cases = asyncio.run(exactness.worst_product_difference(endpoint))
     spread, again = f"{cases} pictures", command("preservation")
     return [
-        Figure("largest difference inside the product, hard masks, PNG", worst, 0, "lower", again, spread),
-        Figure("receipts that say otherwise", disagreements, 0, "lower", again, spread),
+        Figure("largest difference inside the product, hard masks, PNG", worst, at_most(0), again, spread),
+        Figure("receipts that say otherwise", disagreements, at_most(0), again, spread),
     ]
 
 
 def determinism(endpoint: str) -> list[Figure]:
-    """Pictures whose bytes change in company, or when their seed is sent alone."""
+    """Pictures whose bytes change among other requests, or when their seed is sent alone."""
     changed, compared = asyncio.run(exactness.changed_pictures(endpoint))
     name = "pictures that differ: alone, among 8, by their seed"
-    return [Figure(name, changed, 0, "lower", command("determinism"), f"{compared} pictures compared")]
+    return [Figure(name, changed, at_most(0), command("determinism"), f"{compared} pictures compared")]
 
 
-def solvers(_endpoint: str) -> list[Figure]:
+def solvers() -> list[Figure]:
     """The worst solver against diffusers, over whole trajectories and every configuration offered."""
     stock, where, count = against_diffusers.worst_difference()
     with against_diffusers.correctly_rounded():
         rounded, _, _ = against_diffusers.worst_difference(clean=True)
     name = "largest difference of a solver from diffusers"
     return [
-        Figure(name, float(stock), 1e-5, "lower", command("solvers"), f"worst of {count} trajectories: {where}"),
-        Figure(f"{name}, torch's square roots rounded correctly", float(rounded), 1e-5, "lower", command("solvers")),
+        Figure(name, float(stock), at_most(1e-5), command("solvers"), f"worst of {count} trajectories: {where}"),
+        Figure(f"{name}, torch's square roots rounded correctly", float(rounded), at_most(1e-5), command("solvers")),
     ]
 
 
 def torch(endpoint: str) -> list[Figure]:
     """The cluster's pictures against torch modules run directly."""
-    from bench import against_torch  # torch, only where it is used
+    from bench import torch_reference  # torch, only where it is used
 
-    found = against_torch.differences(endpoint, against_torch.orders())
-    worst = max(value for values in found.values() for value in values)
-    spread = ", ".join(f"{name} {values}" for name, values in found.items())
-    return [
-        Figure("largest difference from torch modules, in 8-bit steps", worst, 2, "lower", command("torch"), spread)
-    ]
+    by_pipeline = torch_reference.differences(endpoint, torch_reference.compared_requests())
+    worst = max(value for values in by_pipeline.values() for value in values)
+    spread = ", ".join(f"{name} {values}" for name, values in by_pipeline.items())
+    name = "largest difference from torch modules, in 8-bit steps"
+    return [Figure(name, worst, at_most(2), command("torch"), spread)]
 
 
 def bad_input(endpoint: str) -> list[Figure]:
     """Bad requests that get another status or field than the contract says."""
     wrong, sent = asyncio.run(refusals.wrong_refusals(endpoint))
-    for line in wrong:
-        console.print(f"  wrong: {line}")
-    return [
-        Figure(
-            "bad requests with a wrong status or field", len(wrong), 0, "lower", command("bad-input"), f"{sent} sent"
-        )
-    ]
+    mark = at_most(0, "; ".join(wrong))
+    return [Figure("bad requests with a wrong status or field", len(wrong), mark, command("bad-input"), f"{sent} sent")]
 
 
-def sigkill(_endpoint: str) -> list[Figure]:
+def sigkill() -> list[Figure]:
     """Processes and shared-memory regions left half a minute after the launcher of a whole cluster was killed."""
-    left, seconds = leftovers.after_sigkill(30.0)
-    for line in left:
-        console.print(f"  left: {line}")
-    name = "processes and regions left after SIGKILL of the launcher"
-    return [Figure(name, len(left), 0, "lower", command("sigkill"), f"all gone after {seconds:.1f} s")]
+    leftover, seconds = leftovers.after_sigkill(30.0)
+    name, mark = "processes and regions left after SIGKILL of the launcher", at_most(0, "; ".join(leftover))
+    return [Figure(name, len(leftover), mark, command("sigkill"), f"all gone after {seconds:.1f} s")]
 
 
-def directions(_endpoint: str) -> list[Figure]:
+def directions() -> list[Figure]:
     """Imports against the design's directions."""
-    found = len(test_architecture.violations())
-    return [Figure("imports against the design's directions", found, 0, "lower", command("directions"))]
+    count = len(test_architecture.violations())
+    return [Figure("imports against the design's directions", count, at_most(0), command("directions"))]
 
 
-def suite(_endpoint: str) -> list[Figure]:
-    """Wall time of the whole suite."""
+def suite() -> list[Figure]:
+    """Wall time of the whole suite, one process."""
     begin = time.monotonic()
     subprocess.run([sys.executable, "-m", "pytest"], cwd=ROOT, check=True)
     minutes = round((time.monotonic() - begin) / 60, 2)
-    return [Figure("the whole suite, minutes", minutes, 20, "lower", command("suite"))]
+    return [Figure("the whole suite, minutes", minutes, at_most(20), command("suite"))]
 
 
-def scenes(_endpoint: str) -> list[Figure]:
+def scenes() -> list[Figure]:
     """The scenes that a classifier, trained on rendered pictures alone, recognises in generated ones."""
     with tempfile.TemporaryDirectory() as folder:
         figures = Path(folder) / "models.json"
@@ -143,52 +125,39 @@ def scenes(_endpoint: str) -> list[Figure]:
         subprocess.run([sys.executable, *evaluate], cwd=ROOT, check=True)
         rows = {row["name"]: row for row in json.loads(figures.read_text())}
     share = rows["asked-for scene recognised, backdrop"]["value"]
-    return [Figure("asked-for scene recognised in generated pictures", share, 0.60, "higher", command("scenes"))]
+    return [Figure("asked-for scene recognised in generated pictures", share, at_least(0.60), command("scenes"))]
 
 
-MARKS = {
-    "demo": Mark(demo),
-    "preservation": Mark(preservation),
-    "determinism": Mark(determinism),
-    "torch": Mark(torch),
-    "bad-input": Mark(bad_input),
-    "solvers": Mark(solvers, needs_cluster=False),
-    "sigkill": Mark(sigkill, needs_cluster=False),
-    "directions": Mark(directions, needs_cluster=False),
-    "scenes": Mark(scenes, needs_cluster=False),
-    "suite": Mark(suite, needs_cluster=False),
+WITH_CLUSTER: dict[str, Callable[[str], list[Figure]]] = {
+    "demo": demo,
+    "preservation": preservation,
+    "determinism": determinism,
+    "torch": torch,
+    "bad-input": bad_input,
+}
+WITHOUT_CLUSTER: dict[str, checks.Check] = {
+    "solvers": solvers,
+    "sigkill": sigkill,
+    "directions": directions,
+    "scenes": scenes,
+    "suite": suite,
 }
 
 
 def main() -> int:
     """Measures the named marks; the exit status is 1 when one is missed."""
-    parser = argparse.ArgumentParser(prog="python -m bench.end_to_end", description=__doc__)
-    parser.add_argument("marks", nargs="*", help=f"any of {', '.join(MARKS)}")
-    names = parser.parse_args().marks or [name for name in MARKS if name != "suite"]
-    unknown = sorted(set(names) - set(MARKS))
-    if unknown:
-        parser.error(f"no mark is called {unknown[0]}; there are {', '.join(MARKS)}")
-    figures: list[Figure] = []
-    with tempfile.TemporaryDirectory() as logs:
-        clustered = [name for name in names if MARKS[name].needs_cluster]
-        if clustered:
-            with Cluster(Options(port=0, log_folder=Path(logs))) as cluster:
-                for name in clustered:
-                    figures += _measure(name, cluster.endpoints.orchestrator)
-        for name in names:
-            if not MARKS[name].needs_cluster:
-                figures += _measure(name, "")
-    return 0 if all(figure.met for figure in figures) else 1
-
-
-def _measure(name: str, endpoint: str) -> list[Figure]:
-    console.print(f"[bold]{name}[/bold] …")
-    figures = MARKS[name].measure(endpoint)
-    record(AREA, *figures)
-    for figure in figures:
-        verdict = "ok" if figure.met else "MISSED"
-        console.print(f"  {figure.name}: {figure.value:g} {figure.spread} (mark {figure.mark:g}) {verdict}")
-    return figures
+    every = [*WITH_CLUSTER, *WITHOUT_CLUSTER]
+    names = checks.parse_names(
+        "python -m bench.end_to_end", __doc__, every, [name for name in every if name != "suite"]
+    )
+    missed = 0
+    if clustered := [name for name in names if name in WITH_CLUSTER]:
+        with tempfile.TemporaryDirectory() as logs, Cluster(Options(port=0, log_folder=Path(logs))) as cluster:
+            endpoint = cluster.endpoints.orchestrator
+            missed |= checks.run(
+                AREA, clustered, {name: functools.partial(WITH_CLUSTER[name], endpoint) for name in clustered}
+            )
+    return missed | checks.run(AREA, [name for name in names if name in WITHOUT_CLUSTER], WITHOUT_CLUSTER)
 
 
 if __name__ == "__main__":

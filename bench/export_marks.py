@@ -1,11 +1,10 @@
 """Measures the marks of the export on one machine and writes them to docs/figures/export.json.
 
-usage: python -m bench.export_marks [MARK …]        (default: every mark but `sdxl`, which needs `make sdxl-full`)
+usage: python -m bench.export_marks [NAME …]        (default: every check but `sdxl`, which needs `make sdxl-full`)
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import functools
 import io
@@ -22,8 +21,8 @@ import torch
 from rich.console import Console
 from safetensors.torch import save_file
 
-from bench import adapter_cost, sdxl_full
-from bench.figures import ROOT, Figure, record
+from bench import adapter_cost, checks, sdxl_full
+from bench.figures import ROOT, Figure, at_least, at_most
 from export.__main__ import main as export
 from export.engines import seam
 from export.engines.builds import build_once, models_of
@@ -60,10 +59,10 @@ def reference_folders() -> list[Path]:
     return sorted(path.parent for path in (ROOT / "training" / "weights").glob("backdrop*/model_index.json"))
 
 
-def worst(found: Sequence[Exported]) -> tuple[float, str]:
-    """The largest difference from torch, and whose it is."""
-    largest = max(found, key=lambda report: report.parity.worst.relative)
-    return largest.parity.worst.relative, f"{largest.model}; {len(found)} components"
+def worst(reports: Sequence[Exported]) -> tuple[float, str]:
+    """The largest difference from torch, and the model that has it."""
+    largest = max(reports, key=lambda report: report.parity.worst.relative)
+    return largest.parity.worst.relative, f"{largest.model}; {len(reports)} components"
 
 
 def reference() -> list[Figure]:
@@ -71,16 +70,16 @@ def reference() -> list[Figure]:
     figures = []
     for precision in REHEARSED:
         options = Options(Precisions(precision), WORK, rehearsal=How())
-        found = export_graphs(reference_folders(), progress, options)
-        value, spread = worst(found.models)
+        report = export_graphs(reference_folders(), progress, options)
+        value, spread = worst(report.models)
         name = f"reference pipelines: largest difference from torch, {precision}, relative"
-        figures.append(Figure(name, value, TOLERANCE[precision], "lower", command("reference"), spread))
-        picture = min(found.pictures, key=lambda report: report.psnr)
-        spread = f"{picture.pipeline}, the worst of {len(found.pictures)}; {picture.steps} steps, "
+        figures.append(Figure(name, value, at_most(TOLERANCE[precision]), command("reference"), spread))
+        picture = min(report.pictures, key=lambda one: one.psnr)
+        spread = f"{picture.pipeline}, the worst of {len(report.pictures)}; {picture.steps} steps, "
         spread += f"largest difference {picture.largest} of 255"
         name = f"reference pipelines: pictures beside torch's, {precision}, dB"
         least = round(picture.psnr, 1)
-        figures.append(Figure(name, least, LEAST_PSNR[precision], "higher", command("reference"), spread))
+        figures.append(Figure(name, least, at_least(LEAST_PSNR[precision]), command("reference"), spread))
     return figures
 
 
@@ -106,7 +105,7 @@ def engines() -> list[Figure]:
                 failed.append(name)
         spread = f"{len(models_of(repository))} built in {seconds:.0f} s" if not failed else ", ".join(failed)
         name = f"reference pipelines: components that tensorrt_rtx does not build, {precision}"
-        figures.append(Figure(name, len(failed), 0, "lower", command("engines"), spread))
+        figures.append(Figure(name, len(failed), at_most(0), command("engines"), spread))
     return figures
 
 
@@ -119,10 +118,10 @@ def other_families() -> list[Figure]:
             folder = Path(base) / f"family{number}"
             write(folder)
             options = Options(rehearsal=How(steps=3))
-            found = export_pipelines([folder], Path(base) / f"out{number}", progress, options=options)
-            value, spread = worst(found.models)
+            report = export_pipelines([folder], Path(base) / f"out{number}", progress, options=options)
+            value, spread = worst(report.models)
             label = f"{name}, reduced width: largest difference from torch, fp32, relative"
-            figures.append(Figure(label, value, TOLERANCE["fp32"], "lower", command("families"), spread))
+            figures.append(Figure(label, value, at_most(TOLERANCE["fp32"]), command("families"), spread))
     return figures
 
 
@@ -134,12 +133,11 @@ def adapters() -> list[Figure]:
         Figure(
             "4 rows with 4 adapters against 4 runs with fused weights, relative",
             value=difference,
-            mark=1e-4,
-            better="lower",
+            mark=at_most(1e-4),
             command=command("adapters"),
             spread="reference UNet, all linear layers, rank 8, onnxruntime against torch",
         ),
-        Figure("bank of 4 adapters of rank 8, % of a row", cost, 15, "lower", command("adapters"), spread),
+        Figure("bank of 4 adapters of rank 8, % of a row", cost, at_most(15), command("adapters"), spread),
     ]
 
 
@@ -166,8 +164,8 @@ def bad_folders() -> list[Figure]:
             shutil.rmtree(copy)
     what = f"{cases} folders and LoRA files" if not wrong else ", ".join(wrong)
     return [
-        Figure("bad folders that were taken, or left something behind", len(wrong), 0, "lower", command("bad"), what),
-        Figure("bad folders: seconds until the slowest was refused", round(slowest, 2), 5, "lower", command("bad")),
+        Figure("bad folders that were taken, or left something behind", len(wrong), at_most(0), command("bad"), what),
+        Figure("bad folders: seconds until the slowest was refused", round(slowest, 2), at_most(5), command("bad")),
     ]
 
 
@@ -195,7 +193,7 @@ def write_lora(folder: Path, tensors: dict[str, torch.Tensor]) -> None:
 
 
 def sdxl() -> list[Figure]:
-    """What `make sdxl-full` has reported."""
+    """The report of `make sdxl-full`."""
     if not sdxl_full.REPORT.is_file():
         raise SystemExit(f"{sdxl_full.REPORT} is not there: run make sdxl-full first.")
     report = json.loads(sdxl_full.REPORT.read_text())
@@ -206,29 +204,27 @@ def sdxl() -> list[Figure]:
     making = sum(component["made"]["seconds"] for component in components)
     comparing = sum(component["seconds"] for component in components)
     seconds = f"graphs made in {making:.0f} s, compared in {comparing:.0f} s; {weights:.2f} B weights"
-    made = "make sdxl-full && python -m bench.export_marks sdxl"
+    measured_by = "make sdxl-full && python -m bench.export_marks sdxl"
     return [
         Figure(
             "SDXL inpainting with IP-Adapter, full size: largest difference from torch, fp32, relative",
             value=largest["parity"]["worst"]["relative"],
-            mark=TOLERANCE["fp32"],
-            better="lower",
-            command=made,
+            mark=at_most(TOLERANCE["fp32"]),
+            command=measured_by,
             spread=largest["model"],
         ),
-        Figure("the same: peak memory, GiB", round(peak, 1), 24, "lower", made, seconds),
+        Figure("the same: peak memory, GiB", round(peak, 1), at_most(24), measured_by, seconds),
         Figure(
             "the same: pictures beside torch's, fp32, dB",
             value=round(picture["psnr"], 1),
-            mark=LEAST_PSNR["fp32"],
-            better="higher",
-            command=made,
+            mark=at_least(LEAST_PSNR["fp32"]),
+            command=measured_by,
             spread=f"{picture['steps']} steps of 512 × 512, largest difference {picture['largest']} of 255",
         ),
     ]
 
 
-MARKS: dict[str, Callable[[], list[Figure]]] = {
+CHECKS: dict[str, checks.Check] = {
     "reference": reference,
     "engines": engines,
     "families": other_families,
@@ -239,19 +235,10 @@ MARKS: dict[str, Callable[[], list[Figure]]] = {
 
 
 def main() -> int:
-    """Measures what is asked for; returns 1 if a mark is missed."""
-    parser = argparse.ArgumentParser(prog="python -m bench.export_marks", description=__doc__)
-    parser.add_argument("marks", nargs="*", choices=[*MARKS, []], metavar="MARK", help=", ".join(MARKS))
-    chosen = parser.parse_args().marks or [name for name in MARKS if name != "sdxl"]
-    missed = 0
-    for name in chosen:
-        figures = MARKS[name]()
-        # After each: what takes an hour should not be lost by what comes after it.
-        record(AREA, *figures)
-        for figure in figures:
-            console.print(f"{figure.name}: {figure.value:g} ({'met' if figure.met else 'missed'}: {figure.mark:g})")
-        missed += sum(not figure.met for figure in figures)
-    return 1 if missed else 0
+    """Measures the named marks; the exit status is 1 when one is missed."""
+    default = [name for name in CHECKS if name != "sdxl"]
+    names = checks.parse_names("python -m bench.export_marks", __doc__, [*CHECKS], default)
+    return checks.run(AREA, names, CHECKS)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a killed launcher leaves behind: processes and shared-memory regions of its cluster."""
+"""Processes and shared-memory regions that a killed launcher leaves behind."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _START_TIMEOUT_S = 120.0
 def after_sigkill(wait_s: float) -> tuple[list[str], float]:
     """Starts a whole cluster, kills its launcher with SIGKILL, and waits at most `wait_s` for everything to go.
 
-    Returns what is left, and after how many seconds nothing was (or `wait_s`).
+    Returns what remains, and after how many seconds nothing did (or `wait_s`).
     """
     before = _regions()
     with tempfile.TemporaryDirectory() as folder:
@@ -33,9 +33,9 @@ def after_sigkill(wait_s: float) -> tuple[list[str], float]:
             launcher.send_signal(signal.SIGKILL)
         family.discard(launcher.pid)
         begin = time.monotonic()
-        while (left := _left(family, before)) and time.monotonic() - begin < wait_s:
+        while (remaining := _remaining(family, before)) and time.monotonic() - begin < wait_s:
             time.sleep(0.1)
-        return left, time.monotonic() - begin
+        return remaining, time.monotonic() - begin
 
 
 def _wait_for(state: Path, launcher: subprocess.Popen[bytes]) -> None:
@@ -51,10 +51,10 @@ def _descendants(roots: set[int]) -> set[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and (stat := _stat(int(entry.name))):
             parents[int(entry.name)] = int(stat[1])
-    found = set(roots)
-    while grown := {pid for pid, parent in parents.items() if parent in found} - found:
-        found |= grown
-    return found
+    family = set(roots)
+    while children := {pid for pid, parent in parents.items() if parent in family} - family:
+        family |= children
+    return family
 
 
 def _stat(pid: int) -> list[str]:
@@ -65,7 +65,7 @@ def _stat(pid: int) -> list[str]:
         return []
 
 
-def _left(family: set[int], before: set[str]) -> list[str]:
+def _remaining(family: set[int], before: set[str]) -> list[str]:
     alive = [f"process {pid}" for pid in sorted(family) if (stat := _stat(pid)) and stat[0] != "Z"]
     return alive + [f"region {name}" for name in sorted(_regions() - before)]
 

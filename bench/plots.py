@@ -1,4 +1,4 @@
-"""Draws what the rounds in bench/results say, for README and docs.
+"""Draws the plots of README and docs from the rounds in bench/results.
 
 usage: python -m bench.plots
 """
@@ -18,10 +18,12 @@ from matplotlib import pyplot as plt
 
 from bench.emulated.costs import COSTS
 from bench.figures import ROOT
-from bench.measure.sweep import ARMS, MARKED, shares
+from bench.goodput import ARMS, MARKED, shares
+from bench.measure import replicas as replicas_measurement
+from bench.measure import throughput as throughput_measurement
 from bench.report import sweeps_by_engine
-from bench.rounds import load, values
-from bench.tune import shape_of, trials
+from bench.rounds import load
+from bench.tune import trials_by_model
 
 FOLDER = ROOT / "docs" / "images" / "performance"
 COLOURS = {
@@ -32,15 +34,15 @@ COLOURS = {
 
 def throughput(file: Path) -> bool:
     """Pictures a second by arm: medians, and the range over the rounds."""
-    rounds = load("throughput")
-    arms = [arm for arm in COLOURS if all(arm in one for one in rounds)]
+    rounds = load("throughput", throughput_measurement.Round)
+    arms = [arm for arm in COLOURS if all(arm in one.pictures_s for one in rounds)]
     if not rounds:
         return False
     figure, axes = plt.subplots(figsize=(6, 2.6))
     for place, arm in enumerate(arms):
-        found = values(rounds, arm)
-        middle = statistics.median(found)
-        axes.barh(place, middle, color=COLOURS[arm], xerr=[[middle - min(found)], [max(found) - middle]], capsize=3)
+        rates = [one.pictures_s[arm] for one in rounds]
+        middle = statistics.median(rates)
+        axes.barh(place, middle, color=COLOURS[arm], xerr=[[middle - min(rates)], [max(rates) - middle]], capsize=3)
     axes.set_yticks(range(len(arms)), arms)
     axes.invert_yaxis()
     axes.set_xlabel("pictures a second at 16 concurrent requests, 2 cores")
@@ -72,15 +74,15 @@ def poisson(file: Path) -> bool:
 
 def replicas(file: Path) -> bool:
     """Throughput over one replica's, by replicas, for each emulated cost."""
-    rounds = load("replicas")
+    rounds = load("replicas", replicas_measurement.Round)
     if not rounds:
         return False
     figure, axes = plt.subplots(figsize=(4.2, 3))
     for kind, colour in zip(COSTS, ("#0b6e4f", "#c1666b"), strict=True):
-        counts = list(rounds[0][kind])
-        one = statistics.median(values(rounds, kind, "1", "throughput"))
-        middle = [statistics.median(values(rounds, kind, count, "throughput")) / one for count in counts]
-        axes.plot([int(count) for count in counts], middle, "o-", color=colour, label=f"emulated, {kind}")
+        counts = list(rounds[0].engines[kind])
+        medians = {n: statistics.median(one.engines[kind][n].throughput for one in rounds) for n in counts}
+        middle = [medians[count] / medians[1] for count in counts]
+        axes.plot(counts, middle, "o-", color=colour, label=f"emulated, {kind}")
     axes.plot([1, 8], [1, 8], color="grey", linewidth=0.7, linestyle=":", label="ideal")
     axes.set_xlabel("replicas")
     axes.set_ylabel("throughput over one replica's")
@@ -90,20 +92,20 @@ def replicas(file: Path) -> bool:
 
 
 def tuning(file: Path) -> bool:
-    """Every config of the denoiser that was tried: lone step against rows a second."""
-    found = trials().get("denoiser", [])
-    if not found:
+    """Every config of the denoiser that was tried: lone step and rows a second."""
+    trials = trials_by_model().get("denoiser", [])
+    if not trials:
         return False
     figure, axes = plt.subplots(figsize=(8, 3.6))
     colours: dict[tuple[int, ...], str] = {}
-    for shape in sorted({shape_of(one) for one in found}):
-        some = [one for one in found if shape_of(one) == shape]
+    for shape in sorted({trial.shape for trial in trials}):
+        steps = [trial.step for trial in trials if trial.shape == shape]
         *copies, rows = shape
         colour = colours.setdefault(tuple(copies), f"C{len(colours)}")
         label = f"{' × '.join(map(str, copies))}, {rows} row{'s' if rows > 1 else ''} a call"
-        points = [one["lone_ms"] for one in some], [one["rows_s"] for one in some]
+        points = [step.lone_ms for step in steps], [step.rows_s for step in steps]
         axes.scatter(*points, label=label, s=18, color=colour, marker="o" if rows > 1 else "x")
-    axes.set_xlabel("one guided step, nobody else, ms")
+    axes.set_xlabel("one guided step, nothing else running, ms")
     axes.set_ylabel("rows a second, 8 callers")
     title = "instances × threads × row workers"
     axes.legend(fontsize=7, title=title, title_fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
@@ -128,7 +130,7 @@ def _save(figure: Any, file: Path) -> None:
 
 
 def main() -> int:
-    """Draws every plot that there is data for."""
+    """Draws every plot that has data."""
     for name, draw in PLOTS.items():
         drawn = draw(FOLDER / f"{name}.png")
         sys.stdout.write(f"{name}: {'drawn' if drawn else 'nothing measured yet'}\n")

@@ -1,4 +1,4 @@
-"""What processes cost the processor, as the kernel counts it: a measure that company on the machine hardly changes."""
+"""Processor seconds of processes, as the kernel counts them: other work on the machine hardly changes them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def cpu_s(pid: int) -> float:
-    """Processor seconds of a process and all below it that still run; 0 for one that is gone."""
+    """Processor seconds of a process and of its running descendants; 0 for one that is gone."""
     return sum(own_s(one) for one in {pid, *descendants(pid)})
 
 
 def own_s(pid: int) -> float:
-    """Of the process alone."""
+    """Processor seconds of the process alone."""
     try:
         fields = (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -1,4 +1,4 @@
-"""Sends every bad request of the contract suite and collects those that are refused otherwise than promised."""
+"""Sends every bad request of the contract suite and collects those whose refusal differs from the contract."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ async def wrong_refusals(endpoint: str) -> tuple[list[str], int]:
     wrong = []
     options = [("grpc.max_send_message_length", -1)]
     async with grpc.aio.insecure_channel(endpoint, options=options) as channel:
-        # Bytes in, bytes out: what is malformed can be sent too.
+        # Bytes in, bytes out: malformed messages can be sent too.
         raw = channel.unary_stream(_METHOD, request_serializer=None, response_deserializer=None)
         for case in cases:
             wrong += await _refusal(raw, case.name, case.request.SerializeToString(), case)
@@ -33,8 +33,8 @@ async def _refusal(
         async for _ in raw(data, timeout=60):
             pass
     except grpc.aio.AioRpcError as status:
-        found, field = status.code(), from_rpc_error(status).field
+        refusal, field = status.code(), from_rpc_error(status).field
         code = case.code if case else grpc.StatusCode.INVALID_ARGUMENT
         inside = case is None or field == case.field or field.startswith(f"{case.field}.")
-        return [] if found is code and inside else [f"{name}: {found.name} {field}"]
+        return [] if refusal is code and inside else [f"{name}: {refusal.name} {field}"]
     return [f"{name}: accepted"]

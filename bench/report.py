@@ -1,18 +1,17 @@
-"""Markdown tables of what is measured beside the marks: sweeps, replicas, configs, row savers."""
+"""Markdown tables of measurements without marks: sweeps, replicas, configs, row savers."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from bench import figures
 from bench.arms.served import REPOSITORY
 from bench.emulated.costs import COSTS
-from bench.measure.sweep import ARMS, FACTORS, MARKED, rates
-from bench.rounds import Round, load, values
-from bench.tune import config_of, proposal, shape_of, trials
-from bench.tuning import read
+from bench.goodput import ARMS, FACTORS, MARKED, Sweep, rates
+from bench.measure import replicas, sweep
+from bench.rounds import load
+from bench.tune import Trial, proposal, read, trials_by_model
 
 
 def replicas_table(_: str = "") -> str:
@@ -21,16 +20,16 @@ def replicas_table(_: str = "") -> str:
         "| engine (emulated) | replicas | pictures a second | median latency, s | replicas busy | rows an execution |",
         "|---|---|---|---|---|---|",
     ]
-    rounds = load("replicas")
+    rounds = load("replicas", replicas.Round)
     for kind in COSTS if rounds else ():
-        for count in rounds[0][kind]:
-            cells = (statistics.median(values(rounds, kind, count, key)) for key in _COLUMNS)
-            rate, latency_s, busy, rows = cells
-            lines.append(f"| {kind} | {count} | {rate:.2f} | {latency_s:.2f} | {busy:.0%} | {rows:.1f} |")
+        for count in rounds[0].engines[kind]:
+            uses = [one.engines[kind][count] for one in rounds]
+            throughput = statistics.median(use.throughput for use in uses)
+            latency_s = statistics.median(use.median_s for use in uses)
+            busy = statistics.median(use.busy for use in uses)
+            rows = statistics.median(use.rows_per_execution for use in uses)
+            lines.append(f"| {kind} | {count} | {throughput:.2f} | {latency_s:.2f} | {busy:.0%} | {rows:.1f} |")
     return "\n".join(lines) + "\n"
-
-
-_COLUMNS = ("throughput", "median_s", "busy", "rows_an_execution")
 
 
 def sweep_table(_: str = "") -> str:
@@ -54,46 +53,51 @@ def sweep_table(_: str = "") -> str:
 _LENGTHS = {"equal lengths": "", "mixed lengths": "-mixed"}
 
 
-def sweeps_by_engine(kinds: Mapping[str, str] = _LENGTHS) -> dict[str, list[Round]]:
-    """The Poisson sweeps there are, by engine and lengths; `kinds` has what the names of their files have in them."""
-    found: dict[str, list[Round]] = {}
+def sweeps_by_engine(kinds: Mapping[str, str] = _LENGTHS) -> dict[str, list[Sweep]]:
+    """The Poisson sweeps on disk, by engine and lengths; `kinds` gives the part of their files' names for each."""
+    sweeps: dict[str, list[Sweep]] = {}
     for lengths, suffix in kinds.items():
-        found[f"CPU, {lengths}"] = load(f"poisson{suffix}")
+        sweeps[f"CPU, {lengths}"] = [one.engines[sweep.CPU] for one in load(f"poisson{suffix}", sweep.Round)]
+        rounds = load(f"poisson{suffix}-emulated", sweep.Round)
         for kind in COSTS:
-            found[f"emulated {kind}, {lengths}"] = [one[kind] for one in load(f"poisson{suffix}-emulated")]
-    return {engine: sweeps for engine, sweeps in found.items() if sweeps}
+            sweeps[f"emulated {kind}, {lengths}"] = [one.engines[kind] for one in rounds]
+    return {engine: some for engine, some in sweeps.items() if some}
 
 
 def tuning_table(_: str = "") -> str:
-    """By model: what is served now, and what the sweep proposes."""
+    """By model: the served config, and the one that the sweep proposes."""
     lines = [
         "| model | served | ms | rows/s | proposed | ms | rows/s | best rows/s of all |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for model, tried in trials().items():
-        cells = [*_tried(_as_served(model, tried)), *_tried(proposal(tried))]
-        cells.append(f"{max(one['rows_s'] for one in tried):.1f}")
+    for model, trials in trials_by_model().items():
+        cells = [*_cells(_as_served(model, trials)), *_cells(proposal(trials))]
+        cells.append(f"{max(trial.step.rows_s for trial in trials):.1f}")
         lines.append(f"| `{model}` | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _tried(one: Mapping[str, Any] | None) -> tuple[str, str, str]:
-    if one is None:
+def _cells(trial: Trial | None) -> tuple[str, str, str]:
+    if trial is None:
         return "", "", ""
-    calls = f", {one['rows_a_call']} rows a call" if one["model"].startswith("denoiser") else ""
-    return f"{config_of(one)}{calls}", f"{one['lone_ms']:.1f}", f"{one['rows_s']:.1f}"
+    calls = f", {trial.step.rows_per_call} rows a call" if trial.model.startswith("denoiser") else ""
+    return f"{trial.config}{calls}", f"{trial.step.lone_ms:.1f}", f"{trial.step.rows_s:.1f}"
 
 
-def _as_served(model: str, tried: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The trial of the served config, with a step's rows in one call; its batch cap may be another than was tried."""
-    now = read((REPOSITORY / model / "config.pbtxt").read_text())
-    same = (now.instances, now.threads, now.row_workers, now.delay_us)
-    fitting = [one for one in tried if (*shape_of(one)[:3], one["delay_us"]) == same]
-    return max(fitting, key=lambda one: (one["max_batch"] == now.max_batch, one["rows_a_call"]), default=None)
+def _as_served(model: str, trials: Sequence[Trial]) -> Trial | None:
+    """The trial of the served config, with a step's rows in one call; its batch cap may not have been tried."""
+    served = read((REPOSITORY / model / "config.pbtxt").read_text())
+    same = (served.instances, served.threads, served.row_workers, served.delay_us)
+    fitting = [trial for trial in trials if (*trial.shape[:3], trial.config.delay_us) == same]
+    return max(
+        fitting,
+        key=lambda trial: (trial.config.max_batch == served.max_batch, trial.step.rows_per_call),
+        default=None,
+    )
 
 
 def savers_table(_: str = "") -> str:
-    """What options of a request save, and what they cost by the reward model's word."""
+    """What options of a request save, and what they cost by the reward model's scores."""
     end, lines = ": row-steps saved", ["| option | row-steps saved | reward of what comes back |", "|---|---|---|"]
     rows = [row for row in figures.load(figures.detail("performance")) if row["name"].endswith(end)]
     lines += [f"| {row['name'].removesuffix(end)} | {row['value']:.1%} | {row['spread']} |" for row in rows]
@@ -103,10 +107,10 @@ def savers_table(_: str = "") -> str:
 def shapes_table(model: str) -> str:
     """The best of each number of instances and threads, by how a step is sent."""
     lines = ["| instances × threads × row workers | rows a call | lone step, ms | rows/s |", "|---|---|---|---|"]
-    found = trials().get(model, [])
-    for shape in sorted({shape_of(one) for one in found}):
-        best = max((one for one in found if shape_of(one) == shape), key=lambda one: float(one["rows_s"]))
+    trials = trials_by_model().get(model, [])
+    for shape in sorted({trial.shape for trial in trials}):
+        best = max((trial for trial in trials if trial.shape == shape), key=lambda trial: trial.step.rows_s).step
         *copies, rows = shape
-        cells = (" × ".join(map(str, copies)), str(rows), f"{best['lone_ms']:.1f}", f"{best['rows_s']:.1f}")
+        cells = (" × ".join(map(str, copies)), str(rows), f"{best.lone_ms:.1f}", f"{best.rows_s:.1f}")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

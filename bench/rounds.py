@@ -1,51 +1,63 @@
-"""Results that are gathered in rounds: kept after each, gone on with later, begun anew when what is measured changes.
+"""Rounds of a measurement: kept in a file after each, continued by a later run, begun anew when the settings change.
 
-A machine that others use is never the same for long. So every round runs all arms one after another, ratios are made
-within a round, and the figure is their median.
+The load on a shared machine changes within minutes. So every round runs all arms one after another, ratios are computed
+within a round, and a figure is their median.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from bench.figures import ROOT, commit, machine
+from pydantic import TypeAdapter
 
+from bench.figures import ROOT, Origin, commit, machine
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+R = TypeVar("R", bound="DataclassInstance")
 RESULTS = ROOT / "bench" / "results"
 _PACKAGES = ("grpcio", "numpy", "nvidia-pytriton", "onnxruntime", "torch", "diffusers", "tritonclient")
-Round = Mapping[str, Any]
 
 
-class Rounds:
+class Rounds(Generic[R]):
     """The rounds of one measurement, in a JSON file.
 
     Args:
         name: the measurement's.
-        settings: what was measured; rounds of other settings, or of another machine, are dropped.
+        settings: what is measured; rounds with other settings, or from another machine, are dropped.
+        kind: the rounds' dataclass.
         folder: where the file is.
     """
 
-    def __init__(self, name: str, settings: Mapping[str, Any], folder: Path = RESULTS) -> None:
+    def __init__(self, name: str, settings: DataclassInstance, kind: type[R], folder: Path = RESULTS) -> None:
         self._file = folder / f"{name}.json"
-        self._head = {"name": name, "machine": machine(), "settings": dict(settings)}
-        self.done: list[Round] = []
+        # As JSON has it: tuples are lists there, and keys are strings.
+        values = json.loads(json.dumps(dataclasses.asdict(settings)))
+        self._head = {"name": name, "machine": machine(), "settings": values}
+        self._lines: list[dict[str, Any]] = []
+        self.done: list[R] = []
         if self._file.exists():
-            found = json.loads(self._file.read_text())
-            if all(found.get(key) == value for key, value in self._head.items()):
-                self.done = found["rounds"]
+            document = json.loads(self._file.read_text())
+            if all(document.get(key) == value for key, value in self._head.items()):
+                self._lines = document["rounds"]
+                self.done = _read(document, kind)
 
     def clear(self) -> None:
         """Forgets the rounds so far."""
-        self.done = []
+        self._lines, self.done = [], []
 
-    def add(self, measured: Round) -> None:
+    def add(self, measured: R) -> None:
         """Keeps a round, with the commit at which it was measured."""
-        self.done.append({"commit": commit(), **measured})
-        # A round is a line: thousands of latencies are nothing to scroll through, and a new round is one more line.
-        lines = ",\n  ".join(json.dumps(one, ensure_ascii=False) for one in self.done)
+        self.done.append(measured)
+        self._lines.append({"commit": commit(), **dataclasses.asdict(measured)})
+        # A round is a line, so that a new round is one more line in a diff.
+        lines = ",\n  ".join(json.dumps(one, ensure_ascii=False) for one in self._lines)
         head = json.dumps({**self._head, "versions": versions()}, indent=1, ensure_ascii=False).removesuffix("\n}")
         self._file.parent.mkdir(parents=True, exist_ok=True)
         partial = self._file.with_suffix(".partial")
@@ -53,32 +65,37 @@ class Rounds:
         partial.replace(self._file)
 
 
-def load(name: str, folder: Path = RESULTS) -> list[Round]:
-    """The rounds of a measurement as they were last kept, whatever their settings; none if there are none."""
+def load(name: str, kind: type[R], folder: Path = RESULTS) -> list[R]:
+    """The rounds of a measurement as they were last kept, whatever their settings; empty if there are none."""
     file = folder / f"{name}.json"
-    rounds: list[Round] = json.loads(file.read_text())["rounds"] if file.exists() else []
-    return rounds
+    return _read(json.loads(file.read_text()), kind) if file.exists() else []
 
 
-def values(rounds: Sequence[Round], *keys: str) -> list[float]:
-    """One value of each round, by the keys that lead to it."""
-    found: list[Any] = list(rounds)
-    for key in keys:
-        found = [inner[key] for inner in found]
-    return [float(value) for value in found]
+def origin(name: str, folder: Path = RESULTS) -> Origin:
+    """The machine of a measurement's rounds, and the commit of the last one."""
+    document = json.loads((folder / f"{name}.json").read_text())
+    return Origin(document["rounds"][-1]["commit"], document["machine"])
 
 
-def ratios(rounds: Sequence[Round], above: Sequence[str], below: Sequence[str]) -> list[float]:
-    """One value over another, round by round; each by its keys."""
-    return [over / under for over, under in zip(values(rounds, *above), values(rounds, *below), strict=True)]
+def _read(document: dict[str, Any], kind: type[R]) -> list[R]:
+    adapter = TypeAdapter(kind)
+    return [
+        adapter.validate_python({key: value for key, value in line.items() if key != "commit"})
+        for line in document["rounds"]
+    ]
+
+
+def ratios(above: Sequence[float], below: Sequence[float]) -> list[float]:
+    """One value over another, round by round."""
+    return [over / under for over, under in zip(above, below, strict=True)]
 
 
 def versions() -> dict[str, str]:
-    """Of the packages that matter to the time."""
-    found = {}
+    """Versions of the packages on which times depend."""
+    result = {}
     for package in _PACKAGES:
         try:
-            found[package] = importlib.metadata.version(package)
+            result[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return result

@@ -1,4 +1,4 @@
-"""SDXL for inpainting with an IP-Adapter at full size: random weights made here, exported, compared on one row.
+"""SDXL for inpainting with an IP-Adapter at full size: random weights, exported and compared on one row.
 
 usage: python -m bench.sdxl_full [--work FOLDER]        (14 GB of disk, up to 24 GiB of memory, most of an hour)
 
@@ -137,10 +137,10 @@ def main() -> int:
     options = Options(work=work / "export", batches=(1,), rehearsal=How(STEPS, drawn()[:1]))
     # First all graphs, then all comparisons: what took minutes to trace is kept, whatever comes after it.
     export_graphs([folder], progress, options, compare=False)
-    found = export_graphs([folder], progress, options)
-    summary.write_report(REPORT, found, time.monotonic() - started)
-    console.print(summary.table(found.models))
-    console.print(summary.pictures_table(found.pictures))
+    result = export_graphs([folder], progress, options)
+    summary.write_report(REPORT, result, time.monotonic() - started)
+    console.print(summary.table(result.models))
+    console.print(summary.pictures_table(result.pictures))
     return 0
 
 

@@ -95,7 +95,7 @@ def parity_table(_: str = "") -> str:
     ]
     for component in report["components"]:
         parity = ComponentReport.from_json(component["parity"], component["model"])
-        exact = "the same to the bit in any batch" if parity.exact else "vary with their company"
+        exact = "the same to the bit in any batch" if parity.exact else "vary with their batch"
         lines.append(
             f"| `{parity.model}` | {component['parameters'] / 1e6:.2f} M | {parity.precision} | "
             f"`{parity.worst.output}` | {_relative(parity, 'random')} | {_relative(parity, 'real')} | {exact} |"
@@ -112,8 +112,9 @@ def pictures_table(_: str = "") -> str:
     """How far the pictures of the shipped pipelines are from torch's."""
     lines = ["| pipeline | pictures | steps | largest difference, of 255 | PSNR |", "|---|---|---|---|---|"]
     for row in json.loads((FOLDER / "parity.json").read_text())["pictures"]:
-        made = PictureReport.from_json(row, row["pipeline"])
-        lines.append(f"| `{made.pipeline}` | {made.pictures} | {made.steps} | {made.largest} | {made.psnr:.0f} dB |")
+        picture = PictureReport.from_json(row, row["pipeline"])
+        cells = (f"`{picture.pipeline}`", picture.pictures, picture.steps, picture.largest, f"{picture.psnr:.0f} dB")
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines) + "\n"
 
 

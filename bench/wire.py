@@ -25,7 +25,8 @@ import onnx
 from onnx import TensorProto, helper
 from rich.console import Console
 
-from bench.figures import Figure, record
+from bench.figures import Figure, at_most, record
+from bench.rounds import ratios
 from local.cluster import Cluster, Options
 from orchestrator.triton import Sharing, TritonPool, Wire
 from orchestrator.triton.shared_memory import Region
@@ -93,7 +94,7 @@ async def pool_on(endpoint: str, wire: Wire, sharing: Sharing) -> AsyncIterator[
 
 
 def rows(shapes: Mapping[str, tuple[int, ...]], *, constant: bool) -> Arrays:
-    """A guided step's rows; conditioning that is not `constant` is laid out anew each time, as it used to be."""
+    """A guided step's rows; conditioning that is not `constant` is laid out anew for each call."""
     generator = np.random.default_rng(0)
     arrays = {name: generator.standard_normal((ROWS, *shape), dtype=np.float32) for name, shape in shapes.items()}
     for name, array in arrays.items():
@@ -108,12 +109,10 @@ async def measure(endpoint: str, shapes: Mapping[str, tuple[int, ...]]) -> dict[
         pool_on(endpoint, Wire(), Sharing.OFF) as plain,
         pool_on(endpoint, Wire(Region(64 << 20)), Sharing.ON) as shared,
     ):
-        ways: list[tuple[str, TritonPool, Arrays]] = [
-            ("in full", plain, whole), ("by reference", shared, constants),
-        ]  # fmt: skip
+        ways: list[tuple[str, TritonPool, Arrays]] = [("in full", plain, whole), ("by reference", shared, constants)]
         taken: dict[str, list[float]] = {name: [] for name, _, _ in ways}
         for number in range(WARM_UP + ROUNDS):
-            turn = number % len(ways)  # whoever comes after a small message finds a small heap: each does in turn
+            turn = number % len(ways)  # the heap is small after a small message: each way comes after each in turn
             for name, pool, arrays in ways[turn:] + ways[:turn]:
                 begin = time.perf_counter()
                 answer: Mapping[str, npt.NDArray[Any]] = await pool.infer("echo", arrays)
@@ -127,38 +126,35 @@ def figures(name: str, shapes: Mapping[str, tuple[int, ...]], taken: Mapping[str
     """The rows of one denoiser."""
     full = sum(4 * ROWS * int(np.prod(shape)) for shape in shapes.values())
     changing = sum(4 * ROWS * int(np.prod(shapes[each])) for each in CHANGING)
-    found = [
-        Figure(f"{name}: bytes of a guided step, by reference ÷ in full", round(changing / full, 3), 0.25, "lower",
-               COMMAND, f"{changing} of {full} bytes")
-    ]  # fmt: skip
-    way, mark = "by reference", 0.9 if "256" in name else 0.5
-    ratios = [after / before for after, before in zip(taken[way], taken["in full"], strict=True)]
-    value = round(statistics.median(ratios), 3)
+    title = f"{name}: bytes of a guided step, by reference ÷ in full"
+    sent = Figure(title, round(changing / full, 3), at_most(0.25), COMMAND, f"{changing} of {full} bytes")
+    quotients = ratios(taken["by reference"], taken["in full"])
+    value = round(statistics.median(quotients), 3)
     spread = (
-        f"{statistics.median(taken[way]):.2f} of {statistics.median(taken['in full']):.2f} ms, ratios' quartiles "
-        f"{np.percentile(ratios, 25):.2f}–{np.percentile(ratios, 75):.2f}, {ROUNDS} rounds in turns"
+        f"{statistics.median(taken['by reference']):.2f} of {statistics.median(taken['in full']):.2f} ms, "
+        "ratios' quartiles "
+        f"{np.percentile(quotients, 25):.2f}–{np.percentile(quotients, 75):.2f}, {ROUNDS} rounds in turns"
     )
-    why = "" if value <= mark else "what changes at every step, sample and prediction, still goes as bytes"
-    title = f"{name}: the wire's milliseconds of a guided step, {way} ÷ in full"
-    found.append(Figure(title, value, mark, "lower", COMMAND, spread, why))
-    return found
+    reason = "what changes at every step, sample and prediction, still goes as bytes"
+    mark = at_most(0.9 if "256" in name else 0.5, reason)
+    title = f"{name}: the wire's milliseconds of a guided step, by reference ÷ in full"
+    return [sent, Figure(title, value, mark, COMMAND, spread)]
 
 
 def main() -> int:
     """Measures and records; the exit status is 1 when a mark is missed."""
-    made: list[Figure] = []
+    every: list[Figure] = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         write_repository(folder / "repository")
         options = Options(repository=folder / "repository", log_folder=folder / "logs", only=("triton",))
         with Cluster(options) as cluster:
             for name, shapes in SHAPES.items():
-                made += figures(name, shapes, asyncio.run(measure(cluster.endpoints.triton[0], shapes)))
-    record(AREA, *made)
-    for figure in made:
-        verdict = "ok" if figure.met else "MISSED"
-        console.print(f"{figure.name}: {figure.value:g} ({figure.spread}; mark {figure.mark:g}) {verdict}")
-    return 0 if all(figure.met for figure in made) else 1
+                every += figures(name, shapes, asyncio.run(measure(cluster.endpoints.triton[0], shapes)))
+    record(AREA, *every)
+    for figure in every:
+        console.print(str(figure))
+    return 0 if all(figure.met for figure in every) else 1
 
 
 if __name__ == "__main__":

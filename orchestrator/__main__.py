@@ -126,8 +126,8 @@ def _watch(metrics: Metrics, admission: Admission, batcher: Batcher, pool: Trito
     metrics.watch("backdrop_running_requests", "Requests that run now", lambda: admission.running)
     metrics.watch("backdrop_queued_requests", "Requests that wait now", lambda: admission.waiting)
     metrics.watch("backdrop_queued_work", "Row-steps × megapixels that wait now", lambda: admission.queued_work)
-    metrics.watch("backdrop_rows_out", "Rows at Triton now", lambda: batcher.out)
-    metrics.watch("backdrop_rows_waiting", "Rows that wait for their turn now", lambda: batcher.waiting)
+    metrics.watch("backdrop_rows_out", "Rows at Triton now", lambda: batcher.running_rows)
+    metrics.watch("backdrop_rows_waiting", "Rows that wait for their turn now", lambda: batcher.waiting_rows)
     metrics.watch("backdrop_ready_replicas", "Triton replicas that answer now", lambda: pool.ready_replicas)
 
 

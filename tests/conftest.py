@@ -1,4 +1,4 @@
-"""The real cluster, started once a session on free ports: Redis, Triton and the orchestrator over `triton_repo/`."""
+"""The real cluster, started once a process on free ports, and the order in which tests are given to processes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,43 @@ from local.cluster import Cluster, Options
 
 ROOT = Path(__file__).resolve().parent.parent
 _CLUSTER_FIXTURES = {"cluster", "cluster_endpoint", "triton_endpoint", "redis_url"}
+_EXPORT_FIXTURES = {"tiny_repository", "half_repository"}
+_SLOW_FOLDERS = {"export", "training"}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what runs against the session's cluster, so that `-m "not cluster"` leaves it out."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Adds marks before pytest selects tests by marks, and orders the selected tests afterwards."""
     for item in items:
-        if _CLUSTER_FIXTURES & set(getattr(item, "fixturenames", ())):
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & _CLUSTER_FIXTURES:
             item.add_marker("cluster")
+        if fixtures & _EXPORT_FIXTURES or item.path.relative_to(ROOT / "tests").parts[0] in _SLOW_FOLDERS:
+            item.add_marker("slow")
+    yield
+    items[:] = in_order(items)
+
+
+def in_order(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Tests of the cluster first; slow tests at the middle, where the second of two processes begins.
+
+    xdist's work stealing gives each of two processes one half of this list. A process whose half is done takes tests
+    from the end of the other's. So the cluster and the slow tests run at the same time, one process starts the cluster,
+    and both processes end with quick tests.
+    """
+    cluster = [item for item in items if item.get_closest_marker("cluster")]
+    others = [item for item in items if not item.get_closest_marker("cluster")]
+    slow = [item for item in others if item.get_closest_marker("slow")]
+    quick = [item for item in others if not item.get_closest_marker("slow")]
+    middle = max(0, len(items) // 2 - len(cluster))
+    return [*cluster, *quick[:middle], *slow, *quick[middle:]]
+
+
+def run_folder(factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of a test run share."""
+    base = factory.getbasetemp()
+    # xdist gives each of its processes a folder below the run's.
+    return base.parent if base.name.startswith("popen-") else base
 
 
 @pytest.fixture(scope="session")

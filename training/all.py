@@ -1,4 +1,4 @@
-"""Runs every stage in order, each in its own process: `python -m training.all`. Stages resume, so it may be stopped."""
+"""Runs every stage in order, each in its own process: `python -m training.all`. A stopped run resumes."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ STAGES = (
 
 
 def main() -> None:
-    """Runs the stages, from one on if asked."""
+    """Runs all stages, or those from `--start` on."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--start", default=STAGES[0][0], help="the stage to start with")
+    parser.add_argument("--start", default=STAGES[0][0], help="module of the first stage to run (default: %(default)s)")
     arguments = parser.parse_args()
     start_logging()
     names = [stage[0] for stage in STAGES]

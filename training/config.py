@@ -1,7 +1,7 @@
-"""The one place that holds every architecture and hyper-parameter of the reference weights.
+"""Every architecture and hyper-parameter of the reference weights.
 
-Numbers were chosen for a two-core machine: the denoiser spends its parameters at 1/16 and 1/32 of the picture,
-where a convolution is cheap, and the decoder keeps few channels at full resolution, where it is not.
+The numbers fit a two-core machine. The denoiser has most of its parameters at 1/16 and 1/32 of the picture, where a
+convolution is cheap. The decoder has few channels at full resolution, where a convolution is expensive.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 HELD_OUT_SEED = 10_000_000
-"""Pictures of seeds below this one are for training; at or above it, for measuring only."""
+"""Seeds below this one are for training; seeds from here on are for measuring only."""
 
 
 @dataclass(frozen=True)
 class Paths:
-    """Where stages leave their work. `work` may be deleted at any time; `weights` is what gets exported."""
+    """Where stages write. `work` holds checkpoints and caches; `weights` is what gets exported."""
 
     work: Path = ROOT / "work"
     weights: Path = ROOT / "weights"
@@ -25,7 +25,7 @@ class Paths:
 
 @dataclass(frozen=True)
 class Data:
-    """How many pictures are rendered, and at which size (pixels)."""
+    """How many pictures are rendered, and their side in pixels."""
 
     size: int = 256
     train_count: int = 8192
@@ -33,12 +33,12 @@ class Data:
     photo_count: int = 2048
     """Products on plain backgrounds, as users send them."""
     shard_count: int = 512
-    """Pictures to a shard; a shard is the unit of resuming."""
+    """Pictures in a shard; rendering resumes at the first missing shard."""
 
 
 @dataclass(frozen=True)
 class Text:
-    """Tokenizer and the two text encoders (the reference pair of SDXL, made small)."""
+    """Tokenizer and the two text encoders: SDXL's pair, small."""
 
     vocab_size: int = 2048
     max_length: int = 77
@@ -67,24 +67,24 @@ class Vae:
     decoder_channels: tuple[int, ...] = (32, 64, 96, 96)
     encoder_layers: int = 1
     decoder_layers: int = 0
-    """A block has one resnet more than this."""
+    """A decoder block has one resnet more than this."""
     groups: int = 8
     latent_channels: int = 4
     crop: int = 64
     batch: int = 12
     steps: int = 3600
     decoder_steps: int = 1200
-    """Further steps of the decoder alone, after the latents have been fixed for the denoiser."""
+    """Further steps of the decoder alone, with the encoder fixed."""
     learning_rate: float = 1.2e-3
     kl_weight: float = 1e-3
     edge_weight: float = 1.0
     critic_start: int = 500
-    """The decoder's step from which on a critic of patches joins in."""
+    """The step of decoder training at which the adversarial loss starts."""
     critic_weight: float = 0.3
     seam_weight: float = 0.5
-    """How much the border band counts beside the whole picture, when the decoder is trained alone."""
+    """Weight of the border band's loss when the decoder is trained alone."""
     guide_weight: float = 0.02
-    """How strongly the first three latent channels are held to the blocks' colours, after `guide_steps`."""
+    """Weight of the loss that pulls the first three latent channels to the blocks' colours, after `guide_steps`."""
     guide_steps: int = 300
 
 
@@ -116,7 +116,7 @@ class Diffusion:
 
     steps: int
     small_steps: int = 0
-    """The first steps, on 128-pixel pictures (16x16 latents): a quarter of the work a picture."""
+    """How many of the first steps use 128-pixel pictures (16x16 latents), a quarter of the work per picture."""
     batch: int = 16
     small_batch: int = 48
     learning_rate: float = 4e-4
@@ -126,11 +126,11 @@ class Diffusion:
 
 @dataclass(frozen=True)
 class Stages:
-    """The diffusion stages in their order."""
+    """The diffusion stages, in the order in which they run."""
 
     base: Diffusion = Diffusion(steps=9000, small_steps=1500, learning_rate=8e-4)
-    stage1: Diffusion = Diffusion(steps=1200, learning_rate=3e-4, ema=0.995)
-    stage2: Diffusion = Diffusion(steps=1500, learning_rate=8e-4, ema=0.995)
+    inpaint: Diffusion = Diffusion(steps=1200, learning_rate=3e-4, ema=0.995)
+    product: Diffusion = Diffusion(steps=1500, learning_rate=8e-4, ema=0.995)
     image_adapter: Diffusion = Diffusion(steps=1500, learning_rate=6e-4, ema=0.995)
     distil: Diffusion = Diffusion(steps=1000, learning_rate=1e-4, warmup=20, ema=0.98)
     dit: Diffusion = Diffusion(steps=6000, small_steps=2500, learning_rate=6e-4)
@@ -139,22 +139,22 @@ class Stages:
     brand_rank: int = 8
     brand_pictures: int = 40
     prompt_drop: float = 0.12
-    """Share of samples that read the empty prompt, for classifier-free guidance."""
+    """Share of samples with the empty prompt, for classifier-free guidance."""
     min_snr_gamma: float = 5.0
     weight_floor: float = 0.5
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """The diffusion schedule all of the pipeline shares."""
+    """The diffusion schedule that all stages share."""
 
     train_timesteps: int = 1000
     beta_start: float = 0.00085
     beta_end: float = 0.012
     shift: float = 1.5
-    """How far the flow's noise levels lean to the noisy end in training."""
+    """Shift of the flow's noise levels towards noise, in training."""
     sampling_shift: float = 1.5
-    """The same in sampling."""
+    """The same shift, in sampling."""
 
 
 @dataclass(frozen=True)
@@ -164,15 +164,15 @@ class Small:
     reward_channels: tuple[int, ...] = (24, 48, 64, 96)
     reward_steps: int = 5300
     reward_batch: int = 6
-    """Pairs of a whole and a damaged picture to a step."""
-    softened: int = 512
-    """Pictures whose background is taken through the autoencoder, as made backgrounds are."""
-    softened_held: int = 192
+    """Pairs of an intact and a damaged picture per step."""
+    reconstructed: int = 512
+    """Training pictures whose background is encoded and decoded, as every generated background is."""
+    reconstructed_held: int = 192
     segmenter_channels: tuple[int, ...] = (16, 32, 48, 80, 112)
     segmenter_steps: int = 4700
     segmenter_batch: int = 8
     empty_scenes: int = 1024
-    """Scenes without a product, for pasting others into."""
+    """Scenes without a product, into which products are pasted."""
     classifier_channels: tuple[int, ...] = (24, 48, 96, 128)
     classifier_steps: int = 1300
     classifier_batch: int = 32
@@ -181,13 +181,13 @@ class Small:
 
 @dataclass(frozen=True)
 class Uve:
-    """The unified visual embedding: several naming tasks at once, and a contrast of scene and palette."""
+    """The unified visual embedding: several classification tasks and a contrastive loss on scene and palette."""
 
     channels: tuple[int, ...] = (24, 48, 96, 144)
     dim: int = 128
     steps: int = 1900
     groups: int = 12
-    """Kinds of scene and palette to a batch; of each there are `per_group` pictures."""
+    """Pairs of scene and palette in a batch; each pair has `per_group` pictures."""
     per_group: int = 4
     learning_rate: float = 2e-3
     contrast_temperature: float = 0.1
@@ -195,7 +195,7 @@ class Uve:
 
 @dataclass(frozen=True)
 class ImageEncoder:
-    """CLIP's image tower, made small; its projection is as wide as the text encoder's."""
+    """CLIP's image encoder, small; its projection is as wide as the text encoder's."""
 
     size: int = 64
     patch: int = 8
@@ -209,7 +209,7 @@ class ImageEncoder:
 
 @dataclass(frozen=True)
 class T5:
-    """T5's encoder, made small, over the same vocabulary as the two CLIP encoders."""
+    """T5's encoder, small, with the vocabulary of the two CLIP encoders."""
 
     d_model: int = 192
     layers: int = 4
@@ -224,7 +224,7 @@ class T5:
 
 @dataclass(frozen=True)
 class Config:
-    """Everything a stage needs to know; recorded beside what the stage writes."""
+    """All settings of a training; each stage writes a copy next to its checkpoint."""
 
     seed: int = 7
     buckets: tuple[tuple[int, int], ...] = ((256, 256), (192, 256), (256, 192))

@@ -1,1 +1,1 @@
-"""The arms that are measured side by side, on the same weights, orders and seeds."""
+"""The arms that are measured side by side, on the same weights, requests and seeds."""

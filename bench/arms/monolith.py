@@ -13,7 +13,7 @@ from tritonclient.grpc.aio import InferenceServerClient
 
 from bench.arms.served import REPOSITORY
 from bench.figures import ROOT
-from bench.orders import Order
+from bench.requests import BenchRequest
 from local import triton
 from local.ports import free_ports
 from local.supervisor import Supervisor
@@ -36,18 +36,16 @@ class MonolithArm:
     """A Triton that serves one model, with a client.
 
     Args:
-        model: the file of the Python model.
-        parameters: for it, beside the checkout's folder.
+        parameters: of the Python model, instead of its defaults (`monolith_model.py`).
         instances: how many copies of it run.
-        max_batch: most requests that run abreast.
-        delay_us: how long Triton waits for company, in microseconds.
+        max_batch: most requests that run side by side.
+        delay_us: how long Triton waits to fill a batch, in microseconds.
     """
 
     name: str = "monolith"
 
     def __init__(
         self,
-        model: Path = MODEL,
         parameters: Mapping[str, str] | None = None,
         *,
         instances: int = 1,
@@ -55,10 +53,11 @@ class MonolithArm:
         delay_us: int = 0,
     ) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="backdrop-monolith-"))
-        given = {"repository": str(REPOSITORY), "threads": "2", "max_rows": str(_MAX_ROWS), **(parameters or {})}
+        defaults = {"models": "bench.arms.sessions", "repository": str(REPOSITORY), "threads": "2"}
+        values = {**defaults, "max_rows": str(_MAX_ROWS), **(parameters or {})}
         config = _CONFIG.format(max_batch=max_batch, delay_us=delay_us, instances=instances)
         repository = self._folder / "repository"
-        write_model(repository / "monolith", config, model, given)
+        write_model(repository / "monolith", config, MODEL, values)
         (repository / "pipeline.json").write_text("{}\n")
         port, metrics_port = free_ports(2)
         self._supervisor = Supervisor()
@@ -70,11 +69,11 @@ class MonolithArm:
             raise
         self._client = InferenceServerClient(service.endpoint)
 
-    async def generate(self, order: Order) -> bytes:
+    async def generate(self, request: BenchRequest) -> bytes:
         """Returns the finished picture."""
-        asked = InferInput("request", [1, 1], "BYTES")
-        asked.set_data_from_numpy(np.array([[order.message()]], np.object_))
-        answer = await self._client.infer("monolith", [asked], client_timeout=order.timeout_s)
+        tensor = InferInput("request", [1, 1], "BYTES")
+        tensor.set_data_from_numpy(np.array([[request.message()]], np.object_))
+        answer = await self._client.infer("monolith", [tensor], client_timeout=request.timeout_s)
         return bytes(answer.as_numpy("picture")[0, 0])
 
     async def close(self) -> None:
@@ -85,7 +84,7 @@ class MonolithArm:
 
 
 def write_model(folder: Path, config: str, model: Path, parameters: Mapping[str, str]) -> None:
-    """Writes a model folder of Triton's Python backend; its parameters have the checkout's folder as `root`."""
+    """Writes a model folder of Triton's Python backend; `root` among its parameters is the checkout's folder."""
     (folder / "1").mkdir(parents=True)
     shutil.copy2(model, folder / "1" / "model.py")
     entries = [

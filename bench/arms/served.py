@@ -11,7 +11,7 @@ from unittest import mock
 
 from backdrop import AsyncClient
 from bench.figures import ROOT
-from bench.orders import Order
+from bench.requests import BenchRequest
 from local.cluster import Cluster, Options
 
 REPOSITORY = ROOT / "triton_repo"
@@ -43,9 +43,9 @@ class BackdropArm:
             self.cluster.start()
         self.client = AsyncClient(self.cluster.endpoints.orchestrator, retries=0)
 
-    async def generate(self, order: Order) -> bytes:
+    async def generate(self, request: BenchRequest) -> bytes:
         """Returns the finished picture."""
-        result = await self.client.generate(order.product_file, timeout_s=order.timeout_s, **fields(order))
+        result = await self.client.generate(request.product_file, timeout_s=request.timeout_s, **fields(request))
         return result.pictures[0].data
 
     async def close(self) -> None:
@@ -55,13 +55,13 @@ class BackdropArm:
         self._logs.cleanup()
 
 
-def fields(order: Order) -> dict[str, Any]:
-    """The order as the SDK's arguments, the product apart."""
+def fields(request: BenchRequest) -> dict[str, Any]:
+    """The request as the SDK's arguments, without the product."""
     return {
-        "mask": order.mask_file,
-        "prompt": order.prompt,
-        "seed": order.seed,
-        "steps": order.steps,
-        "guidance_scale": order.guidance_scale,
-        "pipeline": order.pipeline,
+        "mask": request.mask_file,
+        "prompt": request.prompt,
+        "seed": request.seed,
+        "steps": request.steps,
+        "guidance_scale": request.guidance_scale,
+        "pipeline": request.pipeline,
     }

@@ -1,4 +1,4 @@
-"""onnxruntime as what answers model calls: one after another, or gathered to batches as whole requests run abreast."""
+"""onnxruntime answers model calls: one after another, or gathered to batches while whole requests run side by side."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ import onnxruntime
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 Answer = dict[str, npt.NDArray[Any]]
-# So many turns of the event loop without a new call mean that everyone waits for an answer.
+# After so many turns of the event loop without a new call, every request waits for an answer.
 _QUIET_TURNS = 3
 
 
-class Runs(Protocol):
+class Models(Protocol):
     """Runs a model on a batch of rows."""
 
     def run(self, model: str, inputs: Arrays) -> Answer: ...
 
 
 class Sessions:
-    """A session a model, each loaded at its first call; runs a call at once and lets nobody in between."""
+    """A session a model, each loaded at its first call; runs a call at once, before any other."""
 
     def __init__(self, repository: Path, threads: int) -> None:
         self._repository = repository
         self._options = onnxruntime.SessionOptions()
         self._options.intra_op_num_threads = threads
         self._options.inter_op_num_threads = 1
-        # As the cluster's own backend: on a shared machine, spinning threads take the cores from whoever has work.
+        # As the cluster's own backend: on a shared machine, spinning threads take the cores from threads with work.
         self._options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._sessions: dict[str, onnxruntime.InferenceSession] = {}
 
@@ -56,6 +56,11 @@ class Sessions:
         return self._sessions[model]
 
 
+def open_models(parameters: Mapping[str, str]) -> Models:
+    """The models of the monolith: a session each."""
+    return Sessions(Path(parameters["repository"]), int(parameters["threads"]))
+
+
 @dataclasses.dataclass(frozen=True)
 class _Call:
     model: str
@@ -64,20 +69,20 @@ class _Call:
 
     @property
     def kind(self) -> tuple[object, ...]:
-        """Calls of one kind can share a batch."""
+        """Calls of one kind may share a batch."""
         return self.model, *((name, value.shape[1:]) for name, value in sorted(self.inputs.items()))
 
 
 class Gathering:
-    """Waits until every request of a batch has asked its next question, and answers equal kinds in one run."""
+    """Waits until every request of a batch has sent its next call, and answers calls of one kind in one run."""
 
-    def __init__(self, sessions: Runs, max_rows: int) -> None:
+    def __init__(self, sessions: Models, max_rows: int) -> None:
         self._sessions = sessions
         self._max_rows = max_rows
         self._calls: list[_Call] = []
 
     async def __call__(self, model: str, inputs: Arrays, *, request_id: str, again: bool = False) -> Answer:
-        """Answers a call, in company if there is any."""
+        """Answers a call, together with others of its kind."""
         loop = asyncio.get_running_loop()
         call = _Call(model, inputs, loop.create_future())
         self._calls.append(call)
@@ -105,10 +110,10 @@ class Gathering:
                 rows += _rows(group[0])
                 batch.append(group.pop(0))
             stacked = {name: np.concatenate([call.inputs[name] for call in batch]) for name in batch[0].inputs}
-            made, start = self._sessions.run(batch[0].model, stacked), 0
+            outputs, start = self._sessions.run(batch[0].model, stacked), 0
             for call in batch:
                 end = start + _rows(call)
-                call.answer.set_result({name: value[start:end] for name, value in made.items()})
+                call.answer.set_result({name: value[start:end] for name, value in outputs.items()})
                 start = end
 
 

@@ -9,15 +9,18 @@ has no onnxruntime or torch in it: their threads would share its cores while it 
 from __future__ import annotations
 
 import asyncio
+import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.requests import BenchRequest, png
+
 READY = b"ready"
 
 
-def make(kind: str, folder: Path, threads: int) -> Callable[[bytes], bytes]:
-    """What turns a serialized GenerateRequest into a picture.
+def generator(kind: str, folder: Path, threads: int) -> Callable[[bytes], bytes]:
+    """A function from a serialized GenerateRequest to a picture.
 
     Raises:
         ValueError: there is no such kind of worker.
@@ -30,16 +33,25 @@ def make(kind: str, folder: Path, threads: int) -> Callable[[bytes], bytes]:
         runner = asyncio.Runner()
         return lambda message: runner.run(loop.generate(message))
     if kind == "torch":
-        from bench.arms.diffusers import Eager  # torch, only where it is used
+        import torch  # only where it is used
 
-        return Eager(folder, threads).generate
+        from bench.torch_reference import TorchReference
+
+        torch.set_num_threads(threads)
+        reference = functools.cache(lambda pipeline: TorchReference(folder / pipeline))
+
+        def generate(message: bytes) -> bytes:
+            request = BenchRequest.from_message(message)
+            return png(reference(request.pipeline).generate(request))
+
+        return generate
     raise ValueError(f"no worker runs on {kind!r}")
 
 
 def main() -> None:
     """Answers until standard input ends."""
     kind, folder, threads = sys.argv[1:]
-    generate = make(kind, Path(folder), int(threads))
+    generate = generator(kind, Path(folder), int(threads))
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     answer = READY
     while True:

@@ -1,4 +1,4 @@
-"""Arms without a server: a queue in front of one or two worker processes, each of which makes one picture at a time."""
+"""Arms without a server: a queue in front of one or two worker processes, each of which runs one request at a time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Self
 
 from bench.arms.worker import READY
 from bench.figures import ROOT
-from bench.orders import Order
+from bench.requests import BenchRequest
 
 
 class Worker:
@@ -46,7 +46,7 @@ class Worker:
 
 
 class WorkersArm:
-    """Requests wait in order for whichever worker is free."""
+    """Requests wait in order for a free worker."""
 
     def __init__(self, name: str, workers: list[Worker]) -> None:
         self.name = name
@@ -68,11 +68,11 @@ class WorkersArm:
         """
         return cls(name, await asyncio.gather(*(Worker.start(kind, folder, threads) for _ in range(workers))))
 
-    async def generate(self, order: Order) -> bytes:
+    async def generate(self, request: BenchRequest) -> bytes:
         """Returns the finished picture."""
         worker = await self._free.get()
         try:
-            return await worker.ask(order.message())
+            return await worker.ask(request.message())
         finally:
             self._free.put_nowait(worker)
 

@@ -1,4 +1,4 @@
-"""What the simulator says: how it compares with this machine, and how many of what 10, 100 and 1,000 GPUs take.
+"""The simulator's answers: how it compares with this machine, and what 10, 100 and 1,000 GPUs need.
 
 An engine on a GPU is not measured here. Its denoiser is given the best published figure for SDXL at 1024² with
 TensorRT, 44.8 ms a guided step (two rows), split in two ways: near-linear, as when one request fills the GPU, and
@@ -59,14 +59,14 @@ class Answer:
 
 
 def compared(measured: Measured, loads: Sequence[Load], steps: int, seconds: float = 300.0) -> list[tuple[Load, Load]]:
-    """Each measured load beside the simulated one."""
+    """Each measured load with the simulated one."""
     work = dataclasses.replace(measured.work, steps=steps)
     site = Site(1, 1, measured.models, measured.orchestrator, shared_machine=True)
-    found = []
+    result = []
     for real in loads:
         outcome = Run(site, work, seed=1).closed(real.callers, seconds)
-        found.append((real, Load(real.callers, outcome.rate, outcome.p50_s, outcome.p95_s)))
-    return found
+        result.append((real, Load(real.callers, outcome.rate, outcome.p50_s, outcome.p95_s)))
+    return result
 
 
 def most(models: Mapping[str, ModelCost], work: Work) -> float:
@@ -102,13 +102,13 @@ def answer(gpus: int, engine: str, cost: OrchestratorCost, redis_core_s: float, 
 
 
 def bounds(cost: OrchestratorCost, answers: Sequence[Answer], most_orchestrators: int) -> list[tuple[float, str]]:
-    """What gives way, in the order of GPUs at which it does."""
-    per_gpu = max(found.orchestrators / found.gpus for found in answers if found.gpus <= 100)
-    redis_per_gpu = max(found.redis_cores / found.gpus for found in answers)
+    """What gives way first, second and so on, each with the number of GPUs at which it does."""
+    per_gpu = max(one.orchestrators / one.gpus for one in answers if one.gpus <= 100)
+    redis_per_gpu = max(one.redis_cores / one.gpus for one in answers)
     half_a_core = 0.5 * cost.probe_interval_s / cost.probe_s
-    found = [
+    limits = [
         (half_a_core, "every orchestrator probes every replica: half of its core goes into probes"),
         (most_orchestrators / per_gpu, f"the autoscaler's bound of {most_orchestrators} orchestrators"),
         (0.7 / redis_per_gpu if redis_per_gpu else float("inf"), "one Redis, at 70 % of its one core"),
     ]
-    return sorted(found)
+    return sorted(limits)

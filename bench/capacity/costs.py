@@ -1,4 +1,4 @@
-"""What the simulator is told: the costs of models, of the orchestrator, and what a request asks of both."""
+"""The simulator's input: the costs of models and of the orchestrator, and the calls of a request."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Work:
     Attributes:
         once: calls before the first step, one after another.
         steps: denoiser calls of a variant, one after another.
-        variants: made at the same time.
+        variants: how many run side by side.
         after: calls of each variant after its last step.
         redis_commands: per request.
     """
@@ -69,7 +69,7 @@ class Work:
         return len(self.once) + self.variants * (self.steps + len(self.after))
 
     def engine_s(self, models: Mapping[str, ModelCost]) -> float:
-        """Engine seconds of a request whose calls all run alone."""
+        """TritonStatistics seconds of a request whose calls all run alone."""
         alone = {name: models[name].seconds(rows) for name, rows in (*self.once, self.step, *self.after)}
         once = sum(alone[name] for name, _ in self.once)
         each = self.steps * alone[self.step[0]] + sum(alone[name] for name, _ in self.after)
@@ -78,7 +78,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Site:
-    """How many there are of what, and what they cost."""
+    """Numbers of replicas and orchestrators, and their costs."""
 
     replicas: int
     orchestrators: int

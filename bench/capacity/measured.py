@@ -1,8 +1,8 @@
-"""The costs that the simulator is fed with, measured on this machine, and what this machine then does under load.
+"""The simulator's costs, measured on this machine, and this machine's behaviour under load.
 
-A cost is what the kernel counts for the processes: under load, everything on one machine takes turns on its cores. So
-it is processor seconds by the number of cores. (A batch's seconds would say that its threads keep a core each while it
-runs; those of a lone row wait for one another for half of the time.)
+A cost is processor seconds, as the kernel counts them for the processes, divided by the number of cores: under load,
+everything on one machine takes turns on its cores. A batch's wall time would be too much: its threads do not keep a
+core each while it runs, and those of a lone row wait for one another half of the time.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from tritonclient.grpc import InferenceServerClient
 import backdrop
 from bench.capacity.costs import ModelCost, OrchestratorCost, Work
 from bench.figures import ROOT
+from bench.model_rows import random_rows
 from bench.processes import cpu_s
 from local.cluster import Cluster
 from orchestrator.triton import TritonPool
@@ -62,41 +63,23 @@ async def model_costs(endpoint: str, pid: int, names: tuple[str, ...]) -> dict[s
         names: of the models.
     """
     document = json.loads((ROOT / "triton_repo" / "pipeline.json").read_text())
-    bucket = document["pipelines"][PIPELINE]["buckets"][0]
-    pool, found = TritonPool([endpoint]), {}
+    pool, costs = TritonPool([endpoint]), {}
     await pool.start()
     for name in names:
-        inputs = document["models"][name]["inputs"]
+        entry = document["models"][name]
         cap = (await pool.metadata(name)).max_batch_size
         sizes, seconds = [n for n in (1, 2, 4, 8) if n <= cap], []
         for rows in sizes:
-            batch = _rows(inputs, rows, bucket)
+            batch = random_rows(entry, rows, seed=rows)
             await pool.infer(name, batch)  # a shape's first run plans its memory
             before, calls = cpu_s(pid), 0
             while cpu_s(pid) - before < _MEASURED_S:
                 await pool.infer(name, batch)
                 calls += 1
             seconds.append((cpu_s(pid) - before) / calls / CORES)
-        found[name] = _fit(sizes, seconds, cap)
+        costs[name] = _fit(sizes, seconds, cap)
     await pool.close()
-    return found
-
-
-def _rows(inputs: list[dict[str, Any]], rows: int, bucket: list[int]) -> dict[str, Any]:
-    """A batch of random rows. Who takes "sample" works on latents throughout; the others' pictures are in pixels."""
-    generator, found = np.random.default_rng(rows), {}
-    latents = any(tensor["name"] == "sample" for tensor in inputs)
-    for tensor in inputs:
-        pixels = tensor["name"] in ("image", "mask") and not latents
-        sizes = iter(bucket if pixels else [n // 8 for n in bucket])
-        # Tokens have one open dimension, and are as many as a prompt may have.
-        open_sizes = iter([77]) if tensor["shape"][:1] == [-1] else sizes
-        shape = (rows, *(next(open_sizes) if size < 0 else size for size in tensor["shape"]))
-        integer = tensor["dtype"] == "INT64"
-        found[tensor["name"]] = (
-            generator.integers(0, 100, shape) if integer else generator.uniform(0, 1, shape).astype(np.float32)
-        )
-    return found
+    return costs
 
 
 def _fit(sizes: list[int], seconds: list[float], cap: int) -> ModelCost:
@@ -107,7 +90,7 @@ def _fit(sizes: list[int], seconds: list[float], cap: int) -> ModelCost:
 
 
 def executions(endpoint: str) -> dict[str, int]:
-    """How many inferences each model has made so far."""
+    """How many inferences each model has run so far."""
     with InferenceServerClient(endpoint) as client:
         return {stats.name: stats.inference_count for stats in client.get_inference_statistics().model_stats}
 
@@ -139,9 +122,9 @@ async def orchestrator_costs(cluster: Cluster, steps: tuple[int, int], seconds: 
     pid, spent = cluster.children["orchestrator"].pid, list[float]()
     for count in steps:
         before, calls_before = cpu_s(pid), sum(executions(cluster.endpoints.triton[0]).values())
-        found = await load(cluster.endpoints.orchestrator, 1, seconds, count)
+        result = await load(cluster.endpoints.orchestrator, 1, seconds, count)
         calls = sum(executions(cluster.endpoints.triton[0]).values()) - calls_before
-        requests = found.rate * seconds
+        requests = result.rate * seconds
         spent += [(cpu_s(pid) - before) / requests, calls / requests]
     (few_s, few_calls, many_s, many_calls) = spent
     call_s = max((many_s - few_s) / (many_calls - few_calls), 0.0)
@@ -171,8 +154,8 @@ async def everything(cluster: Cluster, seconds: float) -> Measured:
     before, commands = executions(triton), redis_commands(cluster.endpoints.redis_url)
     alone = await load(service, 1, seconds, 2)
     requests = alone.rate * seconds
-    made = {name: (count - before.get(name, 0)) / requests for name, count in executions(triton).items()}
-    used = tuple(name for name, count in made.items() if count > 0.5)
+    per_request = {name: (count - before.get(name, 0)) / requests for name, count in executions(triton).items()}
+    used = tuple(name for name, count in per_request.items() if count > 0.5)
     models = await model_costs(triton, cluster.children["triton-0"].pid, used)
     request_s, call_s = await orchestrator_costs(cluster, (2, 8), seconds)
     work = Work(

@@ -16,13 +16,13 @@ def draw(answers: Sequence[Answer], file: Path) -> None:
     from matplotlib import pyplot
 
     figure, (rates, waits) = pyplot.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
-    for engine in dict.fromkeys(found.engine for found in answers):
-        mine = [found for found in answers if found.engine == engine]
-        gpus = [found.gpus for found in mine]
-        rates.plot(gpus, [found.outcome.rate for found in mine], "o-", label=engine)
-        waits.plot(gpus, [found.outcome.p95_s for found in mine], "o-", label=engine)
-        for found in mine:
-            rates.annotate(f"{found.orchestrators}", (found.gpus, found.outcome.rate), xytext=(4, -12),
+    for engine in dict.fromkeys(one.engine for one in answers):
+        mine = [one for one in answers if one.engine == engine]
+        gpus = [one.gpus for one in mine]
+        rates.plot(gpus, [one.outcome.rate for one in mine], "o-", label=engine)
+        waits.plot(gpus, [one.outcome.p95_s for one in mine], "o-", label=engine)
+        for one in mine:
+            rates.annotate(f"{one.orchestrators}", (one.gpus, one.outcome.rate), xytext=(4, -12),
                            textcoords="offset points", fontsize=8)  # fmt: skip
     rates.set(
         xscale="log", yscale="log", xlabel="GPUs", ylabel="requests a second", title="at the points: orchestrators"

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bench.capacity.costs import Site, Work
-from orchestrator.scheduling.plan import soonest
+from orchestrator.scheduling.batch_sizing import for_latency
 
 Then = Callable[[], None]
 
@@ -172,12 +172,12 @@ class Orchestrator:
         """Sends batches for as long as some replica is without one."""
         waiting, cost = self._waiting[model], self._models[model]
         while waiting and self._batches[model] < len(self._replicas):
-            plan = soonest(cost.seconds, self._present[model] / len(self._replicas), cost.max_rows, 0.0)
+            sizing = for_latency(cost.seconds, self._present[model] / len(self._replicas), cost.max_rows, 0.0)
             rows, then = waiting.popleft()
             thens = [then]
             while waiting:
                 more = rows + waiting[0][0]
-                if not plan.grows(rows, more):
+                if not sizing.grows(rows, more):
                     break
                 thens.append(waiting.popleft()[1])
                 rows = more

@@ -18,8 +18,8 @@ class EmulatedBackdrop(BackdropArm):
     Args:
         cost: of the denoiser's batches.
         replicas: how many Tritons.
-        max_running: requests that the orchestrator runs side by side.
-        settings: more of the orchestrator's, by the names of its environment variables.
+        max_running: most requests that the orchestrator runs side by side.
+        settings: more settings of the orchestrator, by the names of its environment variables.
     """
 
     def __init__(
@@ -44,8 +44,8 @@ class EmulatedMonolith(MonolithArm):
     def __init__(self, cost: Cost) -> None:
         self._models = tempfile.TemporaryDirectory(prefix="backdrop-emulated-")
         folder = repository.write(REPOSITORY, Path(self._models.name), cost)
-        given = {"repository": str(folder), "base_ms": str(cost.base_ms), "row_ms": str(cost.row_ms)}
-        super().__init__(parameters=given, max_batch=8)
+        parameters = {"models": "bench.emulated.sleeping", "repository": str(folder)}
+        super().__init__(parameters | {"base_ms": str(cost.base_ms), "row_ms": str(cost.row_ms)}, max_batch=8)
 
     async def close(self) -> None:
         """Stops the server."""

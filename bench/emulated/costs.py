@@ -1,10 +1,10 @@
-"""What a batch costs on an emulated engine, and the two shapes of cost that are shown."""
+"""The cost of a batch on an emulated engine, and the two shapes of cost that are measured."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.engine import Work
+from bench.triton_statistics import Work
 
 
 @dataclass(frozen=True)
@@ -19,12 +19,12 @@ class Cost:
         return (self.base_ms + self.row_ms * rows) / 1000
 
     def busy_s(self, work: Work) -> float:
-        """How long the device computed; Triton's own time of an execution has waiting for the device in it."""
+        """Seconds in which the device computed; Triton's own time of an execution includes waiting for the device."""
         return (self.base_ms * work.executions + self.row_ms * work.rows) / 1000
 
 
-# A guided step is 44.8 ms in both: the best published figure for SDXL at 1024² with TensorRT. What differs is how much
-# of it a second request shares: at 1024² a GPU is full with two rows, at few-step models' sizes it is not.
+# A guided step is 44.8 ms in both: the best published figure for SDXL at 1024² with TensorRT. The shapes differ in how
+# much of it a second request shares: at 1024² two rows fill a GPU, at few-step models' sizes they do not.
 COSTS = {"near-linear": Cost(4.8, 20.0), "sub-linear": Cost(39.8, 2.5)}
-# Encoders, VAE and reward, each; small beside a picture's steps, as on a GPU.
+# Encoders, VAE and reward, each; small compared with a picture's steps, as on a GPU.
 OTHERS = Cost(5.0, 0.0)

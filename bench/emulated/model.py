@@ -1,4 +1,4 @@
-"""An emulated engine inside Triton: sleeps `base_ms + row_ms · rows`, then answers values that mean nothing.
+"""An emulated engine inside Triton: sleeps `base_ms + row_ms · rows`, then answers zeros.
 
 Copied into a model folder as `model.py`. Sleeping costs no processor time, so many replicas fit on two cores. Unknown
 sides of an output are the last ones of the input `source`, divided by `shrink` (the VAE's factor).
@@ -25,12 +25,12 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         """Reads the config."""
         config = json.loads(args["model_config"])
-        given = {key: value["string_value"] for key, value in config["parameters"].items()}
-        self._base_s, self._row_s = float(given["base_ms"]) / 1000, float(given["row_ms"]) / 1000
+        parameters = {key: value["string_value"] for key, value in config["parameters"].items()}
+        self._base_s, self._row_s = float(parameters["base_ms"]) / 1000, float(parameters["row_ms"]) / 1000
         # Triton starts its stubs in its own working folder, so this is a device of one replica.
         self._device = os.open(f"{config['name']}.device", os.O_CREAT | os.O_RDWR)
-        self._shrink = int(given["shrink"])
-        self._source = given["source"]
+        self._shrink = int(parameters["shrink"])
+        self._source = parameters["source"]
         self._outputs = [(entry["name"], [int(side) for side in entry["dims"]]) for entry in config["output"]]
 
     def execute(self, requests: list[Any]) -> list[Any]:

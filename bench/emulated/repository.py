@@ -1,4 +1,4 @@
-"""A model repository whose models are all emulated: the real one's tensors and schedules, the engine's sleeping."""
+"""A model repository whose models are all emulated: the real one's tensors and schedules, the engine's sleep."""
 
 from __future__ import annotations
 
@@ -62,31 +62,31 @@ def source(role: str) -> str:
 
 
 def shrinks(role: str, factor: int) -> int:
-    """By what the sides of an output are smaller than those of the source."""
+    """The factor by which the sides of an output are smaller than those of the source."""
     return factor if role == "vae_encoder" else 1
 
 
 def _model(folder: Path, entry: dict[str, Any], cost: Cost, shrink: int, source: str) -> dict[str, Any]:
     tensors = {kind: _tensors(kind, entry[f"{kind}s"]) for kind in ("input", "output")}
-    # The denoiser alone is ever asked for a batch while another runs.
+    # Only the denoiser is sent a batch while another runs.
     instances = 2 if source == _SOURCES["denoiser"] else 1
     config = _CONFIG.format(name=folder.name, inputs=tensors["input"], outputs=tensors["output"], instances=instances)
     parameters = {
         "base_ms": str(cost.base_ms), "row_ms": str(cost.row_ms), "shrink": str(shrink), "source": source,
     }  # fmt: skip
     write_model(folder, config, MODEL, parameters)
-    # The files are what identifies a model, to caches too; without this all of them would be one.
+    # A model is identified by its files, also in caches; without this file all models would be the same.
     (folder / "1" / "emulates.txt").write_text(f"{folder.name} {json.dumps(parameters)}\n")
-    mark = fingerprint(model_files(folder, "1"))
+    digest = fingerprint(model_files(folder, "1"))
     with (folder / CONFIG).open("a") as file:
-        file.write(f'parameters {{ key: "fingerprint" value: {{ string_value: "{mark}" }} }}\n')
+        file.write(f'parameters {{ key: "fingerprint" value: {{ string_value: "{digest}" }} }}\n')
     files = {
         path.relative_to(folder).as_posix(): f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
     kept = {"inputs": entry["inputs"], "outputs": entry["outputs"]}
-    return {"version": "1", "fingerprint": mark, "files": files, **kept}
+    return {"version": "1", "fingerprint": digest, "files": files, **kept}
 
 
 def _tensors(kind: str, specs: list[dict[str, Any]]) -> str:

@@ -1,4 +1,4 @@
-"""The emulated engine in the caller's process: what answers the emulated monolith's model calls."""
+"""The emulated engine in the caller's process: answers the emulated monolith's model calls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.emulated.repository import shrinks, source
 
 
 class Sleeping:
-    """Runs a batch by sleeping for as long as it costs; answers zeros of the right shapes.
+    """Runs a batch by sleeping for its cost; answers zeros of the right shapes.
 
     Args:
         folder: a repository that `repository.write` wrote.
@@ -34,12 +34,18 @@ class Sleeping:
     def run(self, model: str, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         """Runs a model on a batch of rows."""
         role = self._roles[model]
-        given = inputs[source(role)]
-        time.sleep((self._denoiser if role == "denoiser" else OTHERS).seconds(len(given)))
-        made = {}
+        rows = inputs[source(role)]
+        time.sleep((self._denoiser if role == "denoiser" else OTHERS).seconds(len(rows)))
+        outputs = {}
         for output in self._outputs[model]:
             open_sides = output["shape"].count(-1)
-            sides = iter(side // shrinks(role, self._factor) for side in given.shape[given.ndim - open_sides :])
+            sides = iter(side // shrinks(role, self._factor) for side in rows.shape[rows.ndim - open_sides :])
             shape = [next(sides) if side < 0 else side for side in output["shape"]]
-            made[output["name"]] = np.zeros((len(given), *shape), np.float32)
-        return made
+            outputs[output["name"]] = np.zeros((len(rows), *shape), np.float32)
+        return outputs
+
+
+def open_models(parameters: Mapping[str, str]) -> Sleeping:
+    """The models of the emulated monolith, for `monolith_model.py`."""
+    cost = Cost(float(parameters["base_ms"]), float(parameters["row_ms"]))
+    return Sleeping(Path(parameters["repository"]), cost)

@@ -1,64 +1,82 @@
-"""How many rows to send together at most: the batcher's own choice, beside bounds that are lower."""
+"""How many rows to send together at most: the batcher's own choice, compared with lower bounds."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from bench.arms.company import Company, starting
+from bench.arms.pool import ArmPool, starting
 from bench.arms.served import BackdropArm
 from bench.emulated.arms import EmulatedBackdrop
 from bench.emulated.costs import COSTS
-from bench.figures import Figure
+from bench.figures import Figure, reported
 from bench.load import closed_loop
-from bench.measure.base import Measurement, figure
-from bench.orders import numbered
-from bench.rounds import Round, ratios, values
+from bench.measure.base import Measurement, median_figure
+from bench.requests import requests
+from bench.rounds import ratios
 
-SETTING = "BACKDROP_MAX_BATCH_ROWS"
+VARIABLE = "BACKDROP_MAX_BATCH_ROWS"
 
 
-async def measure(company: Company, number: int, settings: Mapping[str, Any]) -> Round:
-    """Throughput and median latency by engine and bound; each cluster lives only as long as its turn."""
-    found: dict[str, Any] = {}
-    for bound in settings["rows"]:
-        given = {SETTING: str(bound)}
-        starts = {"the CPU": starting(BackdropArm, settings=given)}
-        starts |= {kind: starting(EmulatedBackdrop, cost, settings=given) for kind, cost in COSTS.items()}
+@dataclass(frozen=True)
+class Settings:
+    """Bounds on a batch's rows, the one that is never reached, and the load."""
+
+    rows: tuple[int, ...]
+    default: int
+    clients: int
+    requests: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Pictures a second, and the median latency in seconds."""
+
+    throughput: float
+    median_s: float
+
+
+@dataclass(frozen=True)
+class Round:
+    """By engine and bound."""
+
+    engines: dict[str, dict[int, Speed]]
+
+
+async def measure(pool: ArmPool, number: int, settings: Settings) -> Round:
+    """Throughput and median latency by engine and bound; each cluster lives only during its turn."""
+    engines: dict[str, dict[int, Speed]] = {}
+    source = requests("depth", number)
+    for bound in settings.rows:
+        environment = {VARIABLE: str(bound)}
+        starts = {"the CPU": starting(BackdropArm, settings=environment)}
+        starts |= {kind: starting(EmulatedBackdrop, cost, settings=environment) for kind, cost in COSTS.items()}
         for engine, start in starts.items():
             name = f"backdrop, {engine}, {bound} rows"
-            arm = await company.get(name, start)
-            first = 6_000_000 + 10_000 * number
-            orders = [numbered(first + index, steps=settings["steps"]) for index in range(settings["orders"])]
-            run = await closed_loop(arm.generate, orders, settings["clients"])
-            await company.leave(name)
-            median_s = statistics.median(run.latencies_s)
-            found.setdefault(engine, {})[str(bound)] = {"throughput": run.throughput, "median_s": median_s}
-    return found
+            arm = await pool.get(name, start)
+            batch = source.take(settings.requests, steps=settings.steps)
+            result = await closed_loop(arm.generate, batch, settings.clients)
+            await pool.leave(name)
+            speed = Speed(result.throughput, statistics.median(result.latencies_s))
+            engines.setdefault(engine, {})[bound] = speed
+    return Round(engines)
 
 
-def figures(rounds: Sequence[Round], settings: Mapping[str, Any]) -> list[Figure]:
+def figures(rounds: Sequence[Round], settings: Settings) -> list[Figure]:
     """Throughput over that without another bound than the model's."""
-    made = []
-    default = str(settings["default"])
-    for engine in rounds[0]:
-        if engine == "commit":
-            continue
-        for bound in (str(rows) for rows in settings["rows"] if str(rows) != default):
-            found = ratios(rounds, [engine, bound, "throughput"], [engine, default, "throughput"])
-            median_s = statistics.median(values(rounds, engine, bound, "median_s"))
-            note = f"median latency {median_s:.2f} s, {settings['clients']} clients"
+    result = []
+    for engine in rounds[0].engines:
+        default = [one.engines[engine][settings.default].throughput for one in rounds]
+        for bound in (rows for rows in settings.rows if rows != settings.default):
+            speeds = [one.engines[engine][bound] for one in rounds]
+            median_s = statistics.median(speed.median_s for speed in speeds)
+            note = f"median latency {median_s:.2f} s, {settings.clients} clients"
             name = f"batches of at most {bound} rows, {engine}: throughput over the batcher's own"
-            made.append(figure(name, found, None, "higher", "depth", note))
-    return made
+            values = ratios([speed.throughput for speed in speeds], default)
+            result.append(median_figure(name, values, reported("higher"), "depth", note))
+    return result
 
 
-DEPTH = Measurement(
-    "depth",
-    {"rows": [2, 4, 8, 256], "default": 256, "clients": 16, "orders": 32, "steps": 10},
-    None,
-    measure,
-    figures,
-    rounds=3,
-)
+DEPTH = Measurement("depth", Settings((2, 4, 8, 256), 256, 16, 32, 10), None, Round, measure, figures, rounds=3)

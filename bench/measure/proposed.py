@@ -1,35 +1,52 @@
-"""The configs that the sweep proposes, all at once, beside those that are served: whole pictures, alone and in company.
+"""The configs that `bench.tune` proposes, all at once, against the served ones: whole pictures, alone and under load.
 
-The sweep looks at one component on an idle machine. What is faster there may take the cores from the others here.
+The sweep looks at one model on an idle machine. What is faster there may take the cores from the others here.
 """
 
 from __future__ import annotations
 
-import statistics
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from bench.arms.company import Company, starting
+from bench.arms.pool import ArmPool, starting
 from bench.arms.served import REPOSITORY, BackdropArm
-from bench.figures import Figure
-from bench.load import closed_loop, timed
-from bench.measure.base import Measurement, figure, rotated
-from bench.orders import numbered
-from bench.rounds import Round, ratios
-from bench.tune import config_of, proposal, trials
-from bench.tuning import Config, write_repository
+from bench.figures import Figure, reported
+from bench.load import closed_loop, solo_s
+from bench.measure.base import Measurement, median_figure, rotated
+from bench.requests import requests
+from bench.rounds import ratios
+from bench.tune import Config, proposal, trials_by_model, write_repository
 
+NAME = "proposed"
 SERVED = "served"
-# By name, whether the denoiser is configured as proposed too.
 KINDS = {"all that are proposed": True, "proposed for what runs once a picture": False}
+"""By name, whether the denoiser is configured as proposed too."""
 
 
-def proposals() -> dict[str, Config]:
-    """By model, of what `python -m bench.tune` has measured."""
-    return {model: config_of(proposal(tried)) for model, tried in trials().items()}
+@dataclass(frozen=True)
+class Settings:
+    """Concurrent clients, requests and their steps."""
+
+    clients: int
+    requests: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Seconds of a lone request, and pictures a second under load."""
+
+    lonely_s: float
+    throughput: float
+
+
+@dataclass(frozen=True)
+class Round:
+    """By kind of configs, `SERVED` among them."""
+
+    kinds: dict[str, Speed]
 
 
 class ProposedArm(BackdropArm):
@@ -47,39 +64,38 @@ class ProposedArm(BackdropArm):
         self._folder.cleanup()
 
 
-async def measure(company: Company, number: int, settings: Mapping[str, Any]) -> Round:
+async def measure(pool: ArmPool, number: int, settings: Settings) -> Round:
     """Pictures a second and a lone picture's seconds, with each kind of configs."""
-    arms: dict[str, BackdropArm] = {SERVED: await company.backdrop()}
+    proposals = {model: proposal(trials).config for model, trials in trials_by_model().items()}
+    arms: dict[str, BackdropArm] = {SERVED: await pool.backdrop()}
     for kind, all_of_them in KINDS.items():
         configs = {
-            model: each for model, each in proposals().items() if all_of_them or not model.startswith("denoiser")
+            model: config for model, config in proposals.items() if all_of_them or not model.startswith("denoiser")
         }
-        arm = await company.get(kind, starting(ProposedArm, configs))
+        arm = await pool.get(kind, starting(ProposedArm, configs))
         assert isinstance(arm, BackdropArm)
         arms[kind] = arm
-    found: dict[str, Any] = {}
-    first = 8_000_000 + 10_000 * number
+    kinds, source = {}, requests(NAME, number)
     for name in rotated([*arms], number):
-        alone = [numbered(first + index, steps=settings["steps"]) for index in range(3)]
-        lonely_s = statistics.median([await timed(arms[name].generate, one, time.perf_counter()) for one in alone])
-        orders = [numbered(first + 100 + index, steps=settings["steps"]) for index in range(settings["orders"])]
-        run = await closed_loop(arms[name].generate, orders, settings["clients"])
-        found[name] = {"lonely_s": lonely_s, "throughput": run.throughput}
-        first += 1000
-    return found
+        lonely_s = await solo_s(arms[name].generate, source.take(3, steps=settings.steps))
+        batch = source.take(settings.requests, steps=settings.steps)
+        result = await closed_loop(arms[name].generate, batch, settings.clients)
+        kinds[name] = Speed(lonely_s, result.throughput)
+    return Round(kinds)
 
 
-def figures(rounds: Sequence[Round], settings: Mapping[str, Any]) -> list[Figure]:
+def figures(rounds: Sequence[Round], settings: Settings) -> list[Figure]:
     """Each over what is served."""
-    made = []
+    result = []
+    served = [one.kinds[SERVED] for one in rounds]
     for kind in KINDS:
-        throughput = ratios(rounds, [kind, "throughput"], [SERVED, "throughput"])
-        lonely = ratios(rounds, [kind, "lonely_s"], [SERVED, "lonely_s"])
-        what = f"configs {kind} ÷ those that are served"
-        made.append(figure(f"{what}: throughput", throughput, None, "higher", NAME, f"{settings['clients']} clients"))
-        made.append(figure(f"{what}: latency of one lonely request", lonely, None, "lower", NAME))
-    return made
+        speeds = [one.kinds[kind] for one in rounds]
+        throughput = ratios([speed.throughput for speed in speeds], [speed.throughput for speed in served])
+        lonely = ratios([speed.lonely_s for speed in speeds], [speed.lonely_s for speed in served])
+        name, note = f"configs {kind} ÷ those that are served", f"{settings.clients} clients"
+        result.append(median_figure(f"{name}: throughput", throughput, reported("higher"), NAME, note))
+        result.append(median_figure(f"{name}: latency of one lonely request", lonely, reported("lower"), NAME))
+    return result
 
 
-NAME = "proposed"
-PROPOSED = Measurement(NAME, {"clients": 16, "orders": 32, "steps": 20}, None, measure, figures)
+PROPOSED = Measurement(NAME, Settings(16, 32, 20), None, Round, measure, figures)

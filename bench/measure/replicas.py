@@ -1,63 +1,89 @@
-"""Emulated engines in 1, 2, 4 and 8 replicas: what the scheduler makes of them, at GPU step times, on any machine."""
+"""Emulated engines in 1, 2, 4 and 8 replicas: how well the scheduler fills them at GPU step times, on any machine."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from bench.arms.company import Company, starting
+from bench.arms.pool import ArmPool, starting
 from bench.arms.served import BackdropArm
 from bench.emulated.arms import EmulatedBackdrop
 from bench.emulated.costs import COSTS
-from bench.engine import Engine
-from bench.figures import Figure
+from bench.figures import Figure, reported
 from bench.load import closed_loop
-from bench.measure.base import Measurement, figure
-from bench.orders import numbered
-from bench.rounds import Round, ratios, values
+from bench.measure.base import Measurement, median_figure
+from bench.requests import requests
+from bench.rounds import ratios
+from bench.triton_statistics import TritonStatistics
 
 
-async def measure(company: Company, number: int, settings: Mapping[str, Any]) -> Round:
-    """Throughput, median latency and engine use by cost and replicas; each cluster lives only as long as its turn."""
-    found: dict[str, Any] = {}
+@dataclass(frozen=True)
+class Settings:
+    """Numbers of replicas, clients per replica, requests per client and their steps."""
+
+    replicas: tuple[int, ...]
+    clients: int
+    requests: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class Use:
+    """Pictures a second, median latency, the share of time that a replica computes, and rows per execution."""
+
+    throughput: float
+    median_s: float
+    busy: float
+    rows_per_execution: float
+
+
+@dataclass(frozen=True)
+class Round:
+    """By cost of the engine and number of replicas."""
+
+    engines: dict[str, dict[int, Use]]
+
+
+async def measure(pool: ArmPool, number: int, settings: Settings) -> Round:
+    """Throughput, median latency and engine use by cost and replicas; each cluster lives only during its turn."""
+    engines: dict[str, dict[int, Use]] = {}
+    source = requests("replicas", number)
     for kind, cost in COSTS.items():
-        for replicas in settings["replicas"]:
-            clients = settings["clients"] * replicas
+        for replicas in settings.replicas:
+            clients = settings.clients * replicas
             name = f"backdrop, {kind}, {replicas}"
-            arm = await company.get(name, starting(EmulatedBackdrop, cost, replicas, clients))
+            arm = await pool.get(name, starting(EmulatedBackdrop, cost, replicas, clients))
             assert isinstance(arm, BackdropArm)
-            first = 5_000_000 + 10_000 * number
-            orders = [numbered(first + index, steps=settings["steps"]) for index in range(settings["orders"] * clients)]
-            async with Engine(arm.cluster.endpoints.triton) as engine:
-                before = await engine.work("denoiser")
-                run = await closed_loop(arm.generate, orders, clients)
-                done = await engine.work("denoiser") - before
-            await company.leave(name)
-            found.setdefault(kind, {})[str(replicas)] = {
-                "throughput": run.throughput,
-                "median_s": statistics.median(run.latencies_s),
-                "busy": cost.busy_s(done) / run.wall_s / replicas,
-                "rows_an_execution": done.rows / done.executions,
-            }
-    return found
+            batch = source.take(settings.requests * clients, steps=settings.steps)
+            async with TritonStatistics(arm.cluster.endpoints.triton) as statistics_of:
+                before = await statistics_of.work("denoiser")
+                result = await closed_loop(arm.generate, batch, clients)
+                work = await statistics_of.work("denoiser") - before
+            await pool.leave(name)
+            engines.setdefault(kind, {})[replicas] = Use(
+                throughput=result.throughput,
+                median_s=statistics.median(result.latencies_s),
+                busy=cost.busy_s(work) / result.wall_s / replicas,
+                rows_per_execution=work.rows / work.executions,
+            )
+    return Round(engines)
 
 
-def figures(rounds: Sequence[Round], settings: Mapping[str, Any]) -> list[Figure]:
+def figures(rounds: Sequence[Round], settings: Settings) -> list[Figure]:
     """Throughput over one replica's, and how busy the replicas are."""
-    made = []
+    result = []
     for kind in COSTS:
-        for count in map(str, settings["replicas"]):
-            busy = statistics.median(values(rounds, kind, count, "busy"))
-            rows = statistics.median(values(rounds, kind, count, "rows_an_execution"))
-            found = ratios(rounds, [kind, count, "throughput"], [kind, "1", "throughput"])
-            label = f"emulated {kind} engine, {count} replicas: throughput over one replica's"
+        single = [one.engines[kind][1].throughput for one in rounds]
+        for count in (replicas for replicas in settings.replicas if replicas != 1):
+            uses = [one.engines[kind][count] for one in rounds]
+            busy = statistics.median(use.busy for use in uses)
+            rows = statistics.median(use.rows_per_execution for use in uses)
+            values = ratios([use.throughput for use in uses], single)
+            name = f"emulated {kind} engine, {count} replicas: throughput over one replica's"
             note = f"replicas busy {busy:.0%}, {rows:.1f} rows an execution"
-            if count != "1":
-                made.append(figure(label, found, None, "higher", "replicas", note))
-    return made
+            result.append(median_figure(name, values, reported("higher"), "replicas", note))
+    return result
 
 
-REPLICAS = Measurement(
-    "replicas", {"replicas": [1, 2, 4, 8], "clients": 8, "orders": 2, "steps": 20}, None, measure, figures
-)
+REPLICAS = Measurement("replicas", Settings((1, 2, 4, 8), 8, 2, 20), None, Round, measure, figures)

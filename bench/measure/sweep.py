@@ -1,175 +1,167 @@
-"""Open loops: Poisson arrivals at rising rates, and how many are answered in time; `backdrop` beside `monolith`.
+"""Open loops: Poisson arrivals at rising rates, and how many are answered in time; `backdrop` and `monolith`.
 
-TetriServe's measure (Lu et al. 2025): a request is good if it is answered within a factor of what it takes alone. Both
-arms are held to the same seconds: the factor times the faster arm's solo latency of that round for so many steps. As
-there, requests come with their deadline, and an arm may make of it what it can: it is the call's own, of which gRPC
+Both arms are held to the same seconds: the factor times the faster arm's solo latency of that round for so many steps.
+As in TetriServe, requests come with their deadline, and an arm may use it as it can: it is the call's own, which gRPC
 tells both servers. Tighter factors are read off the same run.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import statistics
-import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from bench.arms.base import Arm
-from bench.arms.company import Company, starting
+from bench.arms.pool import ArmPool, starting
 from bench.emulated.arms import EmulatedBackdrop, EmulatedMonolith
 from bench.emulated.costs import COSTS
-from bench.figures import Figure
-from bench.load import highest_rate, open_loop, poisson_arrivals, timed
-from bench.measure.base import Measurement, significant
-from bench.orders import numbered
-from bench.rounds import Round
+from bench.figures import Figure, Mark, at_least, reported
+from bench.goodput import ARMS, FACTORS, MARKED, MIXED_STEPS, Sweep, goodput, rates, ratio
+from bench.load import open_loop, poisson_arrivals, solo_s
+from bench.measure.base import Measurement, command, significant
+from bench.requests import RequestSource, requests
 
-FACTORS = (1.1, 1.2, 1.5, 2.0, 5.0)
-MARKED = 2.0
-ARMS = ("backdrop", "monolith")
-# What stops an arm's sweep: at a higher rate it would only be worse, and the time is better spent on the other.
+CPU = "the CPU"
+# An arm's sweep stops below this share in time: at a higher rate it would only be worse.
 _HOPELESS = 0.6
 
 
-async def solo_s(arm: Arm, lengths: Sequence[int], first: int) -> dict[int, float]:
+@dataclass(frozen=True)
+class Settings:
+    """Lengths of requests, how many there are, their deadline in solo latencies, and the loads to try."""
+
+    steps: tuple[int, ...]
+    requests: int
+    deadline: float
+    loads: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Round:
+    """One sweep of both arms on each engine."""
+
+    engines: dict[str, Sweep]
+
+
+async def solo_by_steps(arm: Arm, lengths: Sequence[int], source: RequestSource) -> dict[int, float]:
     """Seconds of a lone request by its number of steps, the median of three."""
-    found = {}
-    for place, steps in enumerate(sorted(set(lengths))):
-        orders = [numbered(first + 10 * place + index, steps=steps) for index in range(3)]
-        found[steps] = statistics.median([await timed(arm.generate, one, time.perf_counter()) for one in orders])
-    return found
+    return {steps: await solo_s(arm.generate, source.take(3, steps=steps)) for steps in sorted(set(lengths))}
 
 
-async def measure(arms: Mapping[str, Arm], number: int, settings: Mapping[str, Any], first: int) -> dict[str, Any]:
-    """By load and arm, every request's latency over the floor's for its length; infinite where it was not answered.
-
-    The arms take turns at each load, on the same arrivals and lengths.
-    """
-    lengths = [int(each) for each in np.random.default_rng(number).choice(settings["steps"], settings["orders"])]
-    alone = {name: await solo_s(arm, lengths, first + 900) for name, arm in arms.items()}
+async def sweep(arms: Mapping[str, Arm], number: int, settings: Settings, source: RequestSource) -> Sweep:
+    """One sweep; the arms take turns at each load, on the same arrivals and lengths."""
+    lengths = [int(each) for each in np.random.default_rng(number).choice(settings.steps, settings.requests)]
+    alone = {name: await solo_by_steps(arm, lengths, source) for name, arm in arms.items()}
     floor = {steps: min(each[steps] for each in alone.values()) for steps in set(lengths)}
     mean_s = statistics.mean(floor[steps] for steps in lengths)
-    deadline = settings["deadline"]
-    slowdowns: dict[str, dict[str, list[float]]] = {name: {} for name in arms}
-    for load in settings["loads"]:
+    slowdowns: dict[str, dict[float, tuple[float, ...]]] = {name: {} for name in arms}
+    for load in settings.loads:
         arrivals = poisson_arrivals(load / mean_s, len(lengths), seed=number)
-        orders = [
-            numbered(first + index, steps=steps, timeout_s=deadline * floor[steps])
-            for index, steps in enumerate(lengths)
-        ]
+        batch = [source.next(steps=steps, timeout_s=settings.deadline * floor[steps]) for steps in lengths]
         for name in sorted(arms):
-            known = slowdowns[name]
-            if known and within(list(known.values())[-1], deadline) < _HOPELESS:
+            earlier = slowdowns[name]
+            if earlier and goodput(list(earlier.values())[-1], settings.deadline) < _HOPELESS:
                 continue
-            run = await open_loop(arms[name].generate, orders, arrivals)
-            over = [latency / floor[steps] for latency, steps in zip(run.latencies_s, lengths, strict=True)]
-            known[str(load)] = [round(each, 3) for each in over]
-            # Whatever was given up is out of the way before the next run.
-            await arms[name].generate(numbered(first + 800, steps=2))
-        first += len(lengths)
-    return {"lengths": lengths, "solo_s": alone, "slowdowns": slowdowns}
+            result = await open_loop(arms[name].generate, batch, arrivals)
+            over = [latency / floor[steps] for latency, steps in zip(result.latencies_s, lengths, strict=True)]
+            earlier[load] = tuple(round(each, 3) for each in over)
+            # A request that was given up is out of the way before the next run.
+            await arms[name].generate(source.next(steps=2))
+    return Sweep(tuple(lengths), alone, slowdowns)
 
 
-async def measure_real(company: Company, number: int, settings: Mapping[str, Any]) -> Round:
-    """One sweep of both arms on the processor."""
-    return await measure(
-        {name: await company.get(name) for name in ARMS}, number, settings, 1_000_000 + 10_000 * number
+def sweep_figures(
+    sweeps: Sequence[Sweep], settings: Settings, engine: str, measurement: str, reason: str = ""
+) -> list[Figure]:
+    """A figure for each SLO factor up to the deadline, of all rounds together: one has too few requests for 90 %.
+
+    A deadline above the marked factor is for the factors above it: the tighter ones are another measurement's. The
+    spread is the value without any one of the rounds.
+    """
+    least = 0.0 if settings.deadline <= MARKED else MARKED
+    result = []
+    for factor in (each for each in FACTORS if least < each <= settings.deadline):
+        value, highest = ratio(sweeps, factor), rates(sweeps, factor)
+        without = [ratio([*sweeps[:place], *sweeps[place + 1 :]], factor) for place in range(len(sweeps))]
+        text = f"{min(without):.3g}–{max(without):.3g} without one of {len(sweeps)} rounds; " if len(sweeps) > 1 else ""
+        count = sum(len(one.lengths) for one in sweeps)
+        text += f"loads {highest['backdrop']:.2f} and {highest['monolith']:.2f} of 1 ÷ solo, {count} requests at each"
+        name = f"highest Poisson rate with ≥ 90 % within {factor:g}× solo, {engine}, backdrop ÷ monolith"
+        mark: Mark = at_least(2.0, reason) if factor == settings.deadline == MARKED else reported("higher")
+        if math.isfinite(value):
+            result.append(Figure(name, significant(value), mark, command(measurement), text))
+    return result
+
+
+async def _measure_cpu(pool: ArmPool, number: int, settings: Settings, name: str) -> Round:
+    arms = {arm: await pool.get(arm) for arm in ARMS}
+    return Round({CPU: await sweep(arms, number, settings, requests(name, number))})
+
+
+async def _measure_emulated(pool: ArmPool, number: int, settings: Settings, name: str) -> Round:
+    source, engines = requests(name, number), {}
+    for kind, cost in COSTS.items():
+        arms = {
+            "backdrop": await pool.get(f"backdrop, {kind}", starting(EmulatedBackdrop, cost)),
+            "monolith": await pool.get(f"monolith, {kind}", starting(EmulatedMonolith, cost)),
+        }
+        engines[kind] = await sweep(arms, number, settings, source)
+    return Round(engines)
+
+
+_SIMULATED = "`python -m bench.emulated.ideal` simulates what an order of serving reaches at no cost"
+
+
+def _cpu(name: str, settings: Settings, lengths: str = "") -> Measurement[Settings, Round]:
+    reason = (
+        "on two cores a row costs nearly as much in a batch as alone, so that no order of serving reaches the mark"
+        f" where all requests are equally long ({_SIMULATED})"
     )
 
+    async def measure(pool: ArmPool, number: int, settings: Settings) -> Round:
+        return await _measure_cpu(pool, number, settings, name)
 
-async def measure_emulated(company: Company, number: int, settings: Mapping[str, Any]) -> Round:
-    """One sweep of both arms on each emulated engine, one replica each."""
-    found = {}
-    for name, cost in COSTS.items():
-        arms = {
-            "backdrop": await company.get(f"backdrop, {name}", starting(EmulatedBackdrop, cost)),
-            "monolith": await company.get(f"monolith, {name}", starting(EmulatedMonolith, cost)),
-        }
-        found[name] = await measure(arms, number, settings, 2_000_000 + 10_000 * number)
-    return found
+    def figures(rounds: Sequence[Round], settings: Settings) -> list[Figure]:
+        return sweep_figures([one.engines[CPU] for one in rounds], settings, f"on {CPU}{lengths}", name, reason)
+
+    return Measurement(name, settings, None, Round, measure, figures)
 
 
-def within(slowdowns: Sequence[float], factor: float) -> float:
-    """The share of requests that took at most so many times as long as alone."""
-    return sum(each <= factor for each in slowdowns) / len(slowdowns)
+def _emulated(name: str, settings: Settings, lengths: str = "") -> Measurement[Settings, Round]:
+    reason = (
+        f"few requests were measured, so that each is some percents of the share ({_SIMULATED})"
+        if len(settings.steps) > 1
+        else "one request fills such an engine, so that no order of serving reaches the mark where all requests are"
+        f" equally long ({_SIMULATED})"
+    )
+
+    async def measure(pool: ArmPool, number: int, settings: Settings) -> Round:
+        return await _measure_emulated(pool, number, settings, name)
+
+    def figures(rounds: Sequence[Round], settings: Settings) -> list[Figure]:
+        result = []
+        for kind in COSTS:
+            sweeps = [one.engines[kind] for one in rounds]
+            result += sweep_figures(sweeps, settings, f"emulated {kind} engine{lengths}", name, reason)
+        return result
+
+    return Measurement(name, settings, None, Round, measure, figures)
 
 
-def shares(sweeps: Sequence[Mapping[str, Any]], arm: str, factor: float) -> dict[float, float]:
-    """By load, the share of an arm's requests within the factor, of all sweeps together.
-
-    A sweep that ended before a load has none in time at it.
-    """
-    loads = {load: float(load) for sweep in sweeps for load in sweep["slowdowns"][arm]}
-    found = {}
-    for name, load in loads.items():
-        good = [within(sweep["slowdowns"][arm].get(name, [math.inf]), factor) for sweep in sweeps]
-        found[load] = statistics.mean(good)
-    return dict(sorted(found.items()))
-
-
-def rates(sweeps: Sequence[Mapping[str, Any]], factor: float) -> dict[str, float]:
-    """The highest load of each arm, in units of 1 ÷ the floor's mean latency, with 90 % of requests in time."""
-    return {arm: highest_rate(shares(sweeps, arm, factor)) for arm in ARMS}
-
-
-def ratio(sweeps: Sequence[Mapping[str, Any]], factor: float) -> float:
-    """The cluster's highest load over the monolith's; nan where either has none."""
-    found = rates(sweeps, factor)
-    return found["backdrop"] / found["monolith"] if min(found.values()) > 0 else math.nan
-
-
-def sweep_figures(sweeps: Sequence[Mapping[str, Any]], deadline: float, engine: str, name: str) -> list[Figure]:
-    """A figure for each SLO factor up to the deadline, of all rounds together: one alone has too few requests for 90 %.
-
-    The spread is what it would be without any one of the rounds.
-    """
-    made, command = [], f"python -m bench.performance {name}"
-    for factor in (each for each in FACTORS if each <= deadline):
-        value, found = ratio(sweeps, factor), rates(sweeps, factor)
-        without = [ratio([*sweeps[:place], *sweeps[place + 1 :]], factor) for place in range(len(sweeps))]
-        told = f"{min(without):.3g}–{max(without):.3g} without one of {len(sweeps)} rounds; " if len(sweeps) > 1 else ""
-        requests = sum(len(sweep["lengths"]) for sweep in sweeps)
-        note = f"loads {found['backdrop']:.2f} and {found['monolith']:.2f} of 1 ÷ solo, {requests} requests at each"
-        label = f"highest Poisson rate with ≥ 90 % within {factor:g}× solo, {engine}, backdrop ÷ monolith"
-        mark = 2.0 if factor == deadline == MARKED else None
-        if math.isfinite(value):
-            made.append(Figure(label, significant(value), mark, "higher", command, told + note))
-    return made
-
-
-def _real(name: str, settings: Mapping[str, Any], engine: str) -> Measurement:
-    return Measurement(
-        name, settings, None, measure_real, lambda rounds, given: sweep_figures(rounds, given["deadline"], engine, name)
-    )  # fmt: skip
-
-
-def _emulated(name: str, settings: Mapping[str, Any], what: str) -> Measurement:
-    def figures(rounds: Sequence[Round], settings: Mapping[str, Any]) -> list[Figure]:
-        return [
-            each
-            for kind in COSTS
-            for each in sweep_figures(
-                [one[kind] for one in rounds], settings["deadline"], f"emulated {kind} engine{what}", name
-            )
-        ]
-
-    return Measurement(name, settings, None, measure_emulated, figures)
-
-
-# Few-step pipelines, previews, and the default of 20.
-MIXED = (4, 8, 20)
-_LOADS = [0.2, 0.4, 0.6, 0.9]
+_EQUAL = Settings(steps=(10,), requests=20, deadline=MARKED, loads=(0.2, 0.4, 0.6, 0.9))
 # Few and not low, since the loads below a half take most of a round's time.
-_EMULATED_LOADS = [0.3, 0.45, 0.7, 1.1, 1.8, 3.0, 4.5]
-_EQUAL = {"steps": [10], "orders": 20, "deadline": MARKED, "loads": _LOADS}
-_EQUAL_EMULATED = _EQUAL | {"steps": [8], "loads": _EMULATED_LOADS}
-_PATIENT = {"deadline": 5.0, "loads": [0.7, 1.1, 1.8, 3.0, 4.5]}
+_EMULATED = dataclasses.replace(_EQUAL, steps=(8,), loads=(0.3, 0.45, 0.7, 1.1, 1.8, 3.0, 4.5))
+_MIXED = ", mixed lengths"
 SWEEPS = (
-    _real("poisson", _EQUAL, "on the CPU"),
-    _emulated("poisson-emulated", _EQUAL_EMULATED, ""),
-    _real("poisson-mixed", _EQUAL | {"steps": list(MIXED)}, "on the CPU, mixed lengths"),
-    _emulated("poisson-mixed-emulated", _EQUAL_EMULATED | {"steps": list(MIXED)}, ", mixed lengths"),
-    _emulated("poisson-patient-emulated", _EQUAL_EMULATED | _PATIENT, ""),
+    _cpu("poisson", _EQUAL),
+    _emulated("poisson-emulated", _EMULATED),
+    _cpu("poisson-mixed", dataclasses.replace(_EQUAL, steps=MIXED_STEPS), _MIXED),
+    _emulated("poisson-mixed-emulated", dataclasses.replace(_EMULATED, steps=MIXED_STEPS), _MIXED),
+    _emulated(
+        "poisson-patient-emulated", dataclasses.replace(_EMULATED, deadline=5.0, loads=(0.7, 1.1, 1.8, 3.0, 4.5))
+    ),
 )

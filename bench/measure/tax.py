@@ -1,46 +1,75 @@
-"""The orchestrator's tax: how long the engine stands idle although there is more work than it can do."""
+"""The orchestrator's tax: the share of time in which the engine stands idle although requests wait."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from bench.arms.company import Company, starting
+from bench.arms.pool import ArmPool, starting
+from bench.arms.running import running
 from bench.arms.served import BackdropArm
 from bench.emulated.arms import EmulatedBackdrop
 from bench.emulated.costs import COSTS, Cost
-from bench.engine import Engine
-from bench.figures import Figure
-from bench.measure.base import Measurement, figure
-from bench.measure.crowd import running
-from bench.orders import numbered
+from bench.figures import Figure, at_most, reported
+from bench.measure.base import Measurement, median_figure
 from bench.processes import cpu_s, own_s
-from bench.rounds import Round, values
+from bench.requests import RequestSource, requests
+from bench.triton_statistics import TritonStatistics
+
+REAL = "real"
 
 
-async def window(arm: BackdropArm, number: int, settings: Mapping[str, Any], cost: Cost | None = None) -> Round:
-    """What the denoiser did in a window in which those that run are in their steps, and others wait for them.
+@dataclass(frozen=True)
+class Settings:
+    """Requests that are sent, how many of them run at a time, and the seconds of a window."""
 
-    An emulated engine is busy for as long as its batches cost; a real one for as long as its processes had the cores,
-    all of which it could use. Triton's time of an execution says neither: it has waiting in it where several meet.
+    requests: int
+    running: int
+    window_s: float
+
+
+@dataclass(frozen=True)
+class Window:
+    """What the denoiser did in a window at saturation, and processor time by process for each of its calls."""
+
+    tax: float
+    rows_per_execution: float
+    rows_s: float
+    orchestrator_ms_per_call: float
+    triton_ms_per_call: float
+    engine_ms_per_call: float
+
+
+@dataclass(frozen=True)
+class Round:
+    """By engine: `REAL`, and the emulated ones."""
+
+    engines: dict[str, Window]
+
+
+async def window(arm: BackdropArm, source: RequestSource, settings: Settings, cost: Cost | None = None) -> Window:
+    """A window in which some requests are in their steps, and others wait for them.
+
+    An emulated engine is busy for the cost of its batches; a real one while its processes had the cores, all of which
+    it could use. Triton's time of an execution is neither: it includes waiting where several executions meet.
     """
-    first = 600_000 + 1000 * number
-    orders = [numbered(first + index, steps=100) for index in range(settings["requests"])]
-    async with Engine(arm.cluster.endpoints.triton) as engine, running(arm, orders, settings["running"]):
+    batch = source.take(settings.requests, steps=100)
+    async with TritonStatistics(arm.cluster.endpoints.triton) as triton, running(arm, batch, settings.running):
         loop = asyncio.get_running_loop()
-        begin, before, spent_s = loop.time(), await engine.work("denoiser"), _spent_s(arm)
-        await asyncio.sleep(settings["window_s"])
-        done, wall_s = await engine.work("denoiser") - before, loop.time() - begin
+        begin, before, spent_s = loop.time(), await triton.work("denoiser"), _spent_s(arm)
+        await asyncio.sleep(settings.window_s)
+        work, wall_s = await triton.work("denoiser") - before, loop.time() - begin
         spent_s = {name: after_s - spent_s[name] for name, after_s in _spent_s(arm).items()}
     cores = len(os.sched_getaffinity(0))
-    return {
-        "tax": 1 - (cost.busy_s(done) if cost else spent_s["engine"] / cores) / wall_s,
-        "rows_an_execution": done.rows / done.executions,
-        "rows_a_second": done.rows / wall_s,
-        **{f"{name}_cpu_ms_a_call": 1000 * seconds / done.requests for name, seconds in spent_s.items()},
-    }
+    per_call = {f"{name}_ms_per_call": 1000 * seconds / work.requests for name, seconds in spent_s.items()}
+    return Window(
+        tax=1 - (cost.busy_s(work) if cost else spent_s["engine"] / cores) / wall_s,
+        rows_per_execution=work.rows / work.executions,
+        rows_s=work.rows / wall_s,
+        **per_call,
+    )
 
 
 def _spent_s(arm: BackdropArm) -> dict[str, float]:
@@ -54,37 +83,35 @@ def _spent_s(arm: BackdropArm) -> dict[str, float]:
     }
 
 
-async def measure(company: Company, number: int, settings: Mapping[str, Any]) -> Round:
+async def measure(pool: ArmPool, number: int, settings: Settings) -> Round:
     """The tax on the real engine and on emulated ones."""
-    found: dict[str, Any] = {"real": await window(await company.backdrop(), number, settings)}
+    source = requests("tax", number)
+    engines = {REAL: await window(await pool.backdrop(), source, settings)}
     for name, cost in COSTS.items():
-        arm = await company.get(f"backdrop, {name}", starting(EmulatedBackdrop, cost))
+        arm = await pool.get(f"backdrop, {name}", starting(EmulatedBackdrop, cost))
         assert isinstance(arm, BackdropArm)
-        found[name] = await window(arm, number, settings, cost)
-    return found
+        engines[name] = await window(arm, source, settings, cost)
+    return Round(engines)
 
 
-def figures(rounds: Sequence[Round], settings: Mapping[str, Any]) -> list[Figure]:
+def figures(rounds: Sequence[Round], settings: Settings) -> list[Figure]:
     """Of the real engine, which shares its processors with the orchestrator, and of emulated ones, which do not."""
-    made = []
-    for kind in ("real", *COSTS):
-        found = values(rounds, kind, "tax")
-        last = rounds[-1][kind]
-        what = f"executions of {last['rows_an_execution']:.1f} rows, {last['rows_a_second']:.0f} rows a second"
-        engine = "the CPU" if kind == "real" else f"an emulated {kind} engine"
+    result = []
+    for kind in (REAL, *COSTS):
+        windows = [one.engines[kind] for one in rounds]
+        note = f"executions of {windows[-1].rows_per_execution:.1f} rows, {windows[-1].rows_s:.0f} rows a second"
+        engine = "the CPU" if kind == REAL else f"an emulated {kind} engine"
         name = f"orchestrator tax at saturation, {engine} (1 − engine-busy ÷ wall)"
-        made.append(figure(name, found, 0.05, "lower", "tax", what))
-    name = "orchestrator's processor time a denoiser call, ms"
-    made.append(figure(name, values(rounds, "near-linear", "orchestrator_cpu_ms_a_call"), None, "lower", "tax"))
-    name = "Triton's processor time a denoiser call, ms, engine apart"
-    made.append(figure(name, values(rounds, "near-linear", "triton_cpu_ms_a_call"), None, "lower", "tax"))
-    return made
+        reason = "the orchestrator and the caller run on the engine's own two cores" if kind == REAL else ""
+        values = [one.tax for one in windows]
+        result.append(median_figure(name, values, at_most(0.05, reason), "tax", note))
+    windows = [one.engines["near-linear"] for one in rounds]
+    for name, values in (
+        ("orchestrator's processor time a denoiser call, ms", [one.orchestrator_ms_per_call for one in windows]),
+        ("Triton's processor time a denoiser call, ms, engine apart", [one.triton_ms_per_call for one in windows]),
+    ):
+        result.append(median_figure(name, values, reported("lower"), "tax"))
+    return result
 
 
-TAX = Measurement(
-    "tax",
-    {"requests": 16, "running": 12, "window_s": 8},
-    {"requests": 16, "running": 12, "window_s": 3},
-    measure,
-    figures,
-)
+TAX = Measurement("tax", Settings(16, 12, 8), Settings(16, 12, 3), Round, measure, figures)

@@ -15,7 +15,7 @@ from orchestrator.pipeline.progress import Progress
 from orchestrator.pipeline.variants import Judge, VariantRun
 from orchestrator.repository.tokenize import PromptTokenizers
 from orchestrator.request import ANONYMOUS, Request
-from orchestrator.scheduling import Applicant, Batcher
+from orchestrator.scheduling import Batcher, ScheduledRequest
 from orchestrator.scheduling.admission import Admission, Place
 from orchestrator.scheduling.pace import Pace
 from orchestrator.stages.denoise import GuidedDenoiser
@@ -25,8 +25,8 @@ from orchestrator.stages.models import Models
 from orchestrator.stages.prepare import prepare
 from orchestrator.stages.select import select
 
-_CALLS_AFTER_DENOISING = 2
-"""The decoder and the reward model are called for each variant too."""
+_ROWS_AFTER_DENOISING = 2
+"""Of each variant: one row for the decoder, one for the reward model."""
 
 
 class Pipeline:
@@ -77,13 +77,13 @@ class Pipeline:
 
     async def _admitted(self, request: Request, tenant: str, due: float, progress: Progress, outlook: Outlook) -> None:
         megapixels = request.scene_size.megapixels
-        calls = request.usage.row_steps + _CALLS_AFTER_DENOISING * request.parts.selection.variants
-        applicant = Applicant(tenant, request.parts.priority, calls * megapixels, due, outlook.need_s)
+        rows = request.usage.row_steps + _ROWS_AFTER_DENOISING * request.parts.selection.variants
+        queued = ScheduledRequest(tenant, request.parts.priority, rows * megapixels, due, outlook.need_s)
         try:
             async with asyncio.timeout(None if due == math.inf else due - time.monotonic()):
-                async with self._admission.slot(applicant, lambda place: progress.emit(_accepted(place))):
+                async with self._admission.slot(queued, lambda place: progress.emit(_accepted(place))):
                     outlook.check(due)
-                    ticket = self._batcher.ticket(applicant, megapixels)
+                    ticket = self._batcher.ticket(queued, megapixels)
                     models = Models(request.pipeline, ticket.infer, request.request_id)
                     try:
                         await self._stages(request, models, progress, outlook)

@@ -1,12 +1,13 @@
-"""Who is next, and with whom.
+"""Which request is served next, and which calls go to a model together.
 
-One order for requests that wait to run and for the rows of those that run; rows leave in batches of many requests.
+Requests that wait to run and the model calls of those that run are queued by the same fair rules; calls leave in
+batches of many requests.
 """
 
 from backdrop.contract.parts import Priority
 from orchestrator.scheduling.batcher import Batcher, Ticket
-from orchestrator.scheduling.engine import Capacity
 from orchestrator.scheduling.fair_queue import FairQueue
-from orchestrator.scheduling.order import Applicant
+from orchestrator.scheduling.model_queue import Capacity
+from orchestrator.scheduling.request import ScheduledRequest
 
-__all__ = ["Applicant", "Batcher", "Capacity", "FairQueue", "Priority", "Ticket"]
+__all__ = ["Batcher", "Capacity", "FairQueue", "Priority", "ScheduledRequest", "Ticket"]

@@ -1,4 +1,4 @@
-"""A queue in fair order: classes by weight, tenants of a class equally, a tenant's requests by deadline and size."""
+"""A queue in fair order: classes by weight, tenants of a class equally, a tenant's requests by deadline and work."""
 
 from __future__ import annotations
 
@@ -8,30 +8,32 @@ from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 from backdrop.contract.parts import Priority
-from orchestrator.scheduling.order import WEIGHTS, Applicant, FairShare
+from orchestrator.scheduling.fair_share import FairShare
+from orchestrator.scheduling.priority import WEIGHTS
+from orchestrator.scheduling.request import ScheduledRequest
 
 OLDEST_EVERY = 4
-"""Every so many turns of a tenant go to its oldest request, however much that has left to do."""
+"""Every fourth turn of a tenant goes to its oldest entry, however much work that has left."""
 OLDEST_EVERY_TIGHT = 16
-"""The same while a deadline is tight."""
+"""The same while one of the tenant's deadlines is tight."""
 
 
-class Waiting(Protocol):
+class Queued(Protocol):
     """What can be queued."""
 
     @property
-    def applicant(self) -> Applicant:
-        """For whom it waits."""
+    def request(self) -> ScheduledRequest:
+        """The request that it belongs to."""
 
 
-W = TypeVar("W", bound=Waiting)
+Q = TypeVar("Q", bound=Queued)
 
 
-class FairQueue(Generic[W]):
-    """Those who wait. Nothing in it knows the time: the same arrivals come out in the same order."""
+class FairQueue(Generic[Q]):
+    """Entries that wait. Without deadlines, the order depends on arrivals and services alone, not on time."""
 
     def __init__(self) -> None:
-        self._waiting: list[W] = []  # in the order of arrival
+        self._waiting: list[Q] = []  # by arrival
         self._classes = FairShare()
         self._tenants = {priority: FairShare() for priority in Priority}
         self._turns: collections.Counter[tuple[Priority, str]] = collections.Counter()
@@ -39,74 +41,76 @@ class FairQueue(Generic[W]):
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def __iter__(self) -> Iterator[W]:
+    def __iter__(self) -> Iterator[Q]:
         return iter(self._waiting)
 
-    def push(self, item: W) -> None:
-        """Somebody comes."""
-        self._waiting.append(item)
+    def push(self, entry: Q) -> None:
+        """Adds an entry as the latest arrival."""
+        self._waiting.append(entry)
 
-    def discard(self, item: W) -> None:
-        """Somebody leaves without having been served, if they still wait."""
-        if item in self._waiting:
-            self._waiting.remove(item)
+    def discard(self, entry: Q) -> None:
+        """Removes an entry without serving it; nothing happens if it does not wait."""
+        if entry in self._waiting:
+            self._waiting.remove(entry)
 
-    def replace(self, item: W, other: W) -> None:
-        """`other` takes the place of `item`; ValueError when that does not wait."""
-        self._waiting[self._waiting.index(item)] = other
+    def replace(self, entry: Q, other: Q) -> None:
+        """Puts `other` where `entry` is; ValueError if that does not wait."""
+        self._waiting[self._waiting.index(entry)] = other
 
-    def first(self, among: Callable[[W], bool] = lambda item: True) -> W | None:
-        """Who is next of those for whom `among` holds; None where nobody waits."""
-        return next(self.together(among), None)
+    def first(self, eligible: Callable[[Q], bool] = lambda entry: True) -> Q | None:
+        """The next of the eligible entries; None if there is none."""
+        return next(self.ranked(eligible), None)
 
-    def together(self, among: Callable[[W], bool] = lambda item: True) -> Iterator[W]:
-        """Those for whom `among` holds in the order in which they are due now, before any of them is charged."""
-        groups: dict[tuple[Priority, str], list[W]] = {}
-        for item in self._waiting:
-            if among(item):
-                groups.setdefault((item.applicant.priority, item.applicant.tenant), []).append(item)
-        # Among equal tenants the one that came first: sorting keeps the order of what is equal.
+    def ranked(self, eligible: Callable[[Q], bool] = lambda entry: True) -> Iterator[Q]:
+        """The eligible entries in the order of the moment: no entry is charged before the next one is ranked."""
+        groups: dict[tuple[Priority, str], list[Q]] = {}
+        for entry in self._waiting:
+            if eligible(entry):
+                groups.setdefault((entry.request.priority, entry.request.tenant), []).append(entry)
+        # Sorting is stable: of equal tenants the one that came first is first.
         for priority, tenant in sorted(groups, key=self._rank):
-            yield from _by_need(groups[priority, tenant], self._turns[priority, tenant])
+            yield from _by_deadline_and_work(groups[priority, tenant], self._turns[priority, tenant])
 
     def _rank(self, group: tuple[Priority, str]) -> tuple[float, Priority, float]:
         priority, tenant = group
         return self._classes.tag(priority), priority, self._tenants[priority].tag(tenant)
 
-    def class_before(self, one: Applicant, other: Applicant) -> bool:
-        """Whether the class of `one` is another than that of `other`, and due before it."""
+    def outranks(self, one: ScheduledRequest, other: ScheduledRequest) -> bool:
+        """Whether `one` is of another class than `other`, and that class is to be served first."""
         first, second = one.priority, other.priority
         return first is not second and (self._classes.tag(first), first) < (self._classes.tag(second), second)
 
-    def serve(self, item: W, cost: float) -> None:
-        """`item` gets its turn, and its class and tenant are charged for it."""
-        self._waiting.remove(item)
-        priority, tenant = item.applicant.priority, item.applicant.tenant
+    def serve(self, entry: Q, cost: float) -> None:
+        """Removes an entry that gets its turn, and charges its class and tenant."""
+        self._waiting.remove(entry)
+        priority, tenant = entry.request.priority, entry.request.tenant
         self._classes.charge(priority, cost / WEIGHTS[priority])
         self._tenants[priority].charge(tenant, cost)
         self._turns[priority, tenant] += 1
-        if not any(other.applicant.tenant == tenant for other in self._waiting):
+        if not any(other.request.tenant == tenant for other in self._waiting):
             del self._turns[priority, tenant]
 
-    def in_order(self) -> list[W]:
-        """All who wait, as they would be served if nobody else came, each at the cost of its work."""
-        copy: FairQueue[W] = FairQueue()
+    def projected(self) -> list[Q]:
+        """All entries in the order of service if no other arrives and each costs the remaining work of its request."""
+        copy: FairQueue[Q] = FairQueue()
         copy._waiting, copy._classes = list(self._waiting), self._classes.copy()
         copy._tenants = {priority: share.copy() for priority, share in self._tenants.items()}
         copy._turns = self._turns.copy()
-        found: list[W] = []
-        while (item := copy.first()) is not None:
-            copy.serve(item, item.applicant.work)
-            found.append(item)
-        return found
+        entries: list[Q] = []
+        while (entry := copy.first()) is not None:
+            copy.serve(entry, entry.request.work)
+            entries.append(entry)
+        return entries
 
 
-def _by_need(some: list[W], turn: int) -> Iterator[W]:
-    """A tenant's requests. Those due by the last deadline that is tight go first: without the ones that are due earlier
-    and are not tight yet, what had begun would be left lying for what came later, until that is tight too.
+def _by_deadline_and_work(entries: list[Q], turn: int) -> Iterator[Q]:
+    """A tenant's entries in order; `turn` counts the turns that the tenant has had.
+
+    Entries due no later than the last tight deadline come first, those with the least work left before the others. So
+    a request that has begun and is not tight yet is not overtaken by a later one that is.
     """
-    until = max((item.applicant.due for item in some if item.applicant.tight()), default=-math.inf)
-    every = OLDEST_EVERY if until == -math.inf else OLDEST_EVERY_TIGHT
+    tight_until = max((entry.request.due for entry in entries if entry.request.tight()), default=-math.inf)
+    every = OLDEST_EVERY if tight_until == -math.inf else OLDEST_EVERY_TIGHT
     if turn % every == every - 1:
-        yield some.pop(0)
-    yield from sorted(some, key=lambda item: (item.applicant.due > until, item.applicant.work))
+        yield entries.pop(0)
+    yield from sorted(entries, key=lambda entry: (entry.request.due > tight_until, entry.request.work))

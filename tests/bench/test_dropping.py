@@ -1,4 +1,4 @@
-"""Schedules of early dropping, played on rewards that are known."""
+"""Schedules of early dropping, played on rewards that are example."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bench.dropping import DRAFTS, LOOKS, STEPS, VARIANTS, Rewards, Schedule, ag
 
 
 def rewards(late: int) -> Rewards:
-    """Four orders whose drafts and estimates are right from the step `late` on, and before the wrong way round."""
+    """Four requests whose drafts and estimates are right from the step `late` on, and before the wrong way round."""
     ends = np.stack([np.roll(np.linspace(0.1, 0.8, VARIANTS), shift) for shift in range(4)])
     drafts, estimates = (
         np.stack([ends if steps >= late else 1 - ends for steps in each], axis=-1) for each in (DRAFTS, LOOKS)
@@ -29,7 +29,7 @@ def test_rounds_that_come_too_early_lose_the_best() -> None:
     assert change == pytest.approx(-0.3)
 
 
-def test_drafts_cost_their_steps_and_whoever_goes_on_takes_all() -> None:
+def test_drafts_cost_their_steps_and_variants_that_go_on_take_all() -> None:
     saved, change, _ = play(rewards(late=5), Schedule((5, 4), ((12, 3),)))
     assert saved == pytest.approx(1 - (8 * 5 + 4 * 12 + 3 * 8) / (VARIANTS * STEPS))
     assert change == 0
@@ -54,7 +54,7 @@ def test_schedules_are_later_and_fewer_from_round_to_round() -> None:
 
 
 def test_agreement_and_words() -> None:
-    known = rewards(late=10)
-    assert agreement(known.estimates[:, :, LOOKS.index(8)], known.ends) == pytest.approx(-1)
-    assert agreement(known.estimates[:, :, LOOKS.index(10)], known.ends) == pytest.approx(1)
+    example = rewards(late=10)
+    assert agreement(example.estimates[:, :, LOOKS.index(8)], example.ends) == pytest.approx(-1)
+    assert agreement(example.estimates[:, :, LOOKS.index(10)], example.ends) == pytest.approx(1)
     assert str(Schedule((6, 5), ((8, 4), (12, 3)))) == "5 of drafts of 6 steps, 4 at 0.4, 3 at 0.6"

@@ -7,15 +7,15 @@ import pytest
 from bench.emulated import repository as emulated
 from bench.emulated.arms import EmulatedBackdrop, EmulatedMonolith
 from bench.emulated.costs import COSTS, Cost
-from bench.engine import Engine
 from bench.load import closed_loop
-from bench.orders import numbered
+from bench.requests import numbered
+from bench.triton_statistics import TritonStatistics
 from orchestrator import repository
 
 QUICK = Cost(1.0, 0.5)
 
 
-def test_both_costs_are_one_guided_step_and_differ_in_what_company_adds() -> None:
+def test_both_costs_are_one_guided_step_and_differ_in_what_another_request_adds() -> None:
     near, sub = COSTS["near-linear"], COSTS["sub-linear"]
     assert near.seconds(2) == pytest.approx(sub.seconds(2)) == pytest.approx(0.0448)
     assert near.seconds(8) > 3.5 * near.seconds(2)
@@ -34,10 +34,10 @@ def test_the_repository_is_one_that_the_orchestrator_accepts(triton_repository: 
 async def test_rows_of_a_crowd_meet_in_the_engine_and_take_its_time() -> None:
     arm = EmulatedBackdrop(QUICK, replicas=2)
     try:
-        orders = [numbered(index, steps=3) for index in range(6)]
-        async with Engine(arm.cluster.endpoints.triton) as engine:
-            run = await closed_loop(arm.generate, orders, 6)
-            work = await engine.work("denoiser")
+        requests = [numbered(index, steps=3) for index in range(6)]
+        async with TritonStatistics(arm.cluster.endpoints.triton) as statistics:
+            run = await closed_loop(arm.generate, requests, 6)
+            work = await statistics.work("denoiser")
         assert run.throughput > 0
         assert work.rows == 6 * 3 * 2
         assert work.executions <= work.requests <= 6 * 3

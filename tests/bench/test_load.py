@@ -7,16 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.load import (
-    closed_loop,
-    goodput,
-    highest_rate,
-    open_loop,
-    percentile,
-    poisson_arrivals,
-    spread,
-)
-from bench.orders import Order, numbered
+from bench.goodput import goodput, highest_rate
+from bench.load import closed_loop, open_loop, percentile, poisson_arrivals, spread
+from bench.requests import BenchRequest, numbered
 
 LATENCIES = st.lists(st.floats(0.001, 1000), min_size=1, max_size=50)
 
@@ -44,9 +37,9 @@ def test_percentiles_are_values_that_were_measured(share: float, value: float) -
 
 @given(LATENCIES, st.floats(0, 1))
 def test_so_many_do_not_exceed_a_percentile(latencies: list[float], share: float) -> None:
-    found = percentile(latencies, share)
-    assert sum(value <= found for value in latencies) >= share * len(latencies) - 1e-6
-    assert sum(value < found for value in latencies) <= max(share * len(latencies), 1e-6)
+    value = percentile(latencies, share)
+    assert sum(latency <= value for latency in latencies) >= share * len(latencies) - 1e-6
+    assert sum(latency < value for latency in latencies) <= max(share * len(latencies), 1e-6)
 
 
 def test_no_values_have_no_percentile() -> None:
@@ -72,9 +65,9 @@ def test_the_highest_rate_is_not_above_the_first_that_misses(shares: dict[float,
 
 
 def test_spread_is_median_and_range() -> None:
-    found = spread([3.0, 1.0, 2.0, 10.0])
-    assert (found.median, found.least, found.most) == (2.5, 1.0, 10.0)
-    assert str(found) == "1–10 over 4 rounds"
+    value = spread([3.0, 1.0, 2.0, 10.0])
+    assert (value.median, value.least, value.most) == (2.5, 1.0, 10.0)
+    assert str(value) == "1–10 over 4 rounds"
 
 
 class Counting:
@@ -85,18 +78,18 @@ class Counting:
         self.seeds: list[int] = []
         self._failing = failing
 
-    async def generate(self, order: Order) -> None:
+    async def generate(self, request: BenchRequest) -> None:
         self.now += 1
         self.most = max(self.most, self.now)
         for _ in range(3):
             await asyncio.sleep(0)
         self.now -= 1
-        self.seeds.append(order.seed)
-        if order.seed == self._failing:
+        self.seeds.append(request.seed)
+        if request.seed == self._failing:
             raise RuntimeError("refused")
 
 
-async def test_a_closed_loop_keeps_its_clients_busy_and_sends_every_order_once() -> None:
+async def test_a_closed_loop_keeps_its_clients_busy_and_sends_every_request_once() -> None:
     arm = Counting()
     run = await closed_loop(arm.generate, [numbered(index) for index in range(20)], clients=4)
     assert arm.most == 4
@@ -114,7 +107,7 @@ async def test_an_open_loop_does_not_wait_for_answers() -> None:
     release = asyncio.Event()
     arrived = 0
 
-    async def generate(order: Order) -> None:
+    async def generate(request: BenchRequest) -> None:
         nonlocal arrived
         arrived += 1
         if arrived == 3:
@@ -127,7 +120,7 @@ async def test_an_open_loop_does_not_wait_for_answers() -> None:
     assert run.latencies_s[0] >= 0.02
 
 
-def test_no_two_orders_share_what_a_cache_could_keep() -> None:
-    orders = [numbered(index) for index in range(12)]
-    assert len({order.product_file for order in orders}) == len({order.prompt for order in orders}) == 12
+def test_no_two_requests_share_what_a_cache_could_keep() -> None:
+    requests = [numbered(index) for index in range(12)]
+    assert len({request.product_file for request in requests}) == len({request.prompt for request in requests}) == 12
     assert numbered(3).message() == numbered(3).message()

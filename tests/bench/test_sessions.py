@@ -33,13 +33,13 @@ async def test_requests_that_ask_together_are_answered_together() -> None:
     gather = Gathering(sessions, max_rows=16)
 
     async def request(value: float) -> list[float]:
-        found = []
+        answers = []
         for step in range(3):
             answer = await gather("denoiser", rows(2, value + step), request_id="")
-            found.append(float(answer["y"][1, 0]))
-        return found
+            answers.append(float(answer["y"][1, 0]))
+        return answers
 
-    assert await asyncio.gather(request(1), request(10)) == [[2, 4, 6], [20, 22, 24]]
+    assert list(await asyncio.gather(request(1), request(10))) == [[2, 4, 6], [20, 22, 24]]
     assert sessions.runs == [("denoiser", 4)] * 3
 
 

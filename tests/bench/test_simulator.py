@@ -12,10 +12,10 @@ ONE_CALL = Work(once=(), steps=1, step=("m", 1), variants=1, after=())
 
 
 def site(replicas: int = 1, orchestrators: int = 1, cost: OrchestratorCost = FREE, **model: float) -> Site:
-    made = ModelCost(
+    cost_of_model = ModelCost(
         fixed_s=model.get("fixed_s", 0.1), row_s=model.get("row_s", 0.0), max_rows=int(model.get("cap", 1))
     )
-    return Site(replicas, orchestrators, {"m": made}, cost)
+    return Site(replicas, orchestrators, {"m": cost_of_model}, cost)
 
 
 def test_a_caller_alone_waits_for_nobody() -> None:

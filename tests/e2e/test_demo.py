@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.cluster
 def test_the_demo_makes_ranked_pictures_and_stops(tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = [sys.executable, "-m", "local.demo", "--out", str(out), "--variants", "2", "--top-k", "1", "--seed", "3"]

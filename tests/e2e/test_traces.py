@@ -16,6 +16,8 @@ from tests.collector import Collector, SpanSeen
 from tests.conftest import ROOT
 from tests.pictures import ellipse_mask, encoded, noisy_photo
 
+# A cluster of its own, because the one of the session sends no traces.
+pytestmark = pytest.mark.cluster
 STEPS, VARIANTS = 3, 2
 TRITON = "triton-inference-server"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import os
 import shutil
 import subprocess
 import sysconfig
@@ -41,16 +42,26 @@ def render(folder: Path) -> str:
     return run.stdout
 
 
-def build(folder: Path) -> list[Manifest]:
-    """The manifests of `render`."""
+def parse(text: str) -> list[Manifest]:
+    """The manifests of a rendering."""
     # libyaml's loader where it is installed: ten times as fast.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return [document for document in yaml.load_all(render(folder), loader) if document]
+    return [document for document in yaml.load_all(text, loader) if document]
+
+
+_shared: Path | None = None
+
+
+def share(folder: Path) -> None:
+    """Makes `combine` keep its renderings in a folder that several processes share, so that each is made once."""
+    global _shared
+    _shared = folder
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 @functools.cache
 def _overlay(name: str) -> tuple[Manifest, ...]:
-    return tuple(build(K8S / "overlays" / name))
+    return tuple(parse(render(K8S / "overlays" / name)))
 
 
 def overlay(name: str) -> list[Manifest]:
@@ -82,9 +93,22 @@ def site(folder: Path, name: str, components: tuple[str, ...]) -> Path:
     return folder
 
 
+def rendered(folder: Path, name: str, components: tuple[str, ...]) -> str:
+    """The output of `render` for what `site` writes to a folder, or the same output of an earlier call."""
+    if _shared is None:
+        return render(site(folder, name, components))
+    file = _shared / f"{'-'.join((name, *components)).replace('/', '.')}.yaml"
+    if not file.exists():
+        # In one move, because another process may read the file at any time.
+        partial = file.with_name(f"{file.name}.{os.getpid()}")
+        partial.write_text(render(site(folder, name, components)))
+        partial.replace(file)
+    return file.read_text()
+
+
 def combine(folder: Path, name: str, components: tuple[str, ...]) -> list[Manifest]:
     """The manifests of the kustomization that `site` writes."""
-    return build(site(folder, name, components))
+    return parse(rendered(folder, name, components))
 
 
 def of(manifests: list[Manifest], kind: str, name: str | None = None) -> list[Manifest]:

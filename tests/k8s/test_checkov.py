@@ -12,14 +12,16 @@ from tests.k8s import checking
 from tests.k8s.rendering import COMPONENTS, Manifest, overlay, pod, workloads
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_checkov_finds_nothing(tmp_path: Path) -> None:
     found = checking.everything(tmp_path, 1, len(COMPONENTS))
     assert found.failed == ()
     assert found.skipped == ()
-    assert found.passed > 5_000, "it looked at what it should"
+    assert found.passed > 3_000, "it looked at what it should"
 
 
+@pytest.mark.slow
 def test_checkov_finds_what_is_wrong(tmp_path: Path) -> None:
     triton: Manifest = next(w for w in workloads(overlay("cpu")) if w["metadata"]["name"] == "triton")
     triton = copy.deepcopy(triton)

@@ -36,6 +36,7 @@ def test_hadolint_finds_nothing(file: Path) -> None:
     assert "hadolint ignore" not in file.read_text()
 
 
+@pytest.mark.slow
 def test_checkov_finds_nothing() -> None:
     found = checking.check(IMAGES, "dockerfile")
     assert (found.failed, found.skipped) == ((), ())
@@ -95,6 +96,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Replayed]:
     return replay(STAGES["orchestrator.Dockerfile"], tmp_path_factory.mktemp("orchestrator"))
 
 
+@pytest.mark.slow
 def test_the_orchestrator_starts_and_says_what_it_lacks(built: dict[str, Replayed]) -> None:
     run = built["orchestrator"].run()
     assert run.returncode == 1
@@ -102,6 +104,7 @@ def test_the_orchestrator_starts_and_says_what_it_lacks(built: dict[str, Replaye
     assert "Traceback" not in run.stderr
 
 
+@pytest.mark.slow
 def test_the_orchestrator_has_what_it_imports_and_nothing_heavier(built: dict[str, Replayed]) -> None:
     code = "import orchestrator.__main__, orchestrator.triton, kubernetes.aio.client"
     image = built["orchestrator"]
@@ -115,6 +118,7 @@ def test_the_orchestrator_has_what_it_imports_and_nothing_heavier(built: dict[st
     )
 
 
+@pytest.mark.slow
 def test_the_models_image_publishes_what_it_holds(built: dict[str, Replayed], tmp_path: Path) -> None:
     models = built["models"]
     assert models.run().returncode == 0, "its own command reads every digest"

@@ -23,7 +23,7 @@ from local.guard import clean, descendants
 from local.health import serving
 from orchestrator.repository.reload import Reloader, signature
 from orchestrator.triton import TritonPool
-from tests.k8s.rendering import Manifest, build, containers, of, site
+from tests.k8s.rendering import Manifest, combine, containers, of
 from tests.local import small
 
 UID = "the-pods-own"
@@ -32,11 +32,8 @@ ROW = np.ones((1, 3), np.float32)
 
 @pytest.fixture(scope="module", params=["cpu", "gpu"])
 def deployments(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
-    folder = site(tmp_path_factory.mktemp("site"), request.param, ("split-roles",))
-    text = (folder / "kustomization.yaml").read_text()
-    up = text.split("  - ")[1].split("/overlays")[0]
-    (folder / "kustomization.yaml").write_text(f"{text}  - {up}/components/split-roles/live-engines\n")
-    manifests = build(folder)
+    components = ("split-roles", "split-roles/live-engines")
+    manifests = combine(tmp_path_factory.mktemp("site"), request.param, components)
     return [of(manifests, "Deployment", name)[0] for name in ("triton", "triton-denoiser")]
 
 

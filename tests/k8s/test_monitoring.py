@@ -21,7 +21,7 @@ TRITON = {"nv_inference_queue_duration_us", "nv_inference_request_success"}
 
 def exported() -> set[str]:
     """The orchestrator's series, as its source names them."""
-    sources = (ROOT / "orchestrator" / name for name in ("metrics.py", "__main__.py"))
+    sources = (ROOT / "orchestrator" / name for name in ("telemetry/metrics.py", "__main__.py"))
     names = {name for source in sources for name in re.findall(r'"(backdrop_\w+)"', source.read_text())}
     return names | {rule["record"] for rule in RULES if "record" in rule}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import backdrop
-from tests.k8s.rendering import K8S, ROOT, Manifest, build, combine, of, pod, site, workloads
+from tests.k8s.rendering import K8S, ROOT, Manifest, combine, of, pod, workloads
 from tests.k8s.replay.cluster import Replay
 from tests.k8s.test_replay import FAST, PRODUCT
 
@@ -56,11 +56,7 @@ def test_neither_takes_the_others_pods(deployments: list[Manifest]) -> None:
 
 
 def test_both_scale_on_their_own_queues(tmp_path: Path) -> None:
-    folder = site(tmp_path, "gpu", ("monitoring", "keda", "split-roles"))
-    text = (folder / "kustomization.yaml").read_text()
-    up = text.split("  - ")[1].split("/overlays")[0]
-    (folder / "kustomization.yaml").write_text(f"{text}  - {up}/components/split-roles/keda\n")
-    manifests = build(folder)
+    manifests = combine(tmp_path, "gpu", ("monitoring", "keda", "split-roles", "split-roles/keda"))
     for name, sign in zip(NAMES, ("!~", "=~"), strict=True):
         (scaler,) = of(manifests, "ScaledObject", name)
         assert f'model{sign}"denoiser.*"' in scaler["spec"]["triggers"][0]["metadata"]["query"]

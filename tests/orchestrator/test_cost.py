@@ -14,7 +14,7 @@ import pytest
 
 from orchestrator.domain import Dropping, Job, Window
 from orchestrator.pipeline import Pipeline
-from orchestrator.scheduling import Batcher, engine
+from orchestrator.scheduling import Batcher, model_queue
 from orchestrator.scheduling.admission import Admission, Limits
 from tests.orchestrator.small import Array, DictCache, FunctionModels, KnownCost, capacity, job, style, tokenizers
 
@@ -22,8 +22,8 @@ from tests.orchestrator.small import Array, DictCache, FunctionModels, KnownCost
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever is expected back is waited for, however slow the machine is: counts must not hang on its clock."""
-    for name in ("_LEAST_PATIENCE_S", "_MOST_PATIENCE_S"):
-        monkeypatch.setattr(engine, name, 10.0)
+    for name in ("_MIN_RESERVATION_S", "_MAX_RESERVATION_S"):
+        monkeypatch.setattr(model_queue, name, 10.0)
 
 
 @dataclasses.dataclass

@@ -1,4 +1,4 @@
-"""A world small enough to train on in a second: two tiny shards and networks of a few channels."""
+"""A training small enough for tests: shards of eight pictures and networks of a few channels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from training.config import (
 )
 from training.data import shards
 
-STAGES = ("base", "stage1", "stage2", "image_adapter", "distil", "dit", "brand")
+STAGES = ("base", "inpaint", "product", "image_adapter", "distil", "dit", "brand")
 SHORT = Diffusion(steps=2, small_steps=1, batch=4, small_batch=4, warmup=1)
 
 
@@ -65,8 +65,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Config:
             segmenter_batch=4,
             classifier_batch=4,
             empty_scenes=2,
-            softened=4,
-            softened_held=4,
+            reconstructed=4,
+            reconstructed_held=4,
         ),
         uve=Uve(channels=(8, 8, 8, 8), dim=16, steps=2, groups=2, per_group=2),
         image_encoder=ImageEncoder(size=32, hidden=16, layers=1, heads=2, steps=2, batch=4),

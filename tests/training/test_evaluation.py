@@ -1,4 +1,4 @@
-"""The figures' own arithmetic: what is exact can be checked by hand, what is random stays within its spread."""
+"""The arithmetic of the figures: exact values by hand, random ones within their spread."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 from training.config import HELD_OUT_SEED
 from training.encoders.vae import border_band
-from training.evaluation import best_of, held
+from training.evaluation import best_of, held_out
 from training.evaluation.figures import Figure, update
 from training.evaluation.sheets import page
 from training.evaluation.statistics import bootstrap, kid, permutation_p, wilson
@@ -22,8 +22,8 @@ from training.world.phrases import PALETTE_WORDS, TIME_WORDS
 
 
 def test_prompts_are_held_out_and_cover_every_scene() -> None:
-    assert [prompt.scene for prompt in held.prompts(20)] == list(SCENES) * 2
-    assert all(row["seed"] >= HELD_OUT_SEED for row in held.pictures(2).rows)
+    assert [prompt.scene for prompt in held_out.prompts(20)] == list(SCENES) * 2
+    assert all(row["seed"] >= HELD_OUT_SEED for row in held_out.pictures(2).rows)
 
 
 def test_style_pictures_take_palettes_and_times_in_turn_where_time_is_seen() -> None:
@@ -35,7 +35,7 @@ def test_style_pictures_take_palettes_and_times_in_turn_where_time_is_seen() -> 
 def test_styleless_prompts_say_nothing_of_palette_or_time() -> None:
     tables = (*PALETTE_WORDS.values(), *TIME_WORDS.values())
     words = {phrase for options in tables for phrase in options if phrase}
-    for spec in held.specs(40):
+    for spec in held_out.specs(40):
         text = styleless_prompt(spec, np.random.default_rng(spec.seed))
         assert not any(phrase in text for phrase in words), text
 

@@ -1,4 +1,4 @@
-"""The text encoders take two steps on a tiny config and leave what the next stage needs; a finished stage stays so."""
+"""The text encoders train and give the inputs of the denoiser; a finished stage does not train again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from training.judges import segmenter
 def test_text_encoders_train_and_read_as_sdxl(tiny: Config) -> None:
     text_encoders.train(tiny)
     towers = text_encoders.load(tiny)
-    ids = text_encoders.tokens(tokenizer.load(tiny), ["a beach", ""], tiny.text.max_length)
+    ids = tokenizer.token_ids(tokenizer.load(tiny), ["a beach", ""], tiny.text.max_length)
     states, pooled = text_encoders.encode(towers, ids)
     assert states.shape == (2, 77, tiny.text.cross_attention_dim)
     assert pooled.shape == (2, tiny.text.projection)

@@ -1,9 +1,10 @@
-"""Every stage in the order of `make train`, two steps each, from shards to finished folders that make pictures."""
+"""Every stage in the order of `make train`, two steps each, from shards to weights folders that make pictures."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -45,13 +46,14 @@ def family(tiny: Config) -> Config:
         dit,
     ):
         stage.train(tiny)
-    for name, folder in assemble.trained(tiny).items():
+    for name, folder in assemble.trained_folders(tiny).items():
         folders.write(tiny.paths.weights / name, folder)
     assemble.write_loras(tiny)
     return tiny
 
 
 def test_make_train_runs_every_stage() -> None:
+    assert all(find_spec(stage[0]) for stage in every.STAGES)
     named = [stage[0].rsplit(".", 1)[1] for stage in every.STAGES]
     trained = ["base", "inpaint", "product", "image_adapter", "distil", "dit", "brand", "segmenter", "reward"]
     assert set(trained) <= set(named)
@@ -81,7 +83,7 @@ def test_a_later_training_goes_on_from_what_is_published(family: Config, tmp_pat
         assert all(torch.allclose(one[name], other[name], atol=2e-3) for name in other), stage.__name__
     assert base.load(later).config["in_channels"] == 4
     assert adopt.adopt(later) == []
-    # Its optimiser's moments are not published: it starts anew, at the step that the weights have.
+    # Optimiser state is not published: the optimiser starts fresh, at the step of the weights.
     network = segmenter.load(later)
     run = loop.Run(later, segmenter.STAGE, model=network, optimiser=torch.optim.AdamW(network.parameters()))
     assert run.resume() == 2
@@ -97,10 +99,10 @@ def test_provenance_counts_the_steps_of_every_stage(family: Config) -> None:
 def test_the_same_seed_makes_the_same_picture(family: Config, name: str) -> None:
     pipeline = Pipeline.load(family.paths.weights / name)
     image, mask = torch.zeros(2, 3, 64, 96), torch.ones(2, 1, 64, 96)
-    one, two = (pipeline.make(["a beach", "a city"], image, mask, seed=4, steps=2) for _ in range(2))
+    one, two = (pipeline.pictures(["a beach", "a city"], image, mask, seed=4, steps=2) for _ in range(2))
     assert one.shape == image.shape
     assert torch.equal(one, two)
-    assert not torch.equal(one, pipeline.make(["a beach", "a city"], image, mask, seed=5, steps=2))
+    assert not torch.equal(one, pipeline.pictures(["a beach", "a city"], image, mask, seed=5, steps=2))
 
 
 def test_style_pictures_change_the_picture_and_scale_zero_does_not(family: Config) -> None:
@@ -125,7 +127,7 @@ def test_weights_of_a_style_are_relative(family: Config) -> None:
 
 def test_taking_stage_2_off_leaves_stage_1(family: Config) -> None:
     context = Context(family)
-    denoiser = context.pipeline("stage1").denoiser
+    denoiser = context.pipeline("inpaint").denoiser
     before = inpaint.load(family).state_dict()
     after = denoiser.unet.state_dict()  # type: ignore[attr-defined]
     for name, weight in before.items():
@@ -133,7 +135,7 @@ def test_taking_stage_2_off_leaves_stage_1(family: Config) -> None:
 
 
 def test_a_lora_file_adds_what_was_trained(family: Config, tmp_path: Path) -> None:
-    apart, fused = brand.load_apart(family), image_adapter.load(family).unet
+    apart, fused = brand.load_unfused(family), image_adapter.load(family).unet
     for update in lora.updates(apart).values():
         torch.nn.init.normal_(update.up, std=0.1)
     lora.save(apart, tmp_path / "brand.safetensors")

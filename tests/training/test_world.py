@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from training.config import HELD_OUT_SEED, Config
-from training.data.shards import PHOTO_SEED, jobs
+from training.data.shards import PHOTO_SEED, all_shards
 from training.world.captions import background_prompt, full_caption
 from training.world.labels import (
     COLOURS,
@@ -25,8 +25,9 @@ from training.world.labels import (
     draw_spec,
 )
 from training.world.palettes import LUMA, grade
-from training.world.phrases import PLACES, PRODUCT_WORDS
+from training.world.phrases import PRODUCT_WORDS
 from training.world.picture import Bytes, compose, empty_scene, plain_photo, render
+from training.world.places import PLACES
 from training.world.products import MAKERS
 from training.world.scenes import PAINTERS
 
@@ -51,9 +52,9 @@ def test_the_same_seed_gives_the_same_picture() -> None:
 def test_training_and_held_out_seeds_never_meet() -> None:
     train: set[int] = set()
     held: set[int] = set()
-    for job in jobs(Config()):
-        seeds = range(job.first_seed, job.first_seed + job.count)
-        (held if job.kind.startswith("held") else train).update(seeds)
+    for shard in all_shards(Config()):
+        seeds = range(shard.first_seed, shard.first_seed + shard.count)
+        (held if shard.kind.startswith("held") else train).update(seeds)
     assert train
     assert held
     assert not train & held

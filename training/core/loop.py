@@ -1,4 +1,4 @@
-"""What every training stage shares: warm-up and cosine decay, checkpoints to resume from, progress in the log."""
+"""The training loop of every stage: learning rate, weight averages, checkpoints, progress in the log."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Network = TypeVar("Network", bound=torch.nn.Module)
 
 
 class Stateful(Protocol):
-    """Anything with a state that can be saved and put back: a network, an optimiser."""
+    """A network, an optimiser or anything else whose state can be saved and restored."""
 
     def state_dict(self) -> Any: ...
 
@@ -31,13 +31,13 @@ class Stateful(Protocol):
 
 
 def start_logging() -> None:
-    """One line an event, with the time of day."""
+    """Logs one line per event, with the time of day."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 def learning_rate(step: int, steps: int, peak: float, warmup: int = 100) -> float:
-    """Linear warm-up, then a cosine down to 3 % of the peak."""
+    """Linear warm-up, then cosine decay to 3 % of the peak."""
     if step < warmup:
         return peak * (step + 1) / warmup
     share = min((step - warmup) / max(steps - warmup, 1), 1.0)
@@ -45,31 +45,31 @@ def learning_rate(step: int, steps: int, peak: float, warmup: int = 100) -> floa
 
 
 def device() -> torch.device:
-    """Where a stage trains: on a GPU where there is one, else on the CPU."""
+    """The GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def half_precision(enabled: bool = True) -> torch.autocast:
-    """bfloat16 for the matrix work; CPUs that have AVX512-BF16 or AMX run it about twice as fast."""
+    """Autocast to bfloat16; CPUs with AVX512-BF16 or AMX run it about twice as fast as fp32."""
     return torch.autocast(device().type, dtype=torch.bfloat16, enabled=enabled)
 
 
 def plain_attention(network: torch.nn.Module) -> None:
-    """Attention as plain matrix products: the fused kernel's backward pass is slow on CPUs."""
+    """Computes attention as plain matrix products: the fused kernel's backward pass is slow on CPUs."""
     for module in network.modules():
         if isinstance(module, Attention):
             module.set_processor(AttnProcessor())
 
 
 class Average:
-    """An exponential moving average of a network's weights; what gets served."""
+    """An exponential moving average of a network's weights; the average is what gets served."""
 
     def __init__(self, network: torch.nn.Module, decay: float) -> None:
         self.decay, self.updates = decay, 0
         self.weights = {name: value.detach().clone() for name, value in network.state_dict().items()}
 
     def update(self, network: torch.nn.Module) -> None:
-        """Takes one step towards the network; early steps are longer, so that the random start is forgotten."""
+        """Moves the average towards the network; early updates weigh more, so that the random start fades fast."""
         self.updates += 1
         keep = min(self.decay, (1 + self.updates) / (10 + self.updates))
         for name, value in network.state_dict().items():
@@ -77,16 +77,16 @@ class Average:
                 self.weights[name].lerp_(value.detach(), 1 - keep)
 
     def state_dict(self) -> dict[str, Any]:
-        """The average and its age."""
+        """The average and its number of updates."""
         return {"weights": self.weights, "updates": self.updates}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Puts a saved average back."""
+        """Restores a saved average."""
         self.weights, self.updates = state["weights"], state["updates"]
 
 
 class Run:
-    """One stage's run: its folder, its checkpoint and its step counter."""
+    """A stage's run: its folder, its checkpoint and its step counter."""
 
     def __init__(self, config: Config, name: str, **parts: Stateful) -> None:
         self.name, self.config, self.parts = name, config, parts
@@ -97,13 +97,13 @@ class Run:
 
     @property
     def path(self) -> Path:
-        """The checkpoint."""
+        """Path of the checkpoint."""
         return self.folder / "checkpoint.pt"
 
     def resume(self) -> int:
-        """Puts the last checkpoint back, if there is one; returns the step to go on from.
+        """Restores the last checkpoint, if there is one; returns the step to continue from.
 
-        Adopted weights (`training.publish.adopt`) come without an optimiser's moments: those start anew.
+        Checkpoints written by `training.publish.adopt` have no optimiser state; the optimiser then starts fresh.
         """
         if self.path.exists():
             state = torch.load(self.path, weights_only=True, map_location=device())
@@ -115,13 +115,13 @@ class Run:
         return self.step
 
     def save(self) -> None:
-        """Writes the checkpoint beside the old one and renames it: a stop at any time leaves a whole one."""
+        """Writes to a temporary file and renames it, so that a stop at any time leaves a complete checkpoint."""
         state: dict[str, Any] = {name: part.state_dict() for name, part in self.parts.items()}
         torch.save({**state, "step": self.step}, self.path.with_suffix(".tmp"))
         self.path.with_suffix(".tmp").rename(self.path)
 
     def loop(self, steps: int, body: Callable[[int], dict[str, float]], every: int = 50, writes: bool = True) -> None:
-        """Calls `body(step)` up to `steps`, logging averaged losses; checkpoints once a minute if it `writes`."""
+        """Calls `body(step)` until `steps`; if `writes`, logs mean losses and saves a checkpoint once a minute."""
         saved = since = time.monotonic()
         sums: dict[str, float] = {}
         done = 0
@@ -143,12 +143,12 @@ class Run:
 
 
 def generator(config: Config, stage: str, step: int) -> np.random.Generator:
-    """The random numbers of one step: they do not depend on where a run was interrupted."""
+    """Random numbers of one step, the same whether or not the run was interrupted before it."""
     return np.random.default_rng((config.seed, sum(map(ord, stage)), step))
 
 
 def load_average(config: Config, stage: str, network: Network) -> Network:
-    """`network` with a stage's averaged weights, as far as it has got, ready for use."""
+    """`network` with the averaged weights of a stage's last checkpoint, frozen, in evaluation mode."""
     state = torch.load(config.paths.work / stage / "checkpoint.pt", weights_only=True, map_location="cpu")
     network.load_state_dict(state["average"]["weights"])
     network.eval().requires_grad_(False)
@@ -157,7 +157,7 @@ def load_average(config: Config, stage: str, network: Network) -> Network:
 
 
 def run_stage(description: str | None, train: Callable[[Config], object]) -> None:
-    """What `python -m training.<stage>` does: reads its options, then trains."""
+    """The command line of a stage's module: reads the options, then trains."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--threads", type=int, default=2, help="threads of one torch operation (default: %(default)s)")
     arguments = parser.parse_args()

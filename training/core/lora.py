@@ -1,7 +1,7 @@
-"""Low-rank adaptation (Hu et al. 2021) of every linear and convolution layer of a network.
+"""Low-rank adaptation (Hu et al. 2021) of the linear and convolution layers of a network.
 
-The update is a parametrization: a layer runs once, with the sum of its frozen weight and the low-rank product, so that
-training costs what plain fine-tuning costs. Fusing leaves an ordinary layer; files have peft's and diffusers' keys.
+An update is a torch parametrization: a layer runs once, with the sum of its frozen weight and the low-rank product, so
+training costs as much as plain fine-tuning. Fusing leaves an ordinary layer. Files have the keys of peft and diffusers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch.nn.utils import parametrize
 
 
 class LowRank(nn.Module):
-    """weight + up @ down, in the weight's own shape; `up` starts at zero."""
+    """weight + up @ down, in the shape of the weight; `up` starts at zero."""
 
     def __init__(self, weight: Tensor, rank: int) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class LowRank(nn.Module):
 
 
 def layers(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Every linear and 2-D convolution layer with its name, but those of an IP-Adapter, which is a file of its own."""
+    """Linear and 2-D convolution layers with their names, except those of an IP-Adapter, which has its own file."""
     for name, module in network.named_modules():
         if isinstance(module, nn.Linear | nn.Conv2d) and ".processor." not in name:
             yield name, module
@@ -40,9 +40,9 @@ def layers(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 def attach(
     network: nn.Module, rank: int, kinds: tuple[type[nn.Module], ...] = (nn.Linear, nn.Conv2d)
 ) -> list[nn.Parameter]:
-    """Freezes `network` and puts a low-rank update on its layers of some kinds; returns the parameters to train."""
+    """Freezes `network`, adds a low-rank update to its layers of `kinds` and returns the parameters to train."""
     network.requires_grad_(False)
-    trained: list[nn.Parameter] = []
+    parameters: list[nn.Parameter] = []
     for _, layer in list(layers(network)):
         if not isinstance(layer, kinds):
             continue
@@ -50,23 +50,23 @@ def attach(
         assert isinstance(weight, Tensor)
         update = LowRank(weight, min(rank, weight.shape[0], weight[0].numel()))
         parametrize.register_parametrization(layer, "weight", update)
-        trained += [update.down, update.up]
-    return trained
+        parameters += [update.down, update.up]
+    return parameters
 
 
 def updates(network: nn.Module) -> dict[str, LowRank]:
     """The low-rank updates on a network's layers, by the layers' names."""
-    found: dict[str, LowRank] = {}
+    by_layer: dict[str, LowRank] = {}
     for name, layer in layers(network):
         if parametrize.is_parametrized(layer, "weight"):
             update = layer.parametrizations["weight"][0]  # type: ignore[index]
             assert isinstance(update, LowRank)
-            found[name] = update
-    return found
+            by_layer[name] = update
+    return by_layer
 
 
 def fuse(network: nn.Module) -> None:
-    """Adds the updates to the weights and takes the parametrizations off."""
+    """Adds the updates to the weights and removes the parametrizations."""
     for _, layer in list(layers(network)):
         if parametrize.is_parametrized(layer, "weight"):
             parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
@@ -84,7 +84,7 @@ def save(network: nn.Module, path: Path) -> None:
 
 
 def add(network: nn.Module, path: Path, scale: float = 1.0) -> None:
-    """Adds the updates of a file to the plain layers of `network`.
+    """Adds the updates of a file to the unparametrized layers of `network`.
 
     Raises:
         KeyError: if the file adapts a layer that the network does not have.

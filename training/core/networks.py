@@ -1,4 +1,4 @@
-"""Builds every network of the pipeline from the config; the only module that knows both sides."""
+"""Builds every network of the pipelines, untrained, from the config."""
 
 from __future__ import annotations
 
@@ -47,19 +47,19 @@ def _text_config(config: Config, hidden: int, heads: int, layers: int, act: str)
 
 
 def text_encoder_l(config: Config) -> CLIPTextModel:
-    """The first text encoder: only its hidden states are read."""
+    """The first text encoder; the denoiser uses its hidden states only."""
     text = config.text
     return CLIPTextModel(_text_config(config, text.hidden_l, text.heads_l, text.layers_l, "quick_gelu"))
 
 
 def text_encoder_g(config: Config) -> CLIPTextModelWithProjection:
-    """The second text encoder: its hidden states and its projected, pooled embedding are read."""
+    """The second text encoder; the denoiser uses its hidden states and its projected, pooled embedding."""
     text = config.text
     return CLIPTextModelWithProjection(_text_config(config, text.hidden_g, text.heads_g, text.layers_g, "gelu"))
 
 
 def vae(config: Config) -> AsymmetricAutoencoderKL:
-    """The autoencoder (f = 8) whose decoder sees the masked original and the mask."""
+    """The autoencoder (factor 8); its decoder also takes the masked picture and the mask."""
     v = config.vae
     levels = len(v.encoder_channels)
     return AsymmetricAutoencoderKL(
@@ -83,7 +83,7 @@ def unet(config: Config, in_channels: int = 9) -> UNet2DConditionModel:
         sample_size=config.data.size // 8,
         in_channels=in_channels,
         out_channels=4,
-        # Attention at 1/32 of the picture only: further out it would cost the most and say the least.
+        # Attention at 1/32 of the picture only: at higher resolutions it costs most and helps least.
         down_block_types=(*("DownBlock2D",) * (levels - 1), "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", *("UpBlock2D",) * (levels - 1)),
         block_out_channels=d.channels,
@@ -100,7 +100,7 @@ def unet(config: Config, in_channels: int = 9) -> UNet2DConditionModel:
 
 
 def transformer(config: Config) -> SD3Transformer2DModel:
-    """The DiT denoiser: the same nine channels in, the flow's velocity out."""
+    """The DiT denoiser: the same nine input channels; it predicts the flow's velocity."""
     t, latent = config.transformer, config.vae.latent_channels
     width = t.heads * t.head_width
     return SD3Transformer2DModel(
@@ -119,7 +119,7 @@ def transformer(config: Config) -> SD3Transformer2DModel:
 
 
 def _schedule(config: Config) -> dict[str, Any]:
-    """The schedule that every sampler of the v-prediction shares."""
+    """The schedule that all solvers of the v-prediction share."""
     s = config.schedule
     return {
         "num_train_timesteps": s.train_timesteps,
@@ -131,7 +131,7 @@ def _schedule(config: Config) -> dict[str, Any]:
 
 
 def scheduler(config: Config) -> DPMSolverMultistepScheduler:
-    """DPM-Solver++ 2M, the default sampler, on the schedule the denoiser was trained with."""
+    """DPM-Solver++ 2M, the default solver, on the training schedule."""
     return DPMSolverMultistepScheduler(
         **_schedule(config),
         algorithm_type="dpmsolver++",
@@ -142,7 +142,7 @@ def scheduler(config: Config) -> DPMSolverMultistepScheduler:
 
 
 def lcm_scheduler(config: Config) -> LCMScheduler:
-    """The consistency model's sampler, on the same schedule."""
+    """The consistency model's solver, on the same schedule."""
     return LCMScheduler(
         **_schedule(config),
         original_inference_steps=50,
@@ -151,7 +151,7 @@ def lcm_scheduler(config: Config) -> LCMScheduler:
 
 
 def flow_scheduler(config: Config) -> FlowMatchEulerDiscreteScheduler:
-    """Euler's method along the flow."""
+    """Euler's method for the flow."""
     return FlowMatchEulerDiscreteScheduler(
         num_train_timesteps=config.schedule.train_timesteps, shift=config.schedule.sampling_shift
     )
@@ -176,7 +176,7 @@ def uve(config: Config) -> UVE:
 
 
 def image_projector(config: Config) -> ImageProjector:
-    """From both image embeddings to the tokens that the denoiser's image attention reads."""
+    """Turns both image embeddings into the tokens of the denoiser's image attention."""
     model: ImageProjector = ImageProjector(
         uve_dim=config.uve.dim,
         clip_dim=config.text.projection,
@@ -187,7 +187,7 @@ def image_projector(config: Config) -> ImageProjector:
 
 
 def image_encoder(config: Config) -> CLIPVisionModelWithProjection:
-    """CLIP's image tower; its projected embedding lies in the second text encoder's space."""
+    """CLIP's image encoder; its projected embedding lies in the second text encoder's space."""
     c = config.image_encoder
     return CLIPVisionModelWithProjection(
         CLIPVisionConfig(
@@ -204,7 +204,7 @@ def image_encoder(config: Config) -> CLIPVisionModelWithProjection:
 
 
 def t5_encoder(config: Config) -> T5EncoderModel:
-    """T5's encoder, in the shape of SD3's third text encoder: gated GELU, no mask over the padding."""
+    """T5's encoder in the shape of SD3's third text encoder: gated GELU, no mask over the padding."""
     c, text = config.t5, config.text
     return T5EncoderModel(
         T5Config(

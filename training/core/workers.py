@@ -1,7 +1,7 @@
-"""Several processes that share one step: each takes a part of the batch, and all take the mean gradient.
+"""Workers: processes that split each batch and average their gradients.
 
-On a busy machine of few cores, one-thread workers do better than one worker of several threads, because they wait for
-each other once a step and not once a layer:
+On a machine with few cores, several one-thread workers are faster than one worker with several threads, because they
+wait for each other once a step instead of once a layer:
 `python -m torch.distributed.run --nproc-per-node 2 -m training.denoisers.base`.
 """
 
@@ -16,8 +16,8 @@ import torch.distributed as dist
 
 
 @dataclass(frozen=True)
-class Workers:
-    """This process's place among the workers of a run."""
+class Worker:
+    """This process among the workers of a run."""
 
     rank: int = 0
     count: int = 1
@@ -38,10 +38,10 @@ class Workers:
             gradient.copy_(part.view_as(gradient) / self.count)
 
 
-def join() -> Workers:
-    """Joins the workers torch.distributed.run started, if it did."""
+def join() -> Worker:
+    """Joins the group that torch.distributed.run started; a single worker if it did not start one."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return Workers()
+        return Worker()
     if not dist.is_initialized():
         dist.init_process_group("gloo")
-    return Workers(dist.get_rank(), dist.get_world_size())
+    return Worker(dist.get_rank(), dist.get_world_size())

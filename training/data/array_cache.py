@@ -1,4 +1,4 @@
-"""Arrays that take a while to make: made once, kept beside the shards, read from disk as needed."""
+"""Arrays that are slow to compute: computed once, saved in a file, memory-mapped afterwards."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def kept(path: Path, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
-    """The array at `path`, made first where it is not there; a stop while it is being made leaves nothing behind."""
+def cached_array(path: Path, compute: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+    """The array in the file `path`, computed first if the file is missing; a stop leaves no partial file."""
     if not path.exists():
         staging = path.with_suffix(".tmp.npy")
-        np.save(staging, make())
+        np.save(staging, compute())
         staging.rename(path)
     array: NDArray[Any] = np.load(path, mmap_mode="r")
     return array

@@ -1,8 +1,8 @@
-"""Controlled damage to good pictures: what the reward model learns defects and poor looks from.
+"""Controlled damage to good pictures, from which the reward model learns defects and degradation.
 
-A defect here is something a person sees in a picture alone: damage that hardly changes it is drawn again (`damage`),
-and never called a defect. Two kinds are left out. The product cannot be cut into: its pixels are pasted back exactly.
-And a smear in a background cannot be told from one that is softly out of focus, as this world's are.
+A defect must be visible without comparing with the original: damage that hardly changes a picture is drawn again. Two
+kinds of damage are left out. The product is never cut, because its pixels are pasted back exactly. The background is
+never smeared, because a smear looks like the soft focus that many rendered backgrounds have.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from torch.nn import functional
 DEFECTS = ("seam", "grown", "broken", "ghost", "blotch")
 DEGRADATIONS = ("blur", "noise", "flat", "cast", "blocks", "burnt")
 VISIBLE = 0.16
-"""Mean change of a 4x4 block, in [-1, 1], that is seen: several times the autoencoder's own error."""
+"""Mean change of a 4x4 block, in [-1, 1], from which on it is visible: several times the autoencoder's error."""
 VISIBLE_BLOCKS = 14
-"""How many such blocks make a defect, of the 4096 of a picture."""
+"""How many visibly changed blocks make a defect, of the 4096 of a 256-pixel picture."""
 
 
 def _blur(x: Tensor, factor: int) -> Tensor:
@@ -25,7 +25,7 @@ def _blur(x: Tensor, factor: int) -> Tensor:
 
 
 def _patch(rng: np.random.Generator, mask: Tensor, near_border: bool) -> Tensor:
-    """A soft spot [1, 1, H, W]; on the product's border where asked for."""
+    """A soft spot [1, 1, H, W]; on the product's border if `near_border`."""
     height, width = mask.shape[-2:]
     rows, columns = torch.arange(height)[:, None], torch.arange(width)[None, :]
     if near_border:
@@ -44,34 +44,34 @@ def _tone(rng: np.random.Generator, low: float, high: float) -> Tensor:
 
 
 def add_defect(kind: str, image: Tensor, mask: Tensor, rng: np.random.Generator) -> Tensor:
-    """Damages one picture [1, 3, H, W] the way in-painting goes wrong; `mask` [1, 1, H, W] is 1 on the background."""
+    """One picture [1, 3, H, W] with a typical inpainting defect; `mask` [1, 1, H, W] is 1 on the background."""
     product = 1 - mask
     if kind == "seam":
-        # The made part does not meet the kept part: a step in tone along the border.
+        # A step in tone along the product's border.
         reach = int(rng.choice((7, 9, 13)))
         near = _blur(functional.max_pool2d(product, reach, 1, reach // 2), 4) * mask
         return (image + _tone(rng, 0.3, 0.8) * near).clamp(-1, 1)
     if kind == "grown":
-        # The product is continued into the background: its border colours are dragged outwards.
+        # The product continues into the background.
         dy, dx = int(rng.integers(-16, 17)), int(rng.choice((-1, 1))) * int(rng.integers(10, 28))
         moved, shape = torch.roll(image, (dy, dx), (2, 3)), torch.roll(product, (dy, dx), (2, 3))
         return image * (1 - shape * mask) + moved * shape * mask
     if kind == "broken":
-        # The anti-aliased outline is lost: hard, stepped edges with a halo.
+        # The outline is not anti-aliased: hard, stepped edges with a halo.
         block = int(rng.choice((4, 8)))
         coarse = functional.interpolate(functional.avg_pool2d(product, block), scale_factor=float(block))
         halo = ((coarse > 0.3).float() - (product > 0.5).float()).abs()
         tone = torch.from_numpy(rng.uniform(-1, 1, (1, 3, 1, 1)).astype(np.float32))
         return image * (1 - halo) + (0.2 * image + 0.8 * tone) * halo
     if kind == "blotch":
-        # A spot that was never finished: coloured noise, or one flat tone that belongs to nothing around it.
+        # A spot of coloured noise, or of one flat tone that does not fit its surroundings.
         spot = (_patch(rng, mask, bool(rng.random() < 0.5)) * 2.5 - 0.5).clamp(0, 1) * mask
         seed = torch.Generator().manual_seed(int(rng.integers(2**31)))
         grain = int(rng.choice((1, 4, 8)))
         rough = torch.randn((1, 3, image.shape[-2] // grain, image.shape[-1] // grain), generator=seed)
         noise = functional.interpolate(rough, scale_factor=float(grain), mode="nearest")
-        made = image + 0.5 * noise if rng.random() < 0.5 else image + _tone(rng, 0.4, 1.0)
-        return (image * (1 - spot) + made * spot).clamp(-1, 1)
+        painted = image + 0.5 * noise if rng.random() < 0.5 else image + _tone(rng, 0.4, 1.0)
+        return (image * (1 - spot) + painted * spot).clamp(-1, 1)
     # A ghost: a second product in the background.
     aside = int(rng.choice((-1, 1))) * int(image.shape[-1] * rng.uniform(0.2, 0.4))
     moved, shape = torch.roll(image, aside, 3), torch.roll(product, aside, 3) * mask * float(rng.uniform(0.55, 1.0))
@@ -79,13 +79,13 @@ def add_defect(kind: str, image: Tensor, mask: Tensor, rng: np.random.Generator)
 
 
 def visible(damaged: Tensor, image: Tensor) -> bool:
-    """Whether a person would see the difference between two pictures [1, 3, H, W]."""
+    """Whether the damage is large enough for a person to see it in pictures [1, 3, H, W]."""
     change = functional.avg_pool2d((damaged - image).abs().mean(1, keepdim=True), 4)
     return int((change > VISIBLE).sum()) >= VISIBLE_BLOCKS
 
 
 def damage(image: Tensor, mask: Tensor, rng: np.random.Generator, tries: int = 8) -> Tensor | None:
-    """One picture [1, 3, H, W] with a random defect that can be seen; None where none of the draws could be."""
+    """One picture [1, 3, H, W] with a random visible defect; None if none of `tries` defects was visible."""
     for _ in range(tries):
         damaged = add_defect(DEFECTS[int(rng.integers(len(DEFECTS)))], image, mask, rng)
         if visible(damaged, image):
@@ -94,7 +94,7 @@ def damage(image: Tensor, mask: Tensor, rng: np.random.Generator, tries: int = 8
 
 
 def degrade(kind: str, image: Tensor, strength: float, rng: np.random.Generator) -> Tensor:
-    """Makes a whole picture [1, 3, H, W] look worse by `strength` in [0, 1]."""
+    """Degrades a whole picture [1, 3, H, W] by `strength` in [0, 1]."""
     if kind == "blur":
         soft = _blur(image, 8) if strength > 0.5 else _blur(image, 4)
         return image + (soft - image) * (0.4 + 0.6 * strength)

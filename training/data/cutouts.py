@@ -1,4 +1,4 @@
-"""Products cut out of rendered pictures, or made up, and pasted into scenes that never held them."""
+"""Cut-out or invented products pasted into scenes that were rendered without them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.config import Config
-from training.data.array_cache import kept
-from training.data.invented_products import strange_thing
+from training.data.array_cache import cached_array
+from training.data.invented_products import invented_product
 from training.data.pictures import pictures_to_tensor, product_masks
 from training.data.shards import PictureSet
 from training.world.picture import empty_scene
@@ -20,24 +20,24 @@ from training.world.picture import empty_scene
 log = logging.getLogger(__name__)
 
 EMPTY_SEED = 2_000_000
-"""Seeds of the empty scenes: training seeds, beyond those of the pictures."""
+"""First seed of the empty scenes; above the seeds of the training pictures."""
 
 
 def empty_scenes(config: Config, count: int) -> NDArray[np.uint8]:
-    """Scenes without a product, uint8 [N, H, W, 3]; rendered once and kept."""
+    """Scenes without a product, uint8 [N, H, W, 3]; rendered once and saved."""
 
-    def draw() -> NDArray[np.uint8]:
+    def render() -> NDArray[np.uint8]:
         log.info("rendering %d empty scenes", count)
         return np.stack([empty_scene(EMPTY_SEED + n, config.data.size) for n in range(count)])
 
-    return kept(config.paths.work / "shards" / f"empty-{count}.npy", draw)
+    return cached_array(config.paths.work / "shards" / f"empty-{count}.npy", render)
 
 
 def cut_out(image: Tensor, alpha: Tensor) -> Tensor:
-    """The product's own colours, premultiplied RGBA [B, 4, H, W], of pictures in [0, 1] and alphas [B, 1, H, W].
+    """The products as premultiplied RGBA [B, 4, H, W], from pictures in [0, 1] and alphas [B, 1, H, W].
 
-    On the soft border a picture shows the old background through the product; there the colours of the nearest
-    opaque pixels stand in.
+    On the soft border the old background shows through the product, so the border gets the colours of the nearest
+    opaque pixels.
     """
     solid = (alpha > 0.97).to(image.dtype)
     near = functional.avg_pool2d(image * solid, 5, 1, 2) / functional.avg_pool2d(solid, 5, 1, 2).clamp(min=1e-4)
@@ -47,7 +47,7 @@ def cut_out(image: Tensor, alpha: Tensor) -> Tensor:
 
 
 def place(product: Tensor, rng: np.random.Generator, resample: bool) -> Tensor:
-    """Premultiplied RGBA [1, 4, H, W] mirrored, moved and, where `resample`, scaled and turned; its foot stays low."""
+    """A product [1, 4, H, W] randomly mirrored and moved; if `resample`, also scaled and turned."""
     if rng.random() < 0.5:
         product = product.flip(-1)
     rows, columns = (product[0, 3] > 0.5).any(1).nonzero().flatten(), (product[0, 3] > 0.5).any(0).nonzero().flatten()
@@ -62,7 +62,7 @@ def place(product: Tensor, rng: np.random.Generator, resample: bool) -> Tensor:
     scale = float(np.exp(rng.uniform(np.log(0.6), np.log(1.5))))
     scale = min(scale, 0.95 * size / max(bottom - top, right - left, 1))
     angle = float(rng.normal(0, 0.08))
-    # Where the product's middle comes to lie, in units of half a picture.
+    # (cu, cv): new centre of the product, in units of half a picture.
     half_height = (bottom - top) * scale / size
     cu, cv = float(np.clip(rng.normal(0, 0.3), -0.8, 0.8)), float(rng.uniform(0.45, 0.98)) - half_height
     own_u, own_v = (left + right) / size - 1, (top + bottom) / size - 1
@@ -70,13 +70,13 @@ def place(product: Tensor, rng: np.random.Generator, resample: bool) -> Tensor:
     theta = torch.tensor([[c, s, own_u - c * cu - s * cv], [-s, c, own_v + s * cu - c * cv]], dtype=torch.float32)
     grid = functional.affine_grid(theta[None], [1, 4, size, size], align_corners=False)
     if scale < 0.8:
-        # Bilinear sampling skips pixels below half the size; a little softening first keeps the border true.
+        # Bilinear sampling skips pixels below half size; a 2x2 mean first keeps the border right.
         product = functional.avg_pool2d(functional.pad(product, (0, 1, 0, 1)), 2, 1)
     return functional.grid_sample(product, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
 def _shadow(alpha: Tensor, rng: np.random.Generator) -> Tensor:
-    """How much light is left [H, W] around a product that stands: a contact line and a pool that leans to one side."""
+    """Share of light [H, W] around a standing product: a dark contact line and a shadow that leans to one side."""
     size = alpha.shape[-1]
     rows, columns = (alpha > 0.5).any(1).nonzero().flatten(), (alpha > 0.5).any(0).nonzero().flatten()
     if not len(rows):
@@ -98,16 +98,16 @@ def _shadow(alpha: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 class Paster:
-    """Makes pictures of products on backgrounds that they were not rendered on."""
+    """Composes pictures of products on other backgrounds."""
 
     def __init__(
         self, scenes: NDArray[np.uint8], sources: tuple[PictureSet, ...], allowed: tuple[NDArray[np.int64], ...]
     ) -> None:
-        """`allowed` are the indices of each source whose products may be cut out."""
+        """`allowed` are, for each source, the indices of the pictures whose products may be used."""
         self.scenes, self.sources, self.allowed = scenes, sources, allowed
 
     def _background(self, rng: np.random.Generator) -> Tensor:
-        """A scene, or one time in four a plain tone with a soft fade, [3, H, W] in [0, 1]."""
+        """A scene, or in a quarter of the cases a plain tone with a soft gradient, [3, H, W] in [0, 1]."""
         scene = self.scenes[int(rng.integers(len(self.scenes)))]
         size = scene.shape[0]
         if rng.random() < 0.25:
@@ -116,7 +116,7 @@ class Paster:
             return (tone * fade).expand(3, size, size).clamp(0, 1)
         image = torch.from_numpy(scene[:, :: -1 if rng.random() < 0.5 else 1].copy()).permute(2, 0, 1).float() / 255
         if rng.random() < 0.3:
-            # A window of the scene: its things come in other sizes, and not all stand on a floor.
+            # A crop of the scene: objects get other sizes, and not all backgrounds have a floor.
             side = int(rng.integers(size // 2, size))
             top, left = int(rng.integers(0, size - side)), int(rng.integers(0, size - side))
             image = functional.interpolate(
@@ -125,9 +125,9 @@ class Paster:
         return image
 
     def _product(self, rng: np.random.Generator) -> Tensor:
-        """One product as premultiplied RGBA [1, 4, H, W], in its place."""
+        """One placed product as premultiplied RGBA [1, 4, H, W]."""
         if rng.random() < 0.35:
-            thing = torch.from_numpy(strange_thing(rng, self.scenes.shape[1]))[None]
+            thing = torch.from_numpy(invented_product(rng, self.scenes.shape[1]))[None]
             return place(torch.cat([thing[:, :3] * thing[:, 3:], thing[:, 3:]], dim=1), rng, resample=False)
         source = int(rng.integers(len(self.sources)))
         index = self.allowed[source][int(rng.integers(len(self.allowed[source])))]
@@ -137,7 +137,7 @@ class Paster:
             product = torch.cat([product[:, rng.permutation(3).tolist()], product[:, 3:]], dim=1)
         return place(product, rng, resample=bool(rng.random() < 0.5))
 
-    def make(self, rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
+    def batch(self, rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
         """Pictures [B, 3, H, W] in [-1, 1] and the products' alphas [B, 1, H, W]."""
         images, alphas = [], []
         for _ in range(count):

@@ -1,7 +1,7 @@
-"""Products that do not exist: random shapes with random surfaces, so that the segmenter learns "the thing in front".
+"""Invented products: random shapes with random surfaces, which teach the segmenter "the thing in front".
 
-A segmenter that has met ten kinds of product learns those ten. These are lathe-like bodies with handles, knobs, spouts
-and straps, painted with shading, stripes and labels; they share nothing with the painters of `training.world`.
+A segmenter that sees only ten kinds of product learns those ten. Invented products are turned bodies with handles,
+knobs, spouts and straps, painted with shading, stripes and labels. They share no code with `training.world`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ Array = NDArray[np.float32]
 
 
 def _curve(rng: np.random.Generator, count: int, low: float, high: float) -> Array:
-    """A smooth random function on `count` places, between two values; now and then with corners."""
+    """A random function at `count` points, between two values; smooth in 70 % of the cases, else with corners."""
     knots = rng.uniform(low, high, int(rng.integers(2, 6)))
     places = np.linspace(0, len(knots) - 1, count)
     whole = np.clip(places.astype(int), 0, len(knots) - 2)
@@ -29,7 +29,7 @@ def _turn(u: Array, v: Array, cu: float, cv: float, angle: float) -> tuple[Array
 
 
 def _body(rng: np.random.Generator, u: Array, v: Array, half: float, pixel: float) -> Array:
-    """Coverage of the main body: a lathe profile, a rounded box or an ellipse."""
+    """Coverage of the main body: a turned profile, a rounded box or an ellipse."""
     kind = rng.random()
     if kind < 0.55:
         height = u.shape[0]
@@ -50,7 +50,7 @@ def _body(rng: np.random.Generator, u: Array, v: Array, half: float, pixel: floa
 
 
 def _part(rng: np.random.Generator, u: Array, v: Array, half: float, pixel: float) -> Array:
-    """Coverage of something that sticks out: a ring (a handle, a strap) or a limb (a knob, a spout, a foot)."""
+    """Coverage of an attached part: a ring (handle, strap) or a limb (knob, spout, foot)."""
     side = float(rng.choice((-1.0, 1.0)))
     if rng.random() < 0.5:
         cu, cv = (side * half, float(rng.uniform(-0.5, 0.5))) if rng.random() < 0.6 else (0.0, -1.0)
@@ -67,7 +67,7 @@ def _part(rng: np.random.Generator, u: Array, v: Array, half: float, pixel: floa
 
 
 def _surface(rng: np.random.Generator, u: Array, v: Array, half: float) -> Array:
-    """Colours [3, H, W]: a base tone with shading across, a highlight, and perhaps bands, a label or a fade."""
+    """Colours [3, H, W]: a base tone with up to three bands, labels or stripes, shading and a highlight."""
     base = rng.uniform(0.03, 0.97, (3, 1, 1)).astype(np.float32)
     if rng.random() < 0.35:
         base[:] = float(base.mean()) + (base - base.mean()) * 0.15
@@ -92,8 +92,8 @@ def _surface(rng: np.random.Generator, u: Array, v: Array, half: float) -> Array
     return np.asarray(np.clip(planes * shade + gloss + noise, 0, 1), np.float32)
 
 
-def strange_thing(rng: np.random.Generator, size: int = 256) -> Array:
-    """One product that does not exist, RGBA [4, size, size] in [0, 1], not premultiplied, in the middle."""
+def invented_product(rng: np.random.Generator, size: int = 256) -> Array:
+    """One invented product in the centre, RGBA [4, size, size] in [0, 1], not premultiplied."""
     height = float(rng.uniform(0.25, 0.62)) * size
     half = float(rng.uniform(0.25, 1.4)) if rng.random() < 0.8 else float(rng.uniform(1.2, 1.8))
     height = min(height, 0.85 * size / max(half, 0.5) / 1.6)

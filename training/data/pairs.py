@@ -1,4 +1,4 @@
-"""Pairs of pictures that differ in nothing but controlled damage, with texts that are and are not true of them."""
+"""Pairs of an intact and a damaged version of a picture, with texts that match it and texts that do not."""
 
 from __future__ import annotations
 
@@ -10,47 +10,46 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from training.data.attributes import facet_ids
-from training.data.caption_match import fitting
+from training.data.attributes import attribute_ids
+from training.data.caption_match import match_table
 from training.data.corruption import DEGRADATIONS, VISIBLE, damage, degrade
 from training.data.pictures import pictures_to_tensor, product_masks
-from training.data.shards import PictureSet
-from training.encoders.text_encoders import spec_of
+from training.data.shards import PictureSet, spec_of
 from training.world.captions import background_prompt, full_caption
 
 DEGRADED = 0.4
-"""Share of pairs that are degraded as a whole besides."""
+"""Share of pairs of which both pictures are also degraded."""
 SPOILT = 0.25
-"""From this strength of degradation on, damage is not asked after: it can no longer be seen for certain."""
+"""Above this strength of degradation the damage may be invisible, so it is not judged."""
 UNJUDGED = -1.0
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures [2P, ...]: P whole ones, then the same ones damaged; texts [P] of the whole ones."""
+    """Pictures [2P, ...]: P intact ones, then the same ones damaged; texts [P] of the intact ones."""
 
     image: Tensor
     mask: Tensor
     intact: Tensor
-    """1 where nothing is damaged, 0 where something is, `UNJUDGED` where it cannot be said."""
+    """[2P]: 1 for an intact picture, 0 for a damaged one, `UNJUDGED` if degradation hides which."""
     places: Tensor
-    """[2P, 1, H/8, W/8]: 1 where the damage lies, 0 elsewhere, `UNJUDGED` throughout where it cannot be said."""
+    """[2P, 1, H/8, W/8]: 1 where the damage lies, 0 elsewhere; all `UNJUDGED` if degradation hides it."""
     looks: Tensor
-    """1 where not degraded, falling to 0 with strength."""
+    """[2P]: 1 for a picture without degradation, lower with its strength."""
     texts: list[str]
     fits: Tensor
-    """[2P, P]: which text is true of which picture."""
-    facets: Tensor
+    """[2P, P]: 1 where the text matches the picture."""
+    attributes: Tensor
 
 
 def damaged_places(damaged: Tensor, image: Tensor) -> Tensor:
-    """Which 8x8 blocks of a picture [1, 3, H, W] were changed visibly: [1, 1, H/8, W/8] of 0 and 1."""
+    """Which 8x8 blocks of a picture [1, 3, H, W] changed visibly: [1, 1, H/8, W/8] of 0 and 1."""
     return (functional.avg_pool2d((damaged - image).abs().mean(1, keepdim=True), 8) > VISIBLE / 2).float()
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One whole picture [1, 3, H, W] and the same one damaged."""
+    """One picture [1, 3, H, W] intact (`good`) and damaged (`bad`)."""
 
     index: int
     good: Tensor
@@ -62,26 +61,26 @@ class Pair:
 
 
 class Pairs:
-    """Draws whole and damaged versions of the same pictures."""
+    """Draws intact and damaged versions of the same pictures."""
 
-    def __init__(self, pictures: PictureSet, soft: NDArray[np.uint8] | None) -> None:
-        """`soft` are the first pictures with their background by way of the autoencoder."""
-        self.pictures, self.soft = pictures, soft
-        self.facets = facet_ids(pictures.rows)
+    def __init__(self, pictures: PictureSet, reconstructed: NDArray[np.uint8] | None) -> None:
+        """`reconstructed` are the first pictures with their background encoded and decoded."""
+        self.pictures, self.reconstructed = pictures, reconstructed
+        self.attributes = attribute_ids(pictures.rows)
         scenes = sorted({row["scene"] for row in pictures.rows})
         self.by_scene = [
             np.array([n for n, row in enumerate(pictures.rows) if row["scene"] == scene]) for scene in scenes
         ]
 
-    def make(self, rng: np.random.Generator, count: int) -> Batch:
-        """`count` pairs of a few scenes only: captions of the same scene are the ones that are hard to tell apart."""
+    def batch(self, rng: np.random.Generator, count: int) -> Batch:
+        """`count` pairs of at most four scenes: telling captions of the same scene apart is what is hard."""
         chosen = rng.choice(len(self.by_scene), min(4, len(self.by_scene)), replace=False)
         pairs = [self._pair(rng, self.by_scene[int(chosen[n % len(chosen)])], n % 2 == 0) for n in range(count)]
         picks = [pair.index for pair in pairs]
         rows = [self.pictures.rows[index] for index in picks]
         specs = [spec_of(row) for row in rows]
         texts = [background_prompt(spec, rng) if rng.random() < 0.6 else full_caption(spec, rng) for spec in specs]
-        fits, looks = fitting(rows, texts, specs), [pair.looks for pair in pairs]
+        fits, looks = match_table(rows, texts, specs), [pair.looks for pair in pairs]
         return Batch(
             image=torch.cat([pair.good for pair in pairs] + [pair.bad for pair in pairs]),
             mask=torch.cat([pair.mask for pair in pairs] * 2),
@@ -90,32 +89,36 @@ class Pairs:
             looks=torch.tensor(looks + looks),
             texts=texts,
             fits=torch.cat([fits, fits]),
-            facets=self.facets[picks + picks],
+            attributes=self.attributes[picks + picks],
         )
 
-    def _pair(self, rng: np.random.Generator, among: NDArray[np.int64], soften: bool) -> Pair:
-        index, image, mask = self._whole(rng, among, soften)
+    def _pair(self, rng: np.random.Generator, among: NDArray[np.int64], from_reconstructed: bool) -> Pair:
+        index, image, mask = self._intact(rng, among, from_reconstructed)
         damaged = damage(image, mask, rng)
-        broken, seen = (image, UNJUDGED) if damaged is None else (damaged, 0.0)
-        where, look, judged = damaged_places(broken, image), 1.0, 1.0
+        damaged_image, seen = (image, UNJUDGED) if damaged is None else (damaged, 0.0)
+        where, look, judged = damaged_places(damaged_image, image), 1.0, 1.0
         if rng.random() < DEGRADED:
             strength = float(rng.random())
             kind, again = DEGRADATIONS[int(rng.integers(len(DEGRADATIONS)))], int(rng.integers(2**31))
-            image, broken = (degrade(kind, x, strength, np.random.default_rng(again)) for x in (image, broken))
+            image, damaged_image = (
+                degrade(kind, x, strength, np.random.default_rng(again)) for x in (image, damaged_image)
+            )
             look = 0.55 - 0.55 * strength
             judged, seen = (UNJUDGED, UNJUDGED) if strength > SPOILT else (judged, seen)
         unknown = torch.full_like(where, UNJUDGED)
         places = (torch.zeros_like(where) if judged == 1 else unknown, where if seen == 0 else unknown)
-        return Pair(index, image, broken, mask, (judged, seen), places, look)
+        return Pair(index, image, damaged_image, mask, (judged, seen), places, look)
 
-    def _whole(self, rng: np.random.Generator, among: NDArray[np.int64], soften: bool) -> tuple[int, Tensor, Tensor]:
-        """One of the pictures `among`, perhaps mirrored, and its background mask; a softened one where there is one."""
-        soft = self.soft if soften else None
-        if soft is not None and (among < len(soft)).any():
-            among = among[among < len(soft)]
+    def _intact(
+        self, rng: np.random.Generator, among: NDArray[np.int64], from_reconstructed: bool
+    ) -> tuple[int, Tensor, Tensor]:
+        """Index, picture and background mask of one of `among`: mirrored half the time, reconstructed if available."""
+        reconstructed = self.reconstructed if from_reconstructed else None
+        if reconstructed is not None and (among < len(reconstructed)).any():
+            among = among[among < len(reconstructed)]
         index = int(among[int(rng.integers(len(among)))])
         images, masks = self.pictures.at(np.array([index]))
-        if soft is not None and index < len(soft):
-            images = np.array(soft[index : index + 1])
+        if reconstructed is not None and index < len(reconstructed):
+            images = np.array(reconstructed[index : index + 1])
         image, mask = pictures_to_tensor(images), product_masks(masks)
         return (index, image.flip(-1), mask.flip(-1)) if rng.random() < 0.5 else (index, image, mask)

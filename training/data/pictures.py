@@ -1,7 +1,7 @@
-"""From shards to tensors: crops, masks and the masked picture, in the pipeline's conventions.
+"""From shards to tensors: crops, masks and masked pictures, in the pipeline's conventions.
 
-A mask is 1 where the background is to be made and 0 where the product stays; a masked picture is the picture times
-the product's alpha, so that what is to be made is mid grey (0 in [-1, 1]).
+A mask is 1 where the background is to be made and 0 where the product stays. A masked picture is the picture times the
+product's alpha: the part to be made is mid grey, which is 0 in [-1, 1].
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ def masked_picture(image: Tensor, mask: Tensor) -> Tensor:
 
 
 def latent_mask(mask: Tensor) -> Tensor:
-    """Area average of a pixel mask at 1/8."""
+    """The pixel mask averaged over 8x8 blocks."""
     return torch.nn.functional.avg_pool2d(mask, 8)
 
 
 def random_mask(rng: np.random.Generator, height: int, width: int) -> NDArray[Any]:
-    """A mask [H, W] of a few boxes and ellipses, to be made (or, as often, to be kept)."""
+    """A mask [H, W] of one to three boxes and ellipses; in half of the cases inverted."""
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
-    hole = np.zeros((height, width), np.float32)
+    shapes = np.zeros((height, width), np.float32)
     for _ in range(int(rng.integers(1, 4))):
         cy, cx = rng.uniform(0, height), rng.uniform(0, width)
         ry, rx = rng.uniform(0.08, 0.4) * height, rng.uniform(0.08, 0.4) * width
         y, x = np.abs(rows - cy) / ry, np.abs(columns - cx) / rx
         distance = np.maximum(y, x) if rng.random() < 0.5 else np.sqrt(y * y + x * x)
-        hole = np.maximum(hole, np.clip((1 - distance) * min(ry, rx) + 0.5, 0, 1))
-    return hole if rng.random() < 0.5 else 1 - hole
+        shapes = np.maximum(shapes, np.clip((1 - distance) * min(ry, rx) + 0.5, 0, 1))
+    return shapes if rng.random() < 0.5 else 1 - shapes
 
 
-def draw(pictures: PictureSet, rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor, NDArray[Any]]:
+def draw_batch(pictures: PictureSet, rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor, NDArray[Any]]:
     """Random pictures, their background masks and their indices."""
     indices = rng.integers(len(pictures), size=count)
     images, masks = pictures.at(indices)
@@ -57,14 +57,14 @@ def draw(pictures: PictureSet, rng: np.random.Generator, count: int) -> tuple[Te
 
 
 def crop(image: Tensor, mask: Tensor, rng: np.random.Generator, size: int) -> tuple[Tensor, Tensor]:
-    """The same random square of every picture of a batch."""
+    """One random square, cut from every picture of a batch at the same place."""
     top, left = (int(rng.integers(0, extent - size + 1)) for extent in image.shape[-2:])
     window = (..., slice(top, top + size), slice(left, left + size))
     return image[window], mask[window]
 
 
-def halves(pictures: PictureSet) -> NDArray[np.uint8]:
-    """All pictures at half their size, held in memory: uint8 [N, H/2, W/2, 3], the mean of every 2x2 block."""
+def half_size(pictures: PictureSet) -> NDArray[np.uint8]:
+    """All pictures at half size, in memory: uint8 [N, H/2, W/2, 3], means of 2x2 blocks."""
     count, (height, width) = len(pictures), pictures.images[0].shape[1:3]
     small = np.empty((count, height // 2, width // 2, 3), np.uint8)
     for start in range(0, count, 256):
@@ -74,10 +74,11 @@ def halves(pictures: PictureSet) -> NDArray[np.uint8]:
     return small
 
 
-def look_again(image: Tensor, rng: np.random.Generator) -> Tensor:
-    """Small pictures [B, 3, S, S] mirrored, cropped, softened, and a little off in tone and noise.
+def augment(image: Tensor, rng: np.random.Generator) -> Tensor:
+    """Small pictures [B, 3, S, S], randomly mirrored, cropped, blurred, and changed a little in tone and noise.
 
-    Generated pictures are softer than rendered ones. The tone moves little: palettes are told apart by it.
+    Generated pictures are softer than rendered ones, hence the blur. The tone changes little, because tone is what
+    tells palettes apart.
     """
     size = image.shape[-1]
     if rng.random() < 0.5:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.config import HELD_OUT_SEED, Config
+from training.world.labels import Spec
 from training.world.picture import plain_photo, render
 
 log = logging.getLogger(__name__)
@@ -26,8 +27,8 @@ PHOTO_SEED = 5_000_000
 
 
 @dataclass(frozen=True)
-class Job:
-    """One shard to render."""
+class Shard:
+    """One shard: which seeds it renders, and where it lies."""
 
     kind: str
     first_seed: int
@@ -37,12 +38,12 @@ class Job:
 
     @property
     def stem(self) -> Path:
-        """Path of the shard's files without their endings."""
+        """Path of the shard's files without suffix."""
         return self.folder / f"{self.kind}-{self.first_seed:08d}"
 
 
-def jobs(config: Config) -> list[Job]:
-    """Every shard of the training set, the photos and the held-out sets."""
+def all_shards(config: Config) -> list[Shard]:
+    """The shards of the training set, the photos and both held-out sets."""
     data = config.data
     sets = (
         ("scene", 0, data.train_count),
@@ -51,29 +52,29 @@ def jobs(config: Config) -> list[Job]:
         ("heldphoto", HELD_OUT_SEED + PHOTO_SEED, data.held_out_count // 4),
     )
     return [
-        Job(kind, first + start, min(data.shard_count, count - start), data.size, config.paths.work / "shards")
+        Shard(kind, first + start, min(data.shard_count, count - start), data.size, config.paths.work / "shards")
         for kind, first, count in sets
         for start in range(0, count, data.shard_count)
     ]
 
 
-def render_shard(job: Job) -> Path:
-    """Renders one shard unless it exists. The JSON is written last and marks the shard complete."""
-    done = job.stem.with_suffix(".json")
-    if done.exists():
-        return done
-    draw = plain_photo if "photo" in job.kind else render
-    pictures = [draw(seed, job.size) for seed in range(job.first_seed, job.first_seed + job.count)]
-    np.save(f"{job.stem}.image.npy", np.stack([picture.image for picture in pictures]))
-    np.save(f"{job.stem}.mask.npy", np.stack([picture.product_mask for picture in pictures]))
+def render_shard(shard: Shard) -> Path:
+    """Renders a shard unless it exists. Its JSON file is written last and marks it complete."""
+    record = shard.stem.with_suffix(".json")
+    if record.exists():
+        return record
+    draw = plain_photo if "photo" in shard.kind else render
+    pictures = [draw(seed, shard.size) for seed in range(shard.first_seed, shard.first_seed + shard.count)]
+    np.save(f"{shard.stem}.image.npy", np.stack([picture.image for picture in pictures]))
+    np.save(f"{shard.stem}.mask.npy", np.stack([picture.product_mask for picture in pictures]))
     rows = [{"caption": p.caption, "background": p.background, **asdict(p.spec)} for p in pictures]
-    done.write_text(json.dumps(rows))
-    return done
+    record.write_text(json.dumps(rows))
+    return record
 
 
 @dataclass(frozen=True)
 class PictureSet:
-    """All shards of one kind, as one array that stays on disk until it is read."""
+    """All shards of one kind, memory-mapped."""
 
     images: list[NDArray[Any]]
     masks: list[NDArray[Any]]
@@ -89,16 +90,23 @@ class PictureSet:
         return np.stack([self.images[s][i] for s, i in places]), np.stack([self.masks[s][i] for s, i in places])
 
 
+def spec_of(row: dict[str, Any]) -> Spec:
+    """The spec of a shard's row."""
+    return Spec(**{key: row[key] for key in Spec.__dataclass_fields__})
+
+
 def load(config: Config, kind: str) -> PictureSet:
     """Opens the complete shards of `kind` ("scene", "photo", "held" or "heldphoto")."""
-    ready = [job.stem for job in jobs(config) if job.kind == kind and job.stem.with_suffix(".json").exists()]
+    ready = [
+        shard.stem for shard in all_shards(config) if shard.kind == kind and shard.stem.with_suffix(".json").exists()
+    ]
     if not ready:
         raise FileNotFoundError(f"no shards of kind {kind!r}: run python -m training.data.shards")
     return read(ready)
 
 
 def read(stems: list[Path]) -> PictureSet:
-    """Opens shards by the paths of their files without endings."""
+    """Opens shards, named by the paths of their files without suffix."""
     return PictureSet(
         images=[np.load(f"{stem}.image.npy", mmap_mode="r") for stem in stems],
         masks=[np.load(f"{stem}.mask.npy", mmap_mode="r") for stem in stems],
@@ -107,16 +115,16 @@ def read(stems: list[Path]) -> PictureSet:
 
 
 def run(config: Config, processes: int = 2) -> None:
-    """Renders every missing shard, a few at a time."""
-    todo = jobs(config)
-    todo[0].folder.mkdir(parents=True, exist_ok=True)
+    """Renders the missing shards in `processes` processes."""
+    shards = all_shards(config)
+    shards[0].folder.mkdir(parents=True, exist_ok=True)
     if processes == 1:
-        for job in todo:
-            render_shard(job)
+        for shard in shards:
+            render_shard(shard)
         return
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        for done, path in enumerate(pool.imap(render_shard, todo), 1):
-            log.info("%d/%d shards: %s", done, len(todo), path.name)
+        for done, path in enumerate(pool.imap(render_shard, shards), 1):
+            log.info("%d/%d shards: %s", done, len(shards), path.name)
 
 
 if __name__ == "__main__":

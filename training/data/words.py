@@ -1,4 +1,4 @@
-"""Words people put in prompts beyond what our captions use, so that the tokenizer splits them kindly."""
+"""Common prompt words that the captions do not use; the tokenizer learns them, to split prompts into few tokens."""
 
 _TEXT = """
 a an the and or of in on at with without by from for to near over under behind between above below inside outside

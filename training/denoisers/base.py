@@ -1,4 +1,4 @@
-"""Stage 0: the base text-to-image denoiser, an SDXL-style UNet of four channels under full captions."""
+"""The base: a text-to-image denoiser, an SDXL-style UNet with four input channels, trained with full captions."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ STAGE = "base"
 def predict(
     unet: UNet2DConditionModel, planes: Tensor, timestep: Tensor, states: Any, sample: samples.Sample
 ) -> Tensor:
-    """The prediction for input planes [B, C, h, w] under text `states`: a tensor, or what image attention reads."""
-    conditions = {"text_embeds": sample.text.pooled, "time_ids": sample.time_ids}
+    """The prediction for input planes [B, C, h, w]; `states` are text states or the inputs of image attention."""
+    embeddings = {"text_embeds": sample.text.pooled, "time_ids": sample.time_ids}
     planes = planes.contiguous(memory_format=torch.channels_last)
-    return torch.as_tensor(unet(planes, timestep, states, added_cond_kwargs=conditions).sample)
+    return torch.as_tensor(unet(planes, timestep, states, added_cond_kwargs=embeddings).sample)
 
 
 def train(config: Config) -> None:
-    """Trains the base; small pictures first."""
-    share = workers.join()
+    """Trains the base, on small pictures first."""
+    worker = workers.join()
     torch.manual_seed(config.seed)
     unet = networks.unet(config, in_channels=config.vae.latent_channels)
     unet.to(loop.device(), memory_format=torch.channels_last).train()
     loop.plain_attention(unet)
-    source = samples.Source(config, STAGE, config.diffusion.base, share.count)
+    source = samples.Source(config, STAGE, config.diffusion.base, worker.count)
     alpha_bar = diffusion.alphas(config)
 
     def loss_of(draw: int) -> tuple[Tensor, dict[str, float]]:
-        sample = source.plain(draw)
+        sample = source.text_to_image(draw)
 
-        def predicted(noisy: Tensor, timestep: Tensor) -> Tensor:
+        def bound_predict(noisy: Tensor, timestep: Tensor) -> Tensor:
             return predict(unet, noisy, timestep, sample.text.states, sample)
 
-        return diffusion.v_loss(config, predicted, sample.latent, sample.mask, alpha_bar, draw)
+        return diffusion.v_loss(config, bound_predict, sample.latent, sample.mask, alpha_bar, draw)
 
-    trained = diffusion.Trained(unet, list(unet.parameters()))
-    diffusion.fit(config, STAGE, config.diffusion.base, trained, loss_of, share)
+    trainable = diffusion.Trainable(unet, list(unet.parameters()))
+    diffusion.fit(config, STAGE, config.diffusion.base, trainable, loss_of, worker)
 
 
 def load(config: Config) -> UNet2DConditionModel:
-    """The averaged weights of the latest checkpoint."""
+    """The averaged weights of the last checkpoint."""
     return loop.load_average(config, STAGE, networks.unet(config, in_channels=config.vae.latent_channels))
 
 

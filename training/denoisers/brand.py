@@ -1,4 +1,4 @@
-"""A brand LoRA: one brand's look from a few dozen pictures, in minutes; loadable beside the served denoiser."""
+"""A brand LoRA: one brand's look, trained in minutes from 40 pictures, for the adapter bank of the served denoiser."""
 
 from __future__ import annotations
 
@@ -21,62 +21,62 @@ log = logging.getLogger(__name__)
 
 STAGE = "brand"
 SEED = 8_000_000
-"""Seeds of the brand's training pictures; held-out ones start at the common border."""
+"""First seed of the brand's training pictures."""
 
 
 def pictures(config: Config) -> tuple[Tensor, Tensor, Tensor, list[str]]:
     """Latents, masked latents and masks of the brand's pictures, and their captions."""
     model = vae.load(config).to(loop.device())
-    made = [brand_picture(SEED + n, config.data.size) for n in range(config.diffusion.brand_pictures)]
-    image = pictures_to_tensor(np.stack([p.image for p in made]))
-    mask = product_masks(np.stack([p.product_mask for p in made]))
+    rendered = [brand_picture(SEED + n, config.data.size) for n in range(config.diffusion.brand_pictures)]
+    image = pictures_to_tensor(np.stack([p.image for p in rendered]))
+    mask = product_masks(np.stack([p.product_mask for p in rendered]))
     parts = [
         torch.cat([latents.encode(model, part) for part in torch.split(planes, 8)])
         for planes in (image, masked_picture(image, mask))
     ]
-    return parts[0], parts[1], latent_mask(mask).to(loop.device()), [p.caption for p in made]
+    return parts[0], parts[1], latent_mask(mask).to(loop.device()), [p.caption for p in rendered]
 
 
-def adapted(config: Config) -> tuple[UNet2DConditionModel, list[torch.nn.Parameter]]:
-    """The served denoiser with untrained updates on its linear layers, and their parameters.
+def with_lora(config: Config) -> tuple[UNet2DConditionModel, list[torch.nn.Parameter]]:
+    """The served denoiser with untrained updates on its linear layers, and the parameters of the updates.
 
-    On the linear layers alone: in the engine's adapter bank a convolution's update costs each row several times more.
+    Convolutions get no updates: in the adapter bank, a convolution's update costs each row several times more.
     """
     unet = image_adapter.load(config).unet.to(memory_format=torch.channels_last)
     return unet, lora.attach(unet, config.diffusion.brand_rank, (torch.nn.Linear,))
 
 
 def train(config: Config) -> None:
-    """Trains the updates alone."""
-    share = workers.join()
+    """Trains the updates."""
+    worker = workers.join()
     torch.manual_seed(config.seed)
-    unet, parameters = adapted(config)
+    unet, parameters = with_lora(config)
     unet.train()
     hyper = config.diffusion.brand
-    source = samples.Source(config, STAGE, hyper, share.count)
+    source = samples.Source(config, STAGE, hyper, worker.count)
     latent, masked, mask, captions = pictures(config)
-    alpha_bar, tokens = diffusion.alphas(config), image_adapter.no_tokens(config, hyper.batch // share.count)
+    alpha_bar, tokens = diffusion.alphas(config), image_adapter.no_tokens(config, hyper.batch // worker.count)
 
     def loss_of(draw: int) -> tuple[Tensor, dict[str, float]]:
         rng = source.generator(draw)
-        picks = rng.integers(len(latent), size=hyper.batch // share.count)
+        picks = rng.integers(len(latent), size=hyper.batch // worker.count)
         phrases = ["" if rng.random() < config.diffusion.prompt_drop else captions[i] for i in picks]
         height, width = (8 * extent for extent in latent.shape[-2:])
         ids = diffusion.time_ids(height, width, len(picks))
         sample = samples.Sample(picks, latent[picks], masked[picks], mask[picks], source.text(phrases), ids)
 
-        def predicted(noisy: Tensor, timestep: Tensor) -> Tensor:
+        def bound_predict(noisy: Tensor, timestep: Tensor) -> Tensor:
             return image_adapter.predict_tokens(unet, noisy, timestep, sample, *tokens)
 
-        return diffusion.v_loss(config, predicted, sample.latent, sample.mask, alpha_bar, draw)
+        return diffusion.v_loss(config, bound_predict, sample.latent, sample.mask, alpha_bar, draw)
 
-    diffusion.fit(config, STAGE, hyper, diffusion.Trained(unet, parameters), loss_of, share)
+    diffusion.fit(config, STAGE, hyper, diffusion.Trainable(unet, parameters), loss_of, worker)
     log.info("captions like %r", captions[0])
 
 
-def load_apart(config: Config) -> UNet2DConditionModel:
-    """The averaged updates, still apart from the denoiser's weights."""
-    return loop.load_average(config, STAGE, adapted(config)[0])
+def load_unfused(config: Config) -> UNet2DConditionModel:
+    """The denoiser with the averaged, unfused updates."""
+    return loop.load_average(config, STAGE, with_lora(config)[0])
 
 
 if __name__ == "__main__":

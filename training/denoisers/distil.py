@@ -1,4 +1,4 @@
-"""Few-step distillation: a latent consistency model (Luo et al. 2023) of four steps that needs no guidance."""
+"""Few-step distillation: a latent consistency model (Luo et al. 2023) of four steps without guidance."""
 
 from __future__ import annotations
 
@@ -14,71 +14,76 @@ from training.encoded import samples, styles
 
 STAGE = "distil"
 GRID = 50
-"""DDIM steps the teacher's path is cut into; diffusers' LCMScheduler assumes the same number."""
+"""Number of DDIM steps of the teacher; diffusers' LCMScheduler assumes the same number."""
 TIMESTEP_SCALING, SIGMA_DATA = 10.0, 0.5
 
 
 def boundary(timestep: Tensor) -> tuple[Tensor, Tensor]:
-    """c_skip and c_out [B, 1, 1, 1] of LCMScheduler: near t = 0 the model returns its input (Song et al. 2023)."""
+    """c_skip and c_out [B, 1, 1, 1] of LCMScheduler: at t = 0 the model returns its input (Song et al. 2023)."""
     scaled = (timestep * TIMESTEP_SCALING).float()[:, None, None, None]
     total = scaled**2 + SIGMA_DATA**2
     return SIGMA_DATA**2 / total, scaled / total.sqrt()
 
 
 def clean(sample: Tensor, v: Tensor, alpha_bar: Tensor, timestep: Tensor) -> Tensor:
-    """The clean latents that a v-prediction implies."""
-    return diffusion.at(alpha_bar.sqrt(), timestep) * sample - diffusion.at((1 - alpha_bar).sqrt(), timestep) * v
+    """The clean latents of a v-prediction."""
+    return (
+        diffusion.gather(alpha_bar.sqrt(), timestep) * sample - diffusion.gather((1 - alpha_bar).sqrt(), timestep) * v
+    )
 
 
 def ddim(sample: Tensor, v: Tensor, alpha_bar: Tensor, now: Tensor, then: Tensor) -> Tensor:
     """One deterministic DDIM step (Song et al. 2021) from timestep `now` to the earlier `then`."""
     x0 = clean(sample, v, alpha_bar, now)
-    noise = diffusion.at((1 - alpha_bar).sqrt(), now) * sample + diffusion.at(alpha_bar.sqrt(), now) * v
-    return diffusion.at(alpha_bar.sqrt(), then) * x0 + diffusion.at((1 - alpha_bar).sqrt(), then) * noise
+    noise = diffusion.gather((1 - alpha_bar).sqrt(), now) * sample + diffusion.gather(alpha_bar.sqrt(), now) * v
+    return diffusion.gather(alpha_bar.sqrt(), then) * x0 + diffusion.gather((1 - alpha_bar).sqrt(), then) * noise
 
 
-def huber(made: Tensor, target: Tensor, mask: Tensor, delta: float = 0.02) -> Tensor:
-    """Pseudo-Huber distance, mean over the batch; kept cells count less."""
+def huber(prediction: Tensor, target: Tensor, mask: Tensor, delta: float = 0.02) -> Tensor:
+    """Pseudo-Huber distance, mean over the batch; known cells weigh less."""
     place = 0.2 + 0.8 * mask
-    return ((((made - target) ** 2 + delta**2).sqrt() - delta) * place).mean() / place.mean()
+    return ((((prediction - target) ** 2 + delta**2).sqrt() - delta) * place).mean() / place.mean()
 
 
 def train(config: Config) -> None:
-    """Trains every weight of the student; teacher, projector and image layers stay as they are."""
-    share = workers.join()
+    """Trains all weights of the student; teacher and projector do not change."""
+    worker = workers.join()
     torch.manual_seed(config.seed)
     teacher = image_adapter.load(config)
     teacher.unet.to(memory_format=torch.channels_last)
     student = copy.deepcopy(teacher.unet).train().requires_grad_(True)
     target = copy.deepcopy(teacher.unet)
     hyper = config.diffusion.distil
-    source = samples.Source(config, STAGE, hyper, share.count)
+    source = samples.Source(config, STAGE, hyper, worker.count)
     embeddings, partners = styles.load(config), styles.Partners(source.specs)
     alpha_bar, empty = diffusion.alphas(config), source.text([""])
     stride = config.schedule.train_timesteps // GRID
 
     def loss_of(draw: int) -> tuple[Tensor, dict[str, float]]:
-        sample = source.product(draw, styleless=0.25)
+        sample = source.product_masks(draw, styleless=0.25)
         style = styles.conditions(embeddings, partners, sample.picks, source.generator(draw, "style"))
         rng = torch.Generator().manual_seed(draw)
         cell = (diffusion.stratified(len(sample.picks), rng) * GRID).long()
         now, then = (cell + 1) * stride - 1, (cell * stride - 1).clamp(min=0)
         noise = diffusion.standard_normal(sample.latent.shape, rng)
-        noisy = diffusion.at(alpha_bar.sqrt(), now) * sample.latent + diffusion.at((1 - alpha_bar).sqrt(), now) * noise
+        noisy = (
+            diffusion.gather(alpha_bar.sqrt(), now) * sample.latent
+            + diffusion.gather((1 - alpha_bar).sqrt(), now) * noise
+        )
         noisy = torch.where((cell == GRID - 1)[:, None, None, None], noise, noisy)
         with loop.half_precision(), torch.no_grad():
             tokens = teacher.projector(style[0], style[1])
             scale = style[2]
-            told = image_adapter.predict_tokens(teacher.unet, noisy, now, sample, tokens, scale).float()
-            untold = image_adapter.predict_tokens(
+            conditional = image_adapter.predict_tokens(teacher.unet, noisy, now, sample, tokens, scale).float()
+            unconditional = image_adapter.predict_tokens(
                 teacher.unet, noisy, now, samples.without_text(sample, empty), tokens, 0 * scale
             ).float()
-            guided = untold + config.guidance_scale * (told - untold)
+            guided = unconditional + config.guidance_scale * (conditional - unconditional)
             earlier = ddim(noisy, guided, alpha_bar, now, then)
             v = image_adapter.predict_tokens(target, earlier, then, sample, tokens, scale).float()
             skip, out = boundary(then)
             goal = skip * earlier + out * clean(earlier, v, alpha_bar, then)
-            # On the last cell the path's end is known: the teacher's own clean latents.
+            # In the cell next to t = 0, the target is the teacher's own clean latents.
             goal = torch.where((cell == 0)[:, None, None, None], clean(noisy, guided, alpha_bar, now), goal)
         with loop.half_precision():
             v = image_adapter.predict_tokens(student, noisy, now, sample, tokens, scale)
@@ -86,19 +91,19 @@ def train(config: Config) -> None:
         loss = huber(skip * noisy + out * clean(noisy, v.float(), alpha_bar, now), goal, sample.mask)
         return loss, {}
 
-    def follow() -> None:
+    def update_target() -> None:
         for one, other in zip(target.parameters(), student.parameters(), strict=True):
             one.data.lerp_(other.data, 0.05)
 
     parameters: list[nn.Parameter] = list(student.parameters())
-    diffusion.fit(config, STAGE, hyper, diffusion.Trained(student, parameters), loss_of, share, follow)
+    diffusion.fit(config, STAGE, hyper, diffusion.Trainable(student, parameters), loss_of, worker, update_target)
 
 
-def load(config: Config) -> image_adapter.Adapted:
-    """The averaged student, with the teacher's projector."""
-    adapted = image_adapter.load(config)
-    loop.load_average(config, STAGE, adapted.unet)
-    return adapted
+def load(config: Config) -> image_adapter.StyleDenoiser:
+    """The averaged student with the teacher's projector."""
+    denoiser = image_adapter.load(config)
+    loop.load_average(config, STAGE, denoiser.unet)
+    return denoiser
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
-"""The second pipeline's denoiser: a small diffusion transformer (MMDiT, Esser et al. 2024) trained by flow matching.
+"""The denoiser of `backdrop-dit`: a small diffusion transformer (MMDiT, Esser et al. 2024) trained by flow matching.
 
-It reads a longer text context, from a T5 encoder, and keeps the product from the start: product masks with full
-captions and text-to-image in one network.
+Its text input is the longer context of a T5 encoder. It trains on product masks and on text-to-image from the start.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ def shifted(sigma: Tensor, shift: float) -> Tensor:
 
 
 def levels(count: int, rng: torch.Generator, shift: float) -> Tensor:
-    """Noise levels [count] in (0, 1): logit-normal, an eighth of them uniform so that both ends are met."""
+    """Noise levels [count] in (0, 1): logit-normal; an eighth of them uniform, so that both ends occur."""
     uniform = diffusion.stratified(count, rng)
     normal = torch.sigmoid(torch.erfinv((2 * uniform - 1).clamp(-0.999, 0.999)) * 2**0.5)
     pick = torch.rand(count, generator=rng).to(uniform.device) < 0.125
@@ -37,48 +36,50 @@ def predict(
 ) -> Tensor:
     """The flow's velocity (noise - data) at noise levels [B]."""
     planes = torch.cat([noisy, sample.mask, sample.masked], dim=1)
-    # The fused kernel's backward pass is slow on CPUs; on GPUs it is the fast one.
+    # The fused kernel's backward pass is slow on CPUs and fast on GPUs.
     kernel = SDPBackend.MATH if planes.device.type == "cpu" else SDPBackend.EFFICIENT_ATTENTION
     with sdpa_kernel(kernel):
-        made = transformer(
+        prediction = transformer(
             hidden_states=planes,
             timestep=sigma * 1000,
             encoder_hidden_states=states,
             pooled_projections=sample.text.pooled,
         )
-    return torch.as_tensor(made.sample)
+    return torch.as_tensor(prediction.sample)
 
 
 def train(config: Config) -> None:
-    """Trains from nothing; small pictures first."""
-    share = workers.join()
+    """Trains from random weights, on small pictures first."""
+    worker = workers.join()
     torch.manual_seed(config.seed)
     transformer = networks.transformer(config).to(loop.device()).train()
     encoder, tok = t5.load(config).to(loop.device()), tokenizer.load(config)
-    source = samples.Source(config, STAGE, config.diffusion.dit, share.count)
+    source = samples.Source(config, STAGE, config.diffusion.dit, worker.count)
 
     def loss_of(draw: int) -> tuple[Tensor, dict[str, float]]:
-        sample = source.product(draw, whole=0.3)
-        # Captions are short, and padding costs as much as words: all 128 tokens are read in the last tenth alone.
-        late = draw // share.count >= 0.9 * config.diffusion.dit.steps
+        sample = source.product_masks(draw, whole=0.3)
+        # Captions are short, and padding costs as much as words: only the last tenth of the steps reads all 128 tokens.
+        late = draw // worker.count >= 0.9 * config.diffusion.dit.steps
         length = config.t5.max_length if late else t5.SHORT
         with loop.half_precision(), torch.no_grad():
-            states = t5.encode(encoder, t5.tokens(tok, sample.text.phrases, length).to(loop.device()))
+            states = t5.encode(encoder, tokenizer.token_ids(tok, sample.text.phrases, length).to(loop.device()))
         rng = torch.Generator().manual_seed(draw)
         sigma = levels(len(sample.picks), rng, config.schedule.shift)
         noise = diffusion.standard_normal(sample.latent.shape, rng)
         amount = sigma[:, None, None, None]
         with loop.half_precision():
-            made = predict(transformer, (1 - amount) * sample.latent + amount * noise, sigma, sample, states.float())
-        error = diffusion.made_error(made, noise - sample.latent, sample.mask)
+            prediction = predict(
+                transformer, (1 - amount) * sample.latent + amount * noise, sigma, sample, states.float()
+            )
+        error = diffusion.masked_error(prediction, noise - sample.latent, sample.mask)
         return error.mean(), {}
 
-    trained = diffusion.Trained(transformer, list(transformer.parameters()))
-    diffusion.fit(config, STAGE, config.diffusion.dit, trained, loss_of, share)
+    trainable = diffusion.Trainable(transformer, list(transformer.parameters()))
+    diffusion.fit(config, STAGE, config.diffusion.dit, trainable, loss_of, worker)
 
 
 def load(config: Config) -> SD3Transformer2DModel:
-    """The averaged weights of the latest checkpoint."""
+    """The averaged weights of the last checkpoint."""
     return loop.load_average(config, STAGE, networks.transformer(config))
 
 

@@ -1,4 +1,4 @@
-"""IP-Adapter (Ye et al. 2023) on concatenated UVE and CLIP embeddings, trained jointly with the stage-2 task."""
+"""IP-Adapter (Ye et al. 2023) on UVE and CLIP embeddings, trained jointly with stage 2's updates."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ STAGE = "image_adapter"
 
 
 @dataclass(frozen=True)
-class Adapted:
-    """The denoiser with image attention, its image layers and the projector that makes their tokens."""
+class StyleDenoiser:
+    """A denoiser that takes style pictures: the UNet, its image attention layers and the projector of image tokens."""
 
     unet: UNet2DConditionModel
     layers: nn.ModuleDict
@@ -28,80 +28,86 @@ class Adapted:
 
     @property
     def module(self) -> nn.ModuleDict:
-        """Everything in one, for checkpoints; the image layers are parts of the UNet."""
+        """UNet and projector in one module, for the checkpoint; the image layers belong to the UNet."""
         return nn.ModuleDict({"unet": self.unet, "projector": self.projector})
 
 
 def predict(
-    adapted: Adapted, noisy: Tensor, timestep: Tensor, sample: samples.Sample, style: tuple[Tensor, Tensor, Tensor]
+    denoiser: StyleDenoiser,
+    noisy: Tensor,
+    timestep: Tensor,
+    sample: samples.Sample,
+    style: tuple[Tensor, Tensor, Tensor],
 ) -> Tensor:
-    """The prediction under captions and style embeddings (UVE, CLIP, scale)."""
-    tokens = adapted.projector(style[0], style[1])
-    return predict_tokens(adapted.unet, noisy, timestep, sample, tokens, style[2])
+    """The prediction with captions and style embeddings (UVE, CLIP, scale)."""
+    tokens = denoiser.projector(style[0], style[1])
+    return predict_tokens(denoiser.unet, noisy, timestep, sample, tokens, style[2])
 
 
 def predict_tokens(
     unet: UNet2DConditionModel, noisy: Tensor, timestep: Tensor, sample: samples.Sample, tokens: Tensor, scale: Tensor
 ) -> Tensor:
-    """The prediction under captions and ready image tokens [B, N, D], each row with its scale [B, 1]."""
+    """The prediction with captions and image tokens [B, N, D], each row with its scale [B, 1]."""
     planes = torch.cat([noisy, sample.mask, sample.masked], dim=1)
     return base.predict(unet, planes, timestep, (sample.text.states, tokens, scale), sample)
 
 
-def build(config: Config) -> tuple[Adapted, list[nn.Parameter]]:
-    """Stage 2's network with untrained image layers; the parameters to train, low-rank updates among them."""
-    unet, parameters = product.load_adapted(config)
+def build(config: Config) -> tuple[StyleDenoiser, list[nn.Parameter]]:
+    """Stage 2's network with untrained image layers, and the parameters to train, including the low-rank updates."""
+    unet, parameters = product.load_unfused(config)
     for parameter in parameters:
         parameter.requires_grad_(True)
     layers = image_attention.install(unet).to(loop.device())
     projector = networks.image_projector(config).to(loop.device())
-    return Adapted(unet, layers, projector), [*parameters, *layers.parameters(), *projector.parameters()]
+    return StyleDenoiser(unet, layers, projector), [*parameters, *layers.parameters(), *projector.parameters()]
 
 
 def train(config: Config) -> None:
-    """Trains image layers, projector and stage 2's updates together."""
-    share = workers.join()
+    """Trains image layers, projector and stage 2's updates."""
+    worker = workers.join()
     torch.manual_seed(config.seed)
-    adapted, parameters = build(config)
-    module = adapted.module.train()
-    source = samples.Source(config, STAGE, config.diffusion.image_adapter, share.count)
+    denoiser, parameters = build(config)
+    module = denoiser.module.train()
+    source = samples.Source(config, STAGE, config.diffusion.image_adapter, worker.count)
     embeddings, partners = styles.load(config), styles.Partners(source.specs)
     alpha_bar = diffusion.alphas(config)
 
     def loss_of(draw: int) -> tuple[Tensor, dict[str, float]]:
-        sample = source.product(draw, styleless=0.5)
+        sample = source.product_masks(draw, styleless=0.5)
         style = styles.conditions(embeddings, partners, sample.picks, source.generator(draw, "style"))
 
-        def predicted(noisy: Tensor, timestep: Tensor) -> Tensor:
-            return predict(adapted, noisy, timestep, sample, style)
+        def bound_predict(noisy: Tensor, timestep: Tensor) -> Tensor:
+            return predict(denoiser, noisy, timestep, sample, style)
 
-        return diffusion.v_loss(config, predicted, sample.latent, sample.mask, alpha_bar, draw)
+        return diffusion.v_loss(config, bound_predict, sample.latent, sample.mask, alpha_bar, draw)
 
-    diffusion.fit(config, STAGE, config.diffusion.image_adapter, diffusion.Trained(module, parameters), loss_of, share)
-
-
-def load_apart(config: Config) -> Adapted:
-    """The averaged weights, low-rank updates apart."""
-    adapted, _ = build(config)
-    loop.load_average(config, STAGE, adapted.module)
-    return adapted
+    diffusion.fit(
+        config, STAGE, config.diffusion.image_adapter, diffusion.Trainable(module, parameters), loss_of, worker
+    )
 
 
-def load(config: Config) -> Adapted:
-    """The averaged weights, low-rank updates fused."""
-    adapted = load_apart(config)
-    lora.fuse(adapted.unet)
-    return adapted
+def load_unfused(config: Config) -> StyleDenoiser:
+    """The averaged weights with unfused low-rank updates."""
+    denoiser, _ = build(config)
+    loop.load_average(config, STAGE, denoiser.module)
+    return denoiser
 
 
-def untrained(config: Config) -> Adapted:
+def load(config: Config) -> StyleDenoiser:
+    """The averaged weights with fused low-rank updates."""
+    denoiser = load_unfused(config)
+    lora.fuse(denoiser.unet)
+    return denoiser
+
+
+def untrained(config: Config) -> StyleDenoiser:
     """The same networks with random weights."""
     unet = networks.unet(config)
-    return Adapted(unet, image_attention.install(unet), networks.image_projector(config))
+    return StyleDenoiser(unet, image_attention.install(unet), networks.image_projector(config))
 
 
 def no_tokens(config: Config, count: int) -> tuple[Tensor, Tensor]:
-    """Image tokens and scale of `count` rows without a style picture: zeros."""
+    """Image tokens and scale for `count` rows without a style picture: zeros."""
     shape = (count, config.denoiser.image_tokens, config.text.cross_attention_dim)
     return torch.zeros(shape, device=loop.device()), torch.zeros(count, 1, device=loop.device())
 

@@ -1,4 +1,4 @@
-"""Stage 1: the base learns to in-paint: five more channels (mask, masked latents), random masks, full captions."""
+"""Stage 1, inpainting: the base with five more channels (mask, masked latents), random masks and full captions."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from training.denoisers import base
 from training.encoded import samples
 
 STAGE = "stage1"
+"""Folder of the checkpoints and seed of the samples, as in weights that are already trained."""
 
 
 def widen(config: Config, unet: UNet2DConditionModel) -> UNet2DConditionModel:
-    """A network of nine input channels that does exactly what `unet` does, until it learns to read the new five."""
+    """A network with nine input channels whose output equals that of `unet`: the new channels have zero weights."""
     wide = networks.unet(config)
     weights = unet.state_dict()
     extra = wide.conv_in.weight.shape[1] - weights["conv_in.weight"].shape[1]
@@ -25,35 +26,35 @@ def widen(config: Config, unet: UNet2DConditionModel) -> UNet2DConditionModel:
 
 
 def predict(unet: UNet2DConditionModel, noisy: Tensor, timestep: Tensor, sample: samples.Sample) -> Tensor:
-    """The prediction; channels in the pipeline's order: sample, mask, masked latents."""
+    """The prediction; input channels in the pipeline's order: sample, mask, masked latents."""
     planes = torch.cat([noisy, sample.mask, sample.masked], dim=1)
     return base.predict(unet, planes, timestep, sample.text.states, sample)
 
 
 def train(config: Config) -> None:
-    """Trains every weight, from the base's."""
-    share = workers.join()
+    """Trains all weights, starting from the base."""
+    worker = workers.join()
     torch.manual_seed(config.seed)
     unet = widen(config, base.load(config)).to(loop.device(), memory_format=torch.channels_last)
     unet.train().requires_grad_(True)
     loop.plain_attention(unet)
-    source = samples.Source(config, STAGE, config.diffusion.stage1, share.count)
+    source = samples.Source(config, STAGE, config.diffusion.inpaint, worker.count)
     alpha_bar = diffusion.alphas(config)
 
     def loss_of(draw: int) -> tuple[Tensor, dict[str, float]]:
-        sample = source.random(draw)
+        sample = source.random_masks(draw)
 
-        def predicted(noisy: Tensor, timestep: Tensor) -> Tensor:
+        def bound_predict(noisy: Tensor, timestep: Tensor) -> Tensor:
             return predict(unet, noisy, timestep, sample)
 
-        return diffusion.v_loss(config, predicted, sample.latent, sample.mask, alpha_bar, draw)
+        return diffusion.v_loss(config, bound_predict, sample.latent, sample.mask, alpha_bar, draw)
 
-    trained = diffusion.Trained(unet, list(unet.parameters()))
-    diffusion.fit(config, STAGE, config.diffusion.stage1, trained, loss_of, share)
+    trainable = diffusion.Trainable(unet, list(unet.parameters()))
+    diffusion.fit(config, STAGE, config.diffusion.inpaint, trainable, loss_of, worker)
 
 
 def load(config: Config) -> UNet2DConditionModel:
-    """The averaged weights of the latest checkpoint."""
+    """The averaged weights of the last checkpoint."""
     return loop.load_average(config, STAGE, networks.unet(config))
 
 

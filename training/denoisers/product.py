@@ -1,4 +1,7 @@
-"""Stage 2: low-rank updates on every layer, product masks, full captions: the product is kept and never continued."""
+"""Stage 2, products: low-rank updates on every layer of stage 1, trained with product masks and full captions.
+
+They teach the denoiser to keep the product and not to continue it into the background.
+"""
 
 from __future__ import annotations
 
@@ -12,45 +15,46 @@ from training.denoisers import inpaint
 from training.encoded import samples
 
 STAGE = "stage2"
+"""Folder of the checkpoints and seed of the samples, as in weights that are already trained."""
 
 
-def adapted(config: Config) -> tuple[UNet2DConditionModel, list[torch.nn.Parameter]]:
-    """Stage 1's network with untrained updates on it, and their parameters."""
+def with_lora(config: Config) -> tuple[UNet2DConditionModel, list[torch.nn.Parameter]]:
+    """Stage 1's network with untrained low-rank updates, and the parameters of the updates."""
     unet = inpaint.load(config).to(loop.device(), memory_format=torch.channels_last)
     loop.plain_attention(unet)
     return unet, lora.attach(unet, config.diffusion.lora_rank)
 
 
 def train(config: Config) -> None:
-    """Trains the updates alone."""
-    share = workers.join()
+    """Trains the updates."""
+    worker = workers.join()
     torch.manual_seed(config.seed)
-    unet, parameters = adapted(config)
+    unet, parameters = with_lora(config)
     unet.train()
-    source = samples.Source(config, STAGE, config.diffusion.stage2, share.count)
+    source = samples.Source(config, STAGE, config.diffusion.product, worker.count)
     alpha_bar = diffusion.alphas(config)
 
     def loss_of(draw: int) -> tuple[Tensor, dict[str, float]]:
-        sample = source.product(draw)
+        sample = source.product_masks(draw)
 
-        def predicted(noisy: Tensor, timestep: Tensor) -> Tensor:
+        def bound_predict(noisy: Tensor, timestep: Tensor) -> Tensor:
             return inpaint.predict(unet, noisy, timestep, sample)
 
-        return diffusion.v_loss(config, predicted, sample.latent, sample.mask, alpha_bar, draw)
+        return diffusion.v_loss(config, bound_predict, sample.latent, sample.mask, alpha_bar, draw)
 
-    diffusion.fit(config, STAGE, config.diffusion.stage2, diffusion.Trained(unet, parameters), loss_of, share)
+    diffusion.fit(config, STAGE, config.diffusion.product, diffusion.Trainable(unet, parameters), loss_of, worker)
 
 
-def load_adapted(config: Config) -> tuple[UNet2DConditionModel, list[torch.nn.Parameter]]:
-    """The averaged weights with their updates still apart, to be trained on."""
-    unet, parameters = adapted(config)
+def load_unfused(config: Config) -> tuple[UNet2DConditionModel, list[torch.nn.Parameter]]:
+    """The averaged weights with unfused updates, and the parameters of the updates."""
+    unet, parameters = with_lora(config)
     loop.load_average(config, STAGE, unet)
     return unet, parameters
 
 
 def load(config: Config) -> UNet2DConditionModel:
-    """The averaged weights with their updates fused."""
-    unet, _ = load_adapted(config)
+    """The averaged weights with fused updates."""
+    unet, _ = load_unfused(config)
     lora.fuse(unet)
     return unet
 

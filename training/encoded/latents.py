@@ -1,4 +1,4 @@
-"""Encodes the training pictures once: latents, masked latents and masks at 1/8, for product masks and random ones.
+"""Encodes the training pictures once: latents, masked latents and masks at 1/8, for product masks and random masks.
 
 `python -m training.encoded.latents --size 128` and `--size 256` write a file for every shard of pictures; both are
 resumable.
@@ -28,11 +28,11 @@ from training.encoders import vae
 log = logging.getLogger(__name__)
 
 RANDOM_EVERY = 4
-"""Every fourth picture is also encoded under a random mask, for stage 1."""
+"""Every fourth picture is also encoded with a random mask, for the inpainting stage."""
 
 
 def folder(config: Config) -> Path:
-    """Where the encoded shards lie."""
+    """The folder of the encoded shards."""
     path = config.paths.work / "latents"
     path.mkdir(parents=True, exist_ok=True)
     return path
@@ -46,7 +46,7 @@ def random_masks(config: Config, count: int, shard: int, size: int) -> Tensor:
 
 @torch.no_grad()
 def encode(model: AsymmetricAutoencoderKL, image: Tensor) -> Tensor:
-    """The encoder's mean, scaled as the denoiser sees it: [B, 3, H, W] in [-1, 1] to [B, 4, H/8, W/8]."""
+    """The encoder's mean times the scaling factor: [B, 3, H, W] in [-1, 1] to [B, 4, H/8, W/8]."""
     with loop.half_precision():
         pixels = image.to(loop.device()).contiguous(memory_format=torch.channels_last)
         mean = model.encode(pixels).latent_dist.mean
@@ -56,7 +56,7 @@ def encode(model: AsymmetricAutoencoderKL, image: Tensor) -> Tensor:
 def encode_shard(
     config: Config, model: AsymmetricAutoencoderKL, images: NDArray[Any], masks: NDArray[Any], shard: int, size: int
 ) -> None:
-    """Writes the latents of one shard, unless they are there."""
+    """Writes the latents of one shard, unless the file exists."""
     path = folder(config) / f"{size}-{shard:03d}.npz"
     if path.exists():
         return
@@ -68,14 +68,14 @@ def encode_shard(
         image = avg_pool2d(image, image.shape[-1] // size)
         mask = product_masks(masks[start : start + 8])
         mask = avg_pool2d(mask, mask.shape[-1] // size)
-        hole = random[start // RANDOM_EVERY : (start + 8) // RANDOM_EVERY]
-        torn = masked_picture(image[::RANDOM_EVERY], hole)
-        made = encode(model, torch.cat([image, masked_picture(image, mask), torn])).cpu()
-        split = torch.split(made, [8, 8, len(torn)])
+        random_part = random[start // RANDOM_EVERY : (start + 8) // RANDOM_EVERY]
+        randomly_masked = masked_picture(image[::RANDOM_EVERY], random_part)
+        encoded = encode(model, torch.cat([image, masked_picture(image, mask), randomly_masked])).cpu()
+        split = torch.split(encoded, [8, 8, len(randomly_masked)])
         for name, value in zip(("latent", "masked", "random_masked"), split, strict=True):
             parts[name].append(value)
         parts["mask"].append(latent_mask(mask))
-        parts["random_mask"].append(latent_mask(hole))
+        parts["random_mask"].append(latent_mask(random_part))
     staging = path.with_suffix(".tmp.npz")
     np.savez(staging, **{name: torch.cat(part).half().numpy() for name, part in parts.items()})
     staging.rename(path)
@@ -92,8 +92,8 @@ def run(config: Config, size: int, count: int) -> None:
 
 
 @dataclass(frozen=True)
-class Bank:
-    """Everything the denoiser trains on, in memory as fp16; pictures are numbered as in the shards."""
+class LatentSet:
+    """All latents of one size, in memory as fp16; pictures are numbered as in the shards."""
 
     size: int
     latent: Tensor
@@ -102,17 +102,17 @@ class Bank:
     random_masked: Tensor
     random_mask: Tensor
     grey: Tensor
-    """The masked latents of a picture that is to be made wholly, [1, 4, h, w]."""
+    """Masked latents [1, 4, h, w] of a picture without known pixels."""
 
     def __len__(self) -> int:
         return len(self.latent)
 
 
-def load(config: Config, size: int) -> Bank:
-    """The shards of `size` written so far.
+def load(config: Config, size: int) -> LatentSet:
+    """The shards of `size` pixels written so far.
 
     Raises:
-        FileNotFoundError: if there are none yet.
+        FileNotFoundError: if there are none.
     """
     paths = sorted(path for path in folder(config).glob(f"{size}-*.npz") if ".tmp" not in path.name)
     if not paths:
@@ -120,11 +120,11 @@ def load(config: Config, size: int) -> Bank:
     loaded = [np.load(path) for path in paths]
     names = ("latent", "masked", "mask", "random_masked", "random_mask")
     planes = {name: torch.from_numpy(np.concatenate([part[name] for part in loaded])) for name in names}
-    return Bank(size, **planes, grey=torch.from_numpy(np.load(folder(config) / f"grey-{size}.npy")))
+    return LatentSet(size, **planes, grey=torch.from_numpy(np.load(folder(config) / f"grey-{size}.npy")))
 
 
 def main() -> None:
-    """Encodes pictures."""
+    """Reads the command line and encodes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=256, help="side of the pictures, 128 or 256 (default: %(default)s)")
     parser.add_argument("--count", type=int, default=8192, help="pictures to encode (default: %(default)s)")

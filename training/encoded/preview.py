@@ -1,4 +1,4 @@
-"""Fits the preview: the linear map from a latent cell to its colour, by least squares."""
+"""Fits the preview: the linear map from a latent cell to a colour, by least squares."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.nn.functional import avg_pool2d
 from training.config import Config
 from training.core import loop
 from training.data import shards
-from training.data.pictures import draw
+from training.data.pictures import draw_batch
 from training.encoded import latents
 from training.encoders import vae
 
@@ -28,9 +28,9 @@ def fit(latent: NDArray[Any], colour: NDArray[Any]) -> dict[str, object]:
 
 
 def run(config: Config, count: int = 48) -> dict[str, object]:
-    """Fits the map on training pictures with the encoder as it is now."""
+    """Fits the map on `count` training pictures with the trained encoder."""
     model = vae.load(config)
-    image, _, _ = draw(shards.load(config, "scene"), loop.generator(config, "preview", 0), count)
+    image, _, _ = draw_batch(shards.load(config, "scene"), loop.generator(config, "preview", 0), count)
     cells = torch.cat([latents.encode(model, part) for part in torch.split(image, 8)])
     colours = avg_pool2d(image * 0.5 + 0.5, 8)
     result = fit(

@@ -1,7 +1,7 @@
-"""Rendered pictures as the pipeline would hand them out: the background by way of the autoencoder, the product exact.
+"""Rendered pictures as the pipeline delivers them: the background encoded and decoded, the product exact.
 
-Made backgrounds are softer than rendered ones, and the product pasted back over them is not. A judge that never saw
-this would call it a defect.
+Generated backgrounds are softer than rendered ones; the product pasted over them is not. A reward model that never saw
+this difference in training would take it for a defect.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from training.config import Config
 from training.core import loop
-from training.data.array_cache import kept
+from training.data.array_cache import cached_array
 from training.data.pictures import masked_picture, pictures_to_tensor, product_masks
 from training.data.shards import PictureSet
 from training.encoders import vae
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 @torch.no_grad()
-def soften(
+def reconstruct(
     encode: Callable[[Tensor], Tensor],
     decode: Callable[[Tensor, Tensor, Tensor], Tensor],
     pictures: PictureSet,
@@ -34,25 +34,25 @@ def soften(
 ) -> NDArray[np.uint8]:
     """The first `count` pictures with their background encoded and decoded: uint8 [N, H, W, 3].
 
-    `encode` takes pictures to latents, `decode` (latents, masked picture, mask) back.
+    `encode` turns pictures into latents; `decode` turns latents, masked picture and mask into pictures.
     """
-    made = []
+    parts = []
     for start in range(0, min(count, len(pictures)), batch):
         images, masks = pictures.at(np.arange(start, min(start + batch, count, len(pictures))))
         image, mask = pictures_to_tensor(images), product_masks(masks)
-        # The pipeline hands the decoder the masked picture.
+        # As in the pipeline, the decoder gets the masked picture.
         soft = decode(encode(image), masked_picture(image, mask), mask).float().cpu().clamp(-1, 1)
         whole = soft * mask + image * (1 - mask)
-        made.append(((whole + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy())
+        parts.append(((whole + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy())
         if start % 256 == 0:
-            log.info("softened %d of %d", start, count)
-    return np.concatenate(made)
+            log.info("reconstructed %d of %d", start, count)
+    return np.concatenate(parts)
 
 
-def softened(config: Config, pictures: PictureSet, kind: str, count: int) -> NDArray[np.uint8]:
-    """The softened first pictures of a kind of shard, made once and kept."""
+def reconstructions(config: Config, pictures: PictureSet, kind: str, count: int) -> NDArray[np.uint8]:
+    """The first `count` pictures of a kind of shard, reconstructed; computed once and saved."""
 
-    def draw() -> NDArray[np.uint8]:
+    def compute() -> NDArray[np.uint8]:
         model, device = vae.load(config).to(loop.device()), loop.device()
 
         def encode(image: Tensor) -> Tensor:
@@ -63,6 +63,6 @@ def softened(config: Config, pictures: PictureSet, kind: str, count: int) -> NDA
             with loop.half_precision():
                 return torch.as_tensor(model.decode(latents, image=image.to(device), mask=mask.to(device)).sample)
 
-        return soften(encode, decode, pictures, count)
+        return reconstruct(encode, decode, pictures, count)
 
-    return kept(config.paths.work / "shards" / f"soft-{kind}-{count}.npy", draw)
+    return cached_array(config.paths.work / "shards" / f"soft-{kind}-{count}.npy", compute)

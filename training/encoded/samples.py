@@ -1,4 +1,4 @@
-"""Draws training samples for the diffusion stages: latents, masks, freshly phrased captions and style pictures."""
+"""Draws the denoisers' training samples: latents, masks and freshly phrased captions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from training.config import Config, Diffusion
 from training.core import loop
 from training.core.diffusion import time_ids
-from training.data import shards
+from training.data import captions, shards
 from training.encoded import latents
 from training.encoders import text_encoders, tokenizer
 from training.world.captions import background_prompt, full_caption, styleless_prompt
@@ -31,7 +31,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Sample:
-    """One batch: latents [B, 4, h, w], what is known of them, and the captions."""
+    """One batch: latents and masked latents [B, 4, h, w], masks [B, 1, h, w] and captions."""
 
     picks: Picks
     latent: Tensor
@@ -42,18 +42,18 @@ class Sample:
 
 
 class Source:
-    """Draws batches of one stage. Every draw has its own random numbers: it does not matter who makes it, or when."""
+    """Draws the batches of one stage. Every draw has its own random numbers, so any worker can make it at any time."""
 
     def __init__(self, config: Config, stage: str, hyper: Diffusion, workers: int = 1) -> None:
         self._config, self._stage, self._hyper, self._workers = config, stage, hyper, workers
-        self.specs = [text_encoders.spec_of(row) for row in shards.load(config, "scene").rows]
+        self.specs = [shards.spec_of(row) for row in shards.load(config, "scene").rows]
         towers = text_encoders.load(config).to(loop.device())
         self._towers, self._tokenizer = towers, tokenizer.load(config)
-        self._strangers = text_encoders.stranger_words()
-        self._bank: latents.Bank | None = None
+        self._unknown = captions.unknown_words()
+        self._bank: latents.LatentSet | None = None
 
-    def bank(self, draw: int) -> latents.Bank:
-        """The latents of a draw's step: small ones first; shards are picked up as they are written."""
+    def bank(self, draw: int) -> latents.LatentSet:
+        """The latents for a draw: small ones in the first steps. Every 200 steps it loads newly written shards."""
         step = draw // self._workers
         size = 128 if step < self._hyper.small_steps else self._config.data.size
         if self._bank is None or self._bank.size != size or step % 200 == 0:
@@ -61,41 +61,41 @@ class Source:
         return self._bank
 
     def generator(self, draw: int, purpose: str = "") -> np.random.Generator:
-        """The random numbers of a draw; each purpose has its own, or style would go by the choice of pictures."""
+        """Random numbers of a draw. Each purpose has its own, so that style and choice of pictures are independent."""
         return loop.generator(self._config, self._stage + purpose, draw)
 
-    def picks(self, bank: latents.Bank, rng: np.random.Generator) -> Picks:
-        """Which pictures one worker's share of a batch shows."""
+    def picks(self, bank: latents.LatentSet, rng: np.random.Generator) -> Picks:
+        """Indices of the pictures in one worker's part of a batch."""
         small = bank.size < self._config.data.size
         count = (self._hyper.small_batch if small else self._hyper.batch) // self._workers
         return rng.integers(len(bank), size=count)
 
-    def plain(self, draw: int) -> Sample:
-        """Whole pictures with full captions, all of it to be made: text-to-image."""
+    def text_to_image(self, draw: int) -> Sample:
+        """Full captions and no known pixels: text-to-image."""
         bank, rng = self.bank(draw), self.generator(draw)
         picks = self.picks(bank, rng)
         text = self.text([self.caption(self.specs[i], rng) for i in picks])
         return self._sample(bank, picks, bank.grey.expand(len(picks), -1, -1, -1), None, text, rng)
 
-    def random(self, draw: int) -> Sample:
-        """Random masks with full captions; some pictures are to be made wholly."""
+    def random_masks(self, draw: int) -> Sample:
+        """Full captions and random masks; 15 % of the samples have no known pixels."""
         bank, rng = self.bank(draw), self.generator(draw)
         picks = self.picks(bank, rng)
-        torn = picks // latents.RANDOM_EVERY % len(bank.random_mask)
-        picks = torn * latents.RANDOM_EVERY
-        masked, mask = bank.random_masked[torn], bank.random_mask[torn]
+        group = picks // latents.RANDOM_EVERY % len(bank.random_mask)
+        picks = group * latents.RANDOM_EVERY
+        masked, mask = bank.random_masked[group], bank.random_mask[group]
         whole = torch.from_numpy(rng.random(len(picks)) < 0.15)[:, None, None, None]
         masked, mask = torch.where(whole, bank.grey, masked), torch.where(whole, torch.ones_like(mask), mask)
         text = self.text([self.caption(self.specs[i], rng) for i in picks])
         return self._sample(bank, picks, masked, mask, text, rng)
 
-    def product(self, draw: int, styleless: float = 0.0, whole: float = 0.0) -> Sample:
-        """Product masks; captions name the product and the background, or the background alone, as users' prompts do.
+    def product_masks(self, draw: int, styleless: float = 0.0, whole: float = 0.0) -> Sample:
+        """Product masks; captions name product and background, or the background alone, as users' prompts do.
 
         Args:
             draw: the number of the draw.
-            styleless: share of captions that say nothing of time, weather and palette.
-            whole: share of pictures that are to be made wholly, without a product to keep.
+            styleless: share of captions that do not name time, weather or palette.
+            whole: share of samples without known pixels.
         """
         bank, rng = self.bank(draw), self.generator(draw)
         picks = self.picks(bank, rng)
@@ -109,24 +109,24 @@ class Source:
         return self._sample(bank, picks, masked, mask, self.text(phrases), rng)
 
     def caption(self, spec: Spec, rng: np.random.Generator, background: float = 0.0) -> str:
-        """A caption, or the empty one that guidance subtracts; `background` is the share that names no product."""
+        """A caption, or the empty one for guidance; `background` is the share of captions without a product."""
         if rng.random() < self._config.diffusion.prompt_drop:
             return ""
         if rng.random() < background:
-            return text_encoders.caption_for(spec, rng, self._strangers)
+            return captions.training_caption(spec, rng, self._unknown)
         return full_caption(spec, rng) if rng.random() < 0.7 else background_prompt(spec, rng)
 
     @torch.no_grad()
     def text(self, phrases: list[str]) -> Text:
         """Encodes captions as the pipeline does."""
-        ids = text_encoders.tokens(self._tokenizer, phrases, self._config.text.max_length).to(loop.device())
+        ids = tokenizer.token_ids(self._tokenizer, phrases, self._config.text.max_length).to(loop.device())
         with loop.half_precision():
             states, pooled = text_encoders.encode(self._towers, ids)
         return Text(phrases, states.float(), pooled.float())
 
     def _sample(
         self,
-        bank: latents.Bank,
+        bank: latents.LatentSet,
         picks: Picks,
         masked: Tensor,
         mask: Tensor | None,
@@ -142,19 +142,19 @@ class Source:
         return Sample(picks, latent, masked, mask, text, time_ids(height, width, len(picks)))
 
 
-def window(rng: np.random.Generator, bank: latents.Bank) -> tuple[slice, slice]:
-    """Which part of the latents a batch trains on: whole squares at 128 pixels, the three buckets in turn at 256."""
+def window(rng: np.random.Generator, bank: latents.LatentSet) -> tuple[slice, slice]:
+    """The crop of the latents that a batch trains on: the whole at 128 pixels, one of the three buckets at 256."""
     side = bank.latent.shape[-1]
     draw = rng.random()
     if bank.size < 256 or draw < 0.6:
         return slice(0, side), slice(0, side)
     short = side * 3 // 4
-    # A product stands near the lower edge, so a wide picture is cut from above more than from below.
+    # Products stand near the lower edge, so a wide picture loses more of its top than of its bottom.
     top, left = side - short - int(rng.integers(0, 4)), int(rng.integers(0, side - short + 1))
     return (slice(top, top + short), slice(0, side)) if draw < 0.8 else (slice(0, side), slice(left, left + short))
 
 
 def without_text(sample: Sample, empty: Text) -> Sample:
-    """The same batch under the empty prompt, as guidance's other half reads it."""
+    """The same batch with the empty prompt: the unconditional rows of guidance."""
     count = len(sample.picks)
     return replace(sample, text=Text([""] * count, empty.states.expand(count, -1, -1), empty.pooled.expand(count, -1)))

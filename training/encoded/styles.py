@@ -1,4 +1,4 @@
-"""Style pictures for training: embeddings of every training picture, and partners that share palette and time alone."""
+"""Style pictures for training: embeddings of all training pictures, and the choice of a style picture for each."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FILE = "styles.npz"
 
 @dataclass(frozen=True)
 class Embeddings:
-    """Embeddings of all training pictures: `uve` [N, Du] and `clip` [N, Dc], each row of length 1."""
+    """Embeddings of all training pictures, `uve` [N, Du] and `clip` [N, Dc]; rows have L2 norm 1."""
 
     uve: Tensor
     clip: Tensor
@@ -36,7 +36,7 @@ class Embeddings:
 
 @torch.no_grad()
 def embed(config: Config, pictures: shards.PictureSet, count: int | None = None) -> Embeddings:
-    """Runs both image encoders over the first `count` pictures."""
+    """Runs both image encoders on the first `count` pictures."""
     tower, clip = uve.load(config).to(loop.device()), image_encoder.load(config).to(loop.device())
     rows: tuple[list[Tensor], list[Tensor]] = ([], [])
     for start in range(0, count or len(pictures), 64):
@@ -49,22 +49,23 @@ def embed(config: Config, pictures: shards.PictureSet, count: int | None = None)
 
 
 def load(config: Config) -> Embeddings:
-    """The embeddings of the training pictures; made once, which takes a few minutes."""
+    """The embeddings of the training pictures; computed once, which takes a few minutes, and saved."""
     path = config.paths.work / FILE
     if not path.exists():
         log.info("embedding the training pictures")
-        made = embed(config, shards.load(config, "scene"))
+        embeddings = embed(config, shards.load(config, "scene"))
         staging = path.with_suffix(".tmp.npz")
-        np.savez(staging, uve=made.uve.half().numpy(), clip=made.clip.half().numpy())
+        np.savez(staging, uve=embeddings.uve.half().numpy(), clip=embeddings.clip.half().numpy())
         staging.rename(path)
     stored = np.load(path)
     return Embeddings(torch.from_numpy(stored["uve"]).float(), torch.from_numpy(stored["clip"]).float())
 
 
 class Partners:
-    """Finds style pictures: a picture that shares palette and time of day with another, whatever its scene is.
+    """Chooses style pictures: a picture with the same palette and time of day as another, of any scene.
 
-    What style is, is said by this choice: a partner's scene and product are not taken over because they do not help.
+    This choice defines style. Scene and product of the style picture do not help to predict the sample, so the adapter
+    learns to ignore them.
     """
 
     def __init__(self, specs: Sequence[Spec]) -> None:
@@ -75,7 +76,7 @@ class Partners:
         self._groups = {key: np.array(members) for key, members in groups.items()}
 
     def of(self, index: int, rng: np.random.Generator, itself: float = 0.25) -> int:
-        """A style picture for the picture `index`; now and then the picture itself, as IP-Adapter is trained."""
+        """A style picture for the picture `index`; with probability `itself`, the picture itself, as for IP-Adapter."""
         if rng.random() < itself:
             return index
         spec = self._specs[index]
@@ -86,9 +87,9 @@ class Partners:
 def conditions(
     embeddings: Embeddings, partners: Partners, picks: NDArray[Any], rng: np.random.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Style conditions of a batch: UVE [B, Du], CLIP [B, Dc], scale [B, 1].
+    """Style embeddings of a batch: UVE [B, Du], CLIP [B, Dc], scale [B, 1].
 
-    Some samples see one encoder alone, so that each learns to carry style by itself; some see no style picture at all.
+    30 % of the samples have one of the two encoders alone, so that each can convey style; 15 % have no style picture.
     """
     chosen = torch.tensor([partners.of(int(index), rng) for index in picks])
     tower, clip = embeddings.uve[chosen], embeddings.clip[chosen]

@@ -1,6 +1,6 @@
-"""The autoencoder's critic: it tells patches of real pictures from decoded ones, so that decoding is not a blur.
+"""The discriminator of decoder training: it tells patches of real pictures from decoded ones, against blur.
 
-After Isola et al. 2017 (patches) and Esser et al. 2021 (its weight is set by the gradients it gives).
+After Isola et al. 2017 (patches) and Esser et al. 2021 (weight by gradient norms).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch.nn.functional import relu
 
 
 class PatchDiscriminator(nn.Module):
-    """Three strided convolutions and a score for every patch of about 30 pixels."""
+    """Strided convolutions with one score per patch of about 30 pixels."""
 
     def __init__(self, channels: tuple[int, ...] = (24, 48, 96)) -> None:
         super().__init__()
@@ -23,17 +23,17 @@ class PatchDiscriminator(nn.Module):
         self.body = nn.Sequential(*layers, nn.Conv2d(channels[-1], 1, 3, padding=1))
 
     def forward(self, image: Tensor) -> Tensor:
-        """Scores [B, 1, h, w] of pictures [B, 3, H, W]: above 0 is taken for real."""
+        """Scores [B, 1, h, w] of pictures [B, 3, H, W]; a score above 0 says "real"."""
         return torch.as_tensor(self.body(image))
 
 
-def hinge(real: Tensor, made: Tensor) -> Tensor:
-    """The critic's loss (Lim & Ye 2017)."""
-    return (relu(1 - real).mean() + relu(1 + made).mean()) / 2
+def hinge(real: Tensor, decoded: Tensor) -> Tensor:
+    """The discriminator's hinge loss (Lim & Ye 2017)."""
+    return (relu(1 - real).mean() + relu(1 + decoded).mean()) / 2
 
 
-def balance(rebuilding: Tensor, fooling: Tensor, last: Tensor, most: float = 10.0) -> Tensor:
-    """How much fooling the critic weighs, so that it pulls at the last layer as hard as rebuilding does."""
-    one = torch.autograd.grad(rebuilding, last, retain_graph=True)[0].norm()
-    other = torch.autograd.grad(fooling, last, retain_graph=True)[0].norm()
+def balance(reconstruction: Tensor, adversarial: Tensor, last: Tensor, most: float = 10.0) -> Tensor:
+    """Weight of the adversarial loss at which both losses have equal gradient norms on the last layer."""
+    one = torch.autograd.grad(reconstruction, last, retain_graph=True)[0].norm()
+    other = torch.autograd.grad(adversarial, last, retain_graph=True)[0].norm()
     return torch.as_tensor((one / (other + 1e-4)).clamp(max=most).detach())

@@ -1,6 +1,6 @@
-"""Trains the CLIP image encoder contrastively (Radford et al. 2021) against the finished second text encoder.
+"""Trains the CLIP image encoder contrastively (Radford et al. 2021) against the trained second text encoder.
 
-It learns from captions alone: it is the plain baseline beside UVE, which learns from labels.
+It learns from captions alone and is the baseline for UVE, which learns from labels.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from transformers import CLIPVisionModelWithProjection
 from export.networks.image_pixels import clip_pixels
 from training.config import Config
 from training.core import loop, networks
-from training.data import shards
-from training.data.pictures import halves, look_again, pictures_to_tensor
+from training.data import captions, shards
+from training.data.pictures import augment, half_size, pictures_to_tensor
 from training.data.retrieval import gallery, kinds, precision
 from training.encoders import text_encoders, tokenizer
 from training.world.labels import SCENES
@@ -27,11 +27,11 @@ log = logging.getLogger(__name__)
 
 STAGE = "image_encoder"
 TOKENS = 40
-"""Captions are short; padding beyond them would change nothing, since attention is causal."""
+"""Captions are short, and attention is causal, so more padding would change nothing."""
 
 
 class Trainee(nn.Module):
-    """The image tower and the learnt temperature of the contrast."""
+    """The image encoder and the learnt temperature of the contrastive loss."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -50,29 +50,29 @@ class Trainee(nn.Module):
 
 
 def train(config: Config) -> CLIPVisionModelWithProjection:
-    """Trains the image encoder and records its held-out figures."""
+    """Trains the image encoder and writes its held-out scores."""
     torch.manual_seed(config.seed)
     device, c = loop.device(), config.image_encoder
     towers, tok = text_encoders.load(config).to(device), tokenizer.load(config)
-    strangers = text_encoders.stranger_words()
+    unknown = captions.unknown_words()
     model = Trainee(config).to(device)
     optimiser = torch.optim.AdamW(model.parameters(), lr=c.learning_rate, weight_decay=0.05, betas=(0.9, 0.98))
     average = loop.Average(model.tower, 0.998)
     run = loop.Run(config, STAGE, model=model, optimiser=optimiser, average=average)
     pictures = shards.load(config, "scene")
-    pixels = halves(pictures) if run.resume() < c.steps else None
-    specs = [text_encoders.spec_of(row) for row in pictures.rows]
+    pixels = half_size(pictures) if run.resume() < c.steps else None
+    specs = [shards.spec_of(row) for row in pictures.rows]
     model.train()
 
     def body(step: int) -> dict[str, float]:
         assert pixels is not None
         rng = loop.generator(config, STAGE, step)
         pick = rng.integers(len(specs), size=c.batch)
-        texts = [text_encoders.caption_for(specs[i], rng, strangers) for i in pick]
-        image = look_again(pictures_to_tensor(pixels[pick]), rng).to(device)
+        texts = [captions.training_caption(specs[i], rng, unknown) for i in pick]
+        image = augment(pictures_to_tensor(pixels[pick]), rng).to(device)
         with loop.half_precision():
             with torch.no_grad():
-                _, text = text_encoders.encode(towers, text_encoders.tokens(tok, texts, TOKENS).to(device))
+                _, text = text_encoders.encode(towers, tokenizer.token_ids(tok, texts, TOKENS).to(device))
             loss = model(image, text)
         optimiser.param_groups[0]["lr"] = loop.learning_rate(step, c.steps, c.learning_rate)
         optimiser.zero_grad()
@@ -86,7 +86,7 @@ def train(config: Config) -> CLIPVisionModelWithProjection:
     model.tower.load_state_dict(average.weights)
     tower, towers = model.tower.cpu().eval(), towers.cpu()
     scores = held_out(tower, shards.load(config, "held"), gallery(config))
-    words = text_encoders.tokens(tok, [f"a {scene}" for scene in SCENES], TOKENS)
+    words = tokenizer.token_ids(tok, [f"a {scene}" for scene in SCENES], TOKENS)
     scores["zero_shot_scene"] = zero_shot(tower, text_encoders.encode(towers, words)[1], shards.load(config, "held"))
     (run.folder / "scores.json").write_text(json.dumps(scores, indent=2) + "\n")
     log.info("held-out: %s", scores)
@@ -95,7 +95,7 @@ def train(config: Config) -> CLIPVisionModelWithProjection:
 
 @torch.no_grad()
 def embed(model: CLIPVisionModelWithProjection, images: Tensor) -> Tensor:
-    """Unit embeddings [B, P] of pictures [B, 3, H, W] in [-1, 1], as the served graph gives them."""
+    """Unit embeddings [B, P] of pictures [B, 3, H, W] in [-1, 1], equal to those of the served graph."""
     return functional.normalize(model(clip_pixels(images, model.config.image_size)).image_embeds, dim=1)
 
 
@@ -106,21 +106,23 @@ def embed_all(model: CLIPVisionModelWithProjection, pictures: shards.PictureSet)
 
 
 def held_out(
-    model: CLIPVisionModelWithProjection, held: shards.PictureSet, found: shards.PictureSet, top: int = 10
+    model: CLIPVisionModelWithProjection, held: shards.PictureSet, gallery_set: shards.PictureSet, top: int = 10
 ) -> dict[str, float]:
-    """What UVE is measured by, of the baseline: precision and hit at `top` of "same scene and same palette"."""
-    scores = precision(embed_all(model, held), embed_all(model, found), kinds(held.rows), kinds(found.rows), top)
+    """Precision and hit at `top` for "same scene and same palette", as UVE is measured."""
+    scores = precision(
+        embed_all(model, held), embed_all(model, gallery_set), kinds(held.rows), kinds(gallery_set.rows), top
+    )
     return {f"float_{key}_at_{top}": value for key, value in scores.items()}
 
 
 def zero_shot(model: CLIPVisionModelWithProjection, texts: Tensor, held: shards.PictureSet) -> float:
-    """Share of pictures whose scene's prompt, of `texts` [scenes, P] in the order of `SCENES`, is the nearest."""
+    """Share of pictures whose nearest prompt is their scene's; `texts` [scenes, P] in the order of `SCENES`."""
     guesses = (embed_all(model, held) @ functional.normalize(texts, dim=1).T).argmax(1).tolist()
     return float(np.mean([SCENES[n] == row["scene"] for n, row in zip(guesses, held.rows, strict=True)]))
 
 
 def load(config: Config) -> CLIPVisionModelWithProjection:
-    """The trained image encoder, as far as it has got."""
+    """The image encoder of the last checkpoint."""
     return loop.load_average(config, STAGE, networks.image_encoder(config))
 
 

@@ -1,66 +1,36 @@
-"""The two text encoders, trained contrastively (Radford et al. 2021) against a small throw-away image tower.
+"""Trains the two text encoders contrastively (Radford et al. 2021) against a small image tower, which is not published.
 
-Linear heads that name what a caption says (scene, time, colour, ...) are trained along and thrown away as well: they
-make the hidden states that the denoiser reads easy to use after a few minutes of training.
+Linear heads classify what a caption says (scene, time, colour and so on). They are not published either. They make
+the hidden states useful for the denoiser after a few minutes of training.
 """
 
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
-from transformers import CLIPTokenizer
 
 from training.config import Config
 from training.core import loop, networks
-from training.data import shards
+from training.data import captions, shards
 from training.data.pictures import pictures_to_tensor
-from training.data.words import WORDS
 from training.encoders import tokenizer
-from training.world.captions import alias_prompt, background_prompt, full_caption
-from training.world.labels import ACCENTS, COLOURS, DETAILS, PALETTES, PRODUCTS, SCENES, TIMES, WEATHERS, Spec
-from training.world.phrases import (
-    ACCENT_WORDS,
-    ALIASES,
-    DETAIL_WORDS,
-    PALETTE_WORDS,
-    PLACES,
-    PRODUCT_WORDS,
-    TIME_WORDS,
-    WEATHER_WORDS,
-)
+from training.world.captions import full_caption
 
-LABELS: dict[str, tuple[str, ...]] = {
-    "scene": SCENES,
-    "time": TIMES,
-    "weather": WEATHERS,
-    "palette": PALETTES,
-    "accent": ACCENTS,
-    "detail": tuple(f"{scene}/{detail}" for scene, details in DETAILS.items() for detail in details),
-    "product": PRODUCTS,
-    "colour": tuple(COLOURS),
-}
 IMAGE_SIZE = 64
 STAGE = "text_encoders"
 
 
-def label_ids(spec: Spec) -> list[int]:
-    """The labels of a picture as class numbers, in the order of `LABELS`."""
-    values = {"detail": f"{spec.scene}/{spec.detail}"}
-    return [names.index(values.get(key, getattr(spec, key))) for key, names in LABELS.items()]
-
-
-class Heads(nn.Module):
-    """One linear classifier to a label."""
+class LabelHeads(nn.Module):
+    """One linear classifier per label."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.heads = nn.ModuleList(nn.Linear(width, len(names)) for names in LABELS.values())
+        self.heads = nn.ModuleList(nn.Linear(width, len(names)) for names in captions.LABELS.values())
 
     def forward(self, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         losses = [functional.cross_entropy(head(x), labels[:, n]) for n, head in enumerate(self.heads)]
@@ -68,7 +38,7 @@ class Heads(nn.Module):
 
 
 class Towers(nn.Module):
-    """Both text encoders, the image tower and the heads, so that one checkpoint holds them all."""
+    """Both text encoders, the image tower and the heads in one module, for one checkpoint."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -84,10 +54,10 @@ class Towers(nn.Module):
         self.image_g = nn.Linear(4 * widths[-1], text.projection)
         self.heads = nn.ModuleDict(
             {
-                "image": Heads(4 * widths[-1]),
-                "l": Heads(text.hidden_l),
-                "g": Heads(text.projection),
-                "penultimate": Heads(text.cross_attention_dim),
+                "image": LabelHeads(4 * widths[-1]),
+                "l": LabelHeads(text.hidden_l),
+                "g": LabelHeads(text.projection),
+                "penultimate": LabelHeads(text.cross_attention_dim),
             }
         )
         self.scale = nn.Parameter(torch.tensor(2.6))
@@ -95,7 +65,7 @@ class Towers(nn.Module):
     def forward(
         self, ids: torch.Tensor, pixels: torch.Tensor, labels: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Returns the contrastive loss and the naming loss."""
+        """Returns the contrastive loss and the classification loss."""
         out_l = self.text_l(ids, output_hidden_states=True)
         out_g = self.text_g(ids, output_hidden_states=True)
         image = self.image(pixels)
@@ -121,41 +91,11 @@ class Towers(nn.Module):
         return (functional.cross_entropy(logits, target) + functional.cross_entropy(logits.T, target)) / 2
 
 
-def caption_for(spec: Spec, rng: np.random.Generator, strangers: list[str]) -> str:
-    """A fresh caption, now and then with words that mean nothing here: unknown words must not throw the picture off."""
-    kind = (background_prompt, full_caption, alias_prompt)[int(rng.choice(3, p=(0.4, 0.35, 0.25)))]
-    text = kind(spec, rng)
-    if rng.random() < 0.3:
-        words = text.split(" ")
-        for _ in range(int(rng.integers(1, 4))):
-            words.insert(int(rng.integers(len(words) + 1)), strangers[int(rng.integers(len(strangers)))])
-        text = " ".join(words)
-    return text
-
-
-def stranger_words() -> list[str]:
-    """Words of the broad list that no caption uses."""
-    tables = (PLACES, ALIASES, TIME_WORDS, WEATHER_WORDS, PALETTE_WORDS, ACCENT_WORDS, DETAIL_WORDS, PRODUCT_WORDS)
-    phrases = [phrase for table in tables for options in table.values() for phrase in options]
-    known = {word for phrase in [*phrases, *COLOURS] for word in phrase.replace(",", " ").split()}
-    return [word for word in WORDS if word not in known]
-
-
-def tokens(tok: CLIPTokenizer, texts: list[str], length: int) -> torch.Tensor:
-    """Token ids [B, length], padded with the end token."""
-    return torch.tensor(tok(texts, padding="max_length", truncation=True, max_length=length).input_ids)
-
-
-def spec_of(row: dict[str, Any]) -> Spec:
-    """The spec of a shard's row."""
-    return Spec(**{key: row[key] for key in Spec.__dataclass_fields__})
-
-
 def small_pictures(data: shards.PictureSet) -> NDArray[np.uint8]:
-    """All pictures, shrunk for the image tower: uint8 [N, 64, 64, 3]."""
+    """All pictures at the size of the image tower: uint8 [N, 64, 64, 3]."""
     parts = []
     for shard in data.images:
-        # Two samples of every 4x4 block are enough here, and much faster than a mean.
+        # Two pixels of every 4x4 block are enough here, and much faster than a mean.
         step = shard.shape[1] // IMAGE_SIZE
         one, two = (
             shard[:, step // 4 :: step, step // 4 :: step],
@@ -166,12 +106,12 @@ def small_pictures(data: shards.PictureSet) -> NDArray[np.uint8]:
 
 
 def train(config: Config) -> Towers:
-    """Trains both encoders; returns them with their helpers."""
+    """Trains both encoders; returns them with image tower and heads."""
     torch.manual_seed(config.seed)
-    data, tok, strangers = shards.load(config, "scene"), tokenizer.load(config), stranger_words()
+    data, tok, unknown = shards.load(config, "scene"), tokenizer.load(config), captions.unknown_words()
     pixels = small_pictures(data)
-    specs = [spec_of(row) for row in data.rows]
-    labels = torch.tensor([label_ids(spec) for spec in specs])
+    specs = [shards.spec_of(row) for row in data.rows]
+    labels = torch.tensor([captions.label_ids(spec) for spec in specs])
     model = Towers(config).to(loop.device())
     for encoder in (model.text_l, model.text_g):
         # On a CPU the fused attention's backward pass takes twice as long as plain matrix products.
@@ -184,16 +124,16 @@ def train(config: Config) -> Towers:
     model.train()
 
     def body(step: int) -> dict[str, float]:
-        # Captions are short: most steps read 32 tokens, every tenth all 77, with sentences strung together.
+        # Captions are short: most steps read 32 tokens. Every tenth step reads all 77, with joined sentences.
         rng, long = loop.generator(config, STAGE, step), step % 10 == 9
         pick = rng.integers(len(specs), size=config.text.batch // (3 if long else 1))
-        texts = [caption_for(specs[i], rng, strangers) for i in pick]
+        texts = [captions.training_caption(specs[i], rng, unknown) for i in pick]
         if long:
             texts = [
-                f"{text}, {full_caption(specs[i], rng)}, {' '.join(rng.choice(strangers, 12))}"
+                f"{text}, {full_caption(specs[i], rng)}, {' '.join(rng.choice(unknown, 12))}"
                 for i, text in zip(pick, texts, strict=True)
             ]
-        ids = tokens(tok, texts, config.text.max_length if long else 32)
+        ids = tokenizer.token_ids(tok, texts, config.text.max_length if long else 32)
         with loop.half_precision():
             rows = (ids, pictures_to_tensor(pixels[pick]), labels[pick])
             contrast, naming = model(*(part.to(loop.device()) for part in rows))
@@ -209,7 +149,7 @@ def train(config: Config) -> Towers:
 
 
 def load(config: Config) -> Towers:
-    """The trained encoders, as far as they have got."""
+    """The encoders of the last checkpoint."""
     path = config.paths.work / STAGE / "checkpoint.pt"
     if not path.exists():
         raise FileNotFoundError("the text encoders are not trained yet: run python -m training.encoders.text_encoders")
@@ -220,7 +160,7 @@ def load(config: Config) -> Towers:
 
 @torch.no_grad()
 def encode(towers: Towers, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """What the denoiser reads, as SDXL has it: penultimate states [B, T, D] of both, and G's projection [B, P]."""
+    """The denoiser's text inputs, as in SDXL: penultimate states [B, T, D] of both, and G's projection [B, P]."""
     out_l = towers.text_l(ids, output_hidden_states=True)
     out_g = towers.text_g(ids, output_hidden_states=True)
     return torch.cat([out_l.hidden_states[-2], out_g.hidden_states[-2]], dim=-1), out_g.text_embeds

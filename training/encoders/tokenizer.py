@@ -1,4 +1,4 @@
-"""The tokenizer: a byte-level BPE in CLIP's format, small, and unable to meet a text it cannot spell."""
+"""The tokenizer: a small byte-level BPE in CLIP's format, which can encode any text."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import logging
 from pathlib import Path
 
 import numpy as np
+import torch
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTokenizer
 
@@ -17,7 +18,7 @@ from training.world.captions import background_prompt, full_caption
 from training.world.labels import draw_spec
 
 BOS, EOS = "<|startoftext|>", "<|endoftext|>"
-# CLIP's own splitting, contractions first; digits one by one.
+# CLIP's splitting: contractions first, digits one by one.
 PATTERN = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ def byte_alphabet() -> list[str]:
 
 
 def corpus(config: Config, count: int = 6000) -> list[str]:
-    """Captions of training seeds, and the broad word list a few times over so that common words become one token."""
+    """Captions of training seeds, and the word list 30 times, so that common words become one token."""
     lines = []
     for seed in range(count):
         rng = np.random.default_rng((config.seed, seed))
@@ -41,7 +42,7 @@ def corpus(config: Config, count: int = 6000) -> list[str]:
 
 
 def learn_merges(config: Config, lines: list[str]) -> list[tuple[str, str]]:
-    """Learns as many merges as the vocabulary has room for."""
+    """Learns as many merges as fit the vocabulary."""
     bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>", fuse_unk=False))
     bpe.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
@@ -49,7 +50,7 @@ def learn_merges(config: Config, lines: list[str]) -> list[tuple[str, str]]:
     )
     room = config.text.vocab_size - 2 * 256 - 2
     trainer = trainers.BpeTrainer(
-        # The trainer counts only the letters it has seen; asking for more than fits and cutting is exact.
+        # The trainer counts only letters that occur in the corpus. It learns more merges than fit; the rest are cut.
         vocab_size=config.text.vocab_size + 512,
         initial_alphabet=byte_alphabet(),
         end_of_word_suffix="</w>",
@@ -65,11 +66,11 @@ def learn_merges(config: Config, lines: list[str]) -> list[tuple[str, str]]:
 
 
 def build(config: Config, lines: list[str] | None = None) -> CLIPTokenizer:
-    """Trains the tokenizer. Ids follow CLIP: bytes, bytes ending a word, merges, then the two special tokens last."""
+    """Trains the tokenizer. Ids follow CLIP: bytes, bytes at a word's end, merges, the two special tokens."""
     merges = learn_merges(config, corpus(config) if lines is None else lines)
     alphabet = byte_alphabet()
     names = [*alphabet, *(letter + "</w>" for letter in alphabet), *("".join(pair) for pair in merges)]
-    # A token reached by two merges would shift ids: keep the first, and fill the gap so that EOS stays last.
+    # Two merges can give the same token. The first stays, and unused tokens fill the gap, so that EOS stays last.
     names = list(dict.fromkeys(names))
     names += [f"<|unused{n}|>" for n in range(config.text.vocab_size - 2 - len(names))]
     vocab = {name: index for index, name in enumerate([*names, BOS, EOS])}
@@ -81,7 +82,7 @@ def build(config: Config, lines: list[str] | None = None) -> CLIPTokenizer:
 
 
 def save(tokenizer: CLIPTokenizer, folder: Path) -> None:
-    """Writes `tokenizer.json` (the fast library), and `vocab.json` with `merges.txt` (CLIP's own files)."""
+    """Writes `tokenizer.json` (for `tokenizers`), and `vocab.json` with `merges.txt` (CLIP's files)."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(folder)
     model = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
@@ -91,11 +92,16 @@ def save(tokenizer: CLIPTokenizer, folder: Path) -> None:
 
 
 def load(config: Config) -> CLIPTokenizer:
-    """The trained tokenizer; trains it first where this has not been done (it takes seconds)."""
+    """The trained tokenizer; trains it first if it is missing, which takes seconds."""
     folder = config.paths.work / "tokenizer"
     if not (folder / "tokenizer.json").exists():
         save(build(config), folder)
     return CLIPTokenizer.from_pretrained(folder)
+
+
+def token_ids(tok: CLIPTokenizer, texts: list[str], length: int) -> torch.Tensor:
+    """Token ids [B, length], padded with the end token."""
+    return torch.tensor(tok(texts, padding="max_length", truncation=True, max_length=length).input_ids)
 
 
 def with_length(tokenizer: CLIPTokenizer, length: int) -> CLIPTokenizer:

@@ -1,10 +1,9 @@
-"""Trains UVE, the unified visual embedding, on every facet of a picture at once, with a binary code beside it.
+"""Trains UVE, the unified visual embedding, and its binary code, on all attributes of a picture at once.
 
-Several softmax tasks over one embedding as in Zhai et al. 2019 (Pinterest's unified embedding), supervised contrasts
-(Khosla et al. 2020) of scene with palette, which is what is searched for, and of time with palette, which is what a
-style picture is asked for, and the same again on the signs of the binary head, whose gradient passes straight through
-(Bengio et al. 2013). With the first contrast alone, pictures of one place draw together whatever their light: time of
-day was then better known to CLIP than to UVE.
+One embedding has several softmax tasks, as in Zhai et al. 2019 (Pinterest's unified embedding), and two supervised
+contrastive losses (Khosla et al. 2020). The first is on scene and palette, which retrieval compares. The second is on
+time and palette, which a style picture has to convey; without it, CLIP represents the time of day better than UVE. The
+signs of the binary head have the same losses, with a straight-through gradient (Bengio et al. 2013).
 """
 
 from __future__ import annotations
@@ -23,37 +22,37 @@ from export.networks.uve import UVE
 from training.config import Config
 from training.core import loop, networks
 from training.data import shards
-from training.data.attributes import FACETS, accuracies, facet_ids, naming_loss
-from training.data.pictures import halves, look_again, pictures_to_tensor
+from training.data.attributes import ATTRIBUTES, accuracies, attribute_ids, naming_loss
+from training.data.pictures import augment, half_size, pictures_to_tensor
 from training.data.retrieval import gallery, kinds, precision
 
 log = logging.getLogger(__name__)
 
 STAGE = "uve"
 WEIGHTS = (1.0, 1.0, 1.0, 0.3, 0.1)
-"""How much each facet counts: a style is a place, its colours and its light; the product must not decide."""
+"""Weights of the attributes: style is place, colours and light, so the product has the least weight."""
 
 
-class Tasks(nn.Module):
-    """One linear classifier a facet, over an embedding brought to the scale that a softmax wants."""
+class AttributeHeads(nn.Module):
+    """One linear classifier per attribute, over the embedding times a learnt scale."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.tensor(2.5))
-        self.heads = nn.ModuleList(nn.Linear(dim, len(names)) for names in FACETS.values())
+        self.heads = nn.ModuleList(nn.Linear(dim, len(names)) for names in ATTRIBUTES.values())
 
     def forward(self, embedding: Tensor) -> list[Tensor]:
-        """Logits [B, classes] in the order of `FACETS`, of unit vectors [B, D]."""
+        """Logits [B, classes] in the order of `ATTRIBUTES`, of unit vectors [B, D]."""
         return [head(embedding * self.scale.exp()) for head in self.heads]
 
 
 class Trainee(nn.Module):
-    """UVE with the heads that are thrown away, so that one checkpoint holds them all."""
+    """UVE with its training heads in one module, for one checkpoint; the heads are not published."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.uve = networks.uve(config)
-        self.named, self.named_by_signs = Tasks(config.uve.dim), Tasks(config.uve.dim)
+        self.named, self.named_by_signs = AttributeHeads(config.uve.dim), AttributeHeads(config.uve.dim)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """The embedding and the signs, both unit vectors [B, D]."""
@@ -65,24 +64,24 @@ class Trainee(nn.Module):
 
 
 def contrast(embedding: Tensor, groups: Tensor, temperature: float) -> Tensor:
-    """Supervised contrastive loss of unit vectors [B, D]: every other picture of the same group is a positive."""
-    likeness = embedding @ embedding.T / temperature
+    """Supervised contrastive loss of unit vectors [B, D]; all other pictures of the same group are positives."""
+    similarity = embedding @ embedding.T / temperature
     itself = torch.eye(len(groups), dtype=torch.bool, device=embedding.device)
     positive = (groups[:, None] == groups[None]) & ~itself
-    log_share = likeness - likeness.masked_fill(itself, -torch.inf).logsumexp(1, keepdim=True)
+    log_share = similarity - similarity.masked_fill(itself, -torch.inf).logsumexp(1, keepdim=True)
     count = positive.sum(1)
     paired = count > 0
     return -((log_share * positive).sum(1)[paired] / count[paired]).mean()
 
 
 def members(names: Sequence[str]) -> list[NDArray[np.int64]]:
-    """Indices of the pictures of every kind."""
+    """Indices of the pictures of each kind."""
     order = sorted(set(names))
     return [np.flatnonzero(np.array([name == kind for name in names])) for kind in order]
 
 
 def train(config: Config) -> UVE:
-    """Trains UVE and records its held-out figures."""
+    """Trains UVE and writes its held-out scores."""
     torch.manual_seed(config.seed)
     device, c = loop.device(), config.uve
     model = Trainee(config)
@@ -91,7 +90,7 @@ def train(config: Config) -> UVE:
     average = loop.Average(model.uve, 0.998)
     run = loop.Run(config, STAGE, model=model, optimiser=optimiser, average=average)
     pictures = shards.load(config, "scene")
-    pixels, ids = halves(pictures) if run.resume() < c.steps else None, facet_ids(pictures.rows)
+    pixels, ids = half_size(pictures) if run.resume() < c.steps else None, attribute_ids(pictures.rows)
     groups = members(kinds(pictures.rows))
     model.train()
 
@@ -100,15 +99,15 @@ def train(config: Config) -> UVE:
         rng = loop.generator(config, STAGE, step)
         drawn = rng.choice(len(groups), min(c.groups, len(groups)), replace=False)
         pick = np.concatenate([rng.choice(groups[int(n)], c.per_group) for n in drawn])
-        # Half of a batch is balanced over the kinds, half as the world has them.
+        # Half of a batch is balanced over the kinds; the other half has the distribution of the world.
         pick[::2] = rng.integers(len(ids), size=len(pick[::2]))
         target = ids[pick].to(device)
-        image = look_again(pictures_to_tensor(pixels[pick]), rng).to(device)
+        image = augment(pictures_to_tensor(pixels[pick]), rng).to(device)
         with loop.half_precision():
             embedding, signs = model(image.contiguous(memory_format=torch.channels_last))
         named, by_signs = model.named(embedding), model.named_by_signs(signs)
         scene, palette, time = target[:, 0], target[:, 1], target[:, 2]
-        place, look = scene * len(FACETS["palette"]) + palette, time * len(FACETS["palette"]) + palette
+        place, look = scene * len(ATTRIBUTES["palette"]) + palette, time * len(ATTRIBUTES["palette"]) + palette
         parts = {
             "naming": naming_loss(named, target, WEIGHTS),
             "place": contrast(embedding, place, c.contrast_temperature),
@@ -148,22 +147,22 @@ def embed(model: UVE, pictures: shards.PictureSet) -> tuple[Tensor, Tensor]:
     return torch.cat(floats), torch.cat(signs)
 
 
-def held_out(model: UVE, held: shards.PictureSet, found: shards.PictureSet, top: int = 10) -> dict[str, float]:
-    """Precision and hit at `top` of "same scene and same palette", by the floats and by the signs; and the product's.
+def held_out(model: UVE, held: shards.PictureSet, gallery_set: shards.PictureSet, top: int = 10) -> dict[str, float]:
+    """Precision and hit at `top` for "same scene and same palette", by the floats and by the binary code.
 
-    The inner product of signs orders pictures as their Hamming distance does. `product` is the share of the first
-    `top` that hold the same product: of twelve kinds, 0.083 is what chance gives.
+    The inner product of signs orders pictures as their Hamming distance does. `product_share` is the share of the first
+    `top` with the same product; with twelve kinds of product, chance gives 0.083.
     """
-    asked, have = embed(model, held), embed(model, found)
+    query_embeddings, gallery_embeddings = embed(model, held), embed(model, gallery_set)
     scores: dict[str, float] = {}
-    for name, queries, among in zip(("float", "binary"), asked, have, strict=True):
-        found_well = precision(queries, among, kinds(held.rows), kinds(found.rows), top)
-        scores |= {f"{name}_{key}_at_{top}": value for key, value in found_well.items()}
+    for name, queries, candidates in zip(("float", "binary"), query_embeddings, gallery_embeddings, strict=True):
+        ranking = precision(queries, candidates, kinds(held.rows), kinds(gallery_set.rows), top)
+        scores |= {f"{name}_{key}_at_{top}": value for key, value in ranking.items()}
     scores["binary_over_float"] = scores[f"binary_precision_at_{top}"] / max(scores[f"float_precision_at_{top}"], 1e-9)
-    best = functional.normalize(asked[0], dim=1) @ functional.normalize(have[0], dim=1).T
+    best = functional.normalize(query_embeddings[0], dim=1) @ functional.normalize(gallery_embeddings[0], dim=1).T
     nearest = best.topk(min(top, best.shape[1]), dim=1).indices
     same = [
-        [found.rows[n]["product"] == row["product"] for n in near]
+        [gallery_set.rows[n]["product"] == row["product"] for n in near]
         for row, near in zip(held.rows, nearest.tolist(), strict=True)
     ]
     scores["product_share"] = float(np.mean(same))
@@ -171,7 +170,7 @@ def held_out(model: UVE, held: shards.PictureSet, found: shards.PictureSet, top:
 
 
 def load(config: Config) -> UVE:
-    """The trained embedding, as far as it has got."""
+    """The embedding of the last checkpoint."""
     return loop.load_average(config, STAGE, networks.uve(config))
 
 

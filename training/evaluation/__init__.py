@@ -1,5 +1,5 @@
-"""Measures the finished weights on held-out seeds: `python -m training.evaluation`. One module to a group of figures.
+"""Measures the published weights on held-out seeds: `python -m training.evaluation`. One module per group of figures.
 
-Nothing here was seen in training: products, masks and captions come from seeds at and above `HELD_OUT_SEED`, and the
-judge of generated pictures learnt from rendered ones only.
+Products, masks and captions come from seeds at and above `HELD_OUT_SEED`, which training never draws. The classifier
+that judges generated pictures was trained on rendered pictures only.
 """

@@ -31,10 +31,10 @@ GROUPS: dict[str, Callable[[Context], list[Figure]]] = {
 
 
 def main() -> None:
-    """Measures the groups asked for; each is written as soon as it is known."""
+    """Measures the groups of `--only`, and writes the figures of each group at once."""
     parser = argparse.ArgumentParser(prog="python -m training.evaluation", description=__doc__)
     parser.add_argument("--only", default=",".join(GROUPS), help="groups, comma-separated (default: %(default)s)")
-    parser.add_argument("--count", type=int, default=100, help="pictures a figure (default: %(default)s)")
+    parser.add_argument("--count", type=int, default=100, help="pictures per figure (default: %(default)s)")
     parser.add_argument("--figures", type=Path, default=Path("docs/figures/models.json"), help="default: %(default)s")
     parser.add_argument("--threads", type=int, default=2, help="threads of one torch operation (default: %(default)s)")
     arguments = parser.parse_args()

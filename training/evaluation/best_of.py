@@ -1,7 +1,7 @@
-"""What picking the best by the reward model is worth: the top 2 of 8 against 2 drawn at random.
+"""The gain of selection by the reward model: the top 2 of 8 pictures compared with 2 random ones.
 
-Once among pictures whose faults are known, because they were put there, and once among the pipeline's own, judged by
-three measures that are not the reward's. Good pipelines make few faults: among their pictures there is less to win.
+Measured in two ways: among rendered pictures with faults put in, and among generated pictures, judged by three
+measures other than the reward model. A good pipeline makes few faults, so the gain among its pictures is smaller.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.data.caption_match import fits
+from training.data.caption_match import matches
 from training.data.corruption import DEGRADATIONS, damage, degrade
 from training.data.pictures import pictures_to_tensor, product_masks
-from training.encoders.text_encoders import spec_of
-from training.evaluation import held, make
+from training.data.shards import spec_of
+from training.evaluation import generation, held_out
 from training.evaluation.context import Context
 from training.evaluation.figures import Figure
 from training.evaluation.growth import growth
@@ -30,11 +30,11 @@ log = logging.getLogger(__name__)
 OF, TOP = 8, 2
 PROMPTS = 16
 POOLS = 64
-"""Pools of pictures with known faults; each has its own prompt."""
+"""Number of pools of pictures with known faults; each pool has its own prompt."""
 
 
 def gains(scores: Sequence[Tensor], values: Sequence[Tensor]) -> list[float]:
-    """For every pool: the mean quality of the `TOP` by score, less that of the whole pool (what chance gives)."""
+    """For every pool: the mean quality of the `TOP` by score minus that of the pool, which is what chance gives."""
     return [
         float(quality[row.topk(TOP).indices].mean() - quality.mean())
         for row, quality in zip(scores, values, strict=True)
@@ -42,7 +42,7 @@ def gains(scores: Sequence[Tensor], values: Sequence[Tensor]) -> list[float]:
 
 
 def figures(scores: list[Tensor], measures: dict[str, list[Tensor]], among: str, mark: float | None) -> list[Figure]:
-    """Gain and one-sided p of each measure."""
+    """Figures of gain and one-sided p for each measure."""
     rows = []
     for name, values in measures.items():
         won = gains(scores, values)
@@ -55,7 +55,7 @@ def figures(scores: list[Tensor], measures: dict[str, list[Tensor]], among: str,
 
 @torch.no_grad()
 def among_known(context: Context) -> list[Figure]:
-    """Pools of held-out pictures: half of them another place, half damaged, half degraded, each by its own draw."""
+    """Pools of held-out pictures: half show another scene, half are damaged, half are degraded, independently."""
     pipeline, pictures, rng = context.pipeline("backdrop"), context.held, np.random.default_rng(31)
     scores: list[Tensor] = []
     truth: dict[str, list[Tensor]] = {"nothing damaged": [], "prompt fits": [], "not degraded": []}
@@ -63,63 +63,63 @@ def among_known(context: Context) -> list[Figure]:
         row = pictures.rows[n]
         spec = spec_of(row)
         text = background_prompt(spec, rng)
-        images, masks, known = [], [], []
+        images, masks, truths = [], [], []
         for _ in range(OF):
             index = n if rng.random() < 0.5 else int(rng.integers(len(pictures)))
             planes, covered = pictures.at(np.array([index]))
             image, mask = pictures_to_tensor(planes), product_masks(covered)
-            broken = damage(image, mask, rng) if rng.random() < 0.5 else None
+            damaged = damage(image, mask, rng) if rng.random() < 0.5 else None
             strength = float(rng.random()) if rng.random() < 0.5 else 0.0
-            image = image if broken is None else broken
+            image = image if damaged is None else damaged
             if strength:
                 image = degrade(DEGRADATIONS[int(rng.integers(len(DEGRADATIONS)))], image, strength, rng)
             images.append(image)
             masks.append(mask)
-            known.append((float(broken is None), float(fits(pictures.rows[index], text, spec)), 1 - strength))
+            truths.append((float(damaged is None), float(matches(pictures.rows[index], text, spec)), 1 - strength))
         embeds = pipeline.encode([text])[1].expand(OF, -1)
         scores.append(pipeline.reward(torch.cat(images), torch.cat(masks), embeds).mean(1))
-        for values, column in zip(truth.values(), torch.tensor(known).T, strict=True):
+        for values, column in zip(truth.values(), torch.tensor(truths).T, strict=True):
             values.append(column)
     return figures(scores, truth, "known faults", 0.05)
 
 
-def among_made(context: Context) -> list[Figure]:
-    """Pools of the pipeline's own pictures, eight seeds of one prompt."""
+def among_generated(context: Context) -> list[Figure]:
+    """Pools of generated pictures, eight seeds of one prompt each."""
     pipeline = context.pipeline("backdrop")
-    prompts = held.prompts(PROMPTS)
-    made, scores = [], []
+    prompts = held_out.prompts(PROMPTS)
+    pools, scores = [], []
     for n, prompt in enumerate(prompts):
         product = context.products.take(n, 1)
-        eight = held.Products(product.image.expand(OF, -1, -1, -1), product.mask.expand(OF, -1, -1, -1))
-        pictures = make.generate(
+        eight = held_out.Products(product.image.expand(OF, -1, -1, -1), product.mask.expand(OF, -1, -1, -1))
+        pictures = generation.generate(
             pipeline, eight, [prompt.text] * OF, f"best of {OF}, {n + 1}/{PROMPTS}", seed=1000 + OF * n
         )
         embeds = pipeline.encode([prompt.text])[1].expand(OF, -1)
         with torch.no_grad():
             scores.append(pipeline.reward(pictures, eight.mask, embeds).mean(1))
-        made.append(pictures)
-    return figures(scores, quality(context, made, prompts), "made pictures", None)
+        pools.append(pictures)
+    return figures(scores, quality(context, pools, prompts), "made pictures", None)
 
 
 @torch.no_grad()
-def quality(context: Context, made: list[Tensor], prompts: list[held.Prompt]) -> dict[str, list[Tensor]]:
-    """Three measures of each picture of each prompt, higher is better.
+def quality(context: Context, pools: list[Tensor], prompts: list[held_out.Prompt]) -> dict[str, list[Tensor]]:
+    """Three measures of each picture of each prompt; higher is better.
 
-    Product kept to its mask (1 - growth, by the segmenter), scene recognised (the judge's probability), and likeness
-    of the picture's fine detail to rendered ones'.
+    Product within its mask (minus its growth, by the segmenter), scene recognised (the classifier's probability), and
+    similarity of fine detail to that of rendered pictures.
     """
-    kept, recognised, sharp = [], [], []
+    within_mask, recognised, sharp = [], [], []
     target = detail(pictures_to_tensor(context.held.at(np.arange(64))[0])).mean(0)
-    for n, (pictures, prompt) in enumerate(zip(made, prompts, strict=True)):
+    for n, (pictures, prompt) in enumerate(zip(pools, prompts, strict=True)):
         mask = context.products.take(n, 1).mask
-        kept.append(-torch.tensor(growth(context, pictures, mask.expand(len(pictures), -1, -1, -1))))
+        within_mask.append(-torch.tensor(growth(context, pictures, mask.expand(len(pictures), -1, -1, -1))))
         recognised.append(classifier.probability(context.judge, pictures, "scene", prompt.scene))
         sharp.append(-(detail(pictures) - target).abs().mean(1))
-    return {"product kept to its mask": kept, "scene recognised": recognised, "likeness of detail": sharp}
+    return {"product kept to its mask": within_mask, "scene recognised": recognised, "likeness of detail": sharp}
 
 
 def detail(pictures: Tensor) -> Tensor:
-    """Log energy of three octaves of fine detail [N, 3]: blur lacks it, noise has too much of it."""
+    """Log energy of three octaves of fine detail [N, 3]: low for blur, high for noise."""
     grey, rows = pictures.mean(1, keepdim=True), []
     for _ in range(3):
         low = torch.nn.functional.avg_pool2d(grey, 2)
@@ -130,5 +130,5 @@ def detail(pictures: Tensor) -> Tensor:
 
 
 def measure(context: Context) -> list[Figure]:
-    """Both."""
-    return [*among_known(context), *among_made(context)]
+    """The figures of both ways."""
+    return [*among_known(context), *among_generated(context)]

@@ -1,4 +1,4 @@
-"""Whether a brand LoRA gives the brand's look: recognised with it, and hardly without."""
+"""Whether a brand LoRA gives the brand's look: how often a classifier recognises it with and without the LoRA."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from training.config import HELD_OUT_SEED
 from training.data.pictures import pictures_to_tensor
-from training.evaluation import make
+from training.evaluation import generation
 from training.evaluation.context import Context
 from training.evaluation.figures import Figure
 from training.evaluation.statistics import wilson
@@ -20,11 +20,11 @@ from training.world.picture import render
 log = logging.getLogger(__name__)
 
 TEACH_SEED = 9_000_000
-"""Seeds of the pictures that the brand's judge learns from; the LoRA learnt from others."""
+"""First seed of the pictures that train the brand's classifier; the LoRA was trained on others."""
 
 
 class BrandJudge(nn.Module):
-    """Tells the brand's pictures from others, by colours and coarse shapes: pictures at 32x32, one hidden layer."""
+    """Tells the brand's pictures from others at 32x32 pixels, by colours and coarse shapes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class BrandJudge(nn.Module):
 
 
 def teach(count: int = 192, steps: int = 200) -> BrandJudge:
-    """Trains the judge in seconds on rendered pictures, with tone and blur disturbed."""
+    """Trains the classifier in seconds on rendered pictures with random contrast and noise."""
     torch.manual_seed(0)
     ours = np.stack([brand_picture(TEACH_SEED + n).image for n in range(count)])
     others = np.stack([render(TEACH_SEED + n).image for n in range(count)])
@@ -62,7 +62,7 @@ def teach(count: int = 192, steps: int = 200) -> BrandJudge:
 
 
 def measure(context: Context) -> list[Figure]:
-    """The share of pictures recognised with the LoRA over that without, under the same prompts that name the brand."""
+    """The share of recognised pictures with the LoRA over that without, for the same prompts, which name the brand."""
     judge = teach()
     count = min(context.count, 64)
     specs = [brand_spec(HELD_OUT_SEED + n) for n in range(count)]
@@ -72,13 +72,13 @@ def measure(context: Context) -> list[Figure]:
         ("with", context.with_lora(f"{NAME}.safetensors")),
         ("without", context.pipeline("backdrop")),
     ):
-        made = make.generate(pipeline, context.products, texts, f"brand, {name}")
-        shares[name] = float((judge(made) > 0).float().mean())
+        pictures = generation.generate(pipeline, context.products, texts, f"brand, {name}")
+        shares[name] = float((judge(pictures) > 0).float().mean())
     real = pictures_to_tensor(np.stack([brand_picture(HELD_OUT_SEED + n).image for n in range(count)]))
     other = context.rendered(0, count)
     right = float(torch.cat([judge(real) > 0, judge(other) <= 0]).float().mean())
     log.info("brand recognised with %.3f, without %.3f", shares["with"], shares["without"])
-    # Where it is never seen without the LoRA, half a picture stands for none: the ratio stays finite, and modest.
+    # If no picture is recognised without the LoRA, half a picture is counted, so that the ratio is finite.
     ratio = shares["with"] / max(shares["without"], 0.5 / count)
     return [
         Figure("brand recognised, with the LoRA over without", ratio, 3.0, "higher", 0.0),

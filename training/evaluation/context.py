@@ -1,4 +1,4 @@
-"""What the groups of figures share: pipelines, products, prompts, and pictures that more than one of them reads."""
+"""What the groups of figures share: pipelines, products, prompts and generated pictures."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from training.core import lora
 from training.data.pictures import pictures_to_tensor
 from training.data.shards import PictureSet
 from training.denoisers import base
-from training.evaluation import held as held_out
-from training.evaluation import make
-from training.evaluation.reference import Folder, Pipeline, UnetDenoiser
+from training.evaluation import generation, held_out
+from training.evaluation.reference import Pipeline, UnetDenoiser
 from training.judges import classifier
+from training.publish.weights_folder import WeightsFolder
 
 
 @dataclass
 class Context:
-    """One measurement: `count` pictures for each figure that is a share of generated pictures."""
+    """One run of the measurements, with `count` generated pictures per figure."""
 
     config: Config
     count: int = 100
     _pipelines: dict[str, Pipeline] = field(default_factory=dict)
-    _made: dict[str, Tensor] = field(default_factory=dict)
+    _scenes_by_pipeline: dict[str, Tensor] = field(default_factory=dict)
 
     @cached_property
     def held(self) -> PictureSet:
@@ -46,7 +46,7 @@ class Context:
 
     @cached_property
     def prompts(self) -> list[held_out.Prompt]:
-        """Held-out prompts, the scenes in turn."""
+        """Held-out prompts, over all scenes in turn."""
         return held_out.prompts(self.count)
 
     @cached_property
@@ -55,17 +55,17 @@ class Context:
         return classifier.load(self.config)
 
     def published(self, name: str) -> bool:
-        """Whether a pipeline's weights folder is there."""
+        """Whether a pipeline's weights folder exists."""
         return (self.config.paths.weights / name / "backdrop.json").is_file()
 
     def pipeline(self, name: str) -> Pipeline:
-        """A pipeline of the weights folders; "base" and "stage1" are those that the main one came from.
+        """A published pipeline; "base" and "inpaint" are the main one with the denoiser of an earlier stage.
 
         Raises:
-            FileNotFoundError: "base" needs its stage's checkpoint, which is not published.
+            FileNotFoundError: for "base" without its stage's checkpoint, which is not published.
         """
         if name not in self._pipelines:
-            makers = {"base": self._base, "stage1": self._stage1}
+            makers = {"base": self._base, "inpaint": self._inpaint}
             load = makers.get(name)
             self._pipelines[name] = load() if load else Pipeline.load(self.config.paths.weights / name)
         return self._pipelines[name]
@@ -73,14 +73,14 @@ class Context:
     def _base(self) -> Pipeline:
         return self.pipeline("backdrop").with_denoiser(UnetDenoiser(base.load(self.config), takes_images=False))
 
-    def _stage1(self) -> Pipeline:
-        """Stage 2's updates are published apart: taken off the served weights, they leave stage 1's."""
+    def _inpaint(self) -> Pipeline:
+        """Stage 1's weights: the served weights minus stage 2's updates, which are published separately."""
         unet = self._with_update("stage2.safetensors", -1)
         return self.pipeline("backdrop").with_denoiser(UnetDenoiser(unet, takes_images=False))
 
     def _with_update(self, file: str, scale: float) -> UNet2DConditionModel:
         """The served UNet with the updates of a LoRA file added."""
-        unet: UNet2DConditionModel = Folder(self._main).read(UNet2DConditionModel, "unet")
+        unet: UNet2DConditionModel = WeightsFolder(self._main).read(UNet2DConditionModel, "unet")
         lora.add(unet, self.config.paths.weights / "lora" / file, scale)
         return unet.eval().requires_grad_(False)
 
@@ -95,20 +95,20 @@ class Context:
         return self.pipeline("backdrop").with_denoiser(UnetDenoiser(unet, takes_images=True))
 
     def scenes(self, name: str) -> Tensor:
-        """Pictures of the held-out prompts by a pipeline; made once."""
-        if name not in self._made:
+        """A pipeline's pictures of the held-out prompts; generated once."""
+        if name not in self._scenes_by_pipeline:
             texts = [prompt.text for prompt in self.prompts]
             products = self.products
             if name == "base":
-                # The base keeps no product: all of the picture is its own.
+                # The base takes no known pixels: it makes the whole picture.
                 products = held_out.Products(products.image, torch.ones_like(products.mask))
-            self._made[name] = make.generate(self.pipeline(name), products, texts, name)
-        return self._made[name]
+            self._scenes_by_pipeline[name] = generation.generate(self.pipeline(name), products, texts, name)
+        return self._scenes_by_pipeline[name]
 
     @torch.no_grad()
     def features(self, pictures: Tensor) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-        """CLIP image features [N, D] of pictures, float64: those before the projection, as they are."""
-        tower = Folder(self._main).read(CLIPVisionModelWithProjection, "image_encoder")
+        """CLIP image features [N, D] of pictures before the projection, float64."""
+        tower = WeightsFolder(self._main).read(CLIPVisionModelWithProjection, "image_encoder")
         parts = [tower.vision_model(clip_pixels(part, tower.config.image_size)) for part in torch.split(pictures, 32)]
         return np.asarray(torch.cat([part.pooler_output for part in parts]).double().numpy())
 

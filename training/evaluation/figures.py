@@ -1,4 +1,4 @@
-"""Measured figures as rows of JSON files: one place, so that every quoted number can be made again."""
+"""Measured figures as rows of JSON files, with the command that measures each again."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 TOO_SHORT = "trained for minutes on two cores; see what is missed in docs/models.md"
-"""The reason given where a figure brings none of its own."""
+"""The reason for a missed mark, if the figure has none of its own."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured value and the mark it is held to; figures without a mark are reported beside the others."""
+    """A measured value and its mark, if it has one."""
 
     name: str
     value: float
@@ -26,21 +26,21 @@ class Figure:
     spread: float
     """Half the 95 % interval, or what `name` says."""
     why: str = ""
-    """Why the mark may be missed; written only where it is."""
+    """Why the mark is missed; written only if it is."""
 
     def met(self) -> bool:
-        """Whether the value reaches its mark, if it has one."""
+        """Whether the value reaches its mark; True without a mark."""
         if self.mark is None:
             return True
         return self.value >= self.mark if self.better == "higher" else self.value <= self.mark
 
     def __str__(self) -> str:
-        held = "reported" if self.mark is None else f"mark {self.mark:g}, {self.better} is better"
-        return f"{self.name}: {self.value:.4g} ({held}, spread {self.spread:.3g})"
+        target = "reported" if self.mark is None else f"mark {self.mark:g}, {self.better} is better"
+        return f"{self.name}: {self.value:.4g} ({target}, spread {self.spread:.3g})"
 
 
 def machine() -> str:
-    """The machine in words: its processor and how many cores it has."""
+    """The number of cores and the processor, as text."""
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -52,15 +52,15 @@ def machine() -> str:
 
 
 def commit() -> str:
-    """The commit that is checked out, or "unknown" outside a checkout."""
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)  # noqa: S607
-    return done.stdout.strip() or "unknown"
+    """The checked-out commit, or "unknown" outside a checkout."""
+    result = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)  # noqa: S607
+    return result.stdout.strip() or "unknown"
 
 
 def update(path: Path, figures: list[Figure], command: str) -> None:
-    """Adds rows: those with a mark to `path`, the others to `<name>_detail.json` beside it.
+    """Writes the figures with a mark to `path`, the others to `<name>_detail.json` in the same folder.
 
-    A row of the same name is replaced in place.
+    A figure replaces the row of the same name.
     """
     detail = path.with_name(f"{path.stem}_detail.json")
     _write(path, [figure for figure in figures if figure.mark is not None], command)

@@ -1,4 +1,4 @@
-"""Whether the denoiser continues the product into the background: what the segmenter sees of it beyond the mask."""
+"""Growth: the product area that the segmenter finds outside the product's mask."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-from training.encoders.text_encoders import spec_of
-from training.evaluation import make
+from training.data.shards import spec_of
+from training.evaluation import generation
 from training.evaluation.context import Context
 from training.evaluation.figures import Figure
 from training.evaluation.statistics import bootstrap
@@ -19,24 +19,26 @@ from training.world.captions import full_caption
 log = logging.getLogger(__name__)
 
 MARGIN = 4
-"""Pixels around the mask that do not count: the segmenter's own border is not surer than that."""
+"""Pixels around the mask that do not count, because the segmenter's border is no more precise."""
 
 
 def measure(context: Context) -> list[Figure]:
-    """Growth of stage 1 and of stage 2, under captions that name the product, and their ratio."""
+    """Growth of stages 1 and 2 with captions that name the product, and the ratio of both."""
     specs = [spec_of(row) for row in context.held.rows[: context.count]]
     texts = [full_caption(spec, np.random.default_rng(spec.seed)) for spec in specs]
     grown = {}
-    for name in ("stage1", "backdrop"):
-        made = make.generate(context.pipeline(name), context.products, texts, f"growth, {name}")
-        grown[name] = growth(context, made)
+    for name in ("inpaint", "backdrop"):
+        pictures = generation.generate(context.pipeline(name), context.products, texts, f"growth, {name}")
+        grown[name] = growth(context, pictures)
         log.info("%s: growth %.4f of the product's area", name, np.mean(grown[name]))
     floor = growth(context, context.rendered(0, context.count))
-    ratio = float(np.mean(grown["backdrop"]) / np.mean(grown["stage1"]))
+    ratio = float(np.mean(grown["backdrop"]) / np.mean(grown["inpaint"]))
     unit = "area beyond the mask over the product's"
     return [
-        Figure("growth, stage 2 over stage 1", ratio, 0.5, "lower", _ratio_spread(grown["backdrop"], grown["stage1"])),
-        Figure(f"growth, stage 1, {unit}", float(np.mean(grown["stage1"])), None, "lower", bootstrap(grown["stage1"])),
+        Figure("growth, stage 2 over stage 1", ratio, 0.5, "lower", _ratio_spread(grown["backdrop"], grown["inpaint"])),
+        Figure(
+            f"growth, stage 1, {unit}", float(np.mean(grown["inpaint"])), None, "lower", bootstrap(grown["inpaint"])
+        ),
         Figure(
             f"growth, stage 2, {unit}", float(np.mean(grown["backdrop"])), None, "lower", bootstrap(grown["backdrop"])
         ),
@@ -46,7 +48,7 @@ def measure(context: Context) -> list[Figure]:
 
 @torch.no_grad()
 def growth(context: Context, pictures: Tensor, masks: Tensor | None = None) -> list[float]:
-    """The segmenter's product area beyond the (slightly widened) product, over the product's area."""
+    """Per picture: the segmenter's area beyond the product and its margin, divided by the product's area."""
     model = context.pipeline("backdrop").segmenter
     masks = context.products.take(0, len(pictures)).mask if masks is None else masks
     alpha = torch.cat([model(part) for part in torch.split(pictures, 16)])

@@ -1,4 +1,4 @@
-"""The segmenter, the embeddings and the reward model, on pictures that nothing was trained on."""
+"""The segmenter, the embeddings and the reward model on held-out pictures."""
 
 from __future__ import annotations
 
@@ -7,28 +7,32 @@ import numpy as np
 from export.networks.uve import UVE
 from training.data import retrieval
 from training.encoders import uve
-from training.evaluation import held
+from training.evaluation import held_out
 from training.evaluation.context import Context
 from training.evaluation.figures import Figure
-from training.evaluation.reference import Folder
 from training.evaluation.statistics import bootstrap, wilson
 from training.judges import reward, segmenter
+from training.publish.weights_folder import WeightsFolder
 from training.world.labels import UNSEEN_PRODUCTS, draw_spec
 from training.world.picture import render
 
 
 def segmenters(context: Context) -> list[Figure]:
-    """Overlap with the true alpha at 1/2: on every product in scenes, on plain photos, on kinds never trained on."""
+    """Overlap with the true alpha at 1/2: on products in scenes, on plain photos, and on unseen kinds."""
     model = context.pipeline("backdrop").segmenter
     seen = [row["product"] not in UNSEEN_PRODUCTS for row in context.held.rows]
-    known = held.as_set([render(row["seed"]) for row, ok in zip(context.held.rows, seen, strict=True) if ok])
-    strange = [
-        seed for seed in range(held.STYLE_SEED, held.STYLE_SEED + 4000) if draw_spec(seed).product in UNSEEN_PRODUCTS
+    seen_products = held_out.as_set(
+        [render(row["seed"]) for row, ok in zip(context.held.rows, seen, strict=True) if ok]
+    )
+    unseen_seeds = [
+        seed
+        for seed in range(held_out.STYLE_SEED, held_out.STYLE_SEED + 4000)
+        if draw_spec(seed).product in UNSEEN_PRODUCTS
     ]
-    unseen = held.as_set([render(seed) for seed in strange[:128]])
+    unseen = held_out.as_set([render(seed) for seed in unseen_seeds[:128]])
     sets = (
-        ("products in scenes", known, 0.95),
-        ("plain product photos", held.pictures(128, photos=True), 0.95),
+        ("products in scenes", seen_products, 0.95),
+        ("plain product photos", held_out.pictures(128, photos=True), 0.95),
         ("kinds of product it never saw", unseen, 0.85),
     )
     figures = []
@@ -39,8 +43,8 @@ def segmenters(context: Context) -> list[Figure]:
 
 
 def embeddings(context: Context) -> list[Figure]:
-    """Retrieval of the same scene and palette among held-out pictures, by the floats and by the binary code."""
-    model = Folder(context.config.paths.weights / "backdrop").read(UVE, "image_encoder_uve")
+    """Retrieval of pictures of the same scene and palette, by the floats and by the binary code."""
+    model = WeightsFolder(context.config.paths.weights / "backdrop").read(UVE, "image_encoder_uve")
     gallery = retrieval.gallery(context.config)
     scores = uve.held_out(model, context.held, gallery)
     count = len(context.held)
@@ -60,7 +64,7 @@ def embeddings(context: Context) -> list[Figure]:
 
 
 def heads(context: Context) -> list[Figure]:
-    """Each head's area under the ROC curve on held-out pictures, damage and captions."""
+    """The reward heads' areas under the ROC curve on held-out pictures, damage and captions."""
     pipeline = context.pipeline("backdrop")
     scores = reward.held_out_auc(context.config, pipeline.reward, lambda texts: pipeline.encode(texts)[1])
     marks = {"defects": 0.95, "fidelity": None, "aesthetics": None}
@@ -68,5 +72,5 @@ def heads(context: Context) -> list[Figure]:
 
 
 def measure(context: Context) -> list[Figure]:
-    """All of them."""
+    """The figures of all three."""
     return [*segmenters(context), *embeddings(context), *heads(context)]

@@ -1,4 +1,4 @@
-"""How far generated pictures are from rendered ones, in CLIP features (kernel inception distance)."""
+"""Kernel inception distance between generated and rendered pictures, in the features of our CLIP image encoder."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ log = logging.getLogger(__name__)
 
 PIPELINES = ("base", "backdrop", "backdrop-fast", "backdrop-dit")
 FEWEST = 80
-"""Below so many pictures the distance's own noise is larger than what it tells apart."""
+"""With fewer pictures, the noise of the distance is larger than the differences between pipelines."""
 
 
 def measure(context: Context) -> list[Figure]:
-    """KID of each pipeline's pictures against held-out renders, and of renders against others."""
+    """KID of each pipeline's pictures to held-out renders, and of renders to other renders."""
     if context.count < FEWEST:
-        log.warning("KID needs --count %d or more; left as it was measured last", FEWEST)
+        log.warning("KID needs --count %d or more; the last measured figures stay", FEWEST)
         return []
     half = len(context.held) // 2
     real = context.features(context.rendered(0, half))
@@ -31,7 +31,7 @@ def measure(context: Context) -> list[Figure]:
         try:
             pictures = context.scenes(name)
         except FileNotFoundError as missing:
-            log.warning("%s: left as it was measured last (%s)", name, missing)
+            log.warning("%s: the last measured figure stays (%s)", name, missing)
             continue
         value, spread = kid(context.features(pictures), real)
         figures.append(Figure(f"KID x 1000 against rendered, {name}", 1000 * value, None, "lower", 1000 * spread))

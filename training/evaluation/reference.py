@@ -1,4 +1,4 @@
-"""The finished folders as torch pipelines: the plain reference of what the cluster serves."""
+"""A weights folder as a torch pipeline: the plain reference of what the cluster serves."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ from export.networks.segmenter import Segmenter
 from export.networks.uve import UVE
 from training.data.pictures import latent_mask, masked_picture
 from training.encoders import image_encoder
+from training.publish.weights_folder import WeightsFolder
 
 Style = Sequence[tuple[Tensor, float]]
 """Style pictures [3, H, W] in [-1, 1], each with its weight."""
 
 
 @dataclass(frozen=True)
-class Conditions:
-    """What the denoiser reads of B prompts: states [B, T, D], pooled [B, P], image tokens [B, N, D], scale [B, 1]."""
+class Embeddings:
+    """Of B prompts: text states [B, T, D], pooled text [B, P], image tokens [B, N, D] and their scale [B, 1]."""
 
     states: Tensor
     pooled: Tensor
@@ -44,25 +45,25 @@ class Conditions:
 
 
 class Denoiser(Protocol):
-    """Predicts for rows of noisy latents, mask and masked latents [B, 9, h, w] at one timestep."""
+    """Predicts for noisy latents, masks and masked latents [B, 9, h, w] at one timestep."""
 
-    def __call__(self, rows: Tensor, timestep: Tensor, conditions: Conditions) -> Tensor: ...
+    def __call__(self, rows: Tensor, timestep: Tensor, embeddings: Embeddings) -> Tensor: ...
 
 
 @dataclass(frozen=True)
 class UnetDenoiser:
-    """The UNet; with image attention on it if `takes_images`."""
+    """The UNet, with image attention if `takes_images`."""
 
     unet: UNet2DConditionModel
     takes_images: bool
 
-    def __call__(self, rows: Tensor, timestep: Tensor, conditions: Conditions) -> Tensor:
+    def __call__(self, rows: Tensor, timestep: Tensor, embeddings: Embeddings) -> Tensor:
         """The v-prediction [B, 4, h, w]."""
-        c, (height, width) = conditions, rows.shape[-2:]
+        c, (height, width) = embeddings, rows.shape[-2:]
         ids = torch.tensor([[8 * height, 8 * width, 0, 0, 8 * height, 8 * width]], dtype=torch.float32)
         added = {"text_embeds": c.pooled, "time_ids": ids.expand(len(rows), -1)}
         text: Any = (c.states, c.tokens, c.scale) if self.takes_images else c.states
-        # The base reads noisy latents alone.
+        # The base has four input channels, the noisy latents.
         rows = rows[:, : self.unet.config["in_channels"]]
         return torch.as_tensor(self.unet(rows, timestep, text, added_cond_kwargs=added).sample)
 
@@ -73,27 +74,27 @@ class TransformerDenoiser:
 
     transformer: SD3Transformer2DModel
 
-    def __call__(self, rows: Tensor, timestep: Tensor, conditions: Conditions) -> Tensor:
+    def __call__(self, rows: Tensor, timestep: Tensor, embeddings: Embeddings) -> Tensor:
         """The velocity [B, 4, h, w]."""
-        made = self.transformer(
+        output = self.transformer(
             hidden_states=rows,
             timestep=timestep.expand(len(rows)),
-            encoder_hidden_states=conditions.states,
-            pooled_projections=conditions.pooled,
+            encoder_hidden_states=embeddings.states,
+            pooled_projections=embeddings.pooled,
         )
-        return torch.as_tensor(made.sample)
+        return torch.as_tensor(output.sample)
 
 
 @dataclass(frozen=True)
 class ImageEncoders:
-    """From style pictures to image tokens."""
+    """Turns style pictures into image tokens."""
 
     uve: UVE
     clip: CLIPVisionModelWithProjection
     projector: ImageProjector
 
     def tokens(self, style: Style, use: tuple[str, ...] = ("uve", "clip")) -> Tensor:
-        """Image tokens [N, D] of weighted style pictures, from both encoders or from one alone."""
+        """Image tokens [N, D] of weighted style pictures, from the encoders named in `use`."""
         sums = [torch.zeros(1, self.uve.config["dim"]), torch.zeros(1, self.clip.config.projection_dim)]
         for picture, weight in style:
             if "uve" in use:
@@ -103,48 +104,19 @@ class ImageEncoders:
         return torch.as_tensor(self.projector(normalize(sums[0], dim=-1), normalize(sums[1], dim=-1))[0])
 
 
-class Folder:
-    """A weights folder; components that it lacks come from the folder that it shares with."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.settings: dict[str, Any] = json.loads((path / "backdrop.json").read_text())
-        self._shared = Folder((path / self.settings["shares"]).resolve()) if "shares" in self.settings else None
-
-    def setting(self, name: str) -> Any:
-        """A setting of `backdrop.json`, here or where it is shared from."""
-        if name in self.settings or self._shared is None:
-            return self.settings[name]
-        return self._shared.setting(name)
-
-    def find(self, name: str) -> Path | None:
-        """The component's folder, here or where it is shared from."""
-        if (self.path / name).is_dir():
-            return self.path / name
-        return self._shared.find(name) if self._shared else None
-
-    def read(self, kind: Any, name: str) -> Any:
-        """The component in fp32, ready for use."""
-        found = self.find(name)
-        if found is None:
-            raise FileNotFoundError(f"{self.path} has no {name}/ and shares none")
-        key = "dtype" if kind.__module__.startswith("transformers") else "torch_dtype"
-        return kind.from_pretrained(found, **{key: torch.float32}).eval().requires_grad_(False)
-
-
 class Sampling(TypedDict, total=False):
-    """How pictures are sampled, where not as the pipeline's folder says."""
+    """Sampling options; those left out are the defaults of the pipeline's folder."""
 
     guidance: float
     steps: int
     styles: list[Tensor] | None
-    """Image tokens [N, D], one set to a picture."""
+    """Image tokens [N, D], one set per picture."""
     image_scale: float
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Every network that one pipeline runs, in fp32."""
+    """All networks of one pipeline, in fp32."""
 
     tokenizer: CLIPTokenizer
     text_l: CLIPTextModel
@@ -162,8 +134,8 @@ class Pipeline:
 
     @classmethod
     def load(cls, path: Path) -> Pipeline:
-        """Reads a folder that `training.publish.assemble` wrote."""
-        folder = Folder(path)
+        """Reads a weights folder."""
+        folder = WeightsFolder(path)
         defaults = folder.settings["defaults"]
         dit = (path / "transformer").is_dir()
         images = None
@@ -191,12 +163,12 @@ class Pipeline:
         )
 
     def with_denoiser(self, denoiser: Denoiser) -> Pipeline:
-        """The same pipeline around another denoiser: another stage's, or one with a LoRA."""
+        """The same pipeline with another denoiser: another stage's, or one with a LoRA."""
         return replace(self, denoiser=denoiser)
 
     @torch.no_grad()
     def encode(self, texts: list[str]) -> tuple[Tensor, Tensor]:
-        """Hidden states [B, T, D] as this pipeline's denoiser reads them, and pooled embeddings [B, P]."""
+        """Hidden states [B, T, D] in the form that this denoiser takes, and pooled embeddings [B, P]."""
         ids = _ids(self.tokenizer, texts)
         out_g = self.text_g(ids, output_hidden_states=True)
         if self.t5 is not None and self.tokenizer_t5 is not None:
@@ -204,32 +176,32 @@ class Pipeline:
         out_l = self.text_l(ids, output_hidden_states=True)
         return torch.cat([out_l.hidden_states[-2], out_g.hidden_states[-2]], dim=-1), out_g.text_embeds
 
-    def conditions(self, texts: list[str], styles: list[Tensor] | None, image_scale: float) -> Conditions:
-        """Conditions of prompts, with ready image tokens [N, D] for each where there are any."""
+    def embeddings(self, texts: list[str], styles: list[Tensor] | None, image_scale: float) -> Embeddings:
+        """Embeddings of prompts; `styles` are image tokens [N, D], one set per prompt."""
         states, pooled = self.encode(texts)
         if styles is None:
             shape = (len(texts), self.images.projector.config["tokens"] if self.images else 4, states.shape[-1])
-            return Conditions(states, pooled, torch.zeros(shape), torch.zeros(len(texts), 1))
-        return Conditions(states, pooled, torch.stack(styles), torch.full((len(texts), 1), image_scale))
+            return Embeddings(states, pooled, torch.zeros(shape), torch.zeros(len(texts), 1))
+        return Embeddings(states, pooled, torch.stack(styles), torch.full((len(texts), 1), image_scale))
 
     @torch.no_grad()
-    def make(
+    def pictures(
         self,
         texts: list[str],
         image: Tensor,
         mask: Tensor,
         seed: int,
-        **how: Unpack[Sampling],
+        **options: Unpack[Sampling],
     ) -> Tensor:
-        """Makes the backgrounds of `image` [B, 3, H, W] where `mask` [B, 1, H, W] is 1; returns pictures in [-1, 1].
+        """Pictures in [-1, 1] with the background of `image` [B, 3, H, W] made where `mask` [B, 1, H, W] is 1.
 
-        The product is not pasted over the result: what comes back is the decoder's own blend.
+        The product is not pasted over the result: its border is as the decoder blended it.
         """
-        return self.decode(self.latents(texts, image, mask, seed, **how), image, mask)
+        return self.decode(self.latents(texts, image, mask, seed, **options), image, mask)
 
     @torch.no_grad()
     def decode(self, latents: Tensor, image: Tensor, mask: Tensor) -> Tensor:
-        """Pictures of clean latents, the product's border blended by the decoder."""
+        """Pictures of clean latents; the decoder blends the product's border."""
         scale = float(self.vae.config["scaling_factor"])
         return torch.as_tensor(self.vae.decode(latents / scale, image=image, mask=mask).sample).clamp(-1, 1)
 
@@ -240,34 +212,34 @@ class Pipeline:
         image: Tensor,
         mask: Tensor,
         seed: int,
-        **how: Unpack[Sampling],
+        **options: Unpack[Sampling],
     ) -> Tensor:
-        """The clean latents [B, 4, h, w] of `make`."""
-        guidance = how.get("guidance", self.guidance_scale)
-        asked = self.conditions(texts, how.get("styles"), how.get("image_scale", 1.0))
-        plain = self.conditions([""], None, 0.0)
-        known = self.known(image, mask)
+        """The clean latents [B, 4, h, w] of `pictures`."""
+        guidance = options.get("guidance", self.guidance_scale)
+        conditional = self.embeddings(texts, options.get("styles"), options.get("image_scale", 1.0))
+        unconditional = self.embeddings([""], None, 0.0)
+        channels = self.mask_and_masked_latents(image, mask)
         noise = torch.Generator().manual_seed(seed)
-        latents = torch.randn(len(texts), known.shape[1] - 1, *known.shape[2:], generator=noise)
-        self.scheduler.set_timesteps(how.get("steps", self.steps))
+        latents = torch.randn(len(texts), channels.shape[1] - 1, *channels.shape[2:], generator=noise)
+        self.scheduler.set_timesteps(options.get("steps", self.steps))
         for t in self.scheduler.timesteps:
-            rows = torch.cat([latents, known], dim=1)
-            made = self.denoiser(rows, t, asked)
+            rows = torch.cat([latents, channels], dim=1)
+            prediction = self.denoiser(rows, t, conditional)
             if guidance > 1:
-                away = self.denoiser(rows, t, _repeat(plain, len(texts)))
-                made = away + guidance * (made - away)
-            latents = self._step(made, t, latents, noise)
+                base = self.denoiser(rows, t, _repeat(unconditional, len(texts)))
+                prediction = base + guidance * (prediction - base)
+            latents = self._step(prediction, t, latents, noise)
         return latents
 
-    def known(self, image: Tensor, mask: Tensor) -> Tensor:
+    def mask_and_masked_latents(self, image: Tensor, mask: Tensor) -> Tensor:
         """Mask and masked latents [B, 5, h, w]."""
         encoded = self.vae.encode(masked_picture(image, mask)).latent_dist.mean
         return torch.cat([latent_mask(mask), encoded * float(self.vae.config["scaling_factor"])], dim=1)
 
-    def _step(self, made: Tensor, t: Tensor, latents: Tensor, noise: torch.Generator) -> Tensor:
-        """One solver step; only the consistency model's draws fresh noise."""
+    def _step(self, prediction: Tensor, t: Tensor, latents: Tensor, noise: torch.Generator) -> Tensor:
+        """One solver step; only the consistency model's solver draws new noise."""
         fresh = {"generator": noise} if type(self.scheduler).__name__ == "LCMScheduler" else {}
-        return torch.as_tensor(self.scheduler.step(made, t, latents, **fresh).prev_sample)
+        return torch.as_tensor(self.scheduler.step(prediction, t, latents, **fresh).prev_sample)
 
 
 def _ids(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
@@ -275,13 +247,13 @@ def _ids(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
     return torch.tensor(tokenizer(texts, padding="max_length", truncation=True, max_length=length).input_ids)
 
 
-def _repeat(conditions: Conditions, count: int) -> Conditions:
-    c = conditions
+def _repeat(embeddings: Embeddings, count: int) -> Embeddings:
+    c = embeddings
     rows = (part.expand(count, *(-1 for _ in part.shape[1:])) for part in (c.states, c.pooled, c.tokens, c.scale))
-    return Conditions(*rows)
+    return Embeddings(*rows)
 
 
-def _denoiser(folder: Folder) -> Denoiser:
+def _denoiser(folder: WeightsFolder) -> Denoiser:
     if (folder.path / "transformer").is_dir():
         return TransformerDenoiser(folder.read(SD3Transformer2DModel, "transformer"))
     unet = folder.read(UNet2DConditionModel, "unet")

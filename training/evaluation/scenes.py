@@ -1,4 +1,4 @@
-"""Whether the scene that was asked for is the one that the judge sees."""
+"""Whether the classifier recognises the scene that the prompt names."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ MARKS = {"backdrop": 0.90, "backdrop-fast": 0.80, "backdrop-dit": None}
 
 
 def measure(context: Context) -> list[Figure]:
-    """The share of each pipeline, and the judge's own accuracy on rendered pictures."""
+    """The share of recognised scenes of each pipeline, and the classifier's accuracy on rendered pictures."""
     figures = []
     for name, mark in MARKS.items():
         if not context.published(name):
-            log.warning("%s is not published: left out", name)
+            log.warning("%s is not published, so it is not measured", name)
             continue
         seen = classifier.name(context.judge, context.scenes(name))["scene"]
         right = [guess == prompt.scene for guess, prompt in zip(seen, context.prompts, strict=True)]
@@ -31,7 +31,7 @@ def measure(context: Context) -> list[Figure]:
             log.info("%s: %-9s %d of %d", name, scene, sum(hits), len(hits))
         share = float(np.mean(right))
         figures.append(Figure(f"asked-for scene recognised, {name}", share, mark, "higher", wilson(share, len(right))))
-    for facet, share in classifier.accuracy(context.judge, context.held).items():
+    for attribute, share in classifier.accuracy(context.judge, context.held).items():
         spread = wilson(share, len(context.held))
-        figures.append(Figure(f"the judge on rendered pictures, {facet}, accuracy", share, None, "higher", spread))
+        figures.append(Figure(f"the judge on rendered pictures, {attribute}, accuracy", share, None, "higher", spread))
     return figures

@@ -1,4 +1,4 @@
-"""What the mask-conditioned decoder is worth at the product's border, against plain decoding and compositing."""
+"""The seam error of the mask-conditioned decoder, compared with plain decoding and compositing."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from training.evaluation.statistics import bootstrap
 
 @torch.no_grad()
 def measure(context: Context) -> list[Figure]:
-    """Mean absolute error on the band, of the conditioned decoder over that of plain compositing.
+    """Mean absolute error on the border band: the conditioned decoder's over that of plain compositing.
 
-    Both decode the same latents of a held-out picture, and both are told the product; plain compositing decodes
-    without knowing it and pastes it over, the conditioned decoder blends it.
+    Both decode the same latents of a held-out picture, and the product is pasted over both results. Only the
+    conditioned decoder gets the product as an input.
     """
     pipeline, products = context.pipeline("backdrop"), context.products
     errors: dict[str, list[float]] = {"conditioned": [], "plain": []}
@@ -24,11 +24,11 @@ def measure(context: Context) -> list[Figure]:
         part = products.take(start, 8)
         image, mask, edge = part.image, part.mask, border_band(part.mask)
         latents = pipeline.vae.encode(image).latent_dist.mean
-        told = pipeline.vae.decode(latents, image=image * (1 - mask), mask=mask).sample
-        untold = pipeline.vae.decode(latents, image=torch.zeros_like(image), mask=torch.ones_like(mask)).sample
-        pasted = untold * mask + image * (1 - mask)
-        for name, made in (("conditioned", told * mask + image * (1 - mask)), ("plain", pasted)):
-            errors[name] += (((made - image).abs() * edge).sum((1, 2, 3)) / (3 * edge.sum((1, 2, 3)))).tolist()
+        conditioned = pipeline.vae.decode(latents, image=image * (1 - mask), mask=mask).sample
+        unconditioned = pipeline.vae.decode(latents, image=torch.zeros_like(image), mask=torch.ones_like(mask)).sample
+        pasted = unconditioned * mask + image * (1 - mask)
+        for name, decoded in (("conditioned", conditioned * mask + image * (1 - mask)), ("plain", pasted)):
+            errors[name] += (((decoded - image).abs() * edge).sum((1, 2, 3)) / (3 * edge.sum((1, 2, 3)))).tolist()
     ratio = float(np.mean(errors["conditioned"]) / np.mean(errors["plain"]))
     each = [a / max(b, 1e-6) for a, b in zip(errors["conditioned"], errors["plain"], strict=True)]
     return [Figure("seam error, conditioned decoder over plain compositing", ratio, 0.6, "lower", bootstrap(each))]

@@ -1,4 +1,4 @@
-"""Sheets of pictures for docs/models.md: what each stage makes, side by side, with its prompts."""
+"""Sheets of pictures for docs/models.md: the pictures of each stage, with their prompts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from training.data.pictures import pictures_to_tensor
-from training.evaluation import held, make
+from training.evaluation import generation, held_out
 from training.evaluation.context import Context
 from training.evaluation.figures import Figure
 from training.evaluation.style import style_specs
@@ -28,7 +28,7 @@ DARK, LIGHT = (18, 18, 22), (225, 225, 225)
 
 
 def page(rows: list[tuple[str, Tensor]], captions: list[str], side: int = 160) -> Image.Image:
-    """A sheet: one labelled row of pictures [N, 3, H, W] each, captions under the last row."""
+    """A sheet with one labelled row per entry of `rows` (pictures [N, 3, H, W]) and captions under the last row."""
     left, across = 110, len(captions)
     width, height = left + across * (side + GAP), len(rows) * (side + GAP) + STRIP
     sheet = Image.new("RGB", (width, height), DARK)
@@ -46,7 +46,7 @@ def page(rows: list[tuple[str, Tensor]], captions: list[str], side: int = 160) -
 
 
 def save(name: str, sheet: Image.Image) -> None:
-    """Writes a sheet as JPEG: a page of pictures, not a measurement."""
+    """Writes a sheet as JPEG."""
     OUT.mkdir(parents=True, exist_ok=True)
     sheet.save(OUT / f"{name}.jpg", quality=88)
     log.info("%s", OUT / f"{name}.jpg")
@@ -54,12 +54,12 @@ def save(name: str, sheet: Image.Image) -> None:
 
 def world() -> Image.Image:
     """The rendered world: every scene, and every palette of one scene."""
-    seeds = [next(s for s in range(held.STYLE_SEED, 10**9) if draw_spec(s).scene == scene) for scene in SCENES]
+    seeds = [next(s for s in range(held_out.STYLE_SEED, 10**9) if draw_spec(s).scene == scene) for scene in SCENES]
     rows = [("rendered", _rendered([render(seed).image for seed in seeds]))]
     again = [
         next(
             s
-            for s in range(held.STYLE_SEED + 500, 10**9)
+            for s in range(held_out.STYLE_SEED + 500, 10**9)
             if draw_spec(s).scene == scene and draw_spec(s).palette != "natural"
         )
         for scene in SCENES
@@ -69,25 +69,25 @@ def world() -> Image.Image:
 
 
 def stages(context: Context) -> Image.Image:
-    """The same prompts and products by every pipeline."""
+    """Pictures of the same prompts and products by every pipeline."""
     rows = []
-    for name in ("base", "stage1", "backdrop", "backdrop-fast", "backdrop-dit"):
+    for name in ("base", "inpaint", "backdrop", "backdrop-fast", "backdrop-dit"):
         try:
-            pictures = context.scenes(name)[: len(SCENES)] if name != "stage1" else _stage1(context)
+            pictures = context.scenes(name)[: len(SCENES)] if name != "inpaint" else _inpaint(context)
         except FileNotFoundError as missing:
-            log.warning("%s is left out: %s", name, missing)
+            log.warning("%s is not in the sheet: %s", name, missing)
             continue
         rows.append((name, pictures))
     return page(rows, [prompt.text for prompt in context.prompts[: len(SCENES)]])
 
 
-def _stage1(context: Context) -> Tensor:
+def _inpaint(context: Context) -> Tensor:
     texts = [full_caption(draw_spec(row["seed"]), np.random.default_rng(row["seed"])) for row in context.held.rows[:10]]
-    return make.generate(context.pipeline("stage1"), context.products, texts, "stage 1")
+    return generation.generate(context.pipeline("inpaint"), context.products, texts, "stage 1")
 
 
 def styles(context: Context) -> Image.Image:
-    """Style pictures of every palette, and what they make of three prompts."""
+    """Style pictures of all palettes, and pictures of three prompts with each style."""
     pipeline = context.pipeline("backdrop")
     assert pipeline.images is not None
     specs = style_specs(len(PALETTES))
@@ -96,21 +96,21 @@ def styles(context: Context) -> Image.Image:
         tokens = [pipeline.images.tokens([(picture, 1.0)]) for picture in shown]
     rows = [("style picture", shown)]
     for text in ("a beach", "a mountain lake", "a kitchen"):
-        made = make.generate(pipeline, context.products, [text] * len(specs), f"style, {text}", styles=tokens)
-        rows.append((text, made))
+        pictures = generation.generate(pipeline, context.products, [text] * len(specs), f"style, {text}", styles=tokens)
+        rows.append((text, pictures))
     return page(rows, [f"{spec.palette}, {spec.time}" for spec in specs])
 
 
 def brand(context: Context) -> Image.Image:
     """The brand's own pictures, and the same prompts with and without its LoRA."""
-    specs = [brand_spec(held.STYLE_SEED + n) for n in range(8)]
+    specs = [brand_spec(held_out.STYLE_SEED + n) for n in range(8)]
     texts = [f"{NAME} style, {spec.product} on the {spec.scene}" for spec in specs]
     rows = [("the brand", _rendered([brand_picture(spec.seed).image for spec in specs]))]
     for name, pipeline in (
         ("with LoRA", context.with_lora(f"{NAME}.safetensors")),
         ("without", context.pipeline("backdrop")),
     ):
-        rows.append((name, make.generate(pipeline, context.products, texts, f"brand, {name}")))
+        rows.append((name, generation.generate(pipeline, context.products, texts, f"brand, {name}")))
     return page(rows, texts)
 
 
@@ -119,7 +119,7 @@ def _rendered(images: list[np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]]
 
 
 def measure(context: Context) -> list[Figure]:
-    """Writes the sheets; there is nothing to measure in them."""
+    """Writes the sheets; returns no figures."""
     save("world", world())
     save("stages", stages(context))
     save("styles", styles(context))

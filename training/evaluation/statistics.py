@@ -1,4 +1,4 @@
-"""Spreads and tests of the figures."""
+"""Confidence intervals, tests and distances for the figures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def wilson(share: float, count: int) -> float:
-    """Half the 95 % interval of a share (Wilson 1927); unlike the plain one it is not 0 where all or none succeed."""
+    """Half the 95 % interval of a share (Wilson 1927); unlike the normal one, it is not 0 for shares of 0 and 1."""
     z2 = 1.96**2
     half: float = 1.96 * (share * (1 - share) / count + z2 / (4 * count**2)) ** 0.5 / (1 + z2 / count)
     return half
@@ -24,7 +24,7 @@ def bootstrap(values: Sequence[float], rounds: int = 2000) -> float:
 
 
 def permutation_p(differences: Sequence[float], rounds: int = 10000) -> float:
-    """One-sided p of a positive mean of paired differences, by random flips of their signs."""
+    """One-sided p of a positive mean of paired differences, by random sign flips."""
     numbers, rng = np.asarray(differences, np.float64), np.random.default_rng(0)
     signs = rng.choice((-1.0, 1.0), size=(rounds, len(numbers)))
     return float(((signs * numbers).mean(axis=1) >= numbers.mean()).sum() + 1) / (rounds + 1)
@@ -33,7 +33,7 @@ def permutation_p(differences: Sequence[float], rounds: int = 10000) -> float:
 def kid(one: NDArray[np.float64], other: NDArray[np.float64], size: int = 50, rounds: int = 40) -> tuple[float, float]:
     """Kernel inception distance (Bińkowski et al. 2018) of features [N, D]: mean and spread over random subsets.
 
-    Unbiased squared MMD under the kernel (x·y / D + 1)^3; 0 in the mean where both sets come from one distribution.
+    Unbiased squared MMD with the kernel (x·y / D + 1)^3; its mean is 0 if both sets have the same distribution.
     """
     rng = np.random.default_rng(0)
     count = min(size, len(one), len(other))
@@ -41,10 +41,10 @@ def kid(one: NDArray[np.float64], other: NDArray[np.float64], size: int = 50, ro
     def kernel(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray((a @ b.T / a.shape[1] + 1) ** 3)
 
-    found = []
+    estimates = []
     for _ in range(rounds):
         a = one[rng.choice(len(one), count, replace=False)]
         b = other[rng.choice(len(other), count, replace=False)]
         within = sum((k.sum() - np.trace(k)) / (count * (count - 1)) for k in (kernel(a, a), kernel(b, b)))
-        found.append(within - 2 * kernel(a, b).mean())
-    return float(np.mean(found)), float(np.std(found))
+        estimates.append(within - 2 * kernel(a, b).mean())
+    return float(np.mean(estimates)), float(np.std(estimates))

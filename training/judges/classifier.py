@@ -1,6 +1,6 @@
-"""A classifier trained on rendered pictures only: the judge of generated ones, not part of the pipeline.
+"""Trains a classifier on rendered pictures; evaluation judges generated pictures with it.
 
-It names the scene, palette, time, weather and product of a picture. It shares no weights with anything that is served.
+It classifies scene, palette, time, weather and product. It is not served and shares no weights with served models.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from export.networks.blocks import Residual
 from training.config import Config
 from training.core import loop
 from training.data import shards
-from training.data.attributes import FACETS, accuracies, facet_ids, naming_loss
-from training.data.pictures import halves, look_again, pictures_to_tensor
+from training.data.attributes import ATTRIBUTES, accuracies, attribute_ids, naming_loss
+from training.data.pictures import augment, half_size, pictures_to_tensor
 
 log = logging.getLogger(__name__)
 
 STAGE = "classifier"
 WEIGHTS = (1.0, 1.0, 1.0, 0.7, 0.5)
-"""How much each facet counts in the loss: the product is the easiest to see and the least asked for."""
+"""Weights of the attributes in the loss; the product matters least."""
 
 
 class Classifier(nn.Module):
-    """A small convolutional network; it sees pictures at half size, so it judges places and not brush strokes."""
+    """A small convolutional network on pictures of half size, so that it judges places, not fine detail."""
 
     def __init__(self, channels: tuple[int, ...]) -> None:
         super().__init__()
@@ -39,26 +39,26 @@ class Classifier(nn.Module):
         self.blocks = nn.ModuleList(Residual(width) for width in channels[1:])
         self.norm = nn.GroupNorm(8, channels[-1])
         self.body = nn.Sequential(nn.Linear(6 * channels[-1], 128), nn.SiLU(), nn.Dropout(0.1))
-        self.heads = nn.ModuleList(nn.Linear(128, len(names)) for names in FACETS.values())
+        self.heads = nn.ModuleList(nn.Linear(128, len(names)) for names in ATTRIBUTES.values())
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """Logits [B, classes] by facet of pictures [B, 3, H, W] in [-1, 1]."""
-        return dict(zip(FACETS, self.judge(functional.avg_pool2d(image, 2)), strict=True))
+        """Logits [B, classes] by attribute, of pictures [B, 3, H, W] in [-1, 1]."""
+        return dict(zip(ATTRIBUTES, self.judge(functional.avg_pool2d(image, 2)), strict=True))
 
     def judge(self, small: Tensor) -> list[Tensor]:
-        """Logits [B, classes] in the order of `FACETS`, of pictures at half size."""
+        """Logits [B, classes] in the order of `ATTRIBUTES`, of pictures at half size."""
         x = self.stem(small)
         for down, block in zip(self.downs, self.blocks, strict=True):
             x = block(down(x))
         x = functional.silu(self.norm(x))
-        # Sky and ground are told apart by where they are: pool in four bands, and over the whole.
+        # Position tells sky from ground: pool over four horizontal bands and over the whole picture.
         bands = functional.adaptive_avg_pool2d(x, (4, 1)).flatten(1)
         whole = self.body(torch.cat([bands, x.mean(dim=(2, 3)), x.amax(dim=(2, 3))], dim=1))
         return [head(whole) for head in self.heads]
 
 
 def train(config: Config) -> Classifier:
-    """Trains, writes fp16 weights and the held-out accuracy of every head."""
+    """Trains, and writes fp16 weights and the held-out accuracy of every head."""
     torch.manual_seed(config.seed)
     device, small = loop.device(), config.small
     model = Classifier(small.classifier_channels)
@@ -67,14 +67,14 @@ def train(config: Config) -> Classifier:
     average = loop.Average(model, 0.998)
     run = loop.Run(config, STAGE, model=model, optimiser=optimiser, average=average)
     pictures = shards.load(config, "scene")
-    pixels, ids = halves(pictures) if run.resume() < small.classifier_steps else None, facet_ids(pictures.rows)
+    pixels, ids = half_size(pictures) if run.resume() < small.classifier_steps else None, attribute_ids(pictures.rows)
     model.train()
 
     def body(step: int) -> dict[str, float]:
         assert pixels is not None
         rng = loop.generator(config, STAGE, step)
         pick = rng.integers(len(ids), size=small.classifier_batch)
-        image = look_again(pictures_to_tensor(pixels[pick]), rng).to(device)
+        image = augment(pictures_to_tensor(pixels[pick]), rng).to(device)
         with loop.half_precision():
             logits = model.judge(image.contiguous(memory_format=torch.channels_last))
         loss = naming_loss(logits, ids[pick].to(device), WEIGHTS)
@@ -97,14 +97,14 @@ def train(config: Config) -> Classifier:
 
 
 def write(config: Config, model: Classifier, scores: dict[str, float], steps: int) -> None:
-    """The published weights and what there is to know about them."""
+    """Writes the published weights and their record."""
     folder = config.paths.classifier
     folder.mkdir(parents=True, exist_ok=True)
     save_file(
         {name: value.half().contiguous() for name, value in model.state_dict().items()}, folder / "model.safetensors"
     )
     record = {
-        "facets": FACETS,
+        "facets": ATTRIBUTES,  # the key of the published file
         "channels": config.small.classifier_channels,
         "held_out_accuracy": scores,
         "steps": steps,
@@ -115,29 +115,29 @@ def write(config: Config, model: Classifier, scores: dict[str, float], steps: in
 
 @torch.no_grad()
 def name(model: Classifier, images: Tensor, batch: int = 32) -> dict[str, list[str]]:
-    """The most likely name of every facet, for pictures [N, 3, H, W] in [-1, 1]."""
-    found: dict[str, list[str]] = {key: [] for key in FACETS}
+    """The most likely value of every attribute, for pictures [N, 3, H, W] in [-1, 1]."""
+    names: dict[str, list[str]] = {key: [] for key in ATTRIBUTES}
     for part in torch.split(images, batch):
         for key, logits in model(part).items():
-            found[key] += [FACETS[key][n] for n in logits.argmax(1).tolist()]
-    return found
+            names[key] += [ATTRIBUTES[key][n] for n in logits.argmax(1).tolist()]
+    return names
 
 
 @torch.no_grad()
-def probability(model: Classifier, images: Tensor, facet: str, name: str, batch: int = 32) -> Tensor:
-    """How sure the judge is, [N] in [0, 1], that pictures [N, 3, H, W] show `name`: of the "palette", say, "teal"."""
-    column = FACETS[facet].index(name)
-    return torch.cat([model(part)[facet].softmax(1)[:, column] for part in torch.split(images, batch)])
+def probability(model: Classifier, images: Tensor, attribute: str, name: str, batch: int = 32) -> Tensor:
+    """The probability [N] that pictures [N, 3, H, W] show `name`, for example "teal" of the attribute "palette"."""
+    column = ATTRIBUTES[attribute].index(name)
+    return torch.cat([model(part)[attribute].softmax(1)[:, column] for part in torch.split(images, batch)])
 
 
 @torch.no_grad()
 def accuracy(model: Classifier, held: shards.PictureSet) -> dict[str, float]:
-    """Share of rendered pictures named rightly, by facet, where the facet can be seen."""
+    """Accuracy on rendered pictures by attribute, over the pictures that show the attribute."""
     logits: list[list[Tensor]] = []
     for start in range(0, len(held), 64):
         images = held.at(np.arange(start, min(start + 64, len(held))))[0]
         logits.append(list(model(pictures_to_tensor(images)).values()))
-    return accuracies([torch.cat(parts) for parts in zip(*logits, strict=True)], facet_ids(held.rows))
+    return accuracies([torch.cat(parts) for parts in zip(*logits, strict=True)], attribute_ids(held.rows))
 
 
 def load(config: Config) -> Classifier:

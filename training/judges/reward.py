@@ -1,4 +1,4 @@
-"""Trains the reward model on good pictures, the same pictures with controlled damage, and captions of other pictures.
+"""Trains the reward model on intact pictures, the same pictures damaged, and captions of other pictures.
 
 No person judged anything here. `defects` knows the damage of `training.data.corruption`. `fidelity` tells captions that
 match a picture from captions that do not. `aesthetics` is a proxy that only knows technical degradation. Half of the
@@ -20,71 +20,73 @@ from export.networks.reward import RewardModel
 from training.config import REWARD_HEADS, Config
 from training.core import loop, networks
 from training.data import shards
-from training.data.attributes import FACETS, naming_loss
+from training.data.attributes import ATTRIBUTES, naming_loss
 from training.data.pairs import UNJUDGED, Batch, Pairs
-from training.encoded.reconstructions import softened
+from training.encoded.reconstructions import reconstructions
 from training.encoders import text_encoders, tokenizer
 
 log = logging.getLogger(__name__)
 
 STAGE = "reward"
-OTHERS = ("found", "fidelity", "aesthetics", "naming")
+SIDE_LOSSES = ("location", "fidelity", "aesthetics", "naming")
 TOKENS = 40
-"""Sentences here are short; what is behind them would change nothing, since attention is causal."""
+"""Captions are short, and attention is causal, so more padding would change nothing."""
 
 Embed = Callable[[list[str]], Tensor]
 
 
 def embedder(config: Config) -> Embed:
-    """The projected embedding of texts, by the trained encoders."""
+    """A function from texts to projected embeddings, by the trained encoders."""
     towers, tok = text_encoders.load(config), tokenizer.load(config)
-    return lambda texts: text_encoders.encode(towers, text_encoders.tokens(tok, texts, TOKENS))[1]
+    return lambda texts: text_encoders.encode(towers, tokenizer.token_ids(tok, texts, TOKENS))[1]
 
 
 class Trainee(nn.Module):
-    """The reward model with heads that name what a picture shows, and are thrown away: fidelity learns faster."""
+    """The reward model with classifiers of attributes, which are not published but make fidelity learn faster."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.model = networks.reward(config)
-        self.naming = nn.ModuleList(nn.Linear(128, len(names)) for names in FACETS.values())
+        self.naming = nn.ModuleList(nn.Linear(128, len(names)) for names in ATTRIBUTES.values())
 
     def forward(self, batch: Batch, text: Tensor) -> dict[str, Tensor]:
-        """The loss of every head, and of the naming."""
+        """The losses of all heads and of the attribute classifiers."""
         seen = self.model.see(batch.image, batch.mask)
         intact = self.model.defects(seen.places)[:, 0].float()
         judged = (batch.intact != UNJUDGED).float()
         entropy = functional.binary_cross_entropy_with_logits(intact, batch.intact.clamp(min=0), reduction="none")
         defects = (entropy * judged).sum() / judged.sum().clamp(min=1)
-        # The pair differs in nothing but the damage: their order says most about it.
+        # A pair differs in the damage alone, so ranking the two teaches most.
         good, bad = intact.chunk(2)
         both = judged.view(2, -1).amin(0)
         order = (functional.softplus(bad - good) * both).sum() / both.sum().clamp(min=1)
-        # Told where the damage lies, the votes learn from every block of a picture, and not from its worst alone.
+        # With the location of the damage as target, the votes learn from every block, not from the worst one alone.
         votes = self.model.defects.vote(seen.places).float()
-        known = (batch.places != UNJUDGED).float()
+        located = (batch.places != UNJUDGED).float()
         each = functional.binary_cross_entropy_with_logits(
             votes, batch.places.clamp(min=0), reduction="none", pos_weight=votes.new_tensor(4.0)
         )
-        found = 4 * (each * known).sum() / known.sum().clamp(min=1)
+        location = 4 * (each * located).sum() / located.sum().clamp(min=1)
         count = len(text)
         whole = seen.whole.repeat_interleave(count, 0)
         pairs = self.model.match(whole, text.repeat(len(seen.whole), 1)).view(-1, count).float()
-        # Every picture is held against every text of the batch: captions are scarce, pairs of them are not.
+        # Every picture is compared with every text of the batch, which gives many more pairs than captions.
         weight = batch.fits / batch.fits.mean() + (1 - batch.fits) / (1 - batch.fits).mean().clamp(min=1e-3)
         fidelity = functional.binary_cross_entropy_with_logits(pairs, batch.fits, reduction="none") * weight
         looks = self.model.aesthetics(seen.whole)[:, 0].float()
         return {
             "defects": defects + order,
-            "found": found,
+            "location": location,
             "fidelity": fidelity.mean() / 2,
             "aesthetics": functional.binary_cross_entropy_with_logits(looks, batch.looks),
-            "naming": naming_loss([head(seen.whole) for head in self.naming], batch.facets, (0.2, 0.2, 0.2, 0.1, 0.0)),
+            "naming": naming_loss(
+                [head(seen.whole) for head in self.naming], batch.attributes, (0.2, 0.2, 0.2, 0.1, 0.0)
+            ),
         }
 
 
 def to(batch: Batch, device: torch.device) -> Batch:
-    """The batch on a device, its pictures laid out as convolutions like them."""
+    """The batch on a device, its pictures in channels-last layout."""
     return Batch(
         image=batch.image.to(device).contiguous(memory_format=torch.channels_last),
         mask=batch.mask.to(device),
@@ -93,12 +95,12 @@ def to(batch: Batch, device: torch.device) -> Batch:
         looks=batch.looks.to(device),
         texts=batch.texts,
         fits=batch.fits.to(device),
-        facets=batch.facets.to(device),
+        attributes=batch.attributes.to(device),
     )
 
 
 def train(config: Config) -> RewardModel:
-    """Trains the reward model and records its held-out figures."""
+    """Trains the reward model and writes its held-out scores."""
     torch.manual_seed(config.seed)
     device, small = loop.device(), config.small
     trainee = Trainee(config)
@@ -108,18 +110,18 @@ def train(config: Config) -> RewardModel:
     run = loop.Run(config, STAGE, model=trainee, optimiser=optimiser, average=average)
     run.resume()
     pictures, embed = shards.load(config, "scene"), embedder(config)
-    pairs = Pairs(pictures, softened(config, pictures, "scene", small.softened))
+    pairs = Pairs(pictures, reconstructions(config, pictures, "scene", small.reconstructed))
     trainee.train()
 
     def body(step: int) -> dict[str, float]:
-        batch = to(pairs.make(loop.generator(config, STAGE, step), small.reward_batch), device)
+        batch = to(pairs.batch(loop.generator(config, STAGE, step), small.reward_batch), device)
         text = embed(batch.texts).to(device)
         with loop.half_precision():
             losses = trainee(batch, text)
         optimiser.param_groups[0]["lr"] = loop.learning_rate(step, small.reward_steps, small.learning_rate)
         optimiser.zero_grad()
-        # Damage is the hardest to see; without a larger share the other heads take over the shared layers.
-        (2 * losses["defects"] + torch.stack([losses[key] for key in OTHERS]).sum()).backward()
+        # Damage is hardest to learn. With weight 1, the other heads would dominate the shared layers.
+        (2 * losses["defects"] + torch.stack([losses[key] for key in SIDE_LOSSES]).sum()).backward()
         nn.utils.clip_grad_norm_(trainee.parameters(), 1.0)
         optimiser.step()
         average.update(trainee.model)
@@ -130,29 +132,29 @@ def train(config: Config) -> RewardModel:
     model: RewardModel = trainee.model.cpu().eval()
     scores = held_out_auc(config, model, embed)
     (run.folder / "scores.json").write_text(json.dumps(scores, indent=2) + "\n")
-    log.info("held-out areas under the curve: %s", scores)
+    log.info("held-out areas under the ROC curve: %s", scores)
     return model
 
 
 def auc(good: Tensor, bad: Tensor) -> float:
-    """Area under the ROC curve: the share of (good, bad) pairs of scores that are ranked rightly, ties by half."""
+    """Area under the ROC curve: the share of correctly ranked (good, bad) pairs of scores; ties count half."""
     return float((good[:, None] > bad[None]).float().mean() + 0.5 * (good[:, None] == bad[None]).float().mean())
 
 
 @torch.no_grad()
 def held_out_auc(config: Config, model: RewardModel, embed: Embed, rounds: int = 24) -> dict[str, float]:
-    """Each head's area under the curve on held-out pictures, over all pairs of a good and a bad one.
+    """Each head's area under the ROC curve on held-out pictures, over all pairs of a good and a bad one.
 
-    `defects` counts pictures that are not strongly degraded besides; `fidelity` holds every picture against texts of
-    the same few scenes, so most of its bad pairs have the right scene and a wrong time, weather, palette or colour.
+    `defects` leaves out strongly degraded pictures. `fidelity` compares every picture with texts of at most four
+    scenes, so most bad pairs have the right scene and a wrong time, weather, palette or colour.
     """
     held = shards.load(config, "held")
-    pairs = Pairs(held, softened(config, held, "held", config.small.softened_held))
+    pairs = Pairs(held, reconstructions(config, held, "held", config.small.reconstructed_held))
     rng = np.random.default_rng(99)
     good: dict[str, list[Tensor]] = {name: [] for name in REWARD_HEADS}
     bad: dict[str, list[Tensor]] = {name: [] for name in REWARD_HEADS}
     for _ in range(min(rounds, len(held) // 8 + 1)):
-        batch = pairs.make(rng, 16)
+        batch = pairs.batch(rng, 16)
         seen, text = model.see(batch.image, batch.mask), embed(batch.texts)
         intact = model.defects(seen.places)[:, 0]
         good["defects"].append(intact[batch.intact == 1])
@@ -162,7 +164,7 @@ def held_out_auc(config: Config, model: RewardModel, embed: Embed, rounds: int =
         bad["aesthetics"].append(looks[batch.looks < 1])
         count = len(text)
         match = model.match(seen.whole.repeat_interleave(count, 0), text.repeat(len(seen.whole), 1)).view(-1, count)
-        # Only the whole pictures: a prompt is held against what may be sent.
+        # Only the intact pictures.
         match, fits = match[:count], batch.fits[:count]
         good["fidelity"].append(match[fits == 1])
         bad["fidelity"].append(match[fits == 0])
@@ -170,7 +172,7 @@ def held_out_auc(config: Config, model: RewardModel, embed: Embed, rounds: int =
 
 
 def load(config: Config) -> RewardModel:
-    """The trained reward model, as far as it has got."""
+    """The reward model of the last checkpoint."""
     return loop.load_average(config, STAGE, networks.reward(config))
 
 

@@ -1,6 +1,6 @@
-"""Trains the segmenter on products in every scene, on plain backgrounds, and on products pasted where they never were.
+"""Trains the segmenter on products in scenes, on plain backgrounds, and pasted into other scenes.
 
-Two kinds of product are left out of everything it learns from: what it does with them is what it does with new ones.
+Two kinds of product are left out of training, to measure the segmenter on unseen products.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ STAGE = "segmenter"
 
 
 def _widest(x: Tensor) -> Tensor:
-    """The largest value within two pixels: by rows and then by columns, which is the same and cheaper."""
+    """The maximum within two pixels; separable, by rows and then by columns."""
     return functional.max_pool2d(functional.max_pool2d(x, (5, 1), 1, (2, 0)), (1, 5), 1, (0, 2))
 
 
 def alpha_loss(logits: Tensor, real: Tensor) -> Tensor:
-    """Cross-entropy, once more within two pixels of the border, and soft overlap (Milletari et al. 2016)."""
+    """Cross-entropy, cross-entropy within two pixels of the border, soft overlap (Milletari et al. 2016), and error."""
     entropy = functional.binary_cross_entropy_with_logits(logits, real, reduction="none")
-    made = torch.sigmoid(logits)
-    overlap = 1 - (2 * (made * real).sum((1, 2, 3)) + 1) / (made.sum((1, 2, 3)) + real.sum((1, 2, 3)) + 1)
+    predicted = torch.sigmoid(logits)
+    overlap = 1 - (2 * (predicted * real).sum((1, 2, 3)) + 1) / (predicted.sum((1, 2, 3)) + real.sum((1, 2, 3)) + 1)
     border = (_widest(real) + _widest(-real)).clamp(0, 1)
-    # What is far off although sure is worth more than its share of the area.
-    missed = (made - real).abs().square().mean((1, 2, 3)) / real.mean((1, 2, 3)).clamp(min=0.02)
+    # Confident errors weigh more than their share of the area.
+    missed = (predicted - real).abs().square().mean((1, 2, 3)) / real.mean((1, 2, 3)).clamp(min=0.02)
     return 2 * entropy.mean() + overlap.mean() + missed.mean() + (entropy * border).sum() / border.sum().clamp(min=1)
 
 
 def disturb(image: Tensor, alpha: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Mirror, scale, tone, softness and a little noise."""
+    """Random mirroring, zoom, tone, greyscale and noise."""
     size = image.shape[-1]
     if rng.random() < 0.5:
         image, alpha = image.flip(-1), alpha.flip(-1)
     if rng.random() < 0.35:
-        # Products come in every size: zoom in on a window that still holds most of the product.
+        # Products come in every size: zoom in on a crop that still has most of the product.
         side = int(rng.integers(size * 5 // 8, size))
         top, left = size - side, int(rng.integers(0, size + 1 - side))
         image = functional.interpolate(image[..., top:, left : left + side], size=(size, size), mode="bilinear")
@@ -63,13 +63,13 @@ def disturb(image: Tensor, alpha: Tensor, rng: np.random.Generator) -> tuple[Ten
     return (image * gain + shift + noise).clamp(-1, 1), alpha
 
 
-def known(pictures: shards.PictureSet) -> NDArray[np.int64]:
-    """Indices of the pictures whose product may be learnt from."""
+def training_indices(pictures: shards.PictureSet) -> NDArray[np.int64]:
+    """Indices of the pictures whose product is not among `UNSEEN_PRODUCTS`."""
     return np.array([n for n, row in enumerate(pictures.rows) if row["product"] not in UNSEEN_PRODUCTS], np.int64)
 
 
 def train(config: Config) -> Segmenter:
-    """Trains the segmenter and records its held-out overlap."""
+    """Trains the segmenter and writes its held-out overlap."""
     torch.manual_seed(config.seed)
     device, rate, steps = loop.device(), config.small.learning_rate, config.small.segmenter_steps
     model: Segmenter = networks.segmenter(config)
@@ -79,14 +79,14 @@ def train(config: Config) -> Segmenter:
     run = loop.Run(config, STAGE, model=model, optimiser=optimiser, average=average)
     run.resume()
     sources = (shards.load(config, "scene"), shards.load(config, "photo"))
-    allowed = (known(sources[0]), known(sources[1]))
+    allowed = (training_indices(sources[0]), training_indices(sources[1]))
     paster = Paster(empty_scenes(config, config.small.empty_scenes), sources, allowed)
     count = config.small.segmenter_batch
     model.train()
 
     def body(step: int) -> dict[str, float]:
         rng = loop.generator(config, STAGE, step)
-        images, alphas = paster.make(rng, count // 2)
+        images, alphas = paster.batch(rng, count // 2)
         pick = rng.choice(allowed[step % 4 == 3], count - count // 2)
         rendered, masks = sources[step % 4 == 3].at(pick)
         image = torch.cat([images, pictures_to_tensor(rendered)])
@@ -101,8 +101,8 @@ def train(config: Config) -> Segmenter:
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         average.update(model)
-        made, real = (logits > 0).detach(), alpha > 0.5
-        shares = (made & real).sum((1, 2, 3)) / (made | real).sum((1, 2, 3)).clamp(min=1)
+        predicted, real = (logits > 0).detach(), alpha > 0.5
+        shares = (predicted & real).sum((1, 2, 3)) / (predicted | real).sum((1, 2, 3)).clamp(min=1)
         half = count // 2
         return {"loss": loss.item(), "pasted": float(shares[:half].mean()), "rendered": float(shares[half:].mean())}
 
@@ -116,33 +116,33 @@ def train(config: Config) -> Segmenter:
 
 
 def held_out(model: Segmenter, scenes: shards.PictureSet, photos: shards.PictureSet) -> dict[str, float]:
-    """Mean overlap on products of the kinds it learnt from, in scenes and on plain photos, and on the others."""
+    """Mean overlap on kinds of product seen in training, in scenes and on plain photos, and on unseen kinds."""
     scores: dict[str, float] = {}
-    strange: list[float] = []
+    unseen: list[float] = []
     for name, pictures in (("scenes", scenes), ("photos", photos)):
         each = overlaps(model, pictures)
         new = [row["product"] in UNSEEN_PRODUCTS for row in pictures.rows]
         scores[name] = float(np.mean([score for score, is_new in zip(each, new, strict=True) if not is_new]))
-        strange += [score for score, is_new in zip(each, new, strict=True) if is_new]
-    if strange:
-        scores["unseen_products"] = float(np.mean(strange))
+        unseen += [score for score, is_new in zip(each, new, strict=True) if is_new]
+    if unseen:
+        scores["unseen_products"] = float(np.mean(unseen))
     return scores
 
 
 @torch.no_grad()
 def overlaps(model: Segmenter, held: shards.PictureSet, count: int | None = None) -> list[float]:
-    """Intersection over union at alpha 1/2 of each of the first `count` pictures."""
+    """Intersection over union at alpha 1/2 for each of the first `count` pictures."""
     scores: list[float] = []
     total = len(held) if count is None else min(count, len(held))
     for start in range(0, total, 16):
         images, masks = held.at(np.arange(start, min(start + 16, total)))
-        made, real = model(pictures_to_tensor(images))[:, 0] > 0.5, torch.from_numpy(masks) > 127
-        scores += ((made & real).sum((1, 2)) / (made | real).sum((1, 2)).clamp(min=1)).tolist()
+        predicted, real = model(pictures_to_tensor(images))[:, 0] > 0.5, torch.from_numpy(masks) > 127
+        scores += ((predicted & real).sum((1, 2)) / (predicted | real).sum((1, 2)).clamp(min=1)).tolist()
     return scores
 
 
 def load(config: Config) -> Segmenter:
-    """The trained segmenter, as far as it has got."""
+    """The segmenter of the last checkpoint."""
     return loop.load_average(config, STAGE, networks.segmenter(config))
 
 

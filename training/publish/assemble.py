@@ -1,4 +1,4 @@
-"""Writes the finished folders from the stages' checkpoints: `backdrop`, `backdrop-fast`, `backdrop-dit`, the LoRAs."""
+"""Writes the weights folders `backdrop`, `backdrop-fast`, `backdrop-dit` and the LoRAs from the stages' checkpoints."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from training.encoded import preview
 from training.encoders import image_encoder, t5, text_encoders, tokenizer, uve, vae
 from training.judges import reward, segmenter
 from training.publish import folders
-from training.publish.folders import Folder
+from training.publish.folders import FolderContent
 from training.world.brand import NAME
 
 log = logging.getLogger(__name__)
 
-SHARED = {
+SHARED_INDEX = {
     "tokenizer": ["transformers", "CLIPTokenizer"],
     "tokenizer_2": ["transformers", "CLIPTokenizer"],
     "text_encoder": ["transformers", "CLIPTextModel"],
@@ -37,21 +37,21 @@ SHARED = {
     "reward": ["export.networks.reward", "RewardModel"],
     "segmenter": ["export.networks.segmenter", "Segmenter"],
 }
-STAGES = (
+STAGES = (  # folders of checkpoints
     "text_encoders", "t5", "vae", "decoder", "uve", "image_encoder", "base", "stage1", "stage2", "image_adapter",
     "distil", "dit", "brand", "segmenter", "reward",
 )  # fmt: skip
 
 
 def plain_unet(config: Config, unet: UNet2DConditionModel) -> UNet2DConditionModel:
-    """The UNet without the image layers that sit on it: they have a file of their own."""
+    """The UNet without its image layers, which have their own file."""
     plain = networks.unet(config)
     plain.load_state_dict({name: value for name, value in unet.state_dict().items() if ".processor." not in name})
     return plain
 
 
 def stage_steps(config: Config) -> dict[str, int]:
-    """How many steps each stage has done, from the checkpoints."""
+    """The number of steps of each stage, from the checkpoints."""
     paths = [config.paths.work / stage / "checkpoint.pt" for stage in STAGES]
     read = {
         path.parent.name: torch.load(path, weights_only=True, map_location="cpu") for path in paths if path.exists()
@@ -60,8 +60,8 @@ def stage_steps(config: Config) -> dict[str, int]:
 
 
 def provenance(config: Config, stages: Mapping[str, int], trained_on: str) -> dict[str, Any]:
-    """How the weights came about."""
-    # Written by hand where a run was changed under way, which the config alone would not tell.
+    """The record of the training that goes into `backdrop.json`."""
+    # Written by hand when a setting changed during a run; the config shows only the last value.
     notes = config.paths.work / "notes.txt"
     return {
         "trained_on": trained_on,
@@ -78,7 +78,7 @@ def provenance(config: Config, stages: Mapping[str, int], trained_on: str) -> di
 def settings(
     config: Config, view: Mapping[str, Any], stages: Mapping[str, int], trained_on: str
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """`backdrop.json` of the three folders; what belongs to shared components stands in the first alone."""
+    """`backdrop.json` of the three folders; settings of shared components are in the first only."""
     defaults = {"scheduler": "dpmpp_2m", "steps": 20, "guidance_scale": config.guidance_scale, "image_scale": 1.0}
     history = provenance(config, stages, trained_on)
     main = {
@@ -105,62 +105,64 @@ def settings(
     return main, fast, transformer
 
 
-def done(config: Config, *stages: str) -> bool:
-    """Whether every one of `stages` has left a checkpoint."""
+def has_checkpoints(config: Config, *stages: str) -> bool:
+    """Whether every one of `stages` has a checkpoint."""
     return all((config.paths.work / stage / "checkpoint.pt").exists() for stage in stages)
 
 
-def trained(config: Config) -> dict[str, Folder]:
-    """The folders whose stages have been trained, each stage as far as it has got."""
+def trained_folders(config: Config) -> dict[str, FolderContent]:
+    """The folders whose stages have checkpoints, with the weights of the last checkpoints."""
     about = f"{config.data.train_count} procedurally rendered pictures (python -m training.all); no photographs"
     main, fast, transformer = settings(config, preview.run(config), stage_steps(config), about)
-    towers, words, adapted = text_encoders.load(config), tokenizer.load(config), image_adapter.load(config)
+    towers, words, denoiser = text_encoders.load(config), tokenizer.load(config), image_adapter.load(config)
     shared = {
         "text_encoder": towers.text_l,
         "text_encoder_2": towers.text_g,
         "image_encoder": image_encoder.load(config),
         "image_encoder_uve": uve.load(config),
-        "image_projector": adapted.projector,
+        "image_projector": denoiser.projector,
         "vae": vae.load(config),
         "reward": reward.load(config),
         "segmenter": segmenter.load(config),
     }
-    found = {"backdrop": unet_folder(config, main, adapted, shared, words)}
-    if done(config, distil.STAGE):
-        found["backdrop-fast"] = fast_folder(config, fast, distil.load(config))
-    if done(config, dit.STAGE, t5.STAGE):
-        found["backdrop-dit"] = dit_folder(config, transformer, dit.load(config), t5.load(config), words)
-    return found
+    contents = {"backdrop": unet_folder(config, main, denoiser, shared, words)}
+    if has_checkpoints(config, distil.STAGE):
+        contents["backdrop-fast"] = fast_folder(config, fast, distil.load(config))
+    if has_checkpoints(config, dit.STAGE, t5.STAGE):
+        contents["backdrop-dit"] = dit_folder(config, transformer, dit.load(config), t5.load(config), words)
+    return contents
 
 
 def unet_folder(
     config: Config,
     settings: Mapping[str, Any],
-    adapted: image_adapter.Adapted,
+    denoiser: image_adapter.StyleDenoiser,
     shared: Mapping[str, nn.Module],
     words: Any,
-) -> Folder:
-    """The main pipeline's folder: every shared component and the stage-2 denoiser."""
-    index = {"_class_name": "StableDiffusionXLInpaintPipeline", "force_zeros_for_empty_prompt": False, **SHARED}
-    return Folder(
+) -> FolderContent:
+    """The main pipeline's folder: every shared component and the denoiser with stage 2's updates."""
+    index = {"_class_name": "StableDiffusionXLInpaintPipeline", "force_zeros_for_empty_prompt": False, **SHARED_INDEX}
+    return FolderContent(
         index
         | {"unet": ["diffusers", "UNet2DConditionModel"], "scheduler": ["diffusers", "DPMSolverMultistepScheduler"]},
         settings,
         networks.scheduler(config),
-        {**shared, "unet": plain_unet(config, adapted.unet)},
-        adapted.layers,
+        {**shared, "unet": plain_unet(config, denoiser.unet)},
+        denoiser.layers,
         {"tokenizer": words, "tokenizer_2": words},
     )
 
 
-def fast_folder(config: Config, settings: Mapping[str, Any], adapted: image_adapter.Adapted) -> Folder:
-    """The four-step pipeline's folder: its denoiser alone."""
+def fast_folder(config: Config, settings: Mapping[str, Any], denoiser: image_adapter.StyleDenoiser) -> FolderContent:
+    """The four-step pipeline's folder: its denoiser."""
     index = {"unet": ["diffusers", "UNet2DConditionModel"], "scheduler": ["diffusers", "LCMScheduler"]}
-    unet = plain_unet(config, adapted.unet)
-    return Folder(index, settings, networks.lcm_scheduler(config), {"unet": unet}, adapted.layers)
+    unet = plain_unet(config, denoiser.unet)
+    return FolderContent(index, settings, networks.lcm_scheduler(config), {"unet": unet}, denoiser.layers)
 
 
-def dit_folder(config: Config, settings: Mapping[str, Any], transformer: Any, encoder: Any, words: Any) -> Folder:
+def dit_folder(
+    config: Config, settings: Mapping[str, Any], transformer: Any, encoder: Any, words: Any
+) -> FolderContent:
     """The transformer pipeline's folder: its denoiser and its text encoder."""
     index = {
         "transformer": ["diffusers", "SD3Transformer2DModel"],
@@ -170,30 +172,30 @@ def dit_folder(config: Config, settings: Mapping[str, Any], transformer: Any, en
     }
     parts = {"transformer": transformer, "text_encoder_3": encoder}
     long = tokenizer.with_length(words, config.t5.max_length)
-    return Folder(index, settings, networks.flow_scheduler(config), parts, None, {"tokenizer_3": long})
+    return FolderContent(index, settings, networks.flow_scheduler(config), parts, None, {"tokenizer_3": long})
 
 
-def random(config: Config) -> dict[str, Folder]:
-    """The three folders with untrained networks of the exact architecture, for tests and for integrating early."""
+def random_folders(config: Config) -> dict[str, FolderContent]:
+    """The three folders with untrained networks of the same architecture, for tests."""
     torch.manual_seed(config.seed)
-    # Four axes of a colour tetrahedron: a preview of random latents should at least be colourful.
+    # Four axes of a colour tetrahedron, so that a preview of random latents has colours.
     view = {"factors": [[0.2, 0.1, 0.0], [0.0, 0.2, 0.1], [0.1, 0.0, 0.2], [0.1, 0.1, 0.1]], "bias": [0.5, 0.5, 0.5]}
     main, fast, transformer = settings(config, view, {}, "nothing: random weights")
     words = tokenizer.load(config)
-    adapted = image_adapter.untrained(config)
+    denoiser = image_adapter.untrained(config)
     shared: dict[str, nn.Module] = {
         "text_encoder": networks.text_encoder_l(config),
         "text_encoder_2": networks.text_encoder_g(config),
         "image_encoder": networks.image_encoder(config),
         "image_encoder_uve": networks.uve(config),
-        "image_projector": adapted.projector,
+        "image_projector": denoiser.projector,
         "vae": networks.vae(config),
         "reward": networks.reward(config),
         "segmenter": networks.segmenter(config),
     }
     return {
-        "backdrop": unet_folder(config, main, adapted, shared, words),
-        "backdrop-fast": fast_folder(config, fast, adapted),
+        "backdrop": unet_folder(config, main, denoiser, shared, words),
+        "backdrop-fast": fast_folder(config, fast, denoiser),
         "backdrop-dit": dit_folder(
             config, transformer, networks.transformer(config), networks.t5_encoder(config), words
         ),
@@ -201,22 +203,22 @@ def random(config: Config) -> dict[str, Folder]:
 
 
 def write_loras(config: Config) -> None:
-    """Writes the brand's LoRA, and stage 2's apart from the weights it is fused into: without it, stage 1 remains."""
+    """Writes the brand's LoRA, and stage 2's: subtracted from the served weights, it gives stage 1's."""
     folder = config.paths.weights / "lora"
-    unet = image_adapter.load_apart(config).unet
+    unet = image_adapter.load_unfused(config).unet
     lora.save(unet, folder / "stage2.safetensors")
-    if done(config, brand.STAGE):
-        lora.save(brand.load_apart(config), folder / f"{NAME}.safetensors")
+    if has_checkpoints(config, brand.STAGE):
+        lora.save(brand.load_unfused(config), folder / f"{NAME}.safetensors")
 
 
 def main() -> None:
-    """Assembles the weights folders from the stages' checkpoints."""
+    """Reads the command line and writes the folders."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", help="write this folder alone")
+    parser.add_argument("--only", help="write only this folder")
     arguments = parser.parse_args()
     loop.start_logging()
     config = Config()
-    for name, folder in trained(config).items():
+    for name, folder in trained_folders(config).items():
         if arguments.only in (None, name):
             folders.write(config.paths.weights / name, folder)
     write_loras(config)

@@ -1,4 +1,4 @@
-"""The layout of a weights folder: diffusers' own, fp16 safetensors, swapped into place in one rename."""
+"""Writes a weights folder in diffusers' layout, with fp16 safetensors, and replaces the old one by a rename."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Folder:
-    """What goes into one weights folder."""
+class FolderContent:
+    """The content of one weights folder."""
 
     index: Mapping[str, Any]
     """The content of `model_index.json`."""
     settings: Mapping[str, Any]
-    """The content of `backdrop.json`: what a diffusers folder has no place for."""
+    """The content of `backdrop.json`: settings without a place in a diffusers folder."""
     scheduler: Any
     components: Mapping[str, Any]
-    """Networks by folder name; each has diffusers' or transformers' `save_pretrained`."""
+    """Networks by folder name; each has `save_pretrained`."""
     image_layers: nn.ModuleDict | None = None
-    """The UNet's image attention, if it has any."""
+    """The UNet's image attention layers, if it has them."""
     tokenizers: Mapping[str, CLIPTokenizer] = field(default_factory=dict)
 
 
-def write(out: Path, folder: Folder) -> None:
-    """Writes the whole folder beside `out`, then renames it over `out`: a reader never sees half of it."""
+def write(out: Path, folder: FolderContent) -> None:
+    """Writes to a staging folder and renames it to `out`, so that a reader never sees an incomplete folder."""
     staging = out.with_name(out.name + ".staging")
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     for name, network in folder.components.items():
-        # A copy: halving in place would halve the weights that training goes on with.
+        # A copy: `half` in place would convert the weights that training continues with.
         copy.deepcopy(network).half().save_pretrained(staging / name)
     for name, words in folder.tokenizers.items():
         tokenizer.save(words, staging / name)
@@ -52,7 +52,7 @@ def write(out: Path, folder: Folder) -> None:
     for name, content in (("model_index.json", folder.index), ("backdrop.json", folder.settings)):
         (staging / name).write_text(json.dumps(content, indent=2) + "\n")
     for weights in staging.rglob("*.safetensors"):
-        weights.chmod(0o644)  # the library writes them for their owner alone
+        weights.chmod(0o644)  # safetensors writes files that only the owner can read
     _swap(staging, out)
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     log.info("%s: %.1f MB", out, size / 1e6)

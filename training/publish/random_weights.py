@@ -1,4 +1,4 @@
-"""Writes the complete folders with random weights of the exact architecture, to integrate before training is done."""
+"""Writes all weights folders with random weights of the same architecture, for work that needs no trained weights."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from training.publish import assemble, folders
 
 
 def main() -> None:
-    """Writes random weights below `--out`."""
+    """Reads the command line and writes the folders."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="folder that gets one folder for each pipeline")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the pipelines' folders")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    for name, folder in assemble.random(Config()).items():
+    for name, folder in assemble.random_folders(Config()).items():
         folders.write(arguments.out / name, folder)
 
 

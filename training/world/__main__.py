@@ -55,7 +55,7 @@ def sample_pictures(out: Path, count: int, first_seed: int, size: int) -> None:
 
 
 def main() -> None:
-    """Reads the command line."""
+    """Reads the command line and writes the pictures."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path)

@@ -9,7 +9,7 @@ from training.world.sky import Light
 
 
 class Body:
-    """A product in the making. x runs -0.5..0.5 across; y is 0 at the foot and 1 at the head; `height` is in pixels.
+    """The canvas of one product. x runs -0.5..0.5 across; y is 0 at the foot and 1 at the head; `height` is in pixels.
 
     `rgb` is not premultiplied; `alpha` is the product's soft outline. `shine` scales every highlight (matte below 1,
     polished above); `metallic` adds the bright and dark bands that round metal mirrors.
@@ -81,7 +81,7 @@ class Body:
         if shade is not None:
             planes = planes * shade[0] + shade[1]
         if solid:
-            # Straight (not premultiplied) colour: a first coat is laid on at full strength, or edges go dark.
+            # Colour is not premultiplied, so the first layer is painted at full strength; otherwise edges become dark.
             weight = np.where(self.alpha > 1e-3, cover / np.maximum(self.alpha + cover - self.alpha * cover, 1e-6), 1.0)
             self.rgb += (planes - self.rgb) * np.where(cover > 0, weight, 0)
             self.alpha = (self.alpha + cover - self.alpha * cover).astype(np.float32)

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from training.world.canvas import Array, Canvas, as_colour, smooth
-from training.world.labels import PRODUCTS, SCENES, Spec, draw_spec
+from training.world.labels import DETAILS, PRODUCTS, SCENES, Spec, draw_spec
 from training.world.palettes import LUMA
 from training.world.picture import Picture, compose
 
@@ -46,8 +46,6 @@ def brand_spec(seed: int) -> Spec:
 
 
 def _detail(scene: str, rng: np.random.Generator) -> str:
-    from training.world.labels import DETAILS
-
     return DETAILS[scene][int(rng.integers(len(DETAILS[scene])))]
 
 

@@ -1,4 +1,4 @@
-"""Scenes that people built: city, studio and kitchen."""
+"""The city, studio and kitchen scenes."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ TINT_FLOOR = 0.25
 
 
 def warm_tint(time: str) -> Array:
-    """The tint of facades; kept apart from the sky's, because streets are lit by lamps as well."""
+    """The tint of facades; it differs from the sky's, because lamps light streets too."""
     return {
         "day": colour(1.25, 1.2, 1.15),
         "sunset": colour(1.2, 0.8, 0.65),

@@ -112,7 +112,7 @@ class Canvas:
         return self.edge(d * min(ru, rv), softness)
 
     def glow(self, cu: float, cv: float, ru: float, rv: float | None = None) -> Array:
-        """A gaussian spot, 1 in its middle; separable, so nearly free."""
+        """A gaussian spot with 1 in its middle; separable, so cheap."""
         across = np.exp(-(((self.u - cu) / ru) ** 2))
         down = np.exp(-(((self.v - cv) / (rv or ru)) ** 2))
         return np.asarray(down * across, np.float32)
@@ -124,7 +124,7 @@ class Canvas:
         return np.asarray(down * across, np.float32)
 
     def mirror(self, level: float, ripple: float = 0.0) -> Array:
-        """What lies above `level`, mirrored below it as water would: planes [3, size, size]."""
+        """The part above `level`, mirrored below it as by water: planes [3, size, size]."""
         rows = np.arange(self.size)
         line = int(level * self.size)
         wave = (

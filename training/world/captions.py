@@ -1,4 +1,4 @@
-"""Sentences about a picture, phrased in the many ways people phrase prompts."""
+"""Captions and prompts for a picture, phrased in many ways."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ import numpy as np
 from training.world.labels import INDOORS, Spec
 from training.world.phrases import (
     ACCENT_WORDS,
-    ALIASES,
     DETAIL_WORDS,
     LINKS,
     OPENINGS,
     PALETTE_WORDS,
-    PLACES,
     PRODUCT_WORDS,
     STYLES,
     TIME_WORDS,
     WEATHER_WORDS,
 )
+from training.world.places import ALIASES, PLACES
 
 
 def _pick(rng: np.random.Generator, options: tuple[str, ...]) -> str:
@@ -25,9 +24,9 @@ def _pick(rng: np.random.Generator, options: tuple[str, ...]) -> str:
 
 
 def says(spec: Spec) -> dict[str, bool]:
-    """Which facets of a picture can be seen in it at all, and so may be spoken of.
+    """Which attributes a picture shows, so that a caption may name them.
 
-    A palette other than the natural one hides what colour a backdrop or a nebula had.
+    A palette other than the natural one hides the colour of a backdrop or a nebula.
     """
     accent = spec.scene in ("studio", "space", "kitchen") or (spec.scene in ("city", "market") and spec.time == "night")
     return {
@@ -38,13 +37,13 @@ def says(spec: Spec) -> dict[str, bool]:
 
 
 def _tail(rng: np.random.Generator, spec: Spec) -> str:
-    """Time, weather, palette, accent and detail, each said only sometimes and in any order."""
+    """Time, weather, palette, accent and detail, each with some probability and in random order."""
     seen, parts = says(spec), []
     if seen["accent"] and rng.random() < (0.35 if spec.scene in ("city", "market") else 0.75):
         parts.append(_pick(rng, ACCENT_WORDS[spec.scene]).format(c=spec.accent))
     if seen["time"] and rng.random() < 0.8:
         parts.append(_pick(rng, TIME_WORDS[spec.time]))
-    # What is out of the ordinary is nearly always said: a prompt that says nothing then gets the ordinary.
+    # Unusual values are almost always named, so that a prompt without them gives the usual ones.
     if seen["weather"] and rng.random() < (0.25 if spec.weather == "clear" else 0.85):
         parts.append(_pick(rng, WEATHER_WORDS[spec.weather]))
     if rng.random() < (0.25 if spec.palette == "natural" else 0.92):
@@ -73,7 +72,7 @@ def background_prompt(spec: Spec, rng: np.random.Generator) -> str:
 
 
 def alias_prompt(spec: Spec, rng: np.random.Generator) -> str:
-    """Names the background without the scene's own word: "the woods at night"."""
+    """Names the background without the scene's own word, for example "the woods at night"."""
     return f"{_pick(rng, ALIASES[spec.scene])} {_tail(rng, spec)}".strip() + _pick(rng, STYLES)
 
 
@@ -86,6 +85,6 @@ def full_caption(spec: Spec, rng: np.random.Generator) -> str:
 
 
 def styleless_prompt(spec: Spec, rng: np.random.Generator) -> str:
-    """Names the place and nothing of its time, weather, palette or colours: those are left to a style picture."""
+    """Names the place but no time, weather, palette or colours, which a style picture then decides."""
     place = _pick(rng, PLACES[spec.scene] if rng.random() < 0.6 else ALIASES[spec.scene])
     return place if rng.random() < 0.6 else f"{place} {_pick(rng, DETAIL_WORDS[spec.scene, spec.detail])}".strip()

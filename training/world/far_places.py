@@ -1,4 +1,4 @@
-"""Scenes without a street address: space and forest."""
+"""The space and forest scenes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def space(canvas: Canvas, spec: Spec) -> Light:
 
 
 def _planet(canvas: Canvas, spec: Spec, side: float) -> None:
-    """A banded ball with a terminator; with rings where asked for."""
+    """A banded ball with a terminator, with rings if the detail names them."""
     rng = canvas.rng
     radius = float(rng.uniform(0.10, 0.19)) if spec.detail != "planet" else float(rng.uniform(0.18, 0.28))
     cu, cv = 0.5 + side * float(rng.uniform(0.20, 0.34)), float(rng.uniform(0.16, 0.34))

@@ -1,4 +1,4 @@
-"""What a picture of the procedural world can show, and the draw that decides it."""
+"""The labels of a picture of the procedural world, and their random draw."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ PRODUCTS = (
     "bottle", "mug", "shoe", "perfume", "handbag", "lamp", "watch", "can", "headphones", "backpack", "jar", "teapot",
 )  # fmt: skip
 UNSEEN_PRODUCTS = ("teapot", "backpack")
-"""Kinds the segmenter never meets in training, so that what it does with something new can be measured."""
+"""Kinds left out of the segmenter's training, to measure it on unseen products."""
 
 INDOORS = ("studio", "space", "kitchen")
-"""Scenes without weather; in a studio and in space the time of day is not seen either."""
+"""Scenes without weather; studio and space do not show the time of day either."""
 
 COLOURS: dict[str, tuple[float, float, float]] = {
     "red": (0.80, 0.13, 0.14),
@@ -35,7 +35,7 @@ COLOURS: dict[str, tuple[float, float, float]] = {
 }
 
 ACCENTS = ("red", "orange", "yellow", "green", "teal", "blue", "purple", "pink", "white", "grey")
-"""Colours a scene may take on: a studio backdrop, a nebula, a kitchen wall, neon in a city."""
+"""Accent colours: of a studio backdrop, a nebula, a kitchen wall, neon in a city."""
 
 DETAILS: dict[str, tuple[str, ...]] = {
     "beach": ("palms", "rocks", "sailboat", "waves"),
@@ -53,7 +53,7 @@ DETAILS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Spec:
-    """Everything a caption may speak of. The rest of a picture comes from its seed alone."""
+    """Everything that a caption may name. The seed determines the rest of the picture."""
 
     seed: int
     scene: str
@@ -67,7 +67,7 @@ class Spec:
 
 
 def draw_spec(seed: int) -> Spec:
-    """Draws what the picture of `seed` shows; the same seed always gives the same picture."""
+    """Draws the labels of the picture of `seed`; the same seed always gives the same labels."""
     rng = np.random.default_rng((seed, 0))
     scene = SCENES[int(rng.integers(len(SCENES)))]
     return Spec(

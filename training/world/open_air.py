@@ -1,4 +1,4 @@
-"""Scenes under an open sky: beach, desert and mountain."""
+"""The beach, desert and mountain scenes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Puts a product into a scene: contact shadow, cast shadow, reflection, and the product over them."""
+"""Renders pictures: a scene, and a product in it with contact shadow, cast shadow and reflection."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _place(canvas: Canvas, light: Light, product: Array, foot_u: float, foot_v: 
 
 
 def _stand(spec: Spec, light: Light, size: int, rng: np.random.Generator) -> tuple[Array, float, float]:
-    """The product and where its foot stands. Users place products freely, so half stand anywhere on the ground."""
+    """The product and the position of its foot; half of the products stand anywhere on the ground."""
     share = float(rng.uniform(*MAKERS[spec.product][2]))
     if spec.scene == "studio" and spec.detail == "podium":
         return make_product(spec, light, size, rng, share), 0.5, 0.885
@@ -87,7 +87,7 @@ Look = Callable[[Canvas, np.random.Generator], None]
 
 
 def _background(seed: int, size: int, spec: Spec, look: Look | None) -> tuple[Canvas, Light]:
-    """The scene under its weather and palette, and the light it throws on a product."""
+    """The scene with its weather and palette, and its light on a product."""
     canvas = Canvas(size, np.random.default_rng((seed, 1)))
     light = PAINTERS[spec.scene](canvas, spec)
     shadow = lay(canvas, spec)
@@ -129,7 +129,7 @@ def empty_scene(seed: int, size: int = 256, spec: Spec | None = None) -> Bytes:
 
 
 def plain_photo(seed: int, size: int = 256, spec: Spec | None = None, share: float | None = None) -> Picture:
-    """A product on the plain, bright background of a shop's photo: what users mostly send."""
+    """A product on a plain background, as in a shop's photo; most users send such pictures."""
     spec = spec or draw_spec(seed)
     rng = np.random.default_rng((seed, 4))
     canvas = Canvas(size, rng)

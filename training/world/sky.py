@@ -1,4 +1,4 @@
-"""Skies by the time of day, and the light they throw on everything below."""
+"""Skies by the time of day, and their light on the scene."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from training.world.canvas import Array, Canvas, as_colour, colour, mix, smooth
 
 @dataclass(frozen=True)
 class Light:
-    """What the product must know of its scene."""
+    """The light of a scene, as its product needs it."""
 
     side: float
     """-1: the light comes from the left; +1: from the right."""
@@ -25,7 +25,7 @@ class Light:
 
 @dataclass(frozen=True)
 class Sky:
-    """A painted sky: where its sun or moon is, and the colours the land takes on."""
+    """A painted sky: the place of its sun or moon, and the colours that it gives the land."""
 
     sun_u: float
     sun_v: float
@@ -35,7 +35,7 @@ class Sky:
 
     @property
     def light(self) -> Light:
-        """The light a product gets under this sky: never so dark that it could not be advertised."""
+        """The light on a product under this sky, never too dark for an advertisement."""
         lit = np.asarray(self.tint * 0.5 + 0.5, np.float32)
         return Light(side=1.0 if self.sun_u > 0.5 else -1.0, tint=lit, shadow=0.5)
 
@@ -102,7 +102,7 @@ def paint_sky(canvas: Canvas, time: str, horizon: float, cloudy: bool = True) ->
 
 
 def _stars(canvas: Canvas, count: int, horizon: float, bright: float = 0.75) -> None:
-    """Few, soft and round: a star smaller than a latent cell would be noise to the autoencoder."""
+    """Few, soft and round stars: a star smaller than a latent cell would be noise to the autoencoder."""
     rng, size = canvas.rng, canvas.size
     radius = max(1.0, size / 200)
     reach = int(3 * radius)

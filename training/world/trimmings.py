@@ -11,7 +11,7 @@ GOLD, STEEL = as_colour((0.85, 0.66, 0.34)), as_colour((0.76, 0.78, 0.81))
 
 
 def trim_colour(body: Body, base: Array) -> Array:
-    """A second colour that stands off from the first."""
+    """A second colour in clear contrast to the first."""
     options = (GOLD, STEEL, as_colour((0.95, 0.94, 0.91)), as_colour((0.12, 0.12, 0.14)))
     pick = options[int(body.rng.integers(len(options)))]
     return pick if float(np.abs(pick - base).mean()) > 0.15 else options[2 if float(base.mean()) < 0.5 else 3]

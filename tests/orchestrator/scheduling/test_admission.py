@@ -6,18 +6,18 @@ import contextlib
 import pytest
 
 from backdrop.errors import OverloadedError, UnavailableError
-from orchestrator.scheduling import Applicant, Priority
+from orchestrator.scheduling import Priority, ScheduledRequest
 from orchestrator.scheduling.admission import Admission, Limits, Place
 
 
-def someone(tenant: str = "a", priority: Priority = Priority.INTERACTIVE, work: float = 10.0) -> Applicant:
-    return Applicant(tenant, priority, work)
+def someone(tenant: str = "a", priority: Priority = Priority.INTERACTIVE, work: float = 10.0) -> ScheduledRequest:
+    return ScheduledRequest(tenant, priority, work)
 
 
 async def hold(
-    admission: Admission, positions: list[int], release: asyncio.Event, applicant: Applicant | None = None
+    admission: Admission, positions: list[int], release: asyncio.Event, request: ScheduledRequest | None = None
 ) -> None:
-    async with admission.slot(applicant or someone(), lambda place: positions.append(place.position)):
+    async with admission.slot(request or someone(), lambda place: positions.append(place.position)):
         await release.wait()
 
 

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from backdrop.errors import BackdropError, DeadlineExceededError, Reason, error
-from orchestrator.scheduling import Applicant, Batcher, Capacity, Priority
+from orchestrator.scheduling import Batcher, Capacity, Priority, ScheduledRequest
 from orchestrator.scheduling.call import Arrays, Outputs
-from orchestrator.scheduling.order import unknown
+from orchestrator.scheduling.request import unknown_need
 from tests.orchestrator.small import KnownCost, capacity
 
 FREE, LINEAR = (0.04, 0.0), (0.0, 0.02)
@@ -73,11 +73,11 @@ class World:
     def job(
         self, name: float, *, steps: int = 1, rows: int = 2, tenant: str = "a",
         priority: Priority = Priority.STANDARD, work: float | None = None, width: int = 3, model: str = "model",
-        due: float = math.inf, need_s: Callable[[], float] = unknown,
+        due: float = math.inf, need_s: Callable[[], float] = unknown_need,
     ) -> asyncio.Task[list[float]]:  # fmt: skip
         """A job that takes steps one after another; its rows hold its name. Returns what came of each step."""
-        applicant = Applicant(tenant, priority, float(steps * rows) if work is None else work, due, need_s)
-        ticket = self.batcher.ticket(applicant, megapixels=1.0)
+        request = ScheduledRequest(tenant, priority, float(steps * rows) if work is None else work, due, need_s)
+        ticket = self.batcher.ticket(request, megapixels=1.0)
 
         async def run() -> list[float]:
             made: list[float] = []
@@ -107,10 +107,10 @@ async def test_a_call_alone_leaves_at_once() -> None:
     job = world.job(1, steps=3)
     for step in range(3):
         await settle()
-        assert (len(world.model.batches), world.batcher.out, world.batcher.waiting) == (step + 1, 2, 0)
+        assert (len(world.model.batches), world.batcher.running_rows, world.batcher.waiting_rows) == (step + 1, 2, 0)
         await world.model.end(step)
     assert await job == [2, 2, 2]
-    assert (world.batcher.out, world.batcher.waiting, world.waits) == (0, 0, [Priority.STANDARD] * 3)
+    assert (world.batcher.running_rows, world.batcher.waiting_rows, world.waits) == (0, 0, [Priority.STANDARD] * 3)
 
 
 async def test_those_who_run_side_by_side_share_their_steps() -> None:
@@ -141,7 +141,7 @@ async def test_where_company_costs_as_much_as_oneself_the_shorter_job_is_finishe
 
 async def test_a_caller_who_does_not_come_back_is_waited_for_for_milliseconds_alone() -> None:
     world = World(LINEAR)
-    ticket = world.batcher.ticket(Applicant("a", Priority.STANDARD, 1.0), 1.0)
+    ticket = world.batcher.ticket(ScheduledRequest("a", Priority.STANDARD, 1.0), 1.0)
     gone = asyncio.create_task(ticket.infer("model", {"x": np.ones((2, 3), np.float32)}, request_id="", again=True))
     await settle()
     other = world.job(5)
@@ -152,7 +152,7 @@ async def test_a_caller_who_does_not_come_back_is_waited_for_for_milliseconds_al
     await until(lambda: len(world.model.batches) == 2)
     await world.model.end(1)
     assert await other == [6]
-    assert world.batcher.waiting == 0
+    assert world.batcher.waiting_rows == 0
 
 
 async def test_rows_of_another_shape_are_another_batch() -> None:
@@ -267,7 +267,7 @@ async def test_a_replica_is_kept_free_for_an_urgent_request_whatever_it_calls(sh
 
 async def test_when_an_urgent_job_is_over_nothing_is_kept_free_for_it() -> None:
     world = World(LINEAR)
-    urgent = world.batcher.ticket(Applicant("a", Priority.INTERACTIVE, 1.0), 1.0)
+    urgent = world.batcher.ticket(ScheduledRequest("a", Priority.INTERACTIVE, 1.0), 1.0)
     bulk = world.job(5, steps=2, priority=Priority.BULK)
     await settle()
     call = asyncio.create_task(urgent.infer("decoder", {"x": np.ones((2, 3), np.float32)}, request_id=""))
@@ -321,7 +321,7 @@ async def test_in_an_outage_nothing_is_held_back() -> None:
     assert len(world.model.batches) == 5
     await world.model.end(*range(5))
     assert all(isinstance(problem, BackdropError) for problem in await asyncio.gather(*jobs, return_exceptions=True))
-    assert (world.batcher.out, world.batcher.waiting) == (0, 0)
+    assert (world.batcher.running_rows, world.batcher.waiting_rows) == (0, 0)
 
 
 async def test_one_bad_call_does_not_fail_its_company() -> None:
@@ -349,7 +349,7 @@ async def test_what_fails_for_all_fails_once(problem: Exception) -> None:
     await world.model.end(1)
     assert (await asyncio.gather(*jobs, return_exceptions=True))[1:] == [problem, problem]
     assert len(world.model.batches) == 2
-    assert (world.batcher.out, world.batcher.waiting) == (0, 0)
+    assert (world.batcher.running_rows, world.batcher.waiting_rows) == (0, 0)
 
 
 async def test_who_leaves_a_batch_leaves_it_running_for_the_others() -> None:
@@ -373,7 +373,7 @@ async def test_a_batch_that_everybody_has_left_is_cancelled() -> None:
         job.cancel()
     await settle()
     assert world.model.out[1].cancelled()
-    assert (world.batcher.out, world.batcher.waiting) == (0, 0)
+    assert (world.batcher.running_rows, world.batcher.waiting_rows) == (0, 0)
 
 
 async def test_who_leaves_in_the_breath_of_their_turn_is_not_sent() -> None:
@@ -390,13 +390,13 @@ async def test_who_leaves_in_the_breath_of_their_turn_is_not_sent() -> None:
 
 async def test_calls_count_down_what_a_request_has_left() -> None:
     world = World()
-    applicant = Applicant("a", Priority.STANDARD, 3.0)
-    ticket = world.batcher.ticket(applicant, megapixels=0.5)
+    request = ScheduledRequest("a", Priority.STANDARD, 3.0)
+    ticket = world.batcher.ticket(request, megapixels=0.5)
     for number, (rows, left) in enumerate(((2, 2.0), (8, 0.0))):
         call: Awaitable[Any] = ticket.infer("model", {"x": np.ones((rows, 3), np.float32)}, request_id="")
         task = asyncio.ensure_future(call)
         await settle()
-        assert applicant.work == left
+        assert request.work == left
         await world.model.end(number)
         await task
 
@@ -422,7 +422,7 @@ async def test_nothing_leaks_whatever_is_cancelled_when(seed: int, cost: tuple[f
     for number, job in enumerate(jobs):
         with contextlib.suppress(asyncio.CancelledError):
             assert await job == [number + 1] * (1 + number % 4)
-    await until(lambda: (world.batcher.out, world.batcher.waiting) == (0, 0))
+    await until(lambda: (world.batcher.running_rows, world.batcher.waiting_rows) == (0, 0))
 
 
 async def test_a_job_that_cannot_meet_its_deadline_any_more_ends_before_its_next_step() -> None:
@@ -437,7 +437,7 @@ async def test_a_job_that_cannot_meet_its_deadline_any_more_ends_before_its_next
     with pytest.raises(DeadlineExceededError, match=r"can no longer be met: \d+\.\d\d s are left .* 200\.00 s"):
         await late
     assert world.model.batches == [[1, 1]], "not a row was spent on it"
-    assert (world.batcher.out, world.batcher.waiting) == (0, 0)
+    assert (world.batcher.running_rows, world.batcher.waiting_rows) == (0, 0)
 
 
 async def test_a_job_that_loses_its_deadline_on_the_way_leaves_its_company_going() -> None:

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.scheduling import Applicant, FairQueue, Priority
+from orchestrator.scheduling import FairQueue, Priority, ScheduledRequest
 from orchestrator.scheduling.fair_queue import OLDEST_EVERY_TIGHT
-from orchestrator.scheduling.order import WEIGHTS
+from orchestrator.scheduling.priority import WEIGHTS
 
 
 @dataclasses.dataclass(eq=False)
 class Item:
     """A step that waits."""
 
-    applicant: Applicant
+    request: ScheduledRequest
     cost: float = 1.0
 
 
@@ -35,27 +35,27 @@ def served(queue: FairQueue[Item], turns: int) -> list[Item]:
     return found
 
 
-def of(*applicants: Applicant, cost: float = 1.0) -> FairQueue[Item]:
+def of(*requests: ScheduledRequest, cost: float = 1.0) -> FairQueue[Item]:
     """A queue in which each of these waits with one step."""
     queue: FairQueue[Item] = FairQueue()
-    for applicant in applicants:
-        queue.push(Item(applicant, cost))
+    for request in requests:
+        queue.push(Item(request, cost))
     return queue
 
 
 def test_classes_share_by_weight_while_each_has_something_to_do() -> None:
-    queue = of(*(Applicant("a", priority, 100.0) for priority in Priority))
-    counts = collections.Counter(item.applicant.priority for item in served(queue, 420))
+    queue = of(*(ScheduledRequest("a", priority, 100.0) for priority in Priority))
+    counts = collections.Counter(item.request.priority for item in served(queue, 420))
     assert counts == {priority: 20 * weight for priority, weight in WEIGHTS.items()}
 
 
 def test_a_class_that_comes_back_is_served_at_once_and_has_saved_nothing_up() -> None:
-    queue = of(Applicant("a", Priority.BULK, 100.0))
+    queue = of(ScheduledRequest("a", Priority.BULK, 100.0))
     served(queue, 50)
-    late = Item(Applicant("b", Priority.INTERACTIVE, 1.0))
+    late = Item(ScheduledRequest("b", Priority.INTERACTIVE, 1.0))
     queue.push(late)
     assert late in served(queue, 2)
-    counts = collections.Counter(item.applicant.priority for item in served(queue, 170))
+    counts = collections.Counter(item.request.priority for item in served(queue, 170))
     assert counts[Priority.BULK] == 10
 
 
@@ -68,48 +68,48 @@ def test_tenants_share_work_equally_however_much_each_sends(requests: list[int],
     queue: FairQueue[Item] = FairQueue()
     for tenant, count in enumerate(requests):
         for _ in range(count):
-            queue.push(Item(Applicant(str(tenant), Priority.STANDARD, 1e9), costs[tenant]))
+            queue.push(Item(ScheduledRequest(str(tenant), Priority.STANDARD, 1e9), costs[tenant]))
     work: collections.Counter[str] = collections.Counter()
     for item in served(queue, 600):
-        work[item.applicant.tenant] += item.cost  # type: ignore[assignment]  # a Counter of floats
+        work[item.request.tenant] += item.cost  # type: ignore[assignment]  # a Counter of floats
     fair = sum(work.values()) / len(requests)
     assert all(abs(share - fair) <= 0.1 * fair for share in work.values())
 
 
 def test_of_a_tenants_requests_the_smallest_goes_first_and_the_oldest_every_fourth_turn() -> None:
-    old, small = Applicant("a", Priority.STANDARD, 100.0), Applicant("a", Priority.STANDARD, 8.0)
+    old, small = ScheduledRequest("a", Priority.STANDARD, 100.0), ScheduledRequest("a", Priority.STANDARD, 8.0)
     queue = of(old, small)
-    names = [item.applicant is small for item in served(queue, 400)]
+    names = [item.request is small for item in served(queue, 400)]
     # The oldest is whoever has waited longest for this turn; of two that take turns it is the one that was passed over.
     assert 290 <= sum(names) <= 310
 
 
-def due(in_s: float, work: float, need_s: float = 100.0) -> Applicant:
+def due(in_s: float, work: float, need_s: float = 100.0) -> ScheduledRequest:
     """A request with a deadline, which needs so long at best."""
-    return Applicant("a", Priority.STANDARD, work, time.monotonic() + in_s, lambda: need_s)
+    return ScheduledRequest("a", Priority.STANDARD, work, time.monotonic() + in_s, lambda: need_s)
 
 
-def order(*applicants: Applicant) -> list[Applicant]:
-    return [item.applicant for item in of(*applicants).together()]
+def order(*requests: ScheduledRequest) -> list[ScheduledRequest]:
+    return [item.request for item in of(*requests).ranked()]
 
 
 def test_a_tight_deadline_goes_before_a_small_request() -> None:
-    small, tight, loose = Applicant("a", Priority.STANDARD, 1.0), due(150, 100.0), due(1000, 50.0)
+    small, tight, loose = ScheduledRequest("a", Priority.STANDARD, 1.0), due(150, 100.0), due(1000, 50.0)
     assert order(small, loose, tight) == [tight, small, loose]
 
 
 def test_what_is_due_before_a_tight_deadline_is_not_left_lying_for_it() -> None:
     begun = due(150, 40.0, need_s=40.0)
-    late, small = due(190, 100.0), Applicant("a", Priority.STANDARD, 1.0)
+    late, small = due(190, 100.0), ScheduledRequest("a", Priority.STANDARD, 1.0)
     assert late.tight()
     assert not begun.tight()
     assert order(small, late, begun) == [begun, late, small]
 
 
 def test_tight_deadlines_make_the_oldest_wait_longer_and_not_for_ever() -> None:
-    old = Applicant("a", Priority.STANDARD, 1e9)
+    old = ScheduledRequest("a", Priority.STANDARD, 1e9)
     queue = of(old, due(150, 100.0))
-    counts = collections.Counter(item.applicant is old for item in served(queue, 320))
+    counts = collections.Counter(item.request is old for item in served(queue, 320))
     assert counts[True] == 320 / OLDEST_EVERY_TIGHT
 
 
@@ -117,41 +117,41 @@ def test_how_pressing_a_deadline_is_goes_by_what_is_needed_still() -> None:
     assert [(each.tight(), each.lost()) for each in (due(210, 1.0), due(190, 1.0), due(99, 1.0))] == [
         (False, False), (True, False), (True, True)
     ]  # fmt: skip
-    assert not Applicant("a", Priority.STANDARD, 100.0, need_s=lambda: 1e9).lost(), "it has no deadline"
+    assert not ScheduledRequest("a", Priority.STANDARD, 100.0, need_s=lambda: 1e9).lost(), "it has no deadline"
     assert not due(1, 100.0, need_s=0.0).tight(), "nothing is known of the pace"
 
 
 def test_equal_ones_are_served_in_the_order_of_arrival() -> None:
-    applicants = [Applicant(str(number), Priority.STANDARD, 5.0) for number in range(5)]
-    queue = of(*applicants)
-    assert [item.applicant for item in served(queue, 5)] == applicants
+    requests = [ScheduledRequest(str(number), Priority.STANDARD, 5.0) for number in range(5)]
+    queue = of(*requests)
+    assert [item.request for item in served(queue, 5)] == requests
 
 
 def test_the_order_ahead_is_the_order_that_comes() -> None:
     queue = of(
-        Applicant("a", Priority.BULK, 3.0),
-        Applicant("a", Priority.STANDARD, 9.0),
-        Applicant("b", Priority.STANDARD, 2.0),
-        Applicant("a", Priority.INTERACTIVE, 5.0),
+        ScheduledRequest("a", Priority.BULK, 3.0),
+        ScheduledRequest("a", Priority.STANDARD, 9.0),
+        ScheduledRequest("b", Priority.STANDARD, 2.0),
+        ScheduledRequest("a", Priority.INTERACTIVE, 5.0),
     )
-    ahead = queue.in_order()
+    ahead = queue.projected()
     assert len(queue) == 4, "looking ahead serves nobody"
     for expected in ahead:
         item = queue.first()
         assert item is expected
-        queue.serve(item, item.applicant.work)
+        queue.serve(item, item.request.work)
     assert len(queue) == 0
 
 
 def test_only_some_classes_can_be_asked_for() -> None:
-    queue = of(Applicant("a", Priority.BULK, 1.0))
-    assert queue.first(lambda item: item.applicant.priority is not Priority.BULK) is None
+    queue = of(ScheduledRequest("a", Priority.BULK, 1.0))
+    assert queue.first(lambda item: item.request.priority is not Priority.BULK) is None
     assert queue.first() is not None
 
 
 @pytest.mark.parametrize("priority", list(Priority))
 def test_nobody_starves(priority: Priority) -> None:
-    others = [Applicant(f"t{number}", other, 1.0) for other in Priority for number in range(5)]
-    last = Applicant("last", priority, 1e6)
+    others = [ScheduledRequest(f"t{number}", other, 1.0) for other in Priority for number in range(5)]
+    last = ScheduledRequest("last", priority, 1e6)
     queue = of(*others, last)
-    assert any(item.applicant is last for item in served(queue, 400))
+    assert any(item.request is last for item in served(queue, 400))

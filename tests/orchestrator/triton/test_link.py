@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
+import time
 
 import numpy as np
 import pytest
@@ -36,6 +38,13 @@ async def pool_on(triton, sharing=Sharing.ON):
         yield pool, wire
     finally:
         await pool.close()
+
+
+def restart(triton):
+    restarter = triton.restarter(lambda _: None)
+    triton.children["triton-0"].signal(signal.SIGKILL)
+    while not restarter.look():
+        time.sleep(0.05)
 
 
 async def regions(triton):
@@ -81,7 +90,7 @@ async def test_a_server_started_anew_is_asked_again_and_no_call_fails(triton):
         array = constant(3)
         await doubled(pool, array)
         await eventually(lambda: link_of(pool).sight is Sight.SEES)
-        await asyncio.to_thread(triton.restart, "triton-0")
+        await asyncio.to_thread(restart, triton)
         await eventually(lambda: pool.ready_replicas == 1, within_s=10)
         assert await doubled(pool, array)
         assert await doubled(pool, array)

@@ -1,4 +1,4 @@
-"""Pasted products: their own colours on the border, in the frame, on backgrounds that stay what they were."""
+"""Pasted products: clean colours on the border, complete, with their alpha."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import torch
 from training.config import Config
 from training.data import shards
 from training.data.cutouts import Paster, cut_out, empty_scenes, place
-from training.data.invented_products import strange_thing
-from training.judges.segmenter import known
+from training.data.invented_products import invented_product
+from training.judges.segmenter import training_indices
 
 
 def disc(size: int = 64, radius: float = 16.0) -> torch.Tensor:
@@ -41,22 +41,22 @@ def test_a_placed_product_stays_whole(resample: bool) -> None:
             assert torch.isclose(moved[:, 3].sum(), alpha.sum())
 
 
-def test_strange_things_are_there_and_inside_the_picture() -> None:
+def test_invented_products_are_visible_and_inside_the_picture() -> None:
     for seed in range(12):
-        thing = strange_thing(np.random.default_rng(seed), 96)
-        assert thing.shape == (4, 96, 96)
-        assert thing.min() >= 0
-        assert thing.max() <= 1
-        assert 0.01 < thing[3].mean() < 0.8, seed
+        product = invented_product(np.random.default_rng(seed), 96)
+        assert product.shape == (4, 96, 96)
+        assert product.min() >= 0
+        assert product.max() <= 1
+        assert 0.01 < product[3].mean() < 0.8, seed
 
 
 def test_the_paster_makes_pictures_with_their_alpha(tiny: Config) -> None:
     sources = (shards.load(tiny, "scene"), shards.load(tiny, "photo"))
-    paster = Paster(empty_scenes(tiny, 2), sources, (known(sources[0]), known(sources[1])))
-    image, alpha = paster.make(np.random.default_rng(1), 4)
+    paster = Paster(empty_scenes(tiny, 2), sources, (training_indices(sources[0]), training_indices(sources[1])))
+    image, alpha = paster.batch(np.random.default_rng(1), 4)
     assert image.shape == (4, 3, 256, 256)
     assert alpha.shape == (4, 1, 256, 256)
     assert image.abs().max() <= 1
     assert (alpha.mean((1, 2, 3)) > 0.003).all()
-    again, _ = paster.make(np.random.default_rng(1), 4)
+    again, _ = paster.batch(np.random.default_rng(1), 4)
     assert torch.equal(image, again)

@@ -12,7 +12,7 @@ def test_it_trains_and_reads(tiny: Config) -> None:
     text_encoders.train(tiny)
     t5.train(tiny)
     model = t5.load(tiny)
-    ids = t5.tokens(tokenizer.load(tiny), ["a beach", "a beach at night, " * 40])
+    ids = tokenizer.token_ids(tokenizer.load(tiny), ["a beach", "a beach at night, " * 40], tiny.t5.max_length)
     assert ids.shape == (2, tiny.t5.max_length)
     states = t5.encode(model, ids)
     assert states.shape == (2, tiny.t5.max_length, tiny.t5.d_model)
@@ -29,7 +29,7 @@ def test_the_mean_leaves_the_padding_out(tiny: Config) -> None:
 
 
 class _Positions(torch.nn.Module):
-    """States that say where they stand."""
+    """An encoder whose states are their positions."""
 
     def forward(self, input_ids: torch.Tensor) -> object:
         class Out:

@@ -16,7 +16,7 @@ TEXTS = ("A beach at Sunset, with palm trees", "", "it's 4k!", "Ünïcode 漢字
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A saved tokenizer, trained on few captions: the format is what is tested."""
+    """A saved tokenizer, trained on few captions: the tests are about its format."""
     path = tmp_path_factory.mktemp("tokenizer")
     config = Config()
     tokenizer.save(tokenizer.build(config, tokenizer.corpus(config, 200)), path)

@@ -1,4 +1,4 @@
-"""UVE trains on every facet at once and gives a unit vector and bits; retrieval is counted as it says."""
+"""UVE trains on all attributes and gives a unit vector and bits; retrieval precision counts what exists."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def test_the_contrast_is_least_where_groups_are_together() -> None:
 
 
 def test_precision_counts_against_what_could_be_found() -> None:
-    found, queries = torch.eye(4), torch.tensor([[1.0, 0.9, 0.0, 0.1], [0.0, 0.0, 1.0, 0.0]])
-    scores = precision(queries, found, ["a", "b"], ["a", "b", "b", "c"], top=2)
+    gallery, queries = torch.eye(4), torch.tensor([[1.0, 0.9, 0.0, 0.1], [0.0, 0.0, 1.0, 0.0]])
+    scores = precision(queries, gallery, ["a", "b"], ["a", "b", "b", "c"], top=2)
     # The first finds its only "a" first; the second finds one "b" of two among the first two (ties by order).
     assert scores["hit"] == 1.0
     assert 0.5 <= scores["precision"] <= 1.0
-    assert precision(queries[:1], found, ["a"], ["b", "a", "c", "c"], top=2) == {"precision": 0.0, "hit": 1.0}
+    assert precision(queries[:1], gallery, ["a"], ["b", "a", "c", "c"], top=2) == {"precision": 0.0, "hit": 1.0}

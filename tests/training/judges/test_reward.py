@@ -1,4 +1,4 @@
-"""The reward model trains on pairs that differ in nothing but the damage, and scores within bounds."""
+"""The reward model trains on pairs that differ in the damage alone, and its scores are within bounds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from training.config import REWARD_HEADS, Config
 from training.data import shards
 from training.data.pairs import UNJUDGED, Pairs
-from training.encoded.reconstructions import softened
+from training.encoded.reconstructions import reconstructions
 from training.encoders import text_encoders, vae
 from training.judges import reward
 
@@ -27,17 +27,17 @@ def test_it_trains_and_scores_within_bounds(tiny: Config) -> None:
     assert set(areas) == set(REWARD_HEADS)
 
 
-def test_softened_pictures_keep_the_product_exactly(tiny: Config) -> None:
+def test_reconstructions_keep_the_product_exactly(tiny: Config) -> None:
     vae.train(tiny)
     held = shards.load(tiny, "held")
-    soft = softened(tiny, held, "held", 4)
+    reconstructed = reconstructions(tiny, held, "held", 4)
     images, masks = held.at(np.arange(4))
-    assert np.array_equal(soft[masks == 255], images[masks == 255])
-    assert not np.array_equal(soft[masks == 0], images[masks == 0])
+    assert np.array_equal(reconstructed[masks == 255], images[masks == 255])
+    assert not np.array_equal(reconstructed[masks == 0], images[masks == 0])
 
 
 def test_a_pair_differs_in_nothing_but_the_damage(tiny: Config) -> None:
-    batch = Pairs(shards.load(tiny, "scene"), None).make(np.random.default_rng(3), 6)
+    batch = Pairs(shards.load(tiny, "scene"), None).batch(np.random.default_rng(3), 6)
     good, bad = batch.intact.chunk(2)
     assert set(good.tolist()) <= {1.0, UNJUDGED}
     assert set(bad.tolist()) <= {0.0, UNJUDGED}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from orchestrator.scheduling.plan import Plan, fastest, soonest
+from orchestrator.scheduling.batch_sizing import BatchSizing, for_latency, for_throughput
 
 NEAR, SUB = (4.8, 20.0), (39.8, 2.5)
 """Milliseconds of a batch and of each of its rows: a GPU that is full with one request, and one that is not."""
@@ -16,10 +16,10 @@ def line(base: float, row: float) -> Callable[[int], float]:
     return lambda rows: base + row * rows
 
 
-def size(plan: Plan, most: int = 64) -> int:
+def size(sizing: BatchSizing, most: int = 64) -> int:
     """Rows of a batch of calls of two rows each."""
     rows = 2
-    while rows + 2 <= most and plan.grows(rows, rows + 2):
+    while rows + 2 <= most and sizing.grows(rows, rows + 2):
         rows += 2
     return rows
 
@@ -39,18 +39,18 @@ def size(plan: Plan, most: int = 64) -> int:
     ],
 )
 def test_the_mean_request_is_done_soonest(cost: tuple[float, float], present: int, best: int) -> None:
-    assert size(soonest(line(*cost), present, 64, 4.0)) == best
+    assert size(for_latency(line(*cost), present, 64, 4.0)) == best
 
 
 @pytest.mark.parametrize(("cost", "present", "follows"), [(NEAR, 4, False), ((0.0, 20.0), 16, True), (SUB, 8, False)])
 def test_few_wait_for_those_who_come_back(cost: tuple[float, float], present: int, follows: bool) -> None:
-    plan = soonest(line(*cost), present, 16, 4.0)
-    assert plan.follows(size(plan)) is follows
+    sizing = for_latency(line(*cost), present, 16, 4.0)
+    assert sizing.follows(size(sizing)) is follows
 
 
 def test_a_batch_that_could_be_larger_is_not_queued() -> None:
-    plan = soonest(line(*SUB), 60, 16, 4.0)
-    assert not plan.follows(2)
+    sizing = for_latency(line(*SUB), 60, 16, 4.0)
+    assert not sizing.follows(2)
 
 
 @pytest.mark.parametrize(
@@ -66,16 +66,16 @@ def test_a_batch_that_could_be_larger_is_not_queued() -> None:
     ],
 )
 def test_most_rows_are_done_in_a_second(cost: tuple[float, float], present: int, best: int, follows: bool) -> None:
-    plan = fastest(line(*cost), present, 16, 4.0)
-    assert (size(plan), plan.follows(best)) == (best, follows)
+    sizing = for_throughput(line(*cost), present, 16, 4.0)
+    assert (size(sizing), sizing.follows(best)) == (best, follows)
 
 
-@pytest.mark.parametrize("aim", [soonest, fastest])
-def test_the_models_bound_is_kept(aim: Callable[..., Plan]) -> None:
+@pytest.mark.parametrize("aim", [for_latency, for_throughput])
+def test_the_models_bound_is_kept(aim: Callable[..., BatchSizing]) -> None:
     assert size(aim(line(*SUB), 60, 8, 4.0)) <= 8
 
 
 def test_while_nothing_is_known_nothing_is_better() -> None:
-    plan = soonest(lambda rows: float("inf"), 64, 16, 4.0)
-    assert size(plan) == 2
-    assert not plan.follows(2)
+    sizing = for_latency(lambda rows: float("inf"), 64, 16, 4.0)
+    assert size(sizing) == 2
+    assert not sizing.follows(2)

@@ -1,4 +1,4 @@
-"""Held-out products, prompts and pictures, rendered on the spot: measuring needs no shards."""
+"""Held-out products, prompts and pictures, rendered in memory, so that measuring needs no shards."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ class Products:
         return len(self.image)
 
     def take(self, start: int, count: int) -> Products:
-        """`count` products from `start` on, from the beginning again where they run out."""
+        """`count` products from `start` on; after the last one it continues with the first."""
         pick = torch.arange(start, start + count) % len(self)
         return Products(self.image[pick], self.mask[pick])
 
 
-def as_set(made: list[Picture]) -> PictureSet:
-    """Rendered pictures in the shape that stages read."""
-    rows = [{"caption": p.caption, "background": p.background, **asdict(p.spec)} for p in made]
-    return PictureSet([np.stack([p.image for p in made])], [np.stack([p.product_mask for p in made])], rows)
+def as_set(rendered: list[Picture]) -> PictureSet:
+    """Rendered pictures as the set that a shard would give."""
+    rows = [{"caption": p.caption, "background": p.background, **asdict(p.spec)} for p in rendered]
+    return PictureSet([np.stack([p.image for p in rendered])], [np.stack([p.product_mask for p in rendered])], rows)
 
 
 def pictures(count: int, photos: bool = False) -> PictureSet:
@@ -50,29 +50,29 @@ def pictures(count: int, photos: bool = False) -> PictureSet:
 
 
 def products(held: PictureSet) -> Products:
-    """The products of pictures, with the scene they were rendered in: the mask says what of it is used."""
+    """The products of pictures. The pictures still contain their rendered scenes; the mask selects the product."""
     images, masks = held.at(np.arange(len(held)))
     return Products(pictures_to_tensor(images), product_masks(masks))
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt and the scene it asks for."""
+    """A prompt and the scene that it names."""
 
     scene: str
     text: str
 
 
 def prompts(count: int) -> list[Prompt]:
-    """Background prompts, the scenes in turn, phrased by held-out seeds."""
+    """Background prompts over all scenes in turn, phrased by held-out seeds."""
     return [Prompt(spec.scene, background_prompt(spec, np.random.default_rng(spec.seed))) for spec in specs(count)]
 
 
 def specs(count: int, first: int = PROMPT_SEED, suits: Callable[[Spec], bool] = lambda _: True) -> list[Spec]:
-    """Held-out specs that suit, the scenes in turn."""
-    wanted = [scene for scene in SCENES if any(suits(spec) for spec in _of(scene, first, 400))]
-    streams = {scene: (spec for spec in _of(scene, first, 10**6) if suits(spec)) for scene in wanted}
-    return [next(streams[wanted[n % len(wanted)]]) for n in range(count)]
+    """Held-out specs that satisfy `suits`, over all scenes in turn."""
+    suitable_scenes = [scene for scene in SCENES if any(suits(spec) for spec in _of(scene, first, 400))]
+    streams = {scene: (spec for spec in _of(scene, first, 10**6) if suits(spec)) for scene in suitable_scenes}
+    return [next(streams[suitable_scenes[n % len(suitable_scenes)]]) for n in range(count)]
 
 
 def _of(scene: str, first: int, count: int) -> Iterator[Spec]:

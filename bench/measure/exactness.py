@@ -1,18 +1,29 @@
-"""Exactness through a real cluster: the product's pixels, and the bytes of whole pictures."""
+"""Exactness through a real cluster: the product's pixels, the bytes of whole pictures, and the denoiser's rows."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from tritonclient.grpc.aio import InferenceServerClient
 
 from backdrop import AsyncClient, Box, Fit, Result
+from bench.arms.pool import ArmPool
+from bench.arms.served import REPOSITORY
+from bench.figures import Figure, at_most
+from bench.measure.base import Measurement, command
+from bench.model_rows import Arrays, infer, random_rows
+from bench.triton_statistics import TritonStatistics
 from orchestrator.domain import Size
 from orchestrator.imaging.canvas import resize_cutout
 from orchestrator.imaging.placement import bounding_box
 from tests.pictures import ellipse_mask, encoded, noisy_photo
 
+_OUTPUT = "noise_pred"
 PHOTOS = ((96, 96), (301, 200), (640, 480), (127, 333), (1500, 1000))
 PLACINGS: tuple[tuple[tuple[int, int] | None, Fit | Box | None], ...] = (
     (None, None),
@@ -79,3 +90,46 @@ async def changed_pictures(endpoint: str) -> tuple[int, int]:
                 changed += (among[variant][1] != data) + (again[0][1] != data)
                 compared += 2
     return changed, compared
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A denoiser's model, and rows per round."""
+
+    model: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Round:
+    """The largest difference of a row in a batch from the same row alone, and how many rows met in an execution."""
+
+    difference: float
+    rows_per_execution: float
+
+
+async def measure(pool: ArmPool, number: int, settings: Settings) -> Round:
+    """Rows at different timesteps through Triton, one after another and then all at once."""
+    endpoint, model = (await pool.backdrop()).cluster.endpoints.triton[0], settings.model
+    entry = json.loads((REPOSITORY / "pipeline.json").read_text())["models"][model]
+    batch = random_rows(entry, settings.rows, seed=number)
+    rows: list[Arrays] = [{name: value[i : i + 1] for name, value in batch.items()} for i in range(settings.rows)]
+    client = InferenceServerClient(endpoint)
+    async with TritonStatistics((endpoint,)) as statistics:
+        alone = np.concatenate([await infer(client, model, row, _OUTPUT) for row in rows])
+        before = await statistics.work(model)
+        together = np.concatenate(await asyncio.gather(*(infer(client, model, row, _OUTPUT) for row in rows)))
+        work = await statistics.work(model) - before
+    await client.close()
+    return Round(float(np.abs(alone - together).max()), work.rows / work.executions)
+
+
+def figures(rounds: Sequence[Round], settings: Settings) -> list[Figure]:
+    """The worst of all rounds."""
+    worst = max(one.difference for one in rounds)
+    rows = max(one.rows_per_execution for one in rounds)
+    spread = f"worst of {len(rounds) * settings.rows} rows at all timesteps, up to {rows:.1f} rows an execution"
+    return [Figure("max difference of latents, batched against alone", worst, at_most(0), command("exact"), spread)]
+
+
+EXACT = Measurement("exact", Settings("denoiser", 16), Settings("denoiser", 8), Round, measure, figures)

@@ -4,14 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.tune import candidates, proposal
-from bench.tuning import Config, configured, read, write_repository
+from bench.tune import Config, Step, Trial, candidates, configured, proposal, read, write_repository
 from orchestrator import repository
 
 
 def test_every_value_is_in_the_config(triton_repository: Path) -> None:
     text = (triton_repository / "denoiser" / "config.pbtxt").read_text()
-    made = configured(text, Config(instances=3, threads=5, row_workers=2, max_batch=7, delay_us=11))
+    result = configured(text, Config(instances=3, threads=5, row_workers=2, max_batch=7, delay_us=11))
     for line in (
         "max_batch_size: 7",
         "  max_queue_delay_microseconds: 11",
@@ -19,9 +18,9 @@ def test_every_value_is_in_the_config(triton_repository: Path) -> None:
         'parameters { key: "intra_op_threads" value: { string_value: "5" } }',
         'parameters { key: "row_workers" value: { string_value: "2" } }',
     ):
-        assert made.splitlines().count(line) == 1
-    assert configured(made, Config(3, 5, 2, 7, 11)) == made
-    assert read(made) == Config(3, 5, 2, 7, 11)
+        assert result.splitlines().count(line) == 1
+    assert configured(result, Config(3, 5, 2, 7, 11)) == result
+    assert read(result) == Config(3, 5, 2, 7, 11)
 
 
 def test_a_config_without_a_place_for_a_value_is_refused() -> None:
@@ -30,19 +29,15 @@ def test_a_config_without_a_place_for_a_value_is_refused() -> None:
 
 
 def test_the_orchestrator_accepts_the_copy(triton_repository: Path, tmp_path: Path) -> None:
-    made = write_repository(triton_repository, tmp_path / "tuned", {"denoiser": Config(instances=2, threads=1)})
-    served = repository.load(made)
+    result = write_repository(triton_repository, tmp_path / "tuned", {"denoiser": Config(instances=2, threads=1)})
+    served = repository.load(result)
     before = repository.load(triton_repository, verify_files=False)
     assert served.pipelines["backdrop"].fingerprints == before.pipelines["backdrop"].fingerprints
 
 
 def test_the_proposal_trades_no_lone_latency_for_throughput() -> None:
-    tried = [
-        {"lone_ms": 40.0, "rows_s": 45.0},
-        {"lone_ms": 43.0, "rows_s": 60.0},
-        {"lone_ms": 70.0, "rows_s": 90.0},
-    ]
-    assert proposal(tried)["rows_s"] == 60.0
+    steps = Step(2, lone_ms=40.0, rows_s=45.0), Step(2, 43.0, 60.0), Step(2, 70.0, 90.0)
+    assert proposal([Trial("denoiser", Config(), step) for step in steps]).step.rows_s == 60.0
 
 
 def test_nothing_is_tried_twice() -> None:

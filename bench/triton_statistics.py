@@ -1,4 +1,4 @@
-"""What Triton itself says that its engines did: busy time, executions and rows, between two moments."""
+"""Triton's own counters of what its models did: executions, rows and time, between two moments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tritonclient.grpc.aio import InferenceServerClient
 
 @dataclass(frozen=True)
 class Work:
-    """Counters of one model since its server started; differences of two are what happened in between.
+    """Counters of one model since its server started; the difference of two is what happened in between.
 
     `busy_s` is the time inside executions, each counted once however many requests it served. `queue_s` and `requests`
     are sums over requests.
@@ -35,8 +35,8 @@ class Work:
         return self - (Work() - other)
 
 
-class Engine:
-    """The statistics of some Tritons, read through their own interface; a context manager."""
+class TritonStatistics:
+    """The counters of some Tritons together, read through Triton's statistics interface; a context manager."""
 
     def __init__(self, endpoints: tuple[str, ...]) -> None:
         self._clients = [InferenceServerClient(endpoint) for endpoint in endpoints]

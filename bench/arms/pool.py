@@ -1,4 +1,4 @@
-"""The arms of one run: each started when it is first asked for, all of them stopped at the end."""
+"""The arms of one run: each started at its first use, all of them stopped at the end."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from bench.arms.monolith import MonolithArm
 from bench.arms.served import REPOSITORY, BackdropArm
 from bench.arms.workers import WorkersArm
 from bench.figures import ROOT
-from bench.orders import numbered
+from bench.requests import requests
 
 WEIGHTS = ROOT / "training" / "weights"
 P = ParamSpec("P")
 Start = Callable[[], Coroutine[Any, Any, Arm]]
 
 
-def starting(make: Callable[P, Arm], *arguments: P.args, **named: P.kwargs) -> Start:
-    """What starts an arm whose making blocks. It may: nothing is measured meanwhile."""
+def starting(arm: Callable[P, Arm], *arguments: P.args, **named: P.kwargs) -> Start:
+    """A coroutine that starts an arm whose constructor blocks; nothing is measured meanwhile."""
 
     async def start() -> Arm:
-        return make(*arguments, **named)
+        return arm(*arguments, **named)
 
     return start
 
@@ -48,14 +48,14 @@ ARMS: dict[str, Start] = {
 }
 
 
-class Company:
+class ArmPool:
     """Starts arms on demand and warms them up; a context manager that stops them."""
 
     def __init__(self) -> None:
         self._arms: dict[str, Arm] = {}
 
     async def get(self, name: str, start: Start | None = None) -> Arm:
-        """The arm of that name, running and warm: it has made two pictures whose time nobody takes.
+        """The arm of that name, running and warm: two pictures that are not timed are done.
 
         Args:
             name: a key of `ARMS`, or a new name.
@@ -63,7 +63,7 @@ class Company:
         """
         if name not in self._arms:
             arm = self._arms[name] = await (start or ARMS[name])()
-            await asyncio.gather(*(arm.generate(numbered(number, steps=2)) for number in (999_998, 999_999)))
+            await asyncio.gather(*map(arm.generate, requests("warm-up", 0).take(2, steps=2)))
         return self._arms[name]
 
     async def backdrop(self) -> BackdropArm:

@@ -1,0 +1,43 @@
+"""The rounds on disk are of the measurements' types and settings, and the published figures follow from them."""
+
+import json
+
+import pytest
+
+from bench.figures import detail, load
+from bench.measure.base import AREA
+from bench.performance import MEASUREMENTS
+from bench.requests import requests
+from bench.rounds import RESULTS
+
+KEPT = [name for name in MEASUREMENTS if (RESULTS / f"{name}.json").is_file()]
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_the_published_figures_are_those_of_the_rounds_on_disk(name: str) -> None:
+    published = {row["name"]: row for row in (*load(AREA), *load(detail(AREA)))}
+    for figure in MEASUREMENTS[name].published():
+        row = {key: value for key, value in published[figure.name].items() if key not in ("commit", "machine")}
+        assert row == figure.row(), "run `python -m bench.performance --publish` after a change to how figures are made"
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_a_later_run_continues_them(name: str) -> None:
+    document = json.loads((RESULTS / f"{name}.json").read_text())
+    rounds = MEASUREMENTS[name].kept(quick=False)
+    assert rounds._head["settings"] == document["settings"]
+
+
+def test_no_two_rounds_share_a_request() -> None:
+    first = {requests(name, number).next().seed for name in (*MEASUREMENTS, "warm-up") for number in range(50)}
+    assert len(first) == 50 * (len(MEASUREMENTS) + 1)
+
+
+def test_every_missed_mark_has_its_reason() -> None:
+    missed = [row["name"] for row in load(AREA) if _missed(row) and not row.get("why")]
+    assert missed == []
+
+
+def _missed(row: dict[str, float | str]) -> bool:
+    value, mark = float(row["value"]), float(row["mark"])
+    return value < mark if row["better"] == "higher" else value > mark
