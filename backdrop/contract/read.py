@@ -94,8 +94,8 @@ def read_parts(
     )
 
 
-def read_placement(field: str, placement: pb.Placement, *, size: Size | None, given: bool) -> Fit | Rect | None:
-    """Where a cut-out is placed; None leaves it where it is. `given` says whether the field was set.
+def read_placement(field: str, placement: pb.Placement, *, size: Size | None, is_set: bool) -> Fit | Rect | None:
+    """Where a cut-out is placed; None leaves it where it is. `is_set` says whether the field was set.
 
     Raises:
         InvalidRequestError: an alignment is unknown, or the padding is out of range.
@@ -103,7 +103,7 @@ def read_placement(field: str, placement: pb.Placement, *, size: Size | None, gi
     which = placement.WhichOneof("placement")
     if which == "box":
         return Rect(placement.box.x, placement.box.y, placement.box.width, placement.box.height)
-    if which is None and size is None and not given:
+    if which is None and size is None and not is_set:
         return None
     fit = placement.fit
     padding = fit.padding if fit.HasField("padding") else Fit.padding

@@ -47,29 +47,29 @@ class Parser:
         parts = read_parts(message, rules, described, self.info, lambda text: self.tokenizers.count(pipeline, text))
         _check_steps(parts.sampling, pipeline)
         options = task.read(getattr(message, rules.name), parts.delivery)
-        given = TaskInput(options, pipeline.buckets, parts.delivery.size)
-        given = self._decode(task, getattr(message, rules.name), given)
-        task.check(given)
+        task_input = TaskInput(options, pipeline.buckets, parts.delivery.size)
+        task_input = self._decode(task, getattr(message, rules.name), task_input)
+        task.check(task_input)
         conditioning = self._with_style(parts.conditioning, message.conditioning)
         parts = dataclasses.replace(parts, conditioning=conditioning)
-        return Request(request_id, pipeline, task, given, parts)
+        return Request(request_id, pipeline, task, task_input, parts)
 
     def _with_style(self, conditioning: Conditioning, message: pb.Conditioning) -> Conditioning:
         style = decode_style(message, max_pixels=self.info.limits.max_pixels)
         return dataclasses.replace(conditioning, style=style)
 
-    def _decode(self, task: Task, message: Any, given: TaskInput) -> TaskInput:
+    def _decode(self, task: Task, message: Any, task_input: TaskInput) -> TaskInput:
         """The task's pictures; a mask has exactly the picture's size."""
         if not task.picture:
-            return given
+            return task_input
         max_pixels = self.info.limits.max_pixels
         field = f"{task.name}.{task.picture}"
         photo = decode_photo(getattr(message, task.picture), max_pixels=max_pixels, field=field)
-        given = dataclasses.replace(given, picture=photo.rgb)
+        task_input = dataclasses.replace(task_input, picture=photo.rgb)
         if task.mask is MaskNeed.NONE:
-            return given
+            return task_input
         mask, source = self._mask(task, message, photo)
-        return dataclasses.replace(given, mask=mask, mask_source=source)
+        return dataclasses.replace(task_input, mask=mask, mask_source=source)
 
     def _mask(self, task: Task, message: Any, photo: Photo) -> tuple[Bytes | None, MaskSource]:
         if message.mask:

@@ -33,13 +33,13 @@ def enlarge(decoded: Floats, frame: Frame) -> Bytes:
     return np.array(image.resize((size.width, size.height), Image.Resampling.LANCZOS, box=box))
 
 
-def composite(made: Bytes, frame: Frame) -> Bytes:
-    """Puts the known pixels over the made ones [H, W, 3]; at soft edges alpha × known + (1 − alpha) × made.
+def composite(scene: Bytes, frame: Frame) -> Bytes:
+    """Puts the known pixels over a scene [H, W, 3]; at soft edges alpha × known + (1 − alpha) × scene.
 
-    In integers: (a·k + (255 − a)·m + 127) ÷ 255 gives exactly k at a = 255 and exactly m at a = 0.
+    In integers: (a·k + (255 − a)·s + 127) ÷ 255 gives exactly k at a = 255 and exactly s at a = 0.
     """
     alpha = 255 - frame.make[..., None].astype(np.uint16)
-    mixed = (alpha * frame.known + (255 - alpha) * made + 127) // 255
+    mixed = (alpha * frame.known + (255 - alpha) * scene + 127) // 255
     return mixed.astype(np.uint8)
 
 

@@ -24,17 +24,17 @@ class Prepared:
     """[C, h, w], scaled: the known pixels as the VAE encodes them; None where the denoiser does not read them."""
 
 
-async def prepare(task: Task, given: TaskInput, models: Models, lookups: RequestLookups) -> Prepared:
+async def prepare(task: Task, inputs: TaskInput, models: Models, lookups: RequestLookups) -> Prepared:
     """Makes the frame and encodes its known pixels; runs the segmenter where the task finds its mask.
 
     Raises:
         InvalidRequestError: the segmenter found nothing, or the pictures leave nothing to make.
     """
-    if task.mask is MaskNeed.FOUND and given.mask is None:
-        assert given.picture is not None, "a task that takes a mask requires a picture"
-        mask = await segment(given.picture, f"{task.name}.mask", models, lookups)
-        given = dataclasses.replace(given, mask=mask, mask_source=MaskSource.SEGMENTER)
-    frame, view = await asyncio.to_thread(_arrange, task, given, models.pipeline.latent_factor)
+    if task.mask is MaskNeed.SEGMENTED and inputs.mask is None:
+        assert inputs.picture is not None, "a task that takes a mask requires a picture"
+        mask = await segment(inputs.picture, f"{task.name}.mask", models, lookups)
+        inputs = dataclasses.replace(inputs, mask=mask, mask_source=MaskSource.SEGMENTER)
+    frame, view = await asyncio.to_thread(_arrange, task, inputs, models.pipeline.latent_factor)
     if not models.takes("denoiser", "masked_image_latents"):
         return Prepared(frame, view, None)
     encoded = await lookups.arrays(
@@ -46,6 +46,6 @@ async def prepare(task: Task, given: TaskInput, models: Models, lookups: Request
     return Prepared(frame, view, encoded["latents"])
 
 
-def _arrange(task: Task, given: TaskInput, factor: int) -> tuple[Frame, ModelView]:
-    frame = task.frame(given)
+def _arrange(task: Task, inputs: TaskInput, factor: int) -> tuple[Frame, ModelView]:
+    frame = task.frame(inputs)
     return frame, view_of(frame, factor)

@@ -21,38 +21,38 @@ _FIELD_OF_MASK = {MaskSource.REQUEST: "background.mask", MaskSource.ALPHA: "back
 
 def read(message: pb.BackgroundTask, delivery: Delivery) -> Fit | Rect | None:
     """The placement of the product; None leaves it where it is in the photo."""
-    given = message.HasField("placement")
-    return read_placement(_PLACEMENT, message.placement, size=delivery.size, given=given)
+    is_set = message.HasField("placement")
+    return read_placement(_PLACEMENT, message.placement, size=delivery.size, is_set=is_set)
 
 
-def check(given: TaskInput) -> None:
+def check(inputs: TaskInput) -> None:
     """Refuses masks without a product or without room for a scene, and boxes outside the picture."""
-    check_box(_PLACEMENT, given.options, given.size)
-    if given.mask is None:
+    check_box(_PLACEMENT, inputs.options, inputs.size)
+    if inputs.mask is None:
         return
-    field = _FIELD_OF_MASK[given.mask_source]
-    if not given.mask.any():
+    field = _FIELD_OF_MASK[inputs.mask_source]
+    if not inputs.mask.any():
         message = f"{field}: the mask marks no product; 255 means product, 0 scene."
         raise error(Reason.INVALID_MASK, message, field=field)
-    if given.options is None and (given.mask == 255).all():
+    if inputs.options is None and (inputs.mask == 255).all():
         message = f"{field}: the mask covers the whole photo; there is no scene to make. Set a placement or size."
         raise error(Reason.INVALID_MASK, message, field=field)
 
 
-def frame(given: TaskInput) -> Frame:
+def frame(inputs: TaskInput) -> Frame:
     """The product's cut-out on a canvas of the delivery size."""
-    assert given.picture is not None, "the task requires a picture"
-    assert given.mask is not None, "a mask was sent, or the segmenter has made it"
-    cutout = bounding_box(given.mask)
+    assert inputs.picture is not None, "the task requires a picture"
+    assert inputs.mask is not None, "a mask was sent, or the segmenter has made it"
+    cutout = bounding_box(inputs.mask)
     assert cutout is not None, "empty masks are refused"
-    box = place(cutout, given.size, given.options)
-    known, alpha = paste(given.picture, given.mask, cutout, given.size, box)
+    box = place(cutout, inputs.size, inputs.options)
+    known, alpha = paste(inputs.picture, inputs.mask, cutout, inputs.size, box)
     if (alpha == 255).all():
         message = "the product fills the whole picture; there is no scene to make. Give it padding or a smaller box."
-        raise error(Reason.INVALID_MASK, message, field=_PLACEMENT if given.options else "background.mask")
+        raise error(Reason.INVALID_MASK, message, field=_PLACEMENT if inputs.options else "background.mask")
     unscaled = (box.width, box.height) == (cutout.width, cutout.height)
     make: Bytes = np.invert(alpha)
-    return frame_of(known, make, Kept(box, unscaled, given.mask_source), given.buckets)
+    return frame_of(known, make, Kept(box, unscaled, inputs.mask_source), inputs.buckets)
 
 
 BACKGROUND = Task(
@@ -61,5 +61,5 @@ BACKGROUND = Task(
     read=read,
     check=check,
     picture="product",
-    mask=MaskNeed.FOUND,
+    mask=MaskNeed.SEGMENTED,
 )

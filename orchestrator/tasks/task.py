@@ -19,9 +19,9 @@ class MaskNeed(enum.Enum):
 
     NONE = "none"
     """It takes none."""
-    SENT = "sent"
+    REQUIRED = "required"
     """Its field `mask`, which is required."""
-    FOUND = "found"
+    SEGMENTED = "segmented"
     """Its field `mask`, else the picture's alpha channel, else the segmenter."""
 
 
@@ -50,7 +50,7 @@ class TaskInput:
         return self.buckets[0]
 
 
-def _nothing_to_check(given: TaskInput) -> None:
+def _nothing_to_check(inputs: TaskInput) -> None:
     pass
 
 

@@ -7,9 +7,9 @@ from orchestrator.imaging.frame import Frame, blank, frame_of
 from orchestrator.tasks.task import Task, TaskInput
 
 
-def frame(given: TaskInput) -> Frame:
+def frame(inputs: TaskInput) -> Frame:
     """An empty canvas of the delivery size."""
-    return frame_of(*blank(given.size), None, given.buckets)
+    return frame_of(*blank(inputs.size), None, inputs.buckets)
 
 
 TEXT_TO_IMAGE = Task(TASKS["text_to_image"], frame=frame)
