@@ -1,11 +1,35 @@
-"""Parts to messages: the settings that a summary reports, with every default filled in."""
+"""Parts to messages: the settings and the usage that a summary reports, and the tasks that InfoService lists."""
 
 from __future__ import annotations
 
 from backdrop.contract.geometry import Rect, Size
-from backdrop.contract.parts import Delivery, DroppingRound, Parts, Sampling, Selection, Window
+from backdrop.contract.parts import (
+    Delivery,
+    DroppingRound,
+    Parts,
+    Sampling,
+    Selection,
+    Window,
+    row_steps,
+    saved_row_steps,
+)
+from backdrop.contract.rules import TASKS
 from backdrop.contract.vocabulary import FORMAT_VALUES, SCHEDULER_VALUES
 from backdrop.v1 import generation_service_pb2 as pb
+from backdrop.v1 import info_service_pb2 as info_pb
+
+
+def task_messages() -> list[info_pb.Task]:
+    """What InfoService says about every task."""
+    return [
+        info_pb.Task(
+            name=rules.name,
+            description=rules.description,
+            required_fields=rules.required,
+            refused_fields=rules.refused,
+        )
+        for rules in TASKS.values()
+    ]
 
 
 def settings_message(task: str, parts: Parts, size: Size, scene_size: Size) -> pb.EffectiveSettings:
@@ -18,6 +42,16 @@ def settings_message(task: str, parts: Parts, size: Size, scene_size: Size) -> p
         scene_size=size_message(scene_size),
         image_scale=parts.conditioning.image_scale,
         priority=pb.Priority.Name(parts.priority),
+    )
+
+
+def usage_message(parts: Parts, scene_size: Size) -> pb.Usage:
+    """What a request costs whose pictures are made at `scene_size`."""
+    rows = row_steps(parts.sampling, parts.selection)
+    return pb.Usage(
+        row_steps=rows,
+        saved_row_steps=saved_row_steps(parts.sampling, parts.selection),
+        row_step_megapixels=rows * scene_size.megapixels,
     )
 
 
