@@ -1,10 +1,10 @@
-"""Backdrop's SDK: put a product photo into a new scene, without touching the product.
+"""Backdrop's SDK: put a product photo into a new scene, without touching the product; and other tasks of `tasks`.
 
 ```python
 import backdrop
 
 with backdrop.Client("127.0.0.1:50061") as client:
-    result = client.generate("mug.png", prompt="on a beach at dawn", variants=4).result()
+    result = client.generate(backdrop.Background("mug.png"), prompt="on a beach at dawn", variants=4).result()
     result.best.save("best.png")
 ```
 
@@ -24,16 +24,10 @@ from backdrop._enums import (
     Stage,
     VerticalAlignment,
 )
-from backdrop._generation import Generation
-from backdrop._info import Info, Limits, Model, Pipeline
-from backdrop._sync import Client, SyncGeneration
-from backdrop._types import (
+from backdrop._events import (
     Accepted,
-    Box,
     CacheReport,
-    EarlyDropping,
     Event,
-    Fit,
     Picture,
     Receipt,
     Result,
@@ -41,12 +35,17 @@ from backdrop._types import (
     Settings,
     StageStarted,
     StepProgress,
-    StyleImage,
+    Summary,
     Timing,
     Usage,
     VariantDropped,
     VariantFinished,
 )
+from backdrop._generation import Generation
+from backdrop._info import Info, Limits, Model, Pipeline, TaskInfo
+from backdrop._options import Options
+from backdrop._sync import Client, SyncGeneration
+from backdrop._types import Box, EarlyDropping, Fit, StyleImage
 from backdrop.errors import (
     BackdropError,
     CancelledError,
@@ -62,6 +61,7 @@ from backdrop.errors import (
     UnavailableError,
     UnimplementedError,
 )
+from backdrop.tasks import Background, Task, TextToImage
 
 __version__ = "0.1.0"
 
@@ -69,6 +69,7 @@ __all__ = [
     "Accepted",
     "AsyncClient",
     "BackdropError",
+    "Background",
     "Box",
     "CacheReport",
     "CancelledError",
@@ -88,6 +89,7 @@ __all__ = [
     "MaskSource",
     "Model",
     "NotFoundError",
+    "Options",
     "OutputFormat",
     "OverloadedError",
     "PermissionDeniedError",
@@ -104,7 +106,11 @@ __all__ = [
     "StageStarted",
     "StepProgress",
     "StyleImage",
+    "Summary",
     "SyncGeneration",
+    "Task",
+    "TaskInfo",
+    "TextToImage",
     "Timing",
     "UnauthenticatedError",
     "UnavailableError",

@@ -1,4 +1,4 @@
-"""Protos to the types of `_types` and `_info`; what this client does not know becomes UNKNOWN or is skipped."""
+"""Protos to the types of `_types` and `_info`; values that this client does not know become UNKNOWN or are skipped."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 
+from backdrop import _events as events
 from backdrop import _info as info
 from backdrop import _types as types
 from backdrop._enums import CompositingMode, MaskSource, OutputFormat, Priority, Scheduler, Stage
@@ -18,45 +19,45 @@ from backdrop.v1 import info_service_pb2 as info_pb
 _E = TypeVar("_E", bound=enum.StrEnum)
 
 
-def event(message: pb.GenerateResponse) -> types.Event | None:
+def event(message: pb.GenerateResponse) -> events.Event | None:
     """Returns the event in `message`, or None for a kind that this client is too old to know."""
     match message.WhichOneof("event"):
         case "accepted":
             accepted = message.accepted
             expected_start_s = accepted.expected_start.ToNanoseconds() / 1e9
-            return types.Accepted(accepted.request_id, accepted.queue_position, accepted.row_steps, expected_start_s)
+            return events.Accepted(accepted.request_id, accepted.queue_position, accepted.row_steps, expected_start_s)
         case "stage":
-            return types.StageStarted(_enum(Stage, pb.Stage, message.stage.stage))
+            return events.StageStarted(_enum(Stage, pb.Stage, message.stage.stage))
         case "step":
             step = message.step
-            return types.StepProgress(step.variant, step.step, step.steps, step.preview, step.draft)
-        case "variant":
-            variant = message.variant
-            return types.VariantFinished(variant.variant, variant.seed, _scores(variant.scores))
-        case "dropped":
-            dropped = message.dropped
-            return types.VariantDropped(dropped.variant, dropped.seed, _scores(dropped.scores))
-        case "result":
-            return result(message.result)
+            return events.StepProgress(step.variant, step.step, step.steps, step.preview, step.draft)
+        case "variant_finished":
+            variant = message.variant_finished
+            return events.VariantFinished(variant.variant, variant.seed, _scores(variant.scores))
+        case "variant_dropped":
+            dropped = message.variant_dropped
+            return events.VariantDropped(dropped.variant, dropped.seed, _scores(dropped.scores))
+        case "picture":
+            return _picture(message.picture)
+        case "summary":
+            return summary(message.summary)
     return None
 
 
-def result(message: pb.GenerateResult) -> types.Result:
+def summary(message: pb.Summary) -> events.Summary:
     """Returns the end of the stream as callers see it."""
     cache = message.cache
-    return types.Result(
-        pictures=tuple(_picture(picture) for picture in message.pictures),
+    return events.Summary(
         model_fingerprints=MappingProxyType(dict(sorted(message.model_fingerprints.items()))),
         timings=tuple(
-            types.Timing(_enum(Stage, pb.Stage, timing.stage), timing.duration.ToNanoseconds() / 1e9)
+            events.Timing(_enum(Stage, pb.Stage, timing.stage), timing.duration.ToNanoseconds() / 1e9)
             for timing in message.timings
         ),
-        cache=types.CacheReport(cache.memory_hits, cache.redis_hits, cache.misses),
-        pipeline=message.pipeline,
+        cache=events.CacheReport(cache.memory_hits, cache.redis_hits, cache.misses),
         settings=_settings(message.settings),
         replayed=message.replayed,
         request_id=message.request_id,
-        usage=types.Usage(message.usage.row_steps, message.usage.saved_row_steps, message.usage.row_step_megapixels),
+        usage=events.Usage(message.usage.row_steps, message.usage.saved_row_steps, message.usage.row_step_megapixels),
     )
 
 
@@ -78,6 +79,10 @@ def server_info(message: info_pb.GetInfoResponse) -> info.Info:
             max_style_images=limits.max_style_images,
         ),
         ready_replicas=message.ready_replicas,
+        tasks=tuple(
+            info.TaskInfo(task.name, task.description, tuple(task.required_fields), tuple(task.refused_fields))
+            for task in message.tasks
+        ),
     )
 
 
@@ -95,47 +100,57 @@ def _pipeline(message: info_pb.Pipeline) -> info.Pipeline:
         models=tuple(info.Model(model.role, model.name, model.version, model.fingerprint) for model in message.models),
         takes_style_images=message.takes_style_images,
         default_image_scale=message.default_image_scale,
+        tasks=tuple(message.tasks),
     )
 
 
-def _picture(message: pb.Picture) -> types.Picture:
-    receipt = message.receipt
-    box = receipt.product_box
-    return types.Picture(
+def _picture(message: pb.Picture) -> events.Picture:
+    return events.Picture(
         data=message.data,
         media_type=message.media_type,
         width=message.width,
         height=message.height,
+        rank=message.rank,
         variant=message.variant,
         seed=message.seed,
         scores=_scores(message.scores),
-        receipt=types.Receipt(
-            max_difference=receipt.max_difference,
-            compared_pixels=receipt.compared_pixels,
-            mask_digest=receipt.mask_digest,
-            compositing=_enum(CompositingMode, pb.CompositingMode, receipt.compositing),
-            mask_source=_enum(MaskSource, pb.MaskSource, receipt.mask_source),
-            product_box=types.Box(box.x, box.y, box.width, box.height),
-            unscaled=receipt.unscaled,
-        ),
+        receipt=_receipt(message.receipt) if message.HasField("receipt") else None,
     )
 
 
-def _settings(message: pb.EffectiveSettings) -> types.Settings:
-    return types.Settings(
-        output_size=(message.output_size.width, message.output_size.height),
+def _receipt(message: pb.PreservationReceipt) -> events.Receipt:
+    box = message.known_box
+    return events.Receipt(
+        max_difference=message.max_difference,
+        compared_pixels=message.compared_pixels,
+        mask_digest=message.mask_digest,
+        compositing=_enum(CompositingMode, pb.CompositingMode, message.compositing),
+        mask_source=_enum(MaskSource, pb.MaskSource, message.mask_source),
+        known_box=types.Box(box.x, box.y, box.width, box.height),
+        unscaled=message.unscaled,
+    )
+
+
+def _settings(message: pb.EffectiveSettings) -> events.Settings:
+    sampling, selection, delivery = message.sampling, message.selection, message.delivery
+    window = sampling.guidance_window
+    return events.Settings(
+        task=message.task,
+        pipeline=sampling.pipeline,
+        seed=sampling.seed,
+        scheduler=_enum(Scheduler, pb.Scheduler, sampling.scheduler),
+        steps=sampling.steps,
+        guidance_scale=sampling.guidance_scale,
+        guidance_window=(window.start, window.stop) if sampling.HasField("guidance_window") else None,
+        variants=selection.variants,
+        top_k=selection.top_k,
+        early_dropping=tuple(_dropping(each) for each in selection.early_dropping),
+        output_size=(delivery.size.width, delivery.size.height),
+        output_format=_enum(OutputFormat, pb.OutputFormat, delivery.format),
+        preview_every=delivery.preview_every,
         scene_size=(message.scene_size.width, message.scene_size.height),
-        variants=message.variants,
-        top_k=message.top_k,
-        seed=message.seed,
-        steps=message.steps,
-        scheduler=_enum(Scheduler, pb.Scheduler, message.scheduler),
-        guidance_scale=message.guidance_scale,
-        output_format=_enum(OutputFormat, pb.OutputFormat, message.output_format),
         image_scale=message.image_scale,
         priority=_enum(Priority, pb.Priority, message.priority),
-        guidance_window=_window(message),
-        early_dropping=tuple(_dropping(each) for each in message.early_dropping),
     )
 
 
@@ -145,13 +160,8 @@ def _dropping(message: pb.EarlyDropping) -> types.EarlyDropping:
     return types.EarlyDropping(message.keep, message.after)
 
 
-def _window(message: pb.EffectiveSettings) -> tuple[float, float] | None:
-    window = message.guidance_window
-    return (window.start, window.stop) if message.HasField("guidance_window") else None
-
-
-def _scores(message: pb.Scores) -> types.Scores:
-    return types.Scores(message.total, MappingProxyType(dict(sorted(message.heads.items()))))  # a map has no order
+def _scores(message: pb.Scores) -> events.Scores:
+    return events.Scores(message.total, MappingProxyType(dict(sorted(message.heads.items()))))  # a map has no order
 
 
 def _enum(cls: type[_E], wrapper: EnumTypeWrapper, number: int) -> _E:

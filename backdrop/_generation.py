@@ -1,4 +1,4 @@
-"""One call of Generate: await it for the result, or iterate over it for everything on the way there."""
+"""One call of Generate: await it for the result, or iterate over it for its events."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Protocol
 import grpc
 
 from backdrop import _convert
+from backdrop._events import Accepted, Event, Picture, Result, Summary
 from backdrop._retry import RetryPolicy
 from backdrop._status import from_rpc_error
-from backdrop._types import Accepted, Event, Result
 from backdrop.errors import BackdropError, Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
 
@@ -29,15 +29,17 @@ class Generation:
     """A generation that runs while it is awaited or iterated over.
 
     ```python
-    result = await client.generate("mug.png", prompt="on a beach")
+    result = await client.generate(backdrop.Background("mug.png"), prompt="on a beach")
 
-    async with client.generate("mug.png", prompt="on a beach") as generation:
-        async for event in generation:  # Accepted, StageStarted, StepProgress, VariantFinished; the last is Result
-            ...                         # leaving early cancels: the server stops before its next step
+    async with client.generate(backdrop.Background("mug.png"), prompt="on a beach") as generation:
+        async for event in generation:  # Accepted, StageStarted, StepProgress, VariantFinished, …
+            if isinstance(event, backdrop.Picture):  # best first; the last event is Summary
+                event.save(f"{event.rank}.png")
     ```
 
-    Both may be mixed: awaiting after some events waits for the rest. When the call is tried again after a failure, the
-    events start again with `Accepted`. Errors are those of `backdrop.errors`.
+    Leaving the loop early cancels: the server stops before its next step. Both may be mixed: awaiting after some events
+    waits for the rest and returns all pictures. When the call is tried again after a failure, the events start again
+    with `Accepted`. Errors are those of `backdrop.errors`.
     """
 
     def __init__(
@@ -71,7 +73,7 @@ class Generation:
         return self._request.idempotency_key
 
     def cancel(self) -> None:
-        """Ends the generation: the server stops before its next step, and whoever waits gets `CancelledError`.
+        """Ends the generation: the server stops before its next step, and a waiting caller gets `CancelledError`.
 
         Does nothing once the generation is over.
         """
@@ -111,7 +113,7 @@ class Generation:
         raise self._outcome or error(Reason.CANCELLED, "The generation was closed before it had finished.")
 
     async def _run(self) -> AsyncGenerator[Event, None]:
-        """Yields the events of as many attempts as the policy grants; the deadline is one for all of them."""
+        """Yields the events of every attempt that the policy allows; all attempts share one deadline."""
         deadline = time.monotonic() + self._timeout_s
         attempt = 0
         while True:
@@ -127,7 +129,7 @@ class Generation:
                     await events.aclose()
             except BackdropError as exc:
                 delay_s = self._retry.delay_s(exc, attempt)
-                # Sleeping past the deadline would only trade the error that says why for one that does not.
+                # After the deadline the error would be DEADLINE_EXCEEDED, which hides the cause.
                 if delay_s is None or time.monotonic() + delay_s >= deadline:
                     self._outcome = exc
                     raise
@@ -135,32 +137,35 @@ class Generation:
             await self._sleep(delay_s)
 
     async def _attempt(self, timeout_s: float) -> AsyncGenerator[Event, None]:
-        result: Result | None = None
+        pictures: list[Picture] = []
+        summary: Summary | None = None
         call = self._call = self._start(self._request, timeout_s)
         try:
             async for response in call:
                 event = _convert.event(response)
                 if isinstance(event, Accepted):
                     self._request_id = event.request_id
-                if isinstance(event, Result):
-                    # Yielded after the call has ended: whoever stops reading at the result has then cancelled nothing.
-                    result = event
+                elif isinstance(event, Picture):
+                    pictures.append(event)
+                if isinstance(event, Summary):
+                    # Yielded after the call has ended: a reader who stops at the summary cancels nothing.
+                    summary = event
                 elif event is not None:
                     yield event
         except grpc.RpcError as exc:
             raise from_rpc_error(exc, self._endpoint) from exc
         except asyncio.CancelledError:
-            # grpc.aio says the same whether our `cancel` ended the call or somebody cancelled the task that waits.
+            # grpc.aio raises the same when our `cancel` ended the call and when the waiting asyncio task was cancelled.
             task = asyncio.current_task()
             if task is None or not task.cancelling():
                 self._raise_if_cancelled()
             raise
         finally:
             call.cancel()
-        if result is None:
-            raise error(Reason.INTERNAL, "The stream ended without a result.", request_id=self._request_id)
-        self._outcome = result
-        yield result
+        if summary is None:
+            raise error(Reason.INTERNAL, "The stream ended without a summary.", request_id=self._request_id)
+        self._outcome = Result.of(summary, pictures)
+        yield summary
 
     async def _sleep(self, delay_s: float) -> None:
         try:

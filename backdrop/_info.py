@@ -21,6 +21,19 @@ class Model:
 
 
 @dataclasses.dataclass(frozen=True)
+class TaskInfo:
+    """One task that the server knows, and the fields of a request that it takes."""
+
+    name: str
+    """As in `backdrop.tasks`: "background", "text_to_image"."""
+    description: str
+    required_fields: tuple[str, ...]
+    """Paths of fields that must be set; "a|b" = at least one of the two."""
+    refused_fields: tuple[str, ...]
+    """Paths of fields that it does not take."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Pipeline:
     """One pipeline that a request may name."""
 
@@ -39,7 +52,9 @@ class Pipeline:
     takes_style_images: bool
     """Whether `style_images` may be given."""
     default_image_scale: float
-    """When style pictures come without a scale; 0.0 where none are taken."""
+    """Image-token scale when style pictures come without one; 0.0 where none are taken."""
+    tasks: tuple[str, ...] = ()
+    """Names of the tasks that it serves."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,10 +64,10 @@ class Limits:
     max_variants: int
     max_steps: int
     max_pixels: int
-    """Largest photo or output picture (width × height)."""
+    """Largest sent or returned picture (width × height)."""
     max_request_bytes: int
     max_running: int
-    """How many requests run side by side."""
+    """How many requests run at the same time."""
     max_queued: int
     """How many more may wait."""
     idempotency_ttl_s: float
@@ -71,3 +86,5 @@ class Info:
     limits: Limits
     ready_replicas: int
     """Triton replicas that answer now."""
+    tasks: tuple[TaskInfo, ...] = ()
+    """The tasks that the server knows; `Pipeline.tasks` says which a pipeline serves."""

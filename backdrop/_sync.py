@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any
+from typing import Unpack
 
 import grpc
 
 from backdrop._client import AsyncClient
+from backdrop._events import Event, Result
 from backdrop._generation import Generation
 from backdrop._info import Info
 from backdrop._loop import LoopThread
-from backdrop._types import Event, ImageSource, Result
+from backdrop._options import Options
+from backdrop.tasks import Task
 
 
 class SyncGeneration:
-    """A generation that runs while somebody iterates over it or waits for its `result()`.
+    """A generation that runs while a caller iterates over it or waits for its `result()`.
 
     ```python
-    with client.generate("mug.png", prompt="on a beach") as generation:
-        for event in generation:  # Accepted, StageStarted, StepProgress, VariantFinished; the last is Result
+    with client.generate(backdrop.Background("mug.png"), prompt="on a beach") as generation:
+        for event in generation:  # Accepted, StageStarted, StepProgress, …; then each Picture, and Summary
             ...                   # leaving early cancels: the server stops before its next step
     ```
     """
@@ -43,7 +45,7 @@ class SyncGeneration:
         return self._loop.run(self._generation._wait())
 
     def cancel(self) -> None:
-        """Ends the generation, from any thread; whoever waits gets `CancelledError`."""
+        """Ends the generation, from any thread; a waiting caller gets `CancelledError`."""
         self._loop.loop.call_soon_threadsafe(self._generation.cancel)
 
     def close(self) -> None:
@@ -77,7 +79,7 @@ class Client:
         *,
         timeout_s: float = 600.0,
         credentials: grpc.ChannelCredentials | None = None,
-        max_message_bytes: int = 256 * 2**20,
+        max_message_bytes: int = 64 * 2**20,
         retries: int = 2,
     ) -> None:
         self._client = AsyncClient(
@@ -94,9 +96,9 @@ class Client:
         """The server's "host:port"."""
         return self._client.endpoint
 
-    def generate(self, product: ImageSource, **arguments: Any) -> SyncGeneration:
+    def generate(self, task: Task, **options: Unpack[Options]) -> SyncGeneration:
         """Returns the generation; iterate over it, or wait for its `result()`. Arguments as for `AsyncClient`."""
-        return SyncGeneration(self._client.generate(product, **arguments), self._loop)
+        return SyncGeneration(self._client.generate(task, **options), self._loop)
 
     def info(self) -> Info:
         """Returns what the server serves; see `AsyncClient.info`."""

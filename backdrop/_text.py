@@ -1,8 +1,12 @@
-"""Option values that need reading: sizes, rectangles, windows, style pictures with weights."""
+"""Values of command-line flags that need reading: sizes, rectangles, windows, style pictures with weights.
+
+Each function takes the path of the field that the flags set, which its refusals name, and the values of the flags.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from backdrop._enums import HorizontalAlignment, VerticalAlignment
@@ -10,59 +14,78 @@ from backdrop._types import Box, EarlyDropping, Fit, Size, StyleImage
 from backdrop.errors import Reason, error
 
 
-def parse_size(text: str | None) -> Size | None:
+def parse_size(path: str, text: str | None) -> Size | None:
     """Reads "WIDTHxHEIGHT"; None stays None. Raises InvalidRequestError."""
     if text is None:
         return None
     match = re.fullmatch(r"(\d{1,6})[x×](\d{1,6})", text.strip(), re.IGNORECASE)
     if match is None:
         message = f"{text!r} is not a size; write WIDTHxHEIGHT in pixels, for example 1024x768."
-        raise error(Reason.INVALID_SIZE, message, field="output_size")
+        raise error(Reason.INVALID_SIZE, message, field=path)
     return int(match[1]), int(match[2])
 
 
 def parse_placement(
-    padding: float | None, align: HorizontalAlignment | None, valign: VerticalAlignment | None, box: str | None
+    path: str,
+    padding: float | None,
+    align: HorizontalAlignment | None,
+    valign: VerticalAlignment | None,
+    box: str | None,
 ) -> Fit | Box | None:
-    """Returns the placement that the options describe, None for none. Raises InvalidRequestError."""
+    """Returns the placement that the flags describe, None for none. Raises InvalidRequestError."""
     fits = padding is not None or align is not None or valign is not None
     if box is None:
         if not fits:
             return None
         return Fit(padding, align or HorizontalAlignment.CENTER, valign or VerticalAlignment.CENTER)
     if fits:
-        message = "--box says where the product goes; --padding, --align and --valign cannot say it too."
-        raise error(Reason.INVALID_PLACEMENT, message, field="placement.box")
+        message = "--box sets the product's place; --padding, --align and --valign cannot set it too."
+        raise error(Reason.INVALID_PLACEMENT, message, field=f"{path}.box")
     match = re.fullmatch(r"(\d{1,6}),(\d{1,6}),(\d{1,6}),(\d{1,6})", box.replace(" ", ""))
     if match is None:
         message = f"{box!r} is not a rectangle; write X,Y,WIDTH,HEIGHT in pixels."
-        raise error(Reason.INVALID_PLACEMENT, message, field="placement.box")
+        raise error(Reason.INVALID_PLACEMENT, message, field=f"{path}.box")
     return Box(*(int(number) for number in match.groups()))
 
 
-def parse_window(text: str | None) -> tuple[float, float] | None:
+def parse_window(path: str, text: str | None) -> tuple[float, float] | None:
     """Reads "START-STOP", fractions of the steps; None stays None. Raises InvalidRequestError."""
     if text is None:
         return None
     match = re.fullmatch(r"(\d*\.?\d+)\s*-\s*(\d*\.?\d+)", text.strip())
     if match is None:
         message = f"{text!r} is not a part of the steps; write START-STOP as fractions, for example 0.0-0.7."
-        raise error(Reason.OUT_OF_RANGE, message, field="guidance_window")
+        raise error(Reason.OUT_OF_RANGE, message, field=path)
     return float(match[1]), float(match[2])
 
 
-def parse_keep(text: str | None) -> tuple[EarlyDropping, ...]:
-    """Reads "N", "N@AFTER" or "N@draftSTEPS", several with commas between; None is none. Raises InvalidRequestError."""
+def parse_keep(path: str, text: str | None) -> tuple[EarlyDropping, ...] | None:
+    """Reads "N", "N@AFTER" or "N@draftSTEPS", several separated by commas; None stays None.
+
+    Raises InvalidRequestError.
+    """
+    if text is None:
+        return None
     rounds = []
-    for part in text.split(",") if text is not None else ():
+    for part in text.split(","):
         match = re.fullmatch(r"(\d+)(?:@(?:draft(\d+)|(\d*\.?\d+)))?", part.strip())
         if match is None:
-            ways = "write N, N@AFTER or N@draftSTEPS, as 3@draft6 or 5@0.4,3@0.6"
-            message = f"{text!r} does not say how many go on; {ways}."
-            raise error(Reason.OUT_OF_RANGE, message, field="early_dropping")
+            forms = "write N, N@AFTER or N@draftSTEPS, as 3@draft6 or 5@0.4,3@0.6"
+            message = f"{text!r} does not say how many variants continue; {forms}."
+            raise error(Reason.OUT_OF_RANGE, message, field=path)
         keep, steps, after = match.groups()
         rounds.append(EarlyDropping(int(keep), float(after) if after else None, int(steps) if steps else None))
     return tuple(rounds)
+
+
+def parse_styles(path: str, texts: Sequence[str] | None) -> list[StyleImage] | None:
+    """Reads each as `parse_style`; None stays None."""
+    return [parse_style(text) for text in texts] if texts else None
+
+
+def every_second_step(path: str, previews: bool | None) -> int | None:
+    """Reads the flag that turns previews on; None stays None."""
+    return 2 if previews else None
 
 
 def parse_style(text: str) -> StyleImage:

@@ -1,4 +1,7 @@
-"""Builds a request from plain Python values; refuses here only what cannot be sent, the server judges the rest."""
+"""Python values to what a request's fields hold; refuses only what cannot be sent, the server judges the rest.
+
+Each public function takes a value and the path of its field, which its refusals name.
+"""
 
 from __future__ import annotations
 
@@ -27,132 +30,132 @@ _UINT64 = 2**64 - 1
 _PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
 
 
-def build_request(
-    product: ImageSource,
-    *,
-    mask: ImageSource | None = None,
-    prompt: str = "",
-    negative_prompt: str = "",
-    output_size: Size | None = None,
-    placement: Fit | Box | None = None,
-    variants: int = 1,
-    top_k: int = 0,
-    seed: int | None = None,
-    steps: int | None = None,
-    scheduler: Scheduler | str | None = None,
-    guidance_scale: float | None = None,
-    output_format: OutputFormat | str = OutputFormat.PNG,
-    idempotency_key: str = "",
-    preview_every: int = 0,
-    pipeline: str = "",
-    style_images: Sequence[ImageSource | StyleImage] = (),
-    image_scale: float | None = None,
-    priority: Priority | str = Priority.STANDARD,
-    guidance_window: tuple[float, float] | None = None,
-    early_dropping: EarlyDropping | Sequence[EarlyDropping] = (),
-) -> pb.GenerateRequest:
-    """Returns the request that says this; see `AsyncClient.generate` for what each argument means.
-
-    Raises:
-        InvalidRequestError: a value cannot be put on the wire: a wrong type, a file that cannot be read, a negative
-            number, a word that is no scheduler, format or alignment. `field` names it.
-    """
-    request = pb.GenerateRequest(
-        product=_picture(product, "product"),
-        mask=b"" if mask is None else _picture(mask, "mask"),
-        prompt=_text(prompt, "prompt"),
-        negative_prompt=_text(negative_prompt, "negative_prompt"),
-        variants=_integer(variants, "variants"),
-        top_k=_integer(top_k, "top_k"),
-        seed=None if seed is None else _integer(seed, "seed", _UINT64),
-        steps=None if steps is None else _integer(steps, "steps"),
-        guidance_scale=None if guidance_scale is None else _number(guidance_scale, "guidance_scale"),
-        idempotency_key=_text(idempotency_key, "idempotency_key"),
-        preview_every=_integer(preview_every, "preview_every"),
-        pipeline=_text(pipeline, "pipeline"),
-        style_images=_style(style_images),
-        image_scale=None if image_scale is None else _number(image_scale, "image_scale"),
-    )
-    request.output_format = _enum(OutputFormat, output_format, "output_format", pb.OutputFormat)
-    request.priority = _enum(Priority, priority, "priority", pb.Priority)
-    if guidance_window is not None:
-        request.guidance_window.CopyFrom(_window(guidance_window))
-    request.early_dropping.extend(_dropping(early_dropping))
-    if scheduler is not None:
-        request.scheduler = _enum(Scheduler, scheduler, "scheduler", pb.Scheduler)
-    if output_size is not None:
-        request.output_size.CopyFrom(_size(output_size))
-    if placement is not None:
-        request.placement.CopyFrom(_placement(placement))
-    return request
-
-
-def _window(window: tuple[float, float]) -> pb.GuidanceWindow:
+def text(value: str, field: str) -> str:
+    """Text that UTF-8 can carry."""
+    if not isinstance(value, str):
+        raise _refusal(field, f"must be text, not {type(value).__name__}")
     try:
-        start, stop = window
+        value.encode()
+    except UnicodeEncodeError:
+        reason = Reason.INVALID_PROMPT if field.endswith("prompt") else Reason.INVALID_MESSAGE
+        raise _refusal(field, "holds half a character (a lone surrogate), which UTF-8 cannot carry", reason) from None
+    return value
+
+
+def integer(value: int, field: str, most: int = _UINT32) -> int:
+    """A whole number that fits 32 bits without sign."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise _refusal(field, f"must be a whole number, not {value!r}")
+    if not 0 <= value <= most:
+        raise _refusal(field, f"must be from 0 to {most}, not {value}")
+    return int(value)
+
+
+def seed(value: int, field: str) -> int:
+    """A whole number that fits 64 bits without sign."""
+    return integer(value, field, _UINT64)
+
+
+def number(value: float, field: str) -> float:
+    """A number that fits a 32-bit float."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise _refusal(field, f"must be a number, not {value!r}")
+    if math.isfinite(value) and abs(value) > 3.4e38:
+        raise _refusal(field, f"is too large for a 32-bit float: {value}")
+    return float(value)
+
+
+def seconds(value: float, field: str) -> float:
+    """A time above zero."""
+    if not number(value, field) > 0:
+        raise _refusal(field, f"must be above 0 seconds, not {value}")
+    return float(value)
+
+
+def scheduler(value: Scheduler | str, field: str) -> int:
+    """The number of a solver."""
+    return int(_enum(Scheduler, value, field, pb.Scheduler))
+
+
+def output_format(value: OutputFormat | str, field: str) -> int:
+    """The number of an encoding."""
+    return int(_enum(OutputFormat, value, field, pb.OutputFormat))
+
+
+def priority(value: Priority | str, field: str) -> int:
+    """The number of a class."""
+    return int(_enum(Priority, value, field, pb.Priority))
+
+
+def window(value: tuple[float, float], field: str) -> pb.GuidanceWindow:
+    """A part of the steps."""
+    try:
+        start, stop = value
     except (TypeError, ValueError):
-        raise _refusal("guidance_window", "must be a pair (start, stop) of fractions of the steps") from None
-    return pb.GuidanceWindow(start=_number(start, "guidance_window.start"), stop=_number(stop, "guidance_window.stop"))
+        raise _refusal(field, "must be a pair (start, stop) of fractions of the steps") from None
+    return pb.GuidanceWindow(start=number(start, f"{field}.start"), stop=number(stop, f"{field}.stop"))
 
 
-def _dropping(rounds: EarlyDropping | Sequence[EarlyDropping]) -> list[pb.EarlyDropping]:
+def early_dropping(rounds: EarlyDropping | Sequence[EarlyDropping], field: str) -> list[pb.EarlyDropping]:
+    """One round or several."""
     if isinstance(rounds, EarlyDropping):
         rounds = [rounds]
     if not isinstance(rounds, Sequence) or not all(isinstance(each, EarlyDropping) for each in rounds):
-        raise _refusal("early_dropping", "must be an EarlyDropping, or a sequence of them")
-    return [_round(each, f"early_dropping[{index}]") for index, each in enumerate(rounds)]
+        raise _refusal(field, "must be an EarlyDropping, or a sequence of them")
+    return [_round(each, f"{field}[{index}]") for index, each in enumerate(rounds)]
 
 
 def _round(each: EarlyDropping, field: str) -> pb.EarlyDropping:
-    message = pb.EarlyDropping(keep=_integer(each.keep, f"{field}.keep"))
+    message = pb.EarlyDropping(keep=integer(each.keep, f"{field}.keep"))
     if each.after is not None:
-        message.after = _number(each.after, f"{field}.after")
+        message.after = number(each.after, f"{field}.after")
     if each.draft_steps is not None:
-        message.draft_steps = _integer(each.draft_steps, f"{field}.draft_steps")
+        message.draft_steps = integer(each.draft_steps, f"{field}.draft_steps")
     return message
 
 
-def _size(size: Size) -> pb.Size:
+def size(value: Size, field: str) -> pb.Size:
+    """Width and height in pixels."""
     try:
-        width, height = size
+        width, height = value
     except (TypeError, ValueError):
-        raise _refusal("output_size", "must be a pair (width, height) in pixels") from None
-    return pb.Size(width=_integer(width, "output_size.width"), height=_integer(height, "output_size.height"))
+        raise _refusal(field, "must be a pair (width, height) in pixels") from None
+    return pb.Size(width=integer(width, f"{field}.width"), height=integer(height, f"{field}.height"))
 
 
-def _placement(placement: Fit | Box) -> pb.Placement:
-    if isinstance(placement, Box):
-        parts = {name: getattr(placement, name) for name in ("x", "y", "width", "height")}
-        return pb.Placement(box=pb.Box(**{k: _integer(v, f"placement.box.{k}") for k, v in parts.items()}))
-    if not isinstance(placement, Fit):
-        raise _refusal("placement", "must be a Fit or a Box")
+def placement(value: Fit | Box, field: str) -> pb.Placement:
+    """One of the two ways of placing."""
+    if isinstance(value, Box):
+        parts = {name: getattr(value, name) for name in ("x", "y", "width", "height")}
+        return pb.Placement(box=pb.Box(**{name: integer(n, f"{field}.box.{name}") for name, n in parts.items()}))
+    if not isinstance(value, Fit):
+        raise _refusal(field, "must be a Fit or a Box")
     fit = pb.Fit()
-    if placement.padding is not None:
-        fit.padding = _number(placement.padding, "placement.fit.padding")
-    fit.horizontal = _enum(
-        HorizontalAlignment, placement.horizontal, "placement.fit.horizontal", pb.HorizontalAlignment
-    )
-    fit.vertical = _enum(VerticalAlignment, placement.vertical, "placement.fit.vertical", pb.VerticalAlignment)
+    if value.padding is not None:
+        fit.padding = number(value.padding, f"{field}.fit.padding")
+    fit.horizontal = _enum(HorizontalAlignment, value.horizontal, f"{field}.fit.horizontal", pb.HorizontalAlignment)
+    fit.vertical = _enum(VerticalAlignment, value.vertical, f"{field}.fit.vertical", pb.VerticalAlignment)
     return pb.Placement(fit=fit)
 
 
-def _style(pictures: Sequence[ImageSource | StyleImage]) -> list[pb.StyleImage]:
+def style_images(pictures: Sequence[ImageSource | StyleImage], field: str) -> list[pb.StyleImage]:
+    """Pictures, some of them with weights."""
     # A path or an array alone is a sequence too, of characters or of rows: not what anybody means.
     if not isinstance(pictures, list | tuple):
-        raise _refusal("style_images", "must be a list of pictures", Reason.INVALID_PICTURE)
+        raise _refusal(field, "must be a list of pictures", Reason.INVALID_PICTURE)
     messages = []
-    for index, picture in enumerate(pictures):
-        field = f"style_images[{index}]"
-        if isinstance(picture, StyleImage):
-            weight = _number(picture.weight, f"{field}.weight")
-            messages.append(pb.StyleImage(image=_picture(picture.picture, f"{field}.image"), weight=weight))
+    for index, each in enumerate(pictures):
+        path = f"{field}[{index}]"
+        if isinstance(each, StyleImage):
+            weight = number(each.weight, f"{path}.weight")
+            messages.append(pb.StyleImage(image=picture(each.picture, f"{path}.image"), weight=weight))
         else:
-            messages.append(pb.StyleImage(image=_picture(picture, f"{field}.image")))
+            messages.append(pb.StyleImage(image=picture(each, f"{path}.image")))
     return messages
 
 
-def _picture(source: ImageSource, field: str) -> bytes:
-    """Returns encoded bytes: files and bytes as they are, PIL images and arrays as PNG."""
+def picture(source: ImageSource, field: str) -> bytes:
+    """Encoded bytes: files and bytes as they are, PIL images and arrays as PNG."""
     if isinstance(source, bytes | bytearray | memoryview):
         return bytes(source)
     if isinstance(source, str | os.PathLike):
@@ -160,9 +163,8 @@ def _picture(source: ImageSource, field: str) -> bytes:
             return Path(source).read_bytes()
         except (OSError, ValueError) as exc:
             why = exc.strerror if isinstance(exc, OSError) and exc.strerror else "not a path"
-            raise error(
-                Reason.INVALID_PICTURE, f"{field}: cannot read the file {os.fspath(source)!r}: {why}.", field=field
-            ) from None
+            message = f"{field}: cannot read the file {os.fspath(source)!r}: {why}."
+            raise error(Reason.INVALID_PICTURE, message, field=field) from None
     # A caller who passes an image has imported Pillow already, and an array comes from numpy: no cost for the others.
     from PIL import Image
 
@@ -196,33 +198,6 @@ def _png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     upright.save(buffer, "PNG", compress_level=1)  # the way to the server is short; packing tighter takes longer
     return buffer.getvalue()
-
-
-def _text(value: str, field: str) -> str:
-    if not isinstance(value, str):
-        raise _refusal(field, f"must be text, not {type(value).__name__}")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        reason = Reason.INVALID_PROMPT if field.endswith("prompt") else Reason.INVALID_MESSAGE
-        raise _refusal(field, "holds half a character (a lone surrogate), which UTF-8 cannot carry", reason) from None
-    return value
-
-
-def _integer(value: int, field: str, most: int = _UINT32) -> int:
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise _refusal(field, f"must be a whole number, not {value!r}")
-    if not 0 <= value <= most:
-        raise _refusal(field, f"must be from 0 to {most}, not {value}")
-    return int(value)
-
-
-def _number(value: float, field: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise _refusal(field, f"must be a number, not {value!r}")
-    if math.isfinite(value) and abs(value) > 3.4e38:
-        raise _refusal(field, f"is too large for a 32-bit float: {value}")
-    return float(value)
 
 
 def _enum(cls: type[_E], value: _E | str, field: str, wrapper: Any) -> Any:

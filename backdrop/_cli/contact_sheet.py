@@ -1,4 +1,4 @@
-"""Draws the contact sheet: the product photo at the left, the ranked pictures beside it, with what is known of each."""
+"""Draws the contact sheet: the sent picture at the left, the ranked pictures at the right, each with its scores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from backdrop._types import Result
+from backdrop._events import Picture, Result
 
 # A sheet is read on a screen: wide enough to judge edges, small enough to send round.
 _CELL = 460
@@ -29,51 +29,43 @@ class _Grid:
     cell: tuple[int, int]
 
 
-def draw_contact_sheet(product: bytes, result: Result, prompt: str) -> Image.Image:
-    """Returns the sheet as an RGB image; `product` is the encoded photo that was sent. Any aspect ratio fits."""
+def draw_contact_sheet(sent: bytes | None, result: Result, prompt: str) -> Image.Image:
+    """Returns the sheet as an RGB image; `sent` is the encoded picture that was sent, if any. Any aspect ratio fits."""
     pictures = [picture.image().convert("RGB") for picture in result.pictures]
     grid = _grid(len(pictures), pictures[0].size)
     left = _MARGIN + _CELL + 2 * _GAP
-    title = _wrap(
-        _drawable(prompt[:_LONGEST]) or "(no prompt)", _font(34), grid.columns * (grid.cell[0] + _GAP) + _CELL, 2
-    )
+    width = left + grid.columns * (grid.cell[0] + _GAP) - _GAP + _MARGIN
+    title = _wrap(_drawable(prompt[:_LONGEST]) or "(no prompt)", _font(34), width - 2 * _MARGIN - _GAP, 2)
     top = _MARGIN + 44 * len(title) + _GAP
     row_height = grid.cell[1] + _CAPTION
-    width = left + grid.columns * (grid.cell[0] + _GAP) - _GAP + _MARGIN
     height = top + max(grid.rows * (row_height + _GAP) - _GAP, _CELL // 2 + _CAPTION) + _MARGIN
     sheet = Image.new("RGB", (width, height), _PAPER)
     draw = ImageDraw.Draw(sheet)
     for line, text in enumerate(title):
         draw.text((_MARGIN, _MARGIN - 8 + 44 * line), text, _INK, _font(34))
-    _draw_product(sheet, product, top, grid.cell[1], result)
+    _draw_request(sheet, sent, top, grid.cell[1], result)
     draw.line((left - _GAP, top, left - _GAP, height - _MARGIN), _CHECKS[1], 2)
-    for rank, (picture, image) in enumerate(zip(result.pictures, pictures, strict=True), 1):
-        column, row = (rank - 1) % grid.columns, (rank - 1) // grid.columns
+    for rank, (picture, image) in enumerate(zip(result.pictures, pictures, strict=True)):
+        column, row = rank % grid.columns, rank // grid.columns
         x, y = left + column * (grid.cell[0] + _GAP), top + row * (row_height + _GAP)
         _paste(sheet, image, (x, y, *grid.cell))
-        heads = "   ".join(f"{name} {score:.2f}" for name, score in picture.scores.heads.items())
-        _caption(draw, (x, y + grid.cell[1] + 10), f"{rank}", f"{picture.scores.total:.3f}", grid.cell[0])
-        exact = "product exact" if picture.receipt.max_difference == 0 else f"±{picture.receipt.max_difference}"
-        draw.text((x, y + grid.cell[1] + 40), _cut(f"seed {picture.seed}   {exact}", _font(17), grid.cell[0]),
-                  _FAINT, _font(17))  # fmt: skip
-        draw.text((x, y + grid.cell[1] + 62), _cut(heads, _font(15), grid.cell[0]), _FAINT, _font(15))
+        _caption(draw, (x, y + grid.cell[1] + 10), picture, grid.cell[0])
     return sheet
 
 
-def _draw_product(sheet: Image.Image, product: bytes, top: int, height: int, result: Result) -> None:
-    photo = ImageOps.exif_transpose(Image.open(io.BytesIO(product))).convert("RGBA")
-    background = _checkerboard(photo.size) if photo.getchannel("A").getextrema() != (255, 255) else photo
-    flat = Image.alpha_composite(background, photo).convert("RGB")
-    fitted = ImageOps.contain(flat, (_CELL, max(height, _CELL // 2)))
-    sheet.paste(fitted, (_MARGIN, top))
-    draw = ImageDraw.Draw(sheet)
-    y = top + fitted.height + 10
-    draw.text((_MARGIN, y), "product photo", _INK, _font(22))
-    settings = result.settings
-    facts = (
-        f"{photo.width} x {photo.height} to {settings.output_size[0]} x {settings.output_size[1]}",
-        f"{settings.steps} steps of {settings.scheduler}, guidance {settings.guidance_scale:g}",
-    )
+def _draw_request(sheet: Image.Image, sent: bytes | None, top: int, height: int, result: Result) -> None:
+    draw, settings, y = ImageDraw.Draw(sheet), result.settings, top
+    size = f"{settings.output_size[0]} x {settings.output_size[1]}"
+    if sent is not None:
+        photo = ImageOps.exif_transpose(Image.open(io.BytesIO(sent))).convert("RGBA")
+        background = _checkerboard(photo.size) if photo.getchannel("A").getextrema() != (255, 255) else photo
+        flat = Image.alpha_composite(background, photo).convert("RGB")
+        fitted = ImageOps.contain(flat, (_CELL, max(height, _CELL // 2)))
+        sheet.paste(fitted, (_MARGIN, top))
+        y = top + fitted.height + 10
+        size = f"{photo.width} x {photo.height} to {size}"
+    draw.text((_MARGIN, y), settings.task.replace("_", " "), _INK, _font(22))
+    facts = (size, f"{settings.steps} steps of {settings.scheduler}, guidance {settings.guidance_scale:g}")
     for line, text in enumerate(facts):
         draw.text((_MARGIN, y + 30 + 22 * line), _cut(text, _font(17), _CELL), _FAINT, _font(17))
 
@@ -94,9 +86,17 @@ def _paste(sheet: Image.Image, image: Image.Image, cell: tuple[int, int, int, in
     sheet.paste(fitted, (x + (width - fitted.width) // 2, y + (height - fitted.height) // 2))
 
 
-def _caption(draw: ImageDraw.ImageDraw, at: tuple[int, int], rank: str, score: str, width: int) -> None:
-    draw.text(at, f"#{rank}", _ACCENT, _font(24))
-    draw.text((at[0] + width - _font(24).getlength(score), at[1]), score, _INK, _font(24))
+def _caption(draw: ImageDraw.ImageDraw, at: tuple[int, int], picture: Picture, width: int) -> None:
+    x, y = at
+    score = f"{picture.scores.total:.3f}"
+    draw.text(at, f"#{picture.rank + 1}", _ACCENT, _font(24))
+    draw.text((x + width - _font(24).getlength(score), y), score, _INK, _font(24))
+    kept = ""
+    if picture.receipt is not None:
+        kept = "exact" if picture.receipt.max_difference == 0 else f"±{picture.receipt.max_difference}"
+    heads = "   ".join(f"{name} {score:.2f}" for name, score in picture.scores.heads.items())
+    for line, (text, size) in enumerate(((f"seed {picture.seed}   {kept}", 17), (heads, 15))):
+        draw.text((x, y + 30 + 22 * line), _cut(text, _font(size), width), _FAINT, _font(size))
 
 
 def _checkerboard(size: tuple[int, int], square: int = 16) -> Image.Image:
@@ -126,7 +126,7 @@ def _wrap(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: 
 
 
 def _drawable(text: str) -> str:
-    """Pillow brings a font for English alone: accents are taken off, what is left over becomes a question mark."""
+    """Pillow brings a font for English alone: accents are removed, other letters become question marks."""
     letters = (letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
     return "".join(letter if letter.isascii() or letter in _ALSO_DRAWABLE else "?" for letter in letters)
 
@@ -139,6 +139,6 @@ def _cut(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: i
     return text + "…"
 
 
-def save_contact_sheet(path: Path, product: bytes, result: Result, prompt: str) -> None:
+def save_contact_sheet(path: Path, sent: bytes | None, result: Result, prompt: str) -> None:
     """Writes the sheet as PNG. Raises OSError."""
-    draw_contact_sheet(product, result, prompt).save(path, "PNG")
+    draw_contact_sheet(sent, result, prompt).save(path, "PNG")

@@ -10,6 +10,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from backdrop._describe import options_of
+from backdrop._options import Options
 from backdrop.errors import (
     BackdropError,
     CancelledError,
@@ -22,6 +24,7 @@ from backdrop.errors import (
     Reason,
     UnavailableError,
 )
+from backdrop.tasks import TASKS
 
 BAD_INPUT, UNAVAILABLE, OVERLOADED, OTHER, INTERRUPTED = 2, 3, 4, 1, 130
 
@@ -38,29 +41,6 @@ _STATUS: tuple[tuple[type[BackdropError], int], ...] = (
     (DeadlineExceededError, OVERLOADED),
     (CancelledError, INTERRUPTED),
 )
-# What to change on the command line, by the request field that the error names.
-_OPTIONS = {
-    "product": "--product",
-    "mask": "--mask",
-    "prompt": "--prompt",
-    "negative_prompt": "--negative-prompt",
-    "output_size": "--size",
-    "placement.fit.padding": "--padding",
-    "placement.fit.horizontal": "--align",
-    "placement.fit.vertical": "--valign",
-    "placement.box": "--box",
-    "variants": "--variants",
-    "top_k": "--top-k",
-    "seed": "--seed",
-    "steps": "--steps",
-    "scheduler": "--scheduler",
-    "guidance_scale": "--guidance-scale",
-    "output_format": "--format",
-    "idempotency_key": "--idempotency-key",
-    "pipeline": "--pipeline",
-    "style_images": "--style",
-    "image_scale": "--image-scale",
-}
 
 
 class Refusal(Exception):  # noqa: N818  (not a fault, and never seen by callers)
@@ -98,8 +78,8 @@ def status_of(error: BackdropError) -> int:
 def sentence(error: BackdropError) -> str:
     """Returns what is wrong and what to do about it."""
     parts = [error.message]
-    if option := _option(error.field):
-        parts.append(f"Change {option}.")
+    if flag := _flag(error.field):
+        parts.append(f"Change {flag}.")
     elif error.field:
         parts.append(f"(Field: {error.field}.)")
     if error.reason is Reason.UNREACHABLE:
@@ -113,11 +93,23 @@ def sentence(error: BackdropError) -> str:
     return " ".join(parts)
 
 
-def _option(field: str) -> str:
-    field = re.sub(r"\[\d+\]", "", field)  # which of several is in the message
+def flags_by_path() -> dict[str, str]:
+    """What to change on the command line, by the path of the field that an error names."""
+    flags = dict.fromkeys(TASKS, "--pipeline")  # named by an error where the pipeline does not serve the task
+    owners: tuple[type, ...] = (Options, *TASKS.values())
+    for owner in owners:
+        for option in options_of(owner).values():
+            flags[option.path] = option.flags[0].name
+            flags.update((option.path + flag.subpath, flag.name) for flag in option.flags)
+    return flags
+
+
+def _flag(field: str) -> str:
+    flags = flags_by_path()
+    field = re.sub(r"\[\d+\]", "", field)  # which one of several is in the message
     while field:
-        if field in _OPTIONS:
-            return _OPTIONS[field]
+        if field in flags:
+            return flags[field]
         field = field.rpartition(".")[0]
     return ""
 

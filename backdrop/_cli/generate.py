@@ -1,4 +1,4 @@
-"""The work behind `backdrop generate`: one generation, shown while it runs, written when it is done."""
+"""The work behind the command of a task: one generation, shown while it runs, written when it is done."""
 
 from __future__ import annotations
 
@@ -10,60 +10,59 @@ from typing import Any
 from rich.console import Console
 
 from backdrop._cli.progress import make_display
-from backdrop._cli.report import Asked, print_result, write_result
+from backdrop._cli.report import Sent, print_result, write_result
 from backdrop._client import AsyncClient
-from backdrop._types import Result, StepProgress
-from backdrop.errors import Reason, error
+from backdrop._describe import options_of
+from backdrop._events import Result, StepProgress
+from backdrop.tasks import Task
 
 
 @dataclasses.dataclass(frozen=True)
-class Order:
-    """What the command line asks for."""
+class Request:
+    """A task and options for `AsyncClient.generate`."""
 
-    endpoint: str | None
-    product: Path
-    out: Path
-    timeout_s: float
-    arguments: dict[str, Any]
-    """For `AsyncClient.generate`."""
+    task: Task
+    options: dict[str, Any]
+
+    def files(self) -> dict[str, Path]:
+        """The files that the task's fields name."""
+        values = {name: getattr(self.task, name) for name in options_of(type(self.task))}
+        return {name: value for name, value in values.items() if isinstance(value, Path)}
 
 
-def run(order: Order) -> None:
+def run(request: Request, out: Path, endpoint: str | None) -> None:
     """Generates, shows and writes. Raises BackdropError, OSError, KeyboardInterrupt."""
-    try:
-        photo = order.product.read_bytes()
-    except OSError as exc:
-        message = f"Cannot read the product photo {order.product}: {exc.strerror}."
-        raise error(Reason.INVALID_PICTURE, message, field="product") from None
-    # Made before anything is spent on the server: a folder that cannot be written must not cost a generation.
-    order.out.mkdir(parents=True, exist_ok=True)
-    result, endpoint = asyncio.run(_generate(order, photo))
-    asked = Asked(
-        prompt=order.arguments["prompt"],
-        negative_prompt=order.arguments["negative_prompt"],
-        endpoint=endpoint,
-        product=photo,
-        product_name=order.product.name,
-        style=tuple((Path(str(style.picture)).name, style.weight) for style in order.arguments["style_images"]),
+    files = request.files()
+    # Read once: the contact sheet must show the bytes that were sent.
+    fields = options_of(type(request.task))
+    contents = {name: fields[name].write(path, fields[name].path) for name, path in files.items()}
+    request = Request(dataclasses.replace(request.task, **contents), request.options)
+    # Made before the server computes anything: a folder that cannot be written must not cost a generation.
+    out.mkdir(parents=True, exist_ok=True)
+    result, address = asyncio.run(_generate(request, out, endpoint))
+    style = request.options.get("style_images", ())
+    sent = Sent(
+        prompt=request.options.get("prompt", ""),
+        negative_prompt=request.options.get("negative_prompt", ""),
+        endpoint=address,
+        files={name: path.name for name, path in files.items()},
+        picture=next(iter(contents.values()), None),
+        style=tuple((Path(str(each.picture)).name, each.weight) for each in style),
     )
     stdout = Console()
     if not stdout.is_terminal:
         stdout = Console(width=160)  # piped into a file, the table must not be squeezed into 80 columns
-    print_result(stdout, result, write_result(order.out, result, asked))
+    print_result(stdout, result, write_result(out, result, sent))
 
 
-async def _generate(order: Order, photo: bytes) -> tuple[Result, str]:
-    result: Result | None = None
-    console = Console(stderr=True)  # progress is not output: stdout stays clean for what was made
-    async with AsyncClient(order.endpoint, timeout_s=order.timeout_s) as client:
-        generation = client.generate(photo, **order.arguments)
-        with make_display(console, order.arguments["variants"]) as display:
+async def _generate(request: Request, out: Path, endpoint: str | None) -> tuple[Result, str]:
+    console = Console(stderr=True)  # progress is not output: stdout is for the list of files
+    async with AsyncClient(endpoint) as client:
+        generation = client.generate(request.task, **request.options)
+        with make_display(console, request.options.get("variants", 1)) as display:
             async with generation:
                 async for event in generation:
                     display.show(event)
                     if isinstance(event, StepProgress) and event.preview:
-                        (order.out / f"preview-{event.variant + 1}.jpg").write_bytes(event.preview)
-                    if isinstance(event, Result):
-                        result = event
-        assert result is not None, "a generation that raises nothing ends with its result"
-        return result, client.endpoint
+                        (out / f"preview-{event.variant + 1}.jpg").write_bytes(event.preview)
+                return await generation, client.endpoint

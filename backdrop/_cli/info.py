@@ -44,6 +44,10 @@ def _print(info: Info, endpoint: str) -> None:
     table.add_row("requests running, waiting", f"{limits.max_running}, {limits.max_queued}")
     table.add_row("idempotency keys kept", f"{limits.idempotency_ttl_s:,.0f} s")
     console.print(table)
+    tasks = Table("task", "makes", title="Tasks", title_justify="left")
+    for task in info.tasks:
+        tasks.add_row(task.name, task.description)
+    console.print(tasks)
     for pipeline in info.pipelines:
         _print_pipeline(console, pipeline, default=pipeline.name == info.default_pipeline)
 
@@ -52,6 +56,7 @@ def _print_pipeline(console: Console, pipeline: Pipeline, *, default: bool) -> N
     title = f"Pipeline {escape(pipeline.name)}" + (" (default)" if default else "")
     facts = Table("setting", "value", title=title, title_justify="left")
     facts.add_row("description", escape(pipeline.description))
+    facts.add_row("tasks", ", ".join(pipeline.tasks))
     facts.add_row("scene sizes", ", ".join(f"{width}×{height}" for width, height in pipeline.scene_sizes))
     facts.add_row("schedulers", ", ".join(pipeline.schedulers))
     facts.add_row(

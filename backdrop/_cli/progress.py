@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from backdrop._enums import Stage
-from backdrop._types import Accepted, Event, StageStarted, StepProgress, VariantDropped, VariantFinished
+from backdrop._events import Accepted, Event, StageStarted, StepProgress, VariantDropped, VariantFinished
 
 _STAGES = {
     Stage.ENCODE: "reading the prompt",
-    Stage.PREPARE: "placing the product",
+    Stage.PREPARE: "preparing the pictures",
     Stage.DENOISE: "making the scenes",
     Stage.DECODE: "decoding and compositing",
     Stage.SCORE: "scoring",
@@ -102,7 +102,7 @@ class Bars:
 
 
 class Lines:
-    """One line for each thing worth telling; a variant's steps at every quarter."""
+    """One line for each event of interest; a variant's steps at every quarter."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

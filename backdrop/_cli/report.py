@@ -1,4 +1,4 @@
-"""Writes what a generation made: pictures by rank, result.json, and the table on the screen."""
+"""Writes the result of a generation: pictures by rank, result.json, and the table on the screen."""
 
 from __future__ import annotations
 
@@ -12,25 +12,27 @@ from rich.console import Console
 from rich.table import Table
 
 from backdrop._cli.contact_sheet import save_contact_sheet
-from backdrop._types import Picture, Result
+from backdrop._events import Receipt, Result
 
 _EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Asked:
-    """What the result was asked for with; goes into result.json beside it."""
+class Sent:
+    """What was sent; goes into result.json together with the result."""
 
     prompt: str
     negative_prompt: str
     endpoint: str
-    product: bytes
-    product_name: str
+    files: Mapping[str, str]
+    """Names of the task's files, by field."""
+    picture: bytes | None
+    """The first of them, encoded; None where the task takes no picture."""
     style: tuple[tuple[str, float], ...]
     """Name and weight of each style picture."""
 
 
-def write_result(folder: Path, result: Result, asked: Asked) -> list[Path]:
+def write_result(folder: Path, result: Result, sent: Sent) -> list[Path]:
     """Writes everything into `folder` and returns the files, pictures first. Raises OSError."""
     files = []
     for rank, picture in enumerate(result.pictures, 1):
@@ -38,9 +40,9 @@ def write_result(folder: Path, result: Result, asked: Asked) -> list[Path]:
         picture.save(files[-1])
     description = folder / "result.json"
     names = [path.name for path in files]
-    description.write_text(json.dumps(_describe(result, asked, names), indent=2, ensure_ascii=False) + "\n", "utf-8")
+    description.write_text(json.dumps(_describe(result, sent, names), indent=2, ensure_ascii=False) + "\n", "utf-8")
     sheet = folder / "contact_sheet.png"
-    save_contact_sheet(sheet, asked.product, result, asked.prompt)
+    save_contact_sheet(sheet, sent.picture, result, sent.prompt)
     return [*files, description, sheet]
 
 
@@ -48,21 +50,25 @@ def print_result(console: Console, result: Result, files: list[Path]) -> None:
     """Prints the ranking and where everything is."""
     table = Table("rank", "file", "score", *result.pictures[0].scores.heads)
     table.add_column("seed", no_wrap=True)  # is there to be copied
-    table.add_column("product")
+    table.add_column("known pixels")
     for rank, picture in enumerate(result.pictures, 1):
-        receipt = picture.receipt
-        same = "exact" if receipt.max_difference == 0 else f"differs by {receipt.max_difference}"
         table.add_row(
             str(rank),
             files[rank - 1].name,
             f"{picture.scores.total:.3f}",
             *(f"{score:.2f}" for score in picture.scores.heads.values()),
             str(picture.seed),
-            same,
+            _kept(picture.receipt),
         )
     console.print(table)
     for path in files:
         console.print(str(path), markup=False, highlight=False, soft_wrap=True)
+
+
+def _kept(receipt: Receipt | None) -> str:
+    if receipt is None:
+        return "none"
+    return "exact" if receipt.max_difference == 0 else f"differ by {receipt.max_difference}"
 
 
 def to_json(value: Any) -> Any:
@@ -77,21 +83,18 @@ def to_json(value: Any) -> Any:
     return value
 
 
-def _describe(result: Result, asked: Asked, names: list[str]) -> dict[str, Any]:
+def _describe(result: Result, sent: Sent, names: list[str]) -> dict[str, Any]:
     described: dict[str, Any] = to_json(result)
     pictures = zip(names, result.pictures, strict=True)
-    described["pictures"] = [_describe_picture(rank, name, picture) for rank, (name, picture) in enumerate(pictures, 1)]
+    # Ranks count from 1 here, as the files' names do.
+    described["pictures"] = [{"file": name, **to_json(picture), "rank": picture.rank + 1} for name, picture in pictures]
     return {
         "request_id": described.pop("request_id"),
-        "endpoint": asked.endpoint,
-        "product": asked.product_name,
-        "prompt": asked.prompt,
-        "negative_prompt": asked.negative_prompt,
-        "style_images": [{"file": name, "weight": weight} for name, weight in asked.style],
+        "endpoint": sent.endpoint,
+        **sent.files,
+        "prompt": sent.prompt,
+        "negative_prompt": sent.negative_prompt,
+        "style_images": [{"file": name, "weight": weight} for name, weight in sent.style],
         "contact_sheet": "contact_sheet.png",
         **described,
     }
-
-
-def _describe_picture(rank: int, name: str, picture: Picture) -> dict[str, Any]:
-    return {"rank": rank, "file": name, **to_json(picture)}

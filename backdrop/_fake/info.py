@@ -6,94 +6,74 @@ import hashlib
 
 from google.protobuf.duration_pb2 import Duration
 
-from backdrop._fake.generation import HEADS
-from backdrop._fake.pictures import MAX_PIXELS
+from backdrop.contract.limits import MAX_STYLE_IMAGES
+from backdrop.contract.rules import TASKS
+from backdrop.contract.write import task_messages
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
 
-_STYLE = ("image_encoder_clip", "image_encoder_uve", "image_projector")
-_CLIP = ("text_encoder_l", "text_encoder_g")
+HEADS = ("defects", "fidelity", "aesthetics")
+_CLIP = ("text_encoder_l", "text_encoder_g", "image_encoder_clip", "image_encoder_uve", "image_projector")
+_T5 = ("text_encoder_g", "text_encoder_t5")
 _SHARED = ("vae_encoder", "vae_decoder", "reward", "segmenter")
+_SOLVERS = (pb.SCHEDULER_DDIM, pb.SCHEDULER_EULER, pb.SCHEDULER_DPMPP_2M, pb.SCHEDULER_DDPM)
 
 
 def make_info() -> info_pb.GetInfoResponse:
-    """Returns what the fake serves; its models are names without files, and their fingerprints say so."""
-    backdrop = _pipeline(
-        "backdrop",
-        {role: role for role in (*_CLIP, *_STYLE, *_SHARED, "denoiser")},
-        schedulers=[pb.SCHEDULER_DDIM, pb.SCHEDULER_EULER, pb.SCHEDULER_DPMPP_2M, pb.SCHEDULER_DDPM],
-        default_scheduler=pb.SCHEDULER_DPMPP_2M,
-        default_steps=20,
-        default_guidance_scale=5.0,
-        max_prompt_tokens=77,
-    )
-    fast = _pipeline(
-        "backdrop-fast",
-        {role: role for role in (*_CLIP, *_STYLE, *_SHARED)} | {"denoiser": "denoiser_fast"},
-        schedulers=[pb.SCHEDULER_LCM],
-        default_scheduler=pb.SCHEDULER_LCM,
-        default_steps=4,
-        default_guidance_scale=1.0,
-        max_prompt_tokens=77,
-    )
-    dit = _pipeline(
-        "backdrop-dit",
-        {role: role for role in ("text_encoder_g", "text_encoder_t5", *_SHARED)} | {"denoiser": "denoiser_dit"},
-        schedulers=[pb.SCHEDULER_FLOW_EULER],
-        default_scheduler=pb.SCHEDULER_FLOW_EULER,
-        default_steps=20,
-        default_guidance_scale=4.0,
-        max_prompt_tokens=128,
-    )
+    """What the fake serves; its models are names without files."""
     limits = info_pb.Limits(
         max_variants=16,
         max_steps=100,
-        max_pixels=MAX_PIXELS,
+        max_pixels=16_000_000,
         max_request_bytes=40 * 2**20,
         max_running=8,
         max_queued=64,
         idempotency_ttl=Duration(seconds=3600),
-        max_style_images=4,
+        max_style_images=MAX_STYLE_IMAGES,
     )
     return info_pb.GetInfoResponse(
         server_version="0.0.0+fake",
-        pipelines=[backdrop, fast, dit],
-        default_pipeline=backdrop.name,
+        pipelines=[
+            _pipeline("backdrop", "denoiser", _CLIP, _SOLVERS, steps=20, guidance_scale=5.0, tokens=77),
+            _pipeline("backdrop-fast", "denoiser_fast", _CLIP, (pb.SCHEDULER_LCM,), steps=4, tokens=77),
+            _pipeline("backdrop-dit", "denoiser_dit", _T5, (pb.SCHEDULER_FLOW_EULER,), guidance_scale=4.0, tokens=128),
+        ],
+        default_pipeline="backdrop",
         limits=limits,
         ready_replicas=1,
+        tasks=task_messages(),
     )
 
 
 def _pipeline(
     name: str,
-    models: dict[str, str],
+    denoiser: str,
+    encoders: tuple[str, ...],
+    solvers: tuple[pb.Scheduler, ...],
     *,
-    schedulers: list[pb.Scheduler],
-    default_scheduler: pb.Scheduler,
-    default_steps: int,
-    default_guidance_scale: float,
-    max_prompt_tokens: int,
+    tokens: int,
+    steps: int = 20,
+    guidance_scale: float = 1.0,
 ) -> info_pb.Pipeline:
-    """Describes a pipeline; `models` are names by role."""
-    takes_style_images = set(_STYLE) <= set(models)
+    """A pipeline that serves every task; the middle one of its solvers is the default."""
+    takes_style_images = "image_projector" in encoders
     return info_pb.Pipeline(
         name=name,
-        description="A fake: real products on painted gradients, for tests.",
+        description="A fake: known pixels on painted gradients, for tests.",
         scene_sizes=[pb.Size(width=width, height=height) for width, height in ((256, 256), (256, 192), (192, 256))],
-        schedulers=schedulers,
-        default_scheduler=default_scheduler,
-        default_steps=default_steps,
-        default_guidance_scale=default_guidance_scale,
-        max_prompt_tokens=max_prompt_tokens,
+        schedulers=solvers,
+        default_scheduler=solvers[len(solvers) // 2],
+        default_steps=steps,
+        default_guidance_scale=guidance_scale,
+        max_prompt_tokens=tokens,
         reward_heads=HEADS,
-        models=[
-            info_pb.Model(role=role, name=model, version="1", fingerprint=f"sha256:{_digest(model)}")
-            for role, model in models.items()
-        ],
+        models=[_model(role, role) for role in (*encoders, *_SHARED)] + [_model("denoiser", denoiser)],
         takes_style_images=takes_style_images,
         default_image_scale=1.0 if takes_style_images else 0.0,
+        tasks=TASKS,
     )
 
 
-def _digest(model: str) -> str:
-    return hashlib.sha256(f"fake {model}".encode()).hexdigest()
+def _model(role: str, name: str) -> info_pb.Model:
+    fingerprint = f"sha256:{hashlib.sha256(name.encode()).hexdigest()}"
+    return info_pb.Model(role=role, name=name, version="1", fingerprint=fingerprint)

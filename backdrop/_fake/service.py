@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
 from backdrop._fake.generation import Run
-from backdrop._fake.plan import Plan, make_plan
+from backdrop._fake.request import Request, read_request
 from backdrop._fake.script import Failure, Script
 from backdrop.errors import BackdropError, Reason, error, to_status, trailers
 from backdrop.v1 import generation_service_pb2 as pb
@@ -28,11 +28,12 @@ Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
 @dataclasses.dataclass
 class _Kept:
-    """A result kept for its idempotency key; `lock` makes a second call wait for the first."""
+    """Pictures and summary kept for their idempotency key; `lock` makes a second call wait for the first."""
 
     request: bytes
     lock: asyncio.Lock = dataclasses.field(default_factory=asyncio.Lock)
-    result: pb.GenerateResult | None = None
+    events: list[pb.GenerateResponse] = dataclasses.field(default_factory=list)
+    """Empty until the first call has ended; the last one is the summary."""
 
 
 class Service:
@@ -111,27 +112,28 @@ class Service:
             raise failure.error
         if not self._script.ready:
             raise error(Reason.NO_REPLICA, "The server is not ready yet; try again soon.", retry_after_s=0.1)
-        plan = await asyncio.to_thread(make_plan, request, self._info)
-        if time_left_s is not None and time_left_s < plan.settings.steps * self._script.step_delay_s:
+        work = await asyncio.to_thread(read_request, request, self._info)
+        if time_left_s is not None and time_left_s < work.parts.sampling.steps * self._script.step_delay_s:
             raise error(Reason.DEADLINE_TOO_SHORT, "The deadline is shorter than the steps take; give it more time.")
         kept = self._keep(request)
         async with kept.lock:
-            if kept.result is not None:
-                yield _accepted(request_id, plan, 0)
-                yield pb.GenerateResponse(result=kept.result)
+            if kept.events:
+                yield _accepted(request_id, work, 0)
+                for event in kept.events:
+                    yield event
                 return
-            pipeline = next(pipeline for pipeline in self._info.pipelines if pipeline.name == plan.pipeline)
-            fingerprints = {model.name: model.fingerprint for model in pipeline.models}
-            run = Run(plan, request_id, fingerprints, self._script)
-            async with contextlib.aclosing(self._queue(run, plan, request_id, failure)) as events:
+            run, results = Run(work, request_id, self._script), []
+            async with contextlib.aclosing(self._queue(run, work, request_id, failure)) as events:
                 async for event in events:
-                    if event.HasField("result"):
-                        kept.result = pb.GenerateResult.FromString(event.result.SerializeToString())
-                        kept.result.replayed = True
+                    if event.WhichOneof("event") in ("picture", "summary"):
+                        results.append(pb.GenerateResponse.FromString(event.SerializeToString()))
+                    if event.HasField("summary"):
+                        results[-1].summary.replayed = True
+                        kept.events = results
                     yield event
 
     async def _queue(
-        self, run: Run, plan: Plan, request_id: str, failure: Failure | None
+        self, run: Run, work: Request, request_id: str, failure: Failure | None
     ) -> AsyncGenerator[pb.GenerateResponse, None]:
         """Runs now if there is room, else waits its turn; refuses where too many wait already."""
         limits = self._info.limits
@@ -140,10 +142,10 @@ class Service:
         self._inside += 1
         try:
             ahead = max(0, self._inside - limits.max_running)
-            yield _accepted(request_id, plan, ahead)
+            yield _accepted(request_id, work, ahead)
             async with self._slots:
                 if ahead:
-                    yield _accepted(request_id, plan, 0)
+                    yield _accepted(request_id, work, 0)
                 async with contextlib.aclosing(run.events(failure)) as events:
                     async for event in events:
                         yield event
@@ -162,8 +164,8 @@ class Service:
         return kept
 
 
-def _accepted(request_id: str, plan: Plan, ahead: int) -> pb.GenerateResponse:
-    accepted = pb.Accepted(request_id=request_id, queue_position=ahead, row_steps=plan.row_steps)
+def _accepted(request_id: str, work: Request, ahead: int) -> pb.GenerateResponse:
+    accepted = pb.Accepted(request_id=request_id, queue_position=ahead, row_steps=work.usage.row_steps)
     return pb.GenerateResponse(accepted=accepted)
 
 

@@ -19,9 +19,12 @@ from typer.testing import CliRunner, Result
 
 import backdrop
 from backdrop import Reason
+from backdrop._cli.task_command import name_of
 from backdrop._cli.up import find_checkout
-from backdrop._cli.values import parse_style
+from backdrop._describe import options_of
+from backdrop._text import parse_style
 from backdrop.cli import app
+from backdrop.tasks import TASKS
 from backdrop.testing import FakeBackdrop
 from backdrop.v1 import generation_service_pb2 as pb
 from tests.pictures import ellipse_mask, noisy_photo
@@ -84,25 +87,29 @@ def test_every_option_reaches_the_server(fake: FakeBackdrop, product: Path, tmp_
     result = generate(
         fake, product, "--mask", mask, "--negative-prompt", "people", "--size", "128x96", "--padding", "0.1",
         "--align", "left", "--valign", "bottom", "--scheduler", "euler", "--guidance-scale", "2.5", "--format", "webp",
-        "--pipeline", "backdrop", "--idempotency-key", "k1", "--preview",
+        "--pipeline", "backdrop", "--idempotency-key", "k1", "--preview", "--priority", "bulk",
+        "--guidance-window", "0.0-0.5",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     request = fake.requests[-1]
-    assert request.mask == mask.read_bytes()
-    assert request.product == product.read_bytes()
-    assert (request.negative_prompt, request.pipeline, request.idempotency_key) == ("people", "backdrop", "k1")
-    assert (request.output_size.width, request.output_size.height) == (128, 96)
-    fit = request.placement.fit
+    assert request.background.mask == mask.read_bytes()
+    assert request.background.product == product.read_bytes()
+    sampling, delivery = request.sampling, request.delivery
+    assert (request.conditioning.negative_prompt, sampling.pipeline) == ("people", "backdrop")
+    assert (request.idempotency_key, request.priority) == ("k1", pb.PRIORITY_BULK)
+    assert (delivery.size.width, delivery.size.height) == (128, 96)
+    fit = request.background.placement.fit
     assert (round(fit.padding, 3), fit.horizontal, fit.vertical) == (0.1, 1, 3)
-    assert (request.scheduler, request.guidance_scale, request.output_format) == (2, 2.5, 3)
-    assert request.preview_every == 2
+    assert (sampling.scheduler, sampling.guidance_scale, delivery.format) == (2, 2.5, 3)
+    assert (sampling.guidance_window.start, sampling.guidance_window.stop) == (0.0, 0.5)
+    assert delivery.preview_every == 2
     assert (tmp_path / "out" / "1.webp").read_bytes()[8:12] == b"WEBP"
     assert (tmp_path / "out" / "preview-1.jpg").exists()
 
 
 def test_a_box_reaches_the_server(fake: FakeBackdrop, product: Path) -> None:
     assert generate(fake, product, "--box", "1, 2,30,40").exit_code == 0
-    box = fake.requests[-1].placement.box
+    box = fake.requests[-1].background.placement.box
     assert (box.x, box.y, box.width, box.height) == (1, 2, 30, 40)
 
 
@@ -120,7 +127,7 @@ def test_rounds_of_dropping_reach_the_server(
 ) -> None:
     result = generate(fake, product, "--variants", "4", "--top-k", "1", "--keep", text)
     assert result.exit_code == 0, result.output
-    assert list(fake.requests[-1].early_dropping) == rounds
+    assert list(fake.requests[-1].selection.early_dropping) == rounds
 
 
 def test_rounds_that_cannot_be_read_are_said_to_be_so(fake: FakeBackdrop, product: Path) -> None:
@@ -139,9 +146,9 @@ def test_style_pictures_and_their_scale_reach_the_server(fake: FakeBackdrop, pro
     result = generate(fake, product, *options, "--image-scale", "0.8", "--pipeline", "backdrop-fast")
     assert result.exit_code == 0, result.output
     request = fake.requests[-1]
-    sent = [(style.image, style.weight) for style in request.style_images]
+    sent = [(style.image, style.weight) for style in request.conditioning.style_images]
     assert sent == [(beach.read_bytes(), 1), (colon.read_bytes(), 0.5), (odd.read_bytes(), 1), (odd.read_bytes(), 3)]
-    assert (round(request.image_scale, 3), request.pipeline) == (0.8, "backdrop-fast")
+    assert (round(request.conditioning.image_scale, 3), request.sampling.pipeline) == (0.8, "backdrop-fast")
     described = json.loads((tmp_path / "out" / "result.json").read_text())
     assert described["style_images"][1] == {"file": "9:30.png", "weight": 0.5}
     assert round(described["settings"]["image_scale"], 3) == 0.8
@@ -170,7 +177,9 @@ def test_without_options_the_server_chooses(fake: FakeBackdrop, product: Path, t
     env = {"BACKDROP_ENDPOINT": fake.endpoint}
     assert run("generate", "--product", product, "--out", tmp_path / "out", env=env).exit_code == 0
     request = fake.requests[-1]
-    assert not any(request.HasField(name) for name in ("seed", "steps", "guidance_scale", "placement", "output_size"))
+    expected = pb.GenerateRequest(background=pb.BackgroundTask(product=product.read_bytes()))
+    expected.idempotency_key = request.idempotency_key
+    assert request == expected
 
 
 def test_progress_goes_to_stderr_in_plain_lines(fake: FakeBackdrop, product: Path) -> None:
@@ -199,9 +208,19 @@ BAD = [
     (["--style", "/no/such/style.png"], "Change --style."),
     (["--style", f"{__file__}:1"], "Change --style."),
     (["--style", f"{__file__}:0"], "Change --style."),
-    (["--style", __file__, "--pipeline", "backdrop-dit"], "here these do: backdrop, backdrop-fast. Change --style."),
+    (
+        ["--style", __file__, "--pipeline", "backdrop-dit"],
+        "on this server these do: backdrop, backdrop-fast. Change --style.",
+    ),
     (["--image-scale", "3"], "Change --image-scale."),
     (["--steps", "51", "--pipeline", "backdrop-fast"], "Change --steps."),
+    (["--variants", "4", "--keep", "5"], "Change --keep."),
+    (["--variants", "4", "--keep", "half"], "Change --keep."),
+    (["--variants", "4", "--keep", "2@1.5"], "Change --keep."),
+    (["--guidance-window", "0.7-0.2"], "Change --guidance-window."),
+    (["--priority", "urgent"], "Change --priority."),
+    (["--idempotency-key", "ü"], "Change --idempotency-key."),
+    (["--timeout", "0"], "Change --timeout."),
 ]
 
 
@@ -289,6 +308,7 @@ def test_info_shows_pipelines_limits_and_models(fake: FakeBackdrop) -> None:
         "flow_euler",
         "yes, image scale 1",
         "denoiser_dit",
+        "text_to_image",
     ):
         assert word in result.stdout
 
@@ -311,7 +331,47 @@ def test_info_waits_and_gives_up(fake: FakeBackdrop) -> None:
     assert run("info", "--endpoint", fake.endpoint, "--wait", "5").exit_code == 0
 
 
-@pytest.mark.parametrize("command", [[], ["up"], ["generate"], ["info"]])
+def test_text_to_image_has_a_command_of_its_own(fake: FakeBackdrop, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = run(
+        "text-to-image", "--out", out, "--endpoint", fake.endpoint, "--prompt", "a beach", "--steps", "2",
+        "--variants", "2", "--size", "128x96",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    request = fake.requests[-1]
+    assert request.WhichOneof("task") == "text_to_image"
+    assert request.conditioning.prompt == "a beach"
+    assert sorted(path.name for path in out.iterdir()) == ["1.png", "2.png", "contact_sheet.png", "result.json"]
+    described = json.loads((out / "result.json").read_text())
+    assert described["settings"]["task"] == "text_to_image"
+    assert described["pictures"][0]["receipt"] is None
+    assert "product" not in described
+
+
+def test_a_task_without_what_it_needs_names_the_flag(fake: FakeBackdrop, tmp_path: Path) -> None:
+    result = run("text-to-image", "--out", tmp_path / "out", "--endpoint", fake.endpoint)
+    assert result.exit_code == 2
+    assert "Change --prompt." in said(result)
+
+
+def test_a_task_that_the_pipeline_does_not_serve_names_the_flag(fake: FakeBackdrop, tmp_path: Path) -> None:
+    fake.info.pipelines[1].tasks[:] = ["background"]
+    result = run(
+        "text-to-image", "--out", tmp_path / "out", "--endpoint", fake.endpoint, "--prompt", "a", "--pipeline",
+        "backdrop-fast",
+    )  # fmt: skip
+    assert result.exit_code == 2
+    assert "Change --pipeline." in said(result)
+
+
+@pytest.mark.parametrize("task", TASKS.values())
+def test_every_task_has_a_command_with_its_flags(task: type[backdrop.Task]) -> None:
+    shown = run(name_of(task), "--help", env={"COLUMNS": "120"}).stdout
+    flags = [flag.name for option in options_of(task).values() for flag in option.flags]
+    assert all(f"{flag} " in shown for flag in [*flags, "--out", "--prompt", "--endpoint"])
+
+
+@pytest.mark.parametrize("command", [[], ["up"], ["generate"], ["text-to-image"], ["info"]])
 def test_help_is_there(command: list[str]) -> None:
     result = run(*command, "--help", env={"COLUMNS": "120"})
     assert result.exit_code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from backdrop import (
     Stage,
     StageStarted,
     StepProgress,
+    Usage,
     VariantFinished,
 )
 from backdrop._cli.contact_sheet import draw_contact_sheet, save_contact_sheet
@@ -39,9 +41,21 @@ SCORES = Scores(0.5, {"aesthetics": 0.4, "defects": 0.5, "fidelity": 0.6})
 def result_of(count: int, size: tuple[int, int], difference: int = 0) -> Result:
     data = encoded(noisy_photo(*size))
     receipt = Receipt(difference, 10, "sha256:", CompositingMode.HARD, MaskSource.REQUEST, Box(0, 0, 1, 1), True)
-    pictures = tuple(Picture(data, "image/png", *size, n, 2**63 - 1 - n, SCORES, receipt) for n in range(count))
-    settings = Settings(size, (256, 256), count, count, 1, 20, Scheduler.DPMPP_2M, 5.0, OutputFormat.PNG)
-    return Result(pictures, {}, (), CacheReport(0, 0, 0), "backdrop", settings, False, "id")
+    pictures = tuple(Picture(data, "image/png", *size, n, n, 2**63 - 1 - n, SCORES, receipt) for n in range(count))
+    settings = Settings(
+        task="background",
+        pipeline="backdrop",
+        seed=1,
+        scheduler=Scheduler.DPMPP_2M,
+        steps=20,
+        guidance_scale=5.0,
+        variants=count,
+        top_k=count,
+        output_size=size,
+        output_format=OutputFormat.PNG,
+        scene_size=(256, 256),
+    )
+    return Result({}, (), CacheReport(0, 0, 0), settings, False, "id", Usage(0, 0, 0.0), pictures)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 7, 16])
@@ -59,6 +73,13 @@ def test_any_photo_is_drawn(mode: str, size: tuple[int, int]) -> None:
     buffer = io.BytesIO()
     Image.new("RGB", size, "red").convert(mode).save(buffer, "JPEG" if mode == "CMYK" else "PNG")
     assert draw_contact_sheet(buffer.getvalue(), result_of(1, (64, 64)), "")
+
+
+def test_without_a_sent_picture_the_sheet_has_the_settings_alone() -> None:
+    result = result_of(2, (64, 64))
+    bare = tuple(dataclasses.replace(picture, receipt=None) for picture in result.pictures)
+    sheet = draw_contact_sheet(None, dataclasses.replace(result, pictures=bare), "on a beach")
+    assert sheet.size == draw_contact_sheet(encoded(noisy_photo(64, 48)), result, "on a beach").size
 
 
 @pytest.mark.parametrize("prompt", ["", "wörter " * 200, "w" * 5000, "一只杯子 🏖", "\u202eabc\n\t"])

@@ -16,6 +16,7 @@ from backdrop import (
     Accepted,
     AsyncClient,
     BackdropError,
+    Background,
     CancelledError,
     DeadlineExceededError,
     InternalError,
@@ -24,6 +25,7 @@ from backdrop import (
     Reason,
     Result,
     StepProgress,
+    Summary,
     UnavailableError,
 )
 from backdrop._retry import RetryPolicy
@@ -31,12 +33,8 @@ from backdrop.errors import error
 from backdrop.testing import FakeBackdrop
 from tests.pictures import ellipse_mask, encoded, noisy_photo
 
-ORDER: dict[str, Any] = {
-    "product": encoded(noisy_photo(64, 64)),
-    "mask": encoded(ellipse_mask(64, 64)),
-    "prompt": "on a table",
-    "steps": 3,
-}
+TASK = Background(encoded(noisy_photo(64, 64)), encoded(ellipse_mask(64, 64)))
+OPTIONS: dict[str, Any] = {"prompt": "on a table", "steps": 3}
 
 
 @pytest.fixture
@@ -54,7 +52,7 @@ async def settled_steps(fake: FakeBackdrop) -> int:
 
 async def test_awaiting_gives_the_result(fake: FakeBackdrop) -> None:
     async with AsyncClient(fake.endpoint) as client:
-        generation = client.generate(**ORDER)
+        generation = client.generate(TASK, **OPTIONS)
         assert generation.request_id == ""
         result = await generation
         assert isinstance(result, Result)
@@ -64,7 +62,7 @@ async def test_awaiting_gives_the_result(fake: FakeBackdrop) -> None:
 
 async def test_iterating_gives_events_and_awaiting_the_rest(fake: FakeBackdrop) -> None:
     async with AsyncClient(fake.endpoint) as client:
-        generation = client.generate(**ORDER)
+        generation = client.generate(TASK, **OPTIONS)
         assert isinstance(await anext(generation), Accepted)
         result = await generation
         assert [event async for event in generation] == []
@@ -73,7 +71,7 @@ async def test_iterating_gives_events_and_awaiting_the_rest(fake: FakeBackdrop) 
 
 async def test_nothing_is_sent_before_the_first_await(fake: FakeBackdrop) -> None:
     async with AsyncClient(fake.endpoint) as client:
-        client.generate(**ORDER)
+        client.generate(TASK, **OPTIONS)
         await asyncio.sleep(0.05)
         assert not fake.requests
 
@@ -81,22 +79,22 @@ async def test_nothing_is_sent_before_the_first_await(fake: FakeBackdrop) -> Non
 async def test_unsendable_values_raise_at_once(fake: FakeBackdrop) -> None:
     async with AsyncClient(fake.endpoint) as client:
         with pytest.raises(InvalidRequestError):
-            client.generate(**{**ORDER, "seed": -1})
+            client.generate(TASK, **{**OPTIONS, "seed": -1})
 
 
 async def test_a_refusal_is_raised_again_when_awaited_again(fake: FakeBackdrop) -> None:
     async with AsyncClient(fake.endpoint) as client:
-        generation = client.generate(**{**ORDER, "steps": 0})
+        generation = client.generate(TASK, **{**OPTIONS, "steps": 0})
         for _ in range(2):
             with pytest.raises(InvalidRequestError) as caught:
                 await generation
-        assert caught.value.field == "steps"
+        assert caught.value.field == "sampling.steps"
         assert caught.value.request_id
 
 
 async def test_cancel_stops_the_server_and_raises_for_the_waiter(slow_fake: FakeBackdrop) -> None:
     async with AsyncClient(slow_fake.endpoint) as client:
-        generation = client.generate(**{**ORDER, "steps": 100})
+        generation = client.generate(TASK, **{**OPTIONS, "steps": 100})
         waiter = asyncio.ensure_future(generation)
         await asyncio.sleep(0.15)
         generation.cancel()
@@ -109,7 +107,7 @@ async def test_cancel_stops_the_server_and_raises_for_the_waiter(slow_fake: Fake
 
 async def test_cancel_before_the_start_sends_nothing(fake: FakeBackdrop) -> None:
     async with AsyncClient(fake.endpoint) as client:
-        generation = client.generate(**ORDER)
+        generation = client.generate(TASK, **OPTIONS)
         generation.cancel()
         with pytest.raises(CancelledError):
             await generation
@@ -119,7 +117,7 @@ async def test_cancel_before_the_start_sends_nothing(fake: FakeBackdrop) -> None
 async def test_cancel_between_two_attempts_ends_the_waiting(fake: FakeBackdrop) -> None:
     fake.fail_next(Reason.QUEUE_FULL, retry_after_s=30)
     async with AsyncClient(fake.endpoint) as client:
-        generation = client.generate(**ORDER)
+        generation = client.generate(TASK, **OPTIONS)
         waiter = asyncio.ensure_future(generation)
         await asyncio.sleep(0.1)
         generation.cancel()
@@ -130,7 +128,7 @@ async def test_cancel_between_two_attempts_ends_the_waiting(fake: FakeBackdrop) 
 @pytest.mark.parametrize("way", ["context manager", "aclose", "task", "garbage"])
 async def test_whoever_leaves_stops_the_server(slow_fake: FakeBackdrop, way: str) -> None:
     async with AsyncClient(slow_fake.endpoint) as client:
-        generation = client.generate(**{**ORDER, "steps": 100})
+        generation = client.generate(TASK, **{**OPTIONS, "steps": 100})
         if way == "context manager":
             async with generation:
                 await _until_first_step(generation)
@@ -159,10 +157,10 @@ async def _until_first_step(generation: backdrop.Generation) -> None:
             return
 
 
-async def test_reading_to_the_result_cancels_nothing(fake: FakeBackdrop) -> None:
-    async with AsyncClient(fake.endpoint) as client, client.generate(**ORDER) as generation:
+async def test_reading_to_the_summary_cancels_nothing(fake: FakeBackdrop) -> None:
+    async with AsyncClient(fake.endpoint) as client, client.generate(TASK, **OPTIONS) as generation:
         async for event in generation:
-            if isinstance(event, Result):
+            if isinstance(event, Summary):
                 break
         assert (await generation).pictures
 
@@ -171,17 +169,17 @@ async def test_reading_to_the_result_cancels_nothing(fake: FakeBackdrop) -> None
 async def test_what_may_pass_is_tried_again(fake: FakeBackdrop, reason: Reason) -> None:
     fake.fail_next(reason, times=2)
     async with AsyncClient(fake.endpoint) as client:
-        assert (await client.generate(**ORDER)).pictures
+        assert (await client.generate(TASK, **OPTIONS)).pictures
     assert len(fake.requests) == 3
 
 
 async def test_a_failure_in_the_middle_starts_the_events_again(fake: FakeBackdrop) -> None:
     fake.fail_next(Reason.DRAINING, after_steps=2)
     async with AsyncClient(fake.endpoint) as client:
-        events = [event async for event in client.generate(**ORDER)]
+        events = [event async for event in client.generate(TASK, **OPTIONS)]
     assert sum(isinstance(event, Accepted) for event in events) == 2
-    assert sum(isinstance(event, Result) for event in events) == 1
-    assert isinstance(events[-1], Result)
+    assert sum(isinstance(event, Summary) for event in events) == 1
+    assert isinstance(events[-1], Summary)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +190,7 @@ async def test_what_would_fail_again_is_not_tried_again(fake: FakeBackdrop, reas
     fake.fail_next(reason)
     async with AsyncClient(fake.endpoint) as client:
         with pytest.raises(BackdropError) as caught:
-            await client.generate(**ORDER)
+            await client.generate(TASK, **OPTIONS)
     assert caught.value.reason is reason
     assert len(fake.requests) == 1
 
@@ -201,7 +199,7 @@ async def test_retries_end(fake: FakeBackdrop) -> None:
     fake.fail_next(Reason.QUEUE_FULL, times=9)
     async with AsyncClient(fake.endpoint, retries=3) as client:
         with pytest.raises(OverloadedError):
-            await client.generate(**ORDER)
+            await client.generate(TASK, **OPTIONS)
     assert len(fake.requests) == 4
 
 
@@ -210,7 +208,7 @@ async def test_no_retry_starts_that_the_deadline_would_end(fake: FakeBackdrop) -
     begin = time.monotonic()
     async with AsyncClient(fake.endpoint, timeout_s=4.5) as client:
         with pytest.raises(OverloadedError) as caught:  # not DeadlineExceededError: this one says why
-            await client.generate(**ORDER)
+            await client.generate(TASK, **OPTIONS)
     assert caught.value.retry_after_s == 5.0
     assert time.monotonic() - begin < 4.0
 
@@ -220,21 +218,21 @@ async def test_the_timeout_is_one_for_all_attempts(slow_fake: FakeBackdrop) -> N
     begin = time.monotonic()
     async with AsyncClient(slow_fake.endpoint, retries=9, timeout_s=0.7) as client:
         with pytest.raises((DeadlineExceededError, UnavailableError)):
-            await client.generate(**{**ORDER, "steps": 20})
+            await client.generate(TASK, **{**OPTIONS, "steps": 20})
     assert time.monotonic() - begin < 3.0
 
 
 async def test_a_call_may_have_a_timeout_of_its_own(slow_fake: FakeBackdrop) -> None:
     async with AsyncClient(slow_fake.endpoint) as client:
         with pytest.raises(DeadlineExceededError):
-            await client.generate(**{**ORDER, "steps": 100}, timeout_s=0.2)
+            await client.generate(TASK, **{**OPTIONS, "steps": 100}, timeout_s=0.2)
 
 
 async def test_a_retry_has_the_key_of_its_first_attempt_and_every_call_its_own(fake: FakeBackdrop) -> None:
     fake.fail_next(Reason.QUEUE_FULL)
     async with AsyncClient(fake.endpoint) as client:
-        first = await client.generate(**ORDER)
-        second = await client.generate(**ORDER)
+        first = await client.generate(TASK, **OPTIONS)
+        second = await client.generate(TASK, **OPTIONS)
     keys = [request.idempotency_key for request in fake.requests]
     assert keys[0] == keys[1] != keys[2]
     assert len(keys[0]) == 32
@@ -245,23 +243,23 @@ async def test_a_retry_has_the_key_of_its_first_attempt_and_every_call_its_own(f
 async def test_a_lost_answer_is_replayed(fake: FakeBackdrop) -> None:
     """The first attempt's result got lost on the way; with the same key the retry gets that very result."""
     async with AsyncClient(fake.endpoint) as client:
-        generation = client.generate(**ORDER)
+        generation = client.generate(TASK, **OPTIONS)
         first = await generation
-        again = await client.generate(**ORDER, idempotency_key=generation.idempotency_key)
+        again = await client.generate(TASK, **OPTIONS, idempotency_key=generation.idempotency_key)
     assert again.replayed
     assert again.pictures == first.pictures
 
 
 async def test_without_retries_there_is_no_key(fake: FakeBackdrop) -> None:
     async with AsyncClient(fake.endpoint, retries=0) as client:
-        await client.generate(**ORDER)
-        await client.generate(**ORDER, idempotency_key="mine")
+        await client.generate(TASK, **OPTIONS)
+        await client.generate(TASK, **OPTIONS, idempotency_key="mine")
     assert [request.idempotency_key for request in fake.requests] == ["", "mine"]
 
 
 async def test_no_server_is_unavailable_and_named(free_port: int) -> None:
     async with AsyncClient(f"127.0.0.1:{free_port}") as client:
-        for call in (client.generate(**ORDER), client.info()):
+        for call in (client.generate(TASK, **OPTIONS), client.info()):
             with pytest.raises(UnavailableError) as caught:
                 await call
             assert caught.value.reason is Reason.UNREACHABLE
@@ -301,7 +299,7 @@ async def test_wait_ready_waits_for_the_server_to_be_started(free_port: int) -> 
 async def test_large_messages_have_a_limit_that_can_be_set(fake: FakeBackdrop) -> None:
     async with AsyncClient(fake.endpoint, max_message_bytes=2000) as client:
         with pytest.raises(OverloadedError) as caught:
-            await client.generate(**ORDER)
+            await client.generate(TASK, **OPTIONS)
     assert caught.value.reason is Reason.MESSAGE_TOO_LARGE
     assert "max_message_bytes" in caught.value.message
 
@@ -339,7 +337,7 @@ def test_delays_grow_and_honour_the_server() -> None:
     assert policy.delay_s(error(Reason.SLOW_READER, "slow"), 0) is None
 
 
-async def test_a_stream_without_a_result_is_the_servers_fault() -> None:
+async def test_a_stream_without_a_summary_is_the_servers_fault() -> None:
     async def nothing(request: bytes, context: object) -> Any:
         for event in ():
             yield event
@@ -352,6 +350,6 @@ async def test_a_stream_without_a_result_is_the_servers_fault() -> None:
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with AsyncClient(f"127.0.0.1:{port}") as client:
-        with pytest.raises(InternalError, match="without a result"):
-            await client.generate(**ORDER)
+        with pytest.raises(InternalError, match="without a summary"):
+            await client.generate(TASK, **OPTIONS)
     await server.stop(0.1)

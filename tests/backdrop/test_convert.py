@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from backdrop import _convert, _enums
-from backdrop import _types as types
+from backdrop import Box, _convert, _enums
+from backdrop import _events as events
 from backdrop.v1 import generation_service_pb2 as pb
 
 ENUMS = [
@@ -32,16 +33,15 @@ def test_enums_are_those_of_the_contract(cls: type[enum.StrEnum]) -> None:
 
 def test_what_a_newer_server_says_becomes_unknown() -> None:
     stage = pb.GenerateResponse(stage=pb.StageStarted(stage=99))
-    assert _convert.event(stage) == types.StageStarted(_enums.Stage.UNKNOWN)
+    assert _convert.event(stage) == events.StageStarted(_enums.Stage.UNKNOWN)
     assert _convert.event(pb.GenerateResponse()) is None  # an event of a kind that is not known here
-    settings = pb.EffectiveSettings(scheduler=99)
-    result = _convert.result(pb.GenerateResult(settings=settings))
-    assert result.settings.scheduler is _enums.Scheduler.UNKNOWN
+    settings = pb.EffectiveSettings(sampling=pb.Sampling(scheduler=99))
+    summary = _convert.summary(pb.Summary(settings=settings))
+    assert summary.settings.scheduler is _enums.Scheduler.UNKNOWN
 
 
 def test_results_cannot_be_changed() -> None:
-    result = _convert.result(pb.GenerateResult(model_fingerprints={"denoiser": "sha256:1"}))
-    changed: Any = result
+    changed: Any = _convert.summary(pb.Summary(model_fingerprints={"denoiser": "sha256:1"}))
     with pytest.raises(AttributeError):
         changed.replayed = True
     with pytest.raises(TypeError):
@@ -49,8 +49,31 @@ def test_results_cannot_be_changed() -> None:
 
 
 def test_a_picture_is_saved_byte_for_byte_and_not_printed(tmp_path: Path) -> None:
-    message = pb.GenerateResult(pictures=[pb.Picture(data=b"picture bytes")])
-    picture = _convert.result(message).best
+    picture = _convert.event(pb.GenerateResponse(picture=pb.Picture(data=b"picture bytes")))
+    assert isinstance(picture, events.Picture)
     picture.save(tmp_path / "1.png")
     assert (tmp_path / "1.png").read_bytes() == b"picture bytes"
     assert "picture bytes" not in repr(picture)
+
+
+def test_a_picture_without_known_pixels_has_no_receipt() -> None:
+    plain, kept = (
+        _convert.event(pb.GenerateResponse(picture=pb.Picture(rank=1, receipt=receipt)))
+        for receipt in (None, pb.PreservationReceipt(known_box=pb.Box(x=1, y=2, width=3, height=4)))
+    )
+    assert isinstance(plain, events.Picture)
+    assert isinstance(kept, events.Picture)
+    assert plain.receipt is None
+    assert plain.rank == 1
+    assert kept.receipt is not None
+    assert kept.receipt.known_box == Box(1, 2, 3, 4)
+
+
+def test_a_result_is_its_summary_and_its_pictures() -> None:
+    summary = _convert.summary(pb.Summary(request_id="id", replayed=True))
+    picture = _convert.event(pb.GenerateResponse(picture=pb.Picture(data=b"1")))
+    assert isinstance(picture, events.Picture)
+    result = events.Result.of(summary, [picture])
+    assert result.pictures == (picture,)
+    for field in dataclasses.fields(summary):
+        assert getattr(result, field.name) == getattr(summary, field.name)

@@ -68,10 +68,10 @@ def test_long_texts_fit_into_trailers() -> None:
 
 
 def test_bad_input_has_a_bad_request_for_other_languages() -> None:
-    status = to_status(error(Reason.INVALID_SIZE, "too small", field="output_size.width"))
+    status = to_status(error(Reason.INVALID_SIZE, "too small", field="delivery.size.width"))
     detail = error_details_pb2.BadRequest()
     assert any(packed.Unpack(detail) for packed in status.details)
-    assert [(v.field, v.description) for v in detail.field_violations] == [("output_size.width", "too small")]
+    assert [(v.field, v.description) for v in detail.field_violations] == [("delivery.size.width", "too small")]
 
 
 @pytest.mark.parametrize("code", list(grpc.StatusCode), ids=lambda code: code.name)
@@ -137,8 +137,6 @@ def test_the_tree_in_the_docstring_is_the_tree() -> None:
 def test_the_docs_list_every_reason_with_its_status() -> None:
     page = (ROOT / "docs" / "errors.md").read_text()
     rows = [line for line in page.splitlines() if line.startswith("|")]
-    if not rows:
-        pytest.skip("the table in docs/errors.md has not been generated yet")
     for reason, row in ERRORS.items():
         listed = [line for line in rows if f"`{reason}`" in line]
         assert len(listed) == 1, reason

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from backdrop import Accepted, AsyncClient, CancelledError, Client, InvalidRequestError, Reason, Result, StepProgress
+from backdrop import Accepted, AsyncClient, CancelledError, Client, InvalidRequestError, Reason, StepProgress, Summary
 from backdrop.testing import FakeBackdrop
-from tests.backdrop.test_client import ORDER
+from tests.backdrop.test_client import OPTIONS, TASK
 
 
 def test_result_info_and_ready(fake: FakeBackdrop) -> None:
     with Client(fake.endpoint) as client:
-        generation = client.generate(**ORDER)
+        generation = client.generate(TASK, **OPTIONS)
         result = generation.result()
         assert generation.request_id == result.request_id
         assert generation.idempotency_key
@@ -29,25 +29,25 @@ def test_result_info_and_ready(fake: FakeBackdrop) -> None:
 
 def test_events(fake: FakeBackdrop) -> None:
     with Client(fake.endpoint) as client:
-        events = list(client.generate(**ORDER))
+        events = list(client.generate(TASK, **OPTIONS))
     assert isinstance(events[0], Accepted)
-    assert isinstance(events[-1], Result)
+    assert isinstance(events[-1], Summary)
 
 
 def test_errors_are_the_same(fake: FakeBackdrop) -> None:
     fake.fail_next(Reason.QUEUE_FULL)
     with Client(fake.endpoint) as client:
         with pytest.raises(InvalidRequestError):
-            client.generate(**{**ORDER, "steps": -1})
-        assert client.generate(**ORDER).result().pictures  # tried again
+            client.generate(TASK, **{**OPTIONS, "steps": -1})
+        assert client.generate(TASK, **OPTIONS).result().pictures  # tried again
         with pytest.raises(InvalidRequestError) as caught:
-            client.generate(**{**ORDER, "steps": 0}).result()
-    assert caught.value.field == "steps"
+            client.generate(TASK, **{**OPTIONS, "steps": 0}).result()
+    assert caught.value.field == "sampling.steps"
 
 
 def test_leaving_early_cancels(slow_fake: FakeBackdrop) -> None:
     with Client(slow_fake.endpoint) as client:
-        with client.generate(**{**ORDER, "steps": 100}) as generation:
+        with client.generate(TASK, **{**OPTIONS, "steps": 100}) as generation:
             for event in generation:
                 if isinstance(event, StepProgress):
                     break
@@ -59,7 +59,7 @@ def test_leaving_early_cancels(slow_fake: FakeBackdrop) -> None:
 
 def test_another_thread_may_cancel(slow_fake: FakeBackdrop) -> None:
     with Client(slow_fake.endpoint) as client:
-        generation = client.generate(**{**ORDER, "steps": 100})
+        generation = client.generate(TASK, **{**OPTIONS, "steps": 100})
         threading.Timer(0.1, generation.cancel).start()
         with pytest.raises(CancelledError):
             generation.result()
@@ -67,7 +67,7 @@ def test_another_thread_may_cancel(slow_fake: FakeBackdrop) -> None:
 
 def test_threads_share_a_client(fake: FakeBackdrop) -> None:
     with Client(fake.endpoint) as client, ThreadPoolExecutor(4) as pool:
-        results = list(pool.map(lambda seed: client.generate(**ORDER, seed=seed).result(), range(8)))
+        results = list(pool.map(lambda seed: client.generate(TASK, **OPTIONS, seed=seed).result(), range(8)))
     assert [result.settings.seed for result in results] == list(range(8))
 
 
@@ -86,7 +86,7 @@ def test_closing_ends_what_still_runs(slow_fake: FakeBackdrop) -> None:
 
     def wait() -> None:
         try:
-            outcome.append(client.generate(**{**ORDER, "steps": 100}).result())
+            outcome.append(client.generate(TASK, **{**OPTIONS, "steps": 100}).result())
         except BaseException as exc:
             outcome.append(exc)
 

@@ -7,14 +7,13 @@ import asyncio
 import pytest
 
 from backdrop import Accepted, AsyncClient, Client, InvalidRequestError, OverloadedError, Reason, UnavailableError
-from backdrop._fake.plan import variant_seed
 from backdrop.testing import FakeBackdrop
-from tests.backdrop.test_client import ORDER
+from tests.backdrop.test_client import OPTIONS, TASK
 
 
 async def test_it_is_an_asynchronous_context_manager_too() -> None:
     async with FakeBackdrop() as fake, AsyncClient(fake.endpoint) as client:
-        assert (await client.generate(**ORDER)).pictures
+        assert (await client.generate(TASK, **OPTIONS)).pictures
 
 
 def test_outside_a_with_statement_it_has_no_endpoint() -> None:
@@ -29,22 +28,22 @@ def test_outside_a_with_statement_it_has_no_endpoint() -> None:
 
 def test_it_remembers_requests_and_steps(fake: FakeBackdrop) -> None:
     with Client(fake.endpoint) as client:
-        client.generate(**ORDER, variants=2).result()
-    assert [request.prompt for request in fake.requests] == ["on a table"]
+        client.generate(TASK, **OPTIONS, variants=2).result()
+    assert [request.conditioning.prompt for request in fake.requests] == ["on a table"]
     assert fake.steps_run == 2 * 3
 
 
 def test_failures_are_played_in_order(fake: FakeBackdrop) -> None:
-    fake.fail_next(Reason.INVALID_MASK, message="That is no mug.", field="mask")
+    fake.fail_next(Reason.INVALID_MASK, message="That is no mug.", field="background.mask")
     fake.fail_next(Reason.NO_REPLICA, times=2)
     with Client(fake.endpoint, retries=0) as client:
         with pytest.raises(InvalidRequestError) as caught:
-            client.generate(**ORDER).result()
-        assert (caught.value.message, caught.value.field) == ("That is no mug.", "mask")
+            client.generate(TASK, **OPTIONS).result()
+        assert (caught.value.message, caught.value.field) == ("That is no mug.", "background.mask")
         for _ in range(2):
             with pytest.raises(UnavailableError):
-                client.generate(**ORDER).result()
-        assert client.generate(**ORDER).result()
+                client.generate(TASK, **OPTIONS).result()
+        assert client.generate(TASK, **OPTIONS).result()
 
 
 def test_a_failure_after_some_steps(fake: FakeBackdrop) -> None:
@@ -52,21 +51,21 @@ def test_a_failure_after_some_steps(fake: FakeBackdrop) -> None:
     with Client(fake.endpoint, retries=0) as client:
         events = []
         with pytest.raises(UnavailableError):
-            events.extend(client.generate(**ORDER))
+            events.extend(client.generate(TASK, **OPTIONS))
     assert fake.steps_run == 2
 
 
 async def test_the_queue_is_told_and_bounded() -> None:
     with FakeBackdrop(step_delay_s=0.02, max_running=1, max_queued=1) as fake:
         async with AsyncClient(fake.endpoint, retries=0) as client:
-            running = client.generate(**{**ORDER, "steps": 20})
+            running = client.generate(TASK, **{**OPTIONS, "steps": 20})
             assert (await anext(running)) == Accepted(running.request_id, 0, 40)
-            waiting = client.generate(**ORDER)
+            waiting = client.generate(TASK, **OPTIONS)
             first = await anext(waiting)
             assert isinstance(first, Accepted)
             assert first.queue_position == 1
             with pytest.raises(OverloadedError) as caught:
-                await client.generate(**ORDER)
+                await client.generate(TASK, **OPTIONS)
             assert caught.value.retry_after_s
             await running.aclose()  # whoever leaves makes room
             second = await asyncio.wait_for(anext(waiting), 1.0)
@@ -79,10 +78,3 @@ async def test_the_queue_is_told_and_bounded() -> None:
 def test_impossible_scripts_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="must be"):
         FakeBackdrop().fail_next(Reason.INTERNAL, **wrong)
-
-
-def test_its_seeds_are_the_servers() -> None:
-    from orchestrator.sampler import variant_seed as of_the_server
-
-    for seed in (0, 1, 12345, 2**63 - 1):
-        assert [variant_seed(seed, i) for i in range(5)] == [of_the_server(seed, i) for i in range(5)]

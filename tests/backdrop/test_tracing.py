@@ -50,11 +50,11 @@ async def test_the_trace_is_that_of_whoever_asks(listener: tuple[Listener, str])
     heard, endpoint = listener
     async with backdrop.AsyncClient(endpoint, retries=0) as client:
         with tracer.start_as_current_span("asks") as span:
-            generation = client.generate(b"photo")
+            generation = client.generate(backdrop.Background(b"photo"))
         with tracer.start_as_current_span("waits"), pytest.raises(UnimplementedError):
             await generation
         with pytest.raises(UnimplementedError):
-            await client.generate(b"photo")
+            await client.generate(backdrop.Background(b"photo"))
     assert [call.get("traceparent") for call in heard.calls] == [header(span), None]
 
 
@@ -62,7 +62,7 @@ def test_the_plain_client_sends_it_from_the_callers_thread(listener: tuple[Liste
     heard, endpoint = listener
     asks = tracer.start_as_current_span("asks")
     with backdrop.Client(endpoint, retries=0) as client, asks as span, pytest.raises(UnimplementedError):
-        client.generate(b"photo").result()
+        client.generate(backdrop.Background(b"photo")).result()
     assert heard.calls[0]["traceparent"] == header(span)
 
 

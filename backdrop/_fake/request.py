@@ -1,0 +1,78 @@
+"""A request as the fake reads it: every check of the contract, every default, and the frame."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+
+from backdrop._fake.frame import Frame, make_frame
+from backdrop.contract.geometry import Size, nearest_bucket
+from backdrop.contract.parts import Conditioning, Parts
+from backdrop.contract.pictures import decode_style
+from backdrop.contract.read import check_idempotency_key, read_parts, read_pipeline
+from backdrop.contract.rules import read_task
+from backdrop.contract.write import settings_message, usage_message
+from backdrop.v1 import generation_service_pb2 as pb
+from backdrop.v1 import info_service_pb2 as info_pb
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Request:
+    """A valid request."""
+
+    pipeline: info_pb.Pipeline
+    parts: Parts
+    frame: Frame
+    settings: pb.EffectiveSettings
+    usage: pb.Usage
+    look: str
+    """What the scenes depend on, besides the seed."""
+
+
+def read_request(request: pb.GenerateRequest, info: info_pb.GetInfoResponse) -> Request:
+    """Checks everything that the contract says about `request`.
+
+    Raises:
+        InvalidRequestError: a field is wrong; the error names it.
+        NotFoundError: the pipeline is not served.
+    """
+    rules = read_task(request)
+    pipeline = read_pipeline(request, rules, info)
+    parts = read_parts(request, rules, pipeline, info, _count_tokens)
+    check_idempotency_key(request.idempotency_key)
+    style = decode_style(request.conditioning, max_pixels=info.limits.max_pixels)
+    parts = dataclasses.replace(parts, conditioning=dataclasses.replace(parts.conditioning, style=style))
+    buckets = [Size(size.width, size.height) for size in pipeline.scene_sizes]
+    frame = make_frame(request, parts.delivery.size, buckets[0], info.limits.max_pixels)
+    scene_size = nearest_bucket(frame.size, buckets)
+    return Request(
+        pipeline=pipeline,
+        parts=parts,
+        frame=frame,
+        settings=settings_message(rules.name, parts, frame.size, scene_size),
+        usage=usage_message(parts, scene_size),
+        look=_look(rules.name, parts),
+    )
+
+
+def _count_tokens(text: str) -> int:
+    # No tokenizer here: about one token a word or sign, more for long words, and one each for start and end.
+    return 2 + sum(1 + len(word) // 10 for word in re.findall(r"\w+|[^\w\s]", text))
+
+
+def _look(task: str, parts: Parts) -> str:
+    """Settings that have no effect are left out: the same pictures must come without them."""
+    sampling, conditioning = parts.sampling, parts.conditioning
+    guidance = (conditioning.negative_prompt, sampling.guidance_window) if sampling.guided else ()
+    solver = (sampling.pipeline, sampling.scheduler, sampling.steps, sampling.guidance_scale)
+    return repr((task, solver, guidance, conditioning.prompt, _style(conditioning)))
+
+
+def _style(conditioning: Conditioning) -> list[object]:
+    """Digests of the style pictures, each with its share of the weight."""
+    if conditioning.image_scale == 0.0:
+        return []
+    total = sum(picture.weight for picture in conditioning.style)
+    pictures = [(hashlib.sha256(each.pixels.tobytes()).hexdigest(), each.weight / total) for each in conditioning.style]
+    return [conditioning.image_scale, pictures]

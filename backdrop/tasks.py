@@ -1,0 +1,101 @@
+"""The tasks: what a generation makes. Each class is one message of `GenerateRequest.task`.
+
+Requests, the command line and the docs follow from the annotations here; which fields a task needs and which it does
+not take is said in `backdrop.contract.rules`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from backdrop import _text as text
+from backdrop import _wire as wire
+from backdrop._describe import Flag, Option
+from backdrop._enums import HorizontalAlignment, VerticalAlignment
+from backdrop._types import Box, Fit, ImageSource
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Task:
+    """Base of the tasks; `Client.generate` takes one of them as its first argument."""
+
+    name: ClassVar[str] = ""
+    """The field of the oneof `GenerateRequest.task`."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Background(Task):
+    """A product photo in a new scene: the product is kept, everything around it is made."""
+
+    name: ClassVar[str] = "background"
+
+    product: Annotated[
+        ImageSource,
+        Option(
+            "background.product",
+            wire.picture,
+            "The product photo: PNG, JPEG or WebP, at most 16 megapixels and 16 MiB. An alpha channel is a soft mask.",
+            (Flag("--product", Path),),
+        ),
+    ] = dataclasses.field(repr=False)
+    mask: Annotated[
+        ImageSource | None,
+        Option(
+            "background.mask",
+            wire.picture,
+            "Where the product is, of the photo's size: 255 (white) = product, 0 (black) = scene, between = soft edge."
+            " Default: the photo's alpha channel, else made by the segmenter.",
+            (Flag("--mask", Path),),
+        ),
+    ] = dataclasses.field(default=None, repr=False)
+    placement: Annotated[
+        Fit | Box | None,
+        Option(
+            "background.placement",
+            wire.placement,
+            "Where the product stands in the picture: `Fit(…)` or `Box(…)`. Default: where it is in the photo, or"
+            " `Fit()` with an output size.",
+            (
+                Flag(
+                    "--padding",
+                    float,
+                    help="Free space around the product, 0.0 to 0.45 of the picture's shorter side. Default: 0.15.",
+                    subpath=".fit.padding",
+                ),
+                Flag(
+                    "--align",
+                    HorizontalAlignment,
+                    help="Where the product stands from left to right. Default: center.",
+                    subpath=".fit.horizontal",
+                ),
+                Flag(
+                    "--valign",
+                    VerticalAlignment,
+                    help="Where the product stands from top to bottom. Default: center.",
+                    subpath=".fit.vertical",
+                ),
+                Flag(
+                    "--box",
+                    metavar="X,Y,W,H",
+                    help="Place the product in this rectangle of the picture instead, in pixels.",
+                    subpath=".box",
+                ),
+            ),
+            text.parse_placement,
+        ),
+    ] = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TextToImage(Task):
+    """A whole picture from the prompt, or from style pictures: nothing is kept, everything is made."""
+
+    name: ClassVar[str] = "text_to_image"
+
+
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Background, TextToImage)}
+"""Every task by its name in the contract."""
+
+__all__ = ["TASKS", "Background", "Task", "TextToImage"]
