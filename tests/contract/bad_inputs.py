@@ -8,11 +8,12 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import grpc
 import numpy as np
+from google.protobuf.message import Message
 from PIL import Image
 
 from backdrop.v1 import generation_service_pb2 as pb
@@ -32,25 +33,47 @@ class BadInput(NamedTuple):
     """The field that the error names, or the message that holds it."""
 
 
+GENERATE = "/backdrop.v1.GenerationService/Generate"
 MALFORMED: dict[str, bytes] = {
     "random_bytes": bytes(range(255, 155, -1)),
-    "cut_off": pb.GenerateRequest(product=PRODUCT).SerializeToString()[:-10],
+    "cut_off": pb.GenerateRequest(background=pb.BackgroundTask(product=PRODUCT)).SerializeToString()[:-10],
     "endless_varint": b"\x38" + b"\xff" * 11,
-    "text_that_is_no_utf8": b"\x1a\x02\xff\xfe",
+    "text_that_is_no_utf8": b"\x82\x01\x04\x0a\x02\xff\xfe",  # conditioning.prompt
     "group_without_end": b"\x0b",
     "field_number_zero": b"\x00\x00",
 }
 
 
-def valid_request(**changes: Any) -> pb.GenerateRequest:
-    """Returns a valid request of one row, with these fields instead; None takes a field out."""
-    fields: dict[str, Any] = {"product": PRODUCT, "mask": MASK, "steps": 1, "guidance_scale": 1.0, **changes}
-    return pb.GenerateRequest(**{name: value for name, value in fields.items() if value is not None})
+def valid_request(changes: Mapping[str, Any] | None = None) -> pb.GenerateRequest:
+    """A valid request of one row, with other values at these paths; None takes a field out."""
+    request = pb.GenerateRequest(
+        background=pb.BackgroundTask(product=PRODUCT, mask=MASK), sampling=pb.Sampling(steps=1, guidance_scale=1.0)
+    )
+    for path, value in (changes or {}).items():
+        *parents, field = path.split(".")
+        message: Message = request
+        for parent in parents:
+            message = getattr(message, parent)
+        message.ClearField(field)
+        if isinstance(value, Message):
+            getattr(message, field).CopyFrom(value)
+        elif isinstance(value, list):
+            getattr(message, field).extend(value)
+        elif value is not None:
+            setattr(message, field, value)
+    return request
 
 
 def bad_inputs() -> list[BadInput]:
     """Returns the table."""
-    return [*_bad_products(), *_bad_masks(), *_bad_numbers(), *_bad_words(), *_bad_geometry()]
+    return [*_bad_tasks(), *_bad_products(), *_bad_masks(), *_bad_numbers(), *_bad_words(), *_bad_geometry()]
+
+
+def _bad_tasks() -> Iterator[BadInput]:
+    yield BadInput("no_task", valid_request({"background": None}), INVALID, "task")
+    yield BadInput("nothing_at_all", pb.GenerateRequest(), INVALID, "task")
+    words = pb.TextToImageTask()
+    yield BadInput("text_to_image_of_nothing", valid_request({"text_to_image": words}), INVALID, "conditioning.prompt")
 
 
 def _bad_products() -> Iterator[BadInput]:
@@ -80,10 +103,21 @@ def _bad_products() -> Iterator[BadInput]:
         "eps": saved(smooth, "EPS"),
         "svg": b'<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64"/>',
     }
+    without_mask = {"background.mask": None}
     for name, product in products.items():
-        yield BadInput(f"product_{name}", valid_request(product=product, mask=None), INVALID, "product")
+        yield BadInput(
+            f"product_{name}",
+            valid_request({**without_mask, "background.product": product}),
+            INVALID,
+            "background.product",
+        )
     nothing = rgba(np.full((HEIGHT, WIDTH, 3), 90, np.uint8), np.zeros((HEIGHT, WIDTH), np.uint8))
-    yield BadInput("product_all_transparent", valid_request(product=nothing, mask=None), INVALID, "product")
+    yield BadInput(
+        "product_all_transparent",
+        valid_request({**without_mask, "background.product": nothing}),
+        INVALID,
+        "background.product",
+    )
 
 
 def _bad_masks() -> Iterator[BadInput]:
@@ -100,24 +134,24 @@ def _bad_masks() -> Iterator[BadInput]:
         "full": encoded(np.full_like(HARD_MASK, 255)),
     }
     for name, mask in masks.items():
-        yield BadInput(f"mask_{name}", valid_request(mask=mask), INVALID, "mask")
+        yield BadInput(f"mask_{name}", valid_request({"background.mask": mask}), INVALID, "background.mask")
 
 
 def _bad_numbers() -> Iterator[BadInput]:
     values: dict[str, list[Any]] = {
-        "variants": [10_000, 2**32 - 1],
-        "steps": [0, 10**9, 2**32 - 1],  # the last is what −1 becomes on the wire
-        "guidance_scale": [float("nan"), float("inf"), float("-inf"), 0.0, 0.5, 20.5, -1.0, 3e38],
-        "image_scale": [float("nan"), float("inf"), float("-inf"), -0.1, 2.1, 3e38],
-        "seed": [2**63, 2**64 - 1],
-        "preview_every": [1001, 2**32 - 1],
-        "scheduler": [99, -1],
-        "output_format": [99, -1],
+        "selection.variants": [10_000, 2**32 - 1],
+        "sampling.steps": [0, 10**9, 2**32 - 1],  # the last is what −1 becomes on the wire
+        "sampling.guidance_scale": [float("nan"), float("inf"), float("-inf"), 0.0, 0.5, 20.5, -1.0, 3e38],
+        "conditioning.image_scale": [float("nan"), float("inf"), float("-inf"), -0.1, 2.1, 3e38],
+        "sampling.seed": [2**63, 2**64 - 1],
+        "delivery.preview_every": [1001, 2**32 - 1],
+        "sampling.scheduler": [99, -1],
+        "delivery.format": [99, -1],
         "priority": [99, -1],
     }
     for field, bad in values.items():
         for value in bad:
-            yield BadInput(f"{field}_{value}", valid_request(**{field: value}), INVALID, field)
+            yield BadInput(f"{field}_{value}", valid_request({field: value}), INVALID, field)
     for name, start, stop, side in (
         ("empty", 0.5, 0.5, "stop"),
         ("turned", 0.7, 0.2, "stop"),
@@ -127,8 +161,8 @@ def _bad_numbers() -> Iterator[BadInput]:
         ("without_end", 0.0, float("inf"), "stop"),
     ):
         window = pb.GuidanceWindow(start=start, stop=stop)
-        field = f"guidance_window.{side}"
-        yield BadInput(f"guidance_window_{name}", valid_request(guidance_window=window), INVALID, field)
+        path = "sampling.guidance_window"
+        yield BadInput(f"guidance_window_{name}", valid_request({path: window}), INVALID, f"{path}.{side}")
     first, late = pb.EarlyDropping(keep=3, after=0.5), 0.6
     for name, rounds, field in (
         ("keeps_fewer_than_top_k", [pb.EarlyDropping(keep=1)], "[0].keep"),
@@ -146,36 +180,45 @@ def _bad_numbers() -> Iterator[BadInput]:
         ("drafts_after_some_steps", [pb.EarlyDropping(keep=2, draft_steps=2, after=0.5)], "[0].after"),
         ("drafts_in_the_second_round", [first, pb.EarlyDropping(keep=2, draft_steps=2)], "[1].draft_steps"),
     ):
-        request = valid_request(variants=4, top_k=2, steps=4, early_dropping=rounds)
-        yield BadInput(f"early_dropping_{name}", request, INVALID, f"early_dropping{field}")
-    yield BadInput("top_k_above_variants", valid_request(variants=2, top_k=3), INVALID, "top_k")
-    yield BadInput("top_k_above_default_variants", valid_request(top_k=2), INVALID, "top_k")
+        selection = pb.Selection(variants=4, top_k=2, early_dropping=rounds)
+        request = valid_request({"sampling.steps": 4, "selection": selection})
+        yield BadInput(f"early_dropping_{name}", request, INVALID, f"selection.early_dropping{field}")
+    for name, selection in (
+        ("top_k_above_variants", pb.Selection(variants=2, top_k=3)),
+        ("top_k_above_default_variants", pb.Selection(top_k=2)),
+    ):
+        yield BadInput(name, valid_request({"selection": selection}), INVALID, "selection.top_k")
 
 
 def _bad_words() -> Iterator[BadInput]:
-    for field in ("prompt", "negative_prompt"):
-        yield BadInput(f"{field}_with_nul", valid_request(**{field: "a mug\0"}), INVALID, field)
-        yield BadInput(f"{field}_of_100_words", valid_request(**{field: "wooden " * 100}), INVALID, field)
-        yield BadInput(f"{field}_of_a_megabyte", valid_request(**{field: "mug " * 2**18}), INVALID, field)
+    for name in ("prompt", "negative_prompt"):
+        field = f"conditioning.{name}"
+        for what, text in (
+            ("with_nul", "a mug\0"),
+            ("of_100_words", "wooden " * 100),
+            ("of_a_megabyte", "mug " * 2**18),
+        ):
+            yield BadInput(f"{name}_{what}", valid_request({field: text}), INVALID, field)
     for name, key in {"of_129": "k" * 129, "with_newline": "a\nb", "with_umlaut": "schlüssel", "nul": "\0"}.items():
-        yield BadInput(f"idempotency_key_{name}", valid_request(idempotency_key=key), INVALID, "idempotency_key")
-    yield BadInput("unknown_pipeline", valid_request(pipeline="no-such-pipeline"), MISSING, "pipeline")
-    yield BadInput("pipeline_with_path", valid_request(pipeline="../../etc/passwd"), MISSING, "pipeline")
+        yield BadInput(f"idempotency_key_{name}", valid_request({"idempotency_key": key}), INVALID, "idempotency_key")
+    for name, pipeline in (("unknown_pipeline", "no-such-pipeline"), ("pipeline_with_path", "../../etc/passwd")):
+        yield BadInput(name, valid_request({"sampling.pipeline": pipeline}), MISSING, "sampling.pipeline")
 
 
 def _bad_geometry() -> Iterator[BadInput]:
     sizes = {"0x0": (0, 0), "63x64": (63, 64), "64x63": (64, 63), "4097x64": (4097, 64), "64x2^32-1": (64, 2**32 - 1)}
     for name, (width, height) in sizes.items():
         size = pb.Size(width=width, height=height)
-        yield BadInput(f"output_size_{name}", valid_request(output_size=size), INVALID, "output_size")
+        yield BadInput(f"size_{name}", valid_request({"delivery.size": size}), INVALID, "delivery.size")
+    field = "background.placement"
     for padding in (-0.1, 0.46, 1.0, float("nan"), float("inf")):
         fit = pb.Placement(fit=pb.Fit(padding=padding))
-        yield BadInput(f"padding_{padding}", valid_request(placement=fit), INVALID, "placement.fit.padding")
+        yield BadInput(f"padding_{padding}", valid_request({field: fit}), INVALID, f"{field}.fit.padding")
     for name in ("horizontal", "vertical"):
         for value in (99, -1):
             unknown: dict[str, Any] = {name: value}
             placement = pb.Placement(fit=pb.Fit(**unknown))
-            yield BadInput(f"{name}_{value}", valid_request(placement=placement), INVALID, f"placement.fit.{name}")
+            yield BadInput(f"{name}_{value}", valid_request({field: placement}), INVALID, f"{field}.fit.{name}")
     boxes = {
         "without_width": (0, 0, 0, 10),
         "without_height": (0, 0, 10, 0),
@@ -186,7 +229,7 @@ def _bad_geometry() -> Iterator[BadInput]:
     }
     for name, (x, y, width, height) in boxes.items():
         placement = pb.Placement(box=pb.Box(x=x, y=y, width=width, height=height))
-        yield BadInput(f"box_{name}", valid_request(placement=placement), INVALID, "placement.box")
+        yield BadInput(f"box_{name}", valid_request({field: placement}), INVALID, f"{field}.box")
 
 
 def _half(data: bytes) -> bytes:

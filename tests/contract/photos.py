@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from backdrop import Info, Picture, Pipeline
+from backdrop import Background, Info, Picture, Pipeline, Receipt
 from tests.pictures import ellipse_mask, encoded, noisy_photo
 
 Bytes = NDArray[np.uint8]
@@ -21,10 +21,11 @@ HARD_MASK = ellipse_mask(WIDTH, HEIGHT)
 SOFT_MASK = ellipse_mask(WIDTH, HEIGHT, soft=True)
 PRODUCT, MASK = encoded(PHOTO), encoded(HARD_MASK)
 
-QUICK: dict[str, Any] = {"product": PRODUCT, "mask": MASK, "prompt": "on a table", "steps": 2, "guidance_scale": 1.0}
-"""Arguments of the cheapest whole generation: two rows."""
+TASK = Background(PRODUCT, MASK)
+QUICK: dict[str, Any] = {"prompt": "on a table", "steps": 2, "guidance_scale": 1.0}
+"""Options of the cheapest whole generation: two rows."""
 SLOW: dict[str, Any] = {**QUICK, "steps": 100, "variants": 4}
-"""Arguments of one that lasts long enough to be cut short: 400 rows."""
+"""Options of one that lasts long enough to be cut short: 400 rows."""
 
 
 def default_of(info: Info) -> Pipeline:
@@ -45,9 +46,15 @@ def pixels(picture: Picture) -> Bytes:
     return np.asarray(image)
 
 
+def receipt_of(picture: Picture) -> Receipt:
+    """The receipt of a picture of a task that keeps pixels."""
+    assert picture.receipt is not None
+    return picture.receipt
+
+
 def digest(mask: Bytes) -> str:
-    """As the receipt writes it."""
-    return "sha256:" + hashlib.sha256(np.ascontiguousarray(mask).tobytes()).hexdigest()
+    """Of the mask of what was to be made around a product's mask, as the receipt writes it."""
+    return "sha256:" + hashlib.sha256(np.ascontiguousarray(255 - mask).tobytes()).hexdigest()
 
 
 def rgba(colours: Bytes, alpha: Bytes) -> bytes:

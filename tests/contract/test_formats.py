@@ -9,8 +9,21 @@ import pytest
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
-from backdrop import AsyncClient, MaskSource
-from tests.contract.photos import HARD_MASK, HEIGHT, PHOTO, QUICK, WIDTH, Bytes, pixels, saved
+from backdrop import AsyncClient, Background, MaskSource
+from tests.contract.photos import (
+    HARD_MASK,
+    HEIGHT,
+    MASK,
+    PHOTO,
+    PRODUCT,
+    QUICK,
+    TASK,
+    WIDTH,
+    Bytes,
+    pixels,
+    receipt_of,
+    saved,
+)
 from tests.pictures import encoded, noisy_photo
 
 SECRET = b"warehouse-7-secret"
@@ -21,8 +34,8 @@ INSIDE = HARD_MASK == 255
 
 async def product_pixels(client: AsyncClient, product: bytes) -> Bytes:
     """The opaque product pixels of a picture of `product`: [N, 3]."""
-    best = (await client.generate(**{**QUICK, "product": product})).best
-    assert best.receipt.max_difference == 0
+    best = (await client.generate(Background(product, MASK), **QUICK)).best
+    assert receipt_of(best).max_difference == 0
     return pixels(best)[INSIDE]
 
 
@@ -64,8 +77,8 @@ async def test_cmyk_becomes_rgb(client: AsyncClient) -> None:
 
 async def test_grey_with_alpha_is_masked_by_it(client: AsyncClient) -> None:
     photo = saved(Image.merge("LA", (Image.fromarray(GREY), Image.fromarray(HARD_MASK))), "PNG")
-    best = (await client.generate(**{**QUICK, "product": photo, "mask": None})).best
-    assert best.receipt.mask_source is MaskSource.ALPHA
+    best = (await client.generate(Background(photo), **QUICK)).best
+    assert receipt_of(best).mask_source is MaskSource.ALPHA
     assert np.array_equal(pixels(best)[INSIDE][:, 0], GREY[INSIDE])
 
 
@@ -73,8 +86,8 @@ async def test_grey_with_alpha_is_masked_by_it(client: AsyncClient) -> None:
 async def test_masks_come_in_several_formats(client: AsyncClient, kind: str) -> None:
     options = {"lossless": True} if kind == "WEBP" else {}
     mask = saved(Image.fromarray(HARD_MASK).convert("RGB"), kind, **options)
-    best = (await client.generate(**{**QUICK, "mask": mask})).best
-    assert best.receipt.compared_pixels == INSIDE.sum()
+    best = (await client.generate(Background(PRODUCT, mask), **QUICK)).best
+    assert receipt_of(best).compared_pixels == INSIDE.sum()
 
 
 @pytest.mark.parametrize(
@@ -84,7 +97,7 @@ async def test_masks_come_in_several_formats(client: AsyncClient, kind: str) -> 
 async def test_pictures_come_in_the_format_asked_for(
     client: AsyncClient, output_format: str, media_type: str, kind: str
 ) -> None:
-    result = await client.generate(**QUICK, output_format=output_format)
+    result = await client.generate(TASK, **QUICK, output_format=output_format)
     image = Image.open(io.BytesIO(result.best.data))
     assert (result.best.media_type, image.format, image.mode) == (media_type, kind, "RGB")
     assert image.size == (WIDTH, HEIGHT)
@@ -94,7 +107,7 @@ async def test_pictures_come_in_the_format_asked_for(
 @pytest.mark.parametrize("output_format", ["png", "jpeg", "webp"])
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 async def test_no_metadata_of_the_photo_leaves(client: AsyncClient, kind: str, output_format: str) -> None:
-    result = await client.generate(**{**QUICK, "product": _tagged(kind)}, output_format=output_format)
+    result = await client.generate(Background(_tagged(kind), MASK), **QUICK, output_format=output_format)
     data = result.best.data
     assert SECRET not in data
     image = Image.open(io.BytesIO(data))

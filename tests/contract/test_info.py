@@ -9,7 +9,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from backdrop import AsyncClient, Scheduler
-from tests.contract.photos import QUICK
+from tests.contract.photos import QUICK, TASK, default_of
 
 
 async def test_info_describes_pipelines_that_can_run(client: AsyncClient) -> None:
@@ -35,6 +35,17 @@ async def test_info_describes_pipelines_that_can_run(client: AsyncClient) -> Non
             assert re.fullmatch("sha256:[0-9a-f]{64}", model.fingerprint)
 
 
+async def test_info_describes_tasks_and_who_serves_them(client: AsyncClient) -> None:
+    info = await client.info()
+    tasks = {task.name: task for task in info.tasks}
+    assert {"background", "text_to_image"} <= set(tasks)
+    assert all(re.fullmatch(r"[A-Z].*\.", task.description) for task in info.tasks)
+    assert tasks["background"].required_fields == ("background.product",)
+    assert "background" in default_of(info).tasks
+    for pipeline in info.pipelines:
+        assert set(pipeline.tasks) <= set(tasks)
+
+
 async def test_limits_are_set(client: AsyncClient) -> None:
     limits = (await client.info()).limits
     assert limits.max_variants >= 1
@@ -49,15 +60,15 @@ async def test_limits_are_set(client: AsyncClient) -> None:
 
 async def test_the_limits_hold_at_their_edge(client: AsyncClient) -> None:
     limits = (await client.info()).limits
-    result = await client.generate(**{**QUICK, "steps": 1}, variants=limits.max_variants, top_k=1)
+    result = await client.generate(TASK, **{**QUICK, "steps": 1}, variants=limits.max_variants, top_k=1)
     assert result.settings.variants == limits.max_variants
-    result = await client.generate(**{**QUICK, "steps": limits.max_steps})
+    result = await client.generate(TASK, **{**QUICK, "steps": limits.max_steps})
     assert result.settings.steps == limits.max_steps
 
 
 async def test_every_pipeline_can_be_named(client: AsyncClient) -> None:
     for pipeline in (await client.info()).pipelines:
-        assert (await client.generate(**QUICK, pipeline=pipeline.name)).pipeline == pipeline.name
+        assert (await client.generate(TASK, **QUICK, pipeline=pipeline.name)).settings.pipeline == pipeline.name
 
 
 async def test_the_server_is_ready(client: AsyncClient) -> None:

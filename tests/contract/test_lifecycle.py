@@ -8,11 +8,11 @@ import time
 import pytest
 
 from backdrop import AsyncClient, CancelledError, DeadlineExceededError, StepProgress
-from tests.contract.photos import QUICK, SLOW
+from tests.contract.photos import QUICK, SLOW, TASK
 
 
 async def test_cancel_ends_the_call_at_once(client: AsyncClient) -> None:
-    generation = client.generate(**SLOW)
+    generation = client.generate(TASK, **SLOW)
     async for event in generation:
         if isinstance(event, StepProgress):
             break
@@ -24,33 +24,33 @@ async def test_cancel_ends_the_call_at_once(client: AsyncClient) -> None:
 
 
 async def test_leaving_the_loop_ends_the_call(client: AsyncClient) -> None:
-    async with client.generate(**SLOW) as generation:
+    async with client.generate(TASK, **SLOW) as generation:
         async for event in generation:
             if isinstance(event, StepProgress):
                 break
     begin = time.monotonic()
-    await client.generate(**QUICK)  # does not wait behind 400 rows
+    await client.generate(TASK, **QUICK)  # does not wait behind 400 rows
     assert time.monotonic() - begin < 5.0
 
 
 async def test_cancelling_the_task_ends_the_call(client: AsyncClient) -> None:
-    task = asyncio.ensure_future(client.generate(**SLOW))
+    task = asyncio.ensure_future(client.generate(TASK, **SLOW))
     await asyncio.sleep(0.2)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert (await client.generate(**QUICK)).pictures
+    assert (await client.generate(TASK, **QUICK)).pictures
 
 
 async def test_a_deadline_ends_the_call_in_time(client: AsyncClient) -> None:
     begin = time.monotonic()
     with pytest.raises(DeadlineExceededError):
-        await client.generate(**SLOW, timeout_s=0.25)
+        await client.generate(TASK, **SLOW, timeout_s=0.25)
     assert time.monotonic() - begin < 2.0
-    assert (await client.generate(**QUICK)).pictures
+    assert (await client.generate(TASK, **QUICK)).pictures
 
 
 async def test_many_may_run_side_by_side(client: AsyncClient) -> None:
-    results = await asyncio.gather(*(client.generate(**QUICK, seed=seed) for seed in range(12)))
+    results = await asyncio.gather(*(client.generate(TASK, **QUICK, seed=seed) for seed in range(12)))
     assert [result.settings.seed for result in results] == list(range(12))
     assert len({result.request_id for result in results}) == 12

@@ -1,4 +1,4 @@
-"""Classes and the guidance window: what comes back says what was asked, and what it cost."""
+"""Classes, guidance window and early dropping: the summary says what was used, and what it cost."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from typing import Any
 import pytest
 
 from backdrop import AsyncClient, EarlyDropping, Priority, Result, StepProgress, VariantDropped, VariantFinished
-from tests.contract.photos import MASK, PRODUCT
+from tests.contract.photos import TASK
 
 
-async def made(client: AsyncClient, **changes: Any) -> Result:
+async def result_of(client: AsyncClient, **changes: Any) -> Result:
     """One small picture, guided in ten steps."""
-    asked: dict[str, Any] = {
-        "mask": MASK,
+    options: dict[str, Any] = {
         "prompt": "a beach",
         "seed": 3,
         "steps": 10,
@@ -21,19 +20,19 @@ async def made(client: AsyncClient, **changes: Any) -> Result:
         "scheduler": "ddim",
         **changes,
     }
-    return await client.generate(PRODUCT, **asked)
+    return await client.generate(TASK, **options)
 
 
 @pytest.mark.parametrize("priority", [Priority.INTERACTIVE, Priority.STANDARD, Priority.BULK])
 async def test_the_class_comes_back_and_changes_no_byte(client: AsyncClient, priority: Priority) -> None:
-    found, plain = await made(client, priority=priority), await made(client)
-    assert found.settings.priority is priority
+    result, plain = await result_of(client, priority=priority), await result_of(client)
+    assert result.settings.priority is priority
     assert plain.settings.priority is Priority.STANDARD
-    assert found.best.data == plain.best.data
+    assert result.best.data == plain.best.data
 
 
 async def test_a_guidance_window_saves_rows_and_says_so(client: AsyncClient) -> None:
-    whole, windowed = await made(client), await made(client, guidance_window=(0.0, 0.5))
+    whole, windowed = await result_of(client), await result_of(client, guidance_window=(0.0, 0.5))
     assert (whole.usage.row_steps, whole.usage.saved_row_steps) == (20, 0)
     assert (windowed.usage.row_steps, windowed.usage.saved_row_steps) == (15, 5)
     width, height = whole.settings.scene_size
@@ -44,16 +43,16 @@ async def test_a_guidance_window_saves_rows_and_says_so(client: AsyncClient) -> 
 
 
 async def test_a_window_of_all_steps_is_none(client: AsyncClient) -> None:
-    found = await made(client, guidance_window=(0.0, 1.0))
-    assert found.settings.guidance_window is None
-    assert found.best.data == (await made(client)).best.data
-    unguided = await made(client, guidance_window=(0.0, 0.5), guidance_scale=1.0)
+    result = await result_of(client, guidance_window=(0.0, 1.0))
+    assert result.settings.guidance_window is None
+    assert result.best.data == (await result_of(client)).best.data
+    unguided = await result_of(client, guidance_window=(0.0, 0.5), guidance_scale=1.0)
     assert unguided.settings.guidance_window is None
     assert unguided.usage.row_steps == 10
 
 
 async def test_the_expected_start_of_what_runs_is_now(client: AsyncClient) -> None:
-    generation = client.generate(PRODUCT, mask=MASK, steps=1, guidance_scale=1.0)
+    generation = client.generate(TASK, steps=1, guidance_scale=1.0)
     first = await anext(aiter(generation))
     assert getattr(first, "queue_position", None) == 0
     assert getattr(first, "expected_start_s", None) == 0.0
@@ -61,8 +60,8 @@ async def test_the_expected_start_of_what_runs_is_now(client: AsyncClient) -> No
 
 
 async def test_weaker_variants_are_given_up_and_cost_nothing_more(client: AsyncClient) -> None:
-    asked: dict[str, Any] = {"mask": MASK, "prompt": "a beach", "seed": 3, "steps": 4, "guidance_scale": 1.0}
-    generation = client.generate(PRODUCT, variants=4, top_k=1, early_dropping=EarlyDropping(keep=2, after=0.5), **asked)
+    options: dict[str, Any] = {"prompt": "a beach", "seed": 3, "steps": 4, "guidance_scale": 1.0}
+    generation = client.generate(TASK, variants=4, top_k=1, early_dropping=EarlyDropping(keep=2, after=0.5), **options)
     events = [event async for event in generation]
     result = await generation
     dropped = {event.variant: event for event in events if isinstance(event, VariantDropped)}
@@ -78,15 +77,15 @@ async def test_weaker_variants_are_given_up_and_cost_nothing_more(client: AsyncC
     assert result.settings.early_dropping == (EarlyDropping(2, 0.5),)
     assert result.best.variant in finished
     # What is left is what it would have been, and what was given up can still be had.
-    alone = await client.generate(PRODUCT, **(asked | {"seed": result.best.seed}))
+    alone = await client.generate(TASK, **(options | {"seed": result.best.seed}))
     assert alone.best.data == result.best.data
     assert all(event.scores.heads for event in dropped.values())
 
 
 async def test_rounds_of_dropping_keep_fewer_and_fewer(client: AsyncClient) -> None:
-    asked: dict[str, Any] = {"mask": MASK, "prompt": "a beach", "seed": 3, "steps": 4, "guidance_scale": 1.0}
+    options: dict[str, Any] = {"prompt": "a beach", "seed": 3, "steps": 4, "guidance_scale": 1.0}
     rounds = (EarlyDropping(3, 0.25), EarlyDropping(1, 0.75))
-    generation = client.generate(PRODUCT, variants=4, top_k=1, early_dropping=rounds, **asked)
+    generation = client.generate(TASK, variants=4, top_k=1, early_dropping=rounds, **options)
     events = [event async for event in generation]
     result = await generation
     steps = dict.fromkeys(range(4), 0)
@@ -102,9 +101,9 @@ async def test_rounds_of_dropping_keep_fewer_and_fewer(client: AsyncClient) -> N
 
 
 async def test_drafts_tell_who_is_worth_the_whole_way(client: AsyncClient) -> None:
-    asked: dict[str, Any] = {"mask": MASK, "prompt": "a beach", "seed": 3, "steps": 4, "guidance_scale": 1.0}
+    options: dict[str, Any] = {"prompt": "a beach", "seed": 3, "steps": 4, "guidance_scale": 1.0}
     rounds = (EarlyDropping(2, draft_steps=2), EarlyDropping(1, 0.5))
-    generation = client.generate(PRODUCT, variants=4, top_k=1, early_dropping=rounds, **asked)
+    generation = client.generate(TASK, variants=4, top_k=1, early_dropping=rounds, **options)
     events = [event async for event in generation]
     result = await generation
     drafted = [event for event in events if isinstance(event, StepProgress) and event.draft]
@@ -117,11 +116,11 @@ async def test_drafts_tell_who_is_worth_the_whole_way(client: AsyncClient) -> No
     assert (result.usage.row_steps, result.usage.saved_row_steps) == (4 * 2 + 2 * 2 + 2, 2)
     assert result.settings.early_dropping == rounds
     # A draft leaves no trace in what is finished.
-    alone = await client.generate(PRODUCT, **(asked | {"seed": result.best.seed}))
+    alone = await client.generate(TASK, **(options | {"seed": result.best.seed}))
     assert alone.best.data == result.best.data
 
 
 async def test_keeping_all_is_dropping_none(client: AsyncClient) -> None:
-    found = await made(client, variants=2, early_dropping=EarlyDropping(keep=2))
-    assert found.settings.early_dropping == ()
-    assert found.usage.saved_row_steps == 0
+    result = await result_of(client, variants=2, early_dropping=EarlyDropping(keep=2))
+    assert result.settings.early_dropping == ()
+    assert result.usage.saved_row_steps == 0

@@ -10,12 +10,9 @@ import pytest
 
 from backdrop import BackdropError, InvalidRequestError, OverloadedError, Reason, UnimplementedError
 from backdrop._status import from_rpc_error
-from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
-from tests.contract.bad_inputs import MALFORMED, BadInput, bad_inputs, valid_request
-from tests.contract.photos import MASK, PRODUCT
+from tests.contract.bad_inputs import GENERATE, MALFORMED, BadInput, bad_inputs, valid_request
 
-GENERATE = "/backdrop.v1.GenerationService/Generate"
 GET_INFO = "/backdrop.v1.InfoService/GetInfo"
 # Traces of the inside: paths, stacks, libraries, addresses.
 FOREIGN = re.compile(r"Traceback|File \"|\.py\b|(?<!\w)/\w+/|PIL|numpy|onnx|triton|redis|0x[0-9a-f]{6}|Errno|\n", re.I)
@@ -58,8 +55,7 @@ async def test_bytes_that_are_no_message_are_an_invalid_argument(channel: grpc.a
 
 async def test_mutilated_requests_never_break_the_server(channel: grpc.aio.Channel) -> None:
     dice = random.Random(20261122)
-    request = pb.GenerateRequest(product=PRODUCT, mask=MASK, prompt="on a table", steps=1, guidance_scale=1.0)
-    whole = request.SerializeToString()
+    whole = valid_request({"conditioning.prompt": "on a table"}).SerializeToString()
     for _ in range(60):
         mutilated = bytearray(whole)
         for _ in range(dice.randint(1, 4)):
@@ -73,7 +69,7 @@ async def test_mutilated_requests_never_break_the_server(channel: grpc.aio.Chann
 async def test_a_message_over_the_limit_exhausts_resources(channel: grpc.aio.Channel) -> None:
     get_info = channel.unary_unary(GET_INFO, response_deserializer=info_pb.GetInfoResponse.FromString)
     limit = (await get_info(b"")).limits.max_request_bytes
-    error = await send(channel, pb.GenerateRequest(product=bytes(limit)).SerializeToString())
+    error = await send(channel, valid_request({"background.product": bytes(limit)}).SerializeToString())
     assert isinstance(error, OverloadedError)
     assert error.reason is Reason.MESSAGE_TOO_LARGE
 
@@ -87,7 +83,7 @@ async def test_the_status_is_rich(channel: grpc.aio.Channel) -> None:
     """Callers in other languages read ErrorInfo and BadRequest themselves."""
     from google.rpc import error_details_pb2, status_pb2
 
-    call = channel.unary_stream(GENERATE)(pb.GenerateRequest(product=PRODUCT, steps=0).SerializeToString())
+    call = channel.unary_stream(GENERATE)(valid_request({"sampling.steps": 0}).SerializeToString())
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call.read()
     trailers = dict(caught.value.trailing_metadata())
@@ -98,4 +94,4 @@ async def test_the_status_is_rich(channel: grpc.aio.Channel) -> None:
     assert any(detail.Unpack(info) for detail in status.details)
     assert any(detail.Unpack(bad_request) for detail in status.details)
     assert (info.domain, info.reason) == ("backdrop", "OUT_OF_RANGE")
-    assert [violation.field for violation in bad_request.field_violations] == ["steps"]
+    assert [violation.field for violation in bad_request.field_violations] == ["sampling.steps"]
