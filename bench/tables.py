@@ -16,12 +16,20 @@ from pathlib import Path
 from typing import Any
 
 from backdrop.errors import ERRORS
-from bench import report
+from bench import contract_tables, report
 from bench.figures import FOLDER, ROOT, detail, load
 from export.report import LEAST_PSNR, TOLERANCE, ComponentReport, Conditioning, PictureReport
 
 _PART = re.compile(r"(<!-- generated: (?P<name>[\w:-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-FILES = ("README.md", "docs/errors.md", "docs/export.md", "docs/figures.md", "docs/models.md", "docs/performance.md")
+FILES = (
+    "README.md",
+    "docs/errors.md",
+    "docs/export.md",
+    "docs/figures.md",
+    "docs/models.md",
+    "docs/options.md",
+    "docs/performance.md",
+)
 
 
 def figures_table(area: str) -> str:
@@ -123,6 +131,8 @@ _MAKERS: dict[str, Callable[[str], str]] = {
     "marks": marks_table,
     "headline": headline_table,
     "errors": errors_table,
+    "options": contract_tables.options_table,
+    "tasks": contract_tables.tasks_table,
     "tolerances": tolerances_table,
     "parity": parity_table,
     "pictures": pictures_table,

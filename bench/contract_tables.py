@@ -1,0 +1,44 @@
+"""Tables of the contract for the docs: options and tasks, from the descriptions that SDK and command line use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from backdrop import Options
+from backdrop._cli.task_command import name_of
+from backdrop._describe import Option, options_of
+from backdrop.contract.rules import TASKS as RULES
+from backdrop.tasks import TASKS
+
+
+def options_table(_: str = "") -> str:
+    """The options that every task shares."""
+    return _table(options_of(Options))
+
+
+def tasks_table(_: str = "") -> str:
+    """A table for each task: its class, command and fields, and which options it needs or does not take."""
+    parts = []
+    for name, task in TASKS.items():
+        rules = RULES[name]
+        lines = [f"### `backdrop.{task.__name__}`", "", f"{task.__doc__} Command: `backdrop {name_of(task)}`.", ""]
+        for text, paths in (("Needs", rules.required), ("Does not take", rules.refused)):
+            if paths:
+                lines.append(f"{text} {', '.join(_either(path) for path in paths)}.")
+        fields = options_of(task)
+        if fields:
+            lines += ["", _table(fields)]
+        parts.append("\n".join(lines).rstrip() + "\n")
+    return "\n".join(parts)
+
+
+def _either(paths: str) -> str:
+    return " or ".join(f"`{path}`" for path in paths.split("|"))
+
+
+def _table(options: Mapping[str, Option]) -> str:
+    lines = ["| keyword | field | flag | meaning |", "|---|---|---|---|"]
+    for name, option in options.items():
+        flags = ", ".join(f"`{flag.name}`" for flag in option.flags)
+        lines.append(f"| `{name}` | `{option.path}` | {flags} | {option.help} |")
+    return "\n".join(lines) + "\n"
