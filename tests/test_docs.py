@@ -23,7 +23,7 @@ def test_the_readme_example_is_python_that_the_sdk_understands() -> None:
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "backdrop"
     }
-    assert names == {"Client", "VariantFinished"}
+    assert names == {"Background", "Client", "VariantFinished"}
     assert all(hasattr(backdrop, name) for name in names)
     assert len(source.splitlines()) <= 22
 
