@@ -41,7 +41,7 @@ def background(message: pb.BackgroundTask, size: Size | None, scene_size: Size, 
     photo = decode_photo(message.product, max_pixels=max_pixels, field="background.product")
     mask, source, field = _product_mask(message, photo, max_pixels)
     path = "background.placement"
-    placement = read_placement(path, message.placement, size=size, given=message.HasField("placement"))
+    placement = read_placement(path, message.placement, size=size, is_set=message.HasField("placement"))
     canvas = size or Size(photo.rgb.shape[1], photo.rgb.shape[0])
     check_box(path, placement, canvas)
     cutout = bounding_box(mask)
