@@ -37,6 +37,6 @@ def run(area: str, names: Sequence[str], checks: Mapping[str, Check]) -> int:
         figures = checks[name]()
         record(area, *figures)
         for figure in figures:
-            console.print(f"  {figure}")
+            console.print(f"  {figure}", soft_wrap=True)
         missed += sum(not figure.met for figure in figures)
     return 1 if missed else 0

@@ -13,8 +13,9 @@ from orchestrator.sampler.flow_euler import FlowEuler
 from orchestrator.sampler.guidance import combine
 from orchestrator.sampler.lcm import Lcm
 from orchestrator.sampler.noise import NoiseStream, variant_seed
+from orchestrator.sampler.prediction import Array
 from orchestrator.sampler.schedule import FlowConfig, Schedule, ScheduleConfig, read_schedule
-from orchestrator.sampler.solver import Array, Solver, State
+from orchestrator.sampler.solver import Solver, State
 
 __all__ = [
     "FLOW_SOLVERS",

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from orchestrator.sampler.prediction import VARIANCE_PRESERVING, Array, Denoised
 from orchestrator.sampler.schedule import ScheduleConfig, integer_timesteps, sigmas
-from orchestrator.sampler.solver import Array, State, check_step, clean_from
+from orchestrator.sampler.solver import NoiseLevels, Solver, State
 
 
 def _rounded(function: np.ufunc, value: Any) -> Any:
@@ -19,37 +20,29 @@ def _rounded(function: np.ufunc, value: Any) -> Any:
     return function(np.asarray(value, np.float64)).astype(np.float32)
 
 
-class DpmSolverPlusPlus2M:
+class DpmSolverPlusPlus2M(Solver):
     """The second-order multistep method in its midpoint form, for the data-prediction ODE.
 
-    The first step has no history and the last one goes to σ = 0, where λ is infinite: both are first order, which
-    on the last step means the clean estimate itself. `State.history` holds the estimate of the step before.
+    The first step of a trajectory has no history and the last one goes to σ = 0, where λ is infinite: both are first
+    order, which on the last step means the clean estimate itself. `State.history` holds the estimate of the step
+    before.
     """
 
-    needs_noise = False
-
     def __init__(self, config: ScheduleConfig, steps: int) -> None:
-        self.steps = steps
-        self._config = config
-        self._timesteps = integer_timesteps(config, steps, points=steps + 1)
-        ratio = sigmas(config)[self._timesteps]
+        timesteps = integer_timesteps(config, steps, points=steps + 1)
+        ratio = sigmas(config)[timesteps]
         # α and σ of a variance-preserving sample, and λ = log α/σ, half the log signal-to-noise ratio.
         self._alpha = np.float32(1) / np.sqrt(ratio * ratio + np.float32(1))
         self._sigma = ratio * self._alpha
         self._lambda = _rounded(np.log, self._alpha) - _rounded(np.log, self._sigma)
+        levels = NoiseLevels(timesteps, self._alpha, self._sigma)
+        super().__init__(levels, VARIANCE_PRESERVING[config.prediction_type])
 
-    def begin(self, noise: Array) -> State:
-        return State(sample=noise.astype(np.float32), index=0)
-
-    def model_input(self, state: State) -> tuple[Array, float]:
-        return state.sample, float(self._timesteps[state.index])
-
-    def step(self, state: State, prediction: Array, noise: Array | None = None) -> State:
-        check_step(self, state, prediction)
-        i = state.index
-        clean = clean_from(self._config, state.sample, prediction, self._alpha[i], self._sigma[i])
-        sample = clean if i == self.steps - 1 else self._update(state, clean)
-        return State(sample=sample, index=i + 1, predicted_clean=clean, history=(clean,))
+    def advance(self, state: State, denoised: Denoised, noise: Array | None) -> State:
+        """Second order where the trajectory has a step before this one."""
+        clean = denoised.clean
+        sample = clean if state.index == self.steps - 1 else self._update(state, clean)
+        return state.after(sample, clean, history=(clean,))
 
     def _update(self, state: State, clean: Array) -> Array:
         i = state.index

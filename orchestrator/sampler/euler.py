@@ -4,50 +4,43 @@ from __future__ import annotations
 
 import numpy as np
 
+from orchestrator.sampler.prediction import VARIANCE_EXPLODING, Array, Denoised, Prediction
 from orchestrator.sampler.schedule import ScheduleConfig, sigmas, timesteps
-from orchestrator.sampler.solver import Array, State, check_step
+from orchestrator.sampler.solver import NoiseLevels, Solver, State
 
 
-class Euler:
+class EulerMethod(Solver):
+    """dx/dσ is the direction of the denoised estimate; σ is the noise level of the sample, 0 after the last step."""
+
+    def __init__(self, levels: NoiseLevels, prediction: Prediction) -> None:
+        super().__init__(levels, prediction)
+        self._sigmas = np.append(levels.noise, np.float32(0))
+
+    def advance(self, state: State, denoised: Denoised, noise: Array | None) -> State:
+        """One straight line from a level to the next."""
+        sigma, sigma_next = self._sigmas[state.index], self._sigmas[state.index + 1]
+        return state.after(state.sample + denoised.direction() * (sigma_next - sigma), denoised.clean)
+
+
+class Euler(EulerMethod):
     """Samples are variance exploding, clean + σ · noise, and are divided by √(σ² + 1) for the model.
 
     With "linspace" spacing the timesteps are fractions; σ is interpolated between those of training.
     """
 
-    needs_noise = False
-
     def __init__(self, config: ScheduleConfig, steps: int) -> None:
-        self.steps = steps
-        self._config = config
-        self._timesteps = timesteps(config, steps).astype(np.float32)
+        visited = timesteps(config, steps).astype(np.float32)
         trained = sigmas(config)
-        visited = np.interp(self._timesteps, np.arange(len(trained)), trained)
-        self._sigmas = np.append(visited, 0).astype(np.float32)
-
-    def begin(self, noise: Array) -> State:
-        sigma = self._sigmas[0]
-        if self._config.timestep_spacing == "leading":
+        sigma = np.interp(visited, np.arange(len(trained)), trained).astype(np.float32)
+        first = sigma[0]
+        if config.timestep_spacing == "leading":
             # Leading spacing does not start at pure noise, so the first sample has unit variance of its own.
-            sigma = np.sqrt(sigma * sigma + np.float32(1))
-        return State(sample=noise.astype(np.float32) * sigma, index=0)
+            first = np.sqrt(first * first + np.float32(1))
+        levels = NoiseLevels(visited, np.ones_like(sigma), sigma, pure_noise=first)
+        super().__init__(levels, VARIANCE_EXPLODING[config.prediction_type])
 
     def model_input(self, state: State) -> tuple[Array, float]:
+        """Returns the sample scaled to unit variance, which the model was trained on, and the row's timestep."""
+        sample, timestep = super().model_input(state)
         sigma = self._sigmas[state.index]
-        return state.sample / np.sqrt(sigma * sigma + np.float32(1)), float(self._timesteps[state.index])
-
-    def step(self, state: State, prediction: Array, noise: Array | None = None) -> State:
-        check_step(self, state, prediction)
-        sigma, sigma_next = self._sigmas[state.index], self._sigmas[state.index + 1]
-        clean = self._denoised(state.sample, prediction, sigma)
-        derivative = (state.sample - clean) / sigma
-        sample = state.sample + derivative * (sigma_next - sigma)
-        return State(sample=sample, index=state.index + 1, predicted_clean=clean)
-
-    def _denoised(self, sample: Array, prediction: Array, sigma: np.float32) -> Array:
-        """D(x; σ), the denoiser of section 2 of the paper."""
-        if self._config.prediction_type == "epsilon":
-            return sample - sigma * prediction
-        if self._config.prediction_type == "v_prediction":
-            variance = sigma * sigma + np.float32(1)
-            return np.add(prediction * (-sigma / np.sqrt(variance)), sample / variance)
-        return prediction
+        return sample / np.sqrt(sigma * sigma + np.float32(1)), timestep

@@ -5,32 +5,19 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.sampler.euler import EulerMethod
+from orchestrator.sampler.prediction import FLOW_VELOCITY
 from orchestrator.sampler.schedule import FlowConfig
-from orchestrator.sampler.solver import Array, State, check_step
+from orchestrator.sampler.solver import NoiseLevels
 
 
-class FlowEuler:
-    """x = (1 − σ) · clean + σ · noise and dx/dσ = v, the model's prediction: straight lines from σ = 1 to σ = 0."""
-
-    needs_noise = False
+class FlowEuler(EulerMethod):
+    """x = (1 − σ) · clean + σ · noise and dx/dσ = noise − clean: straight lines from σ = 1 to σ = 0."""
 
     def __init__(self, config: FlowConfig, steps: int) -> None:
-        self.steps = steps
-        self._sigmas = flow_sigmas(config, steps)
-        self._timesteps = self._sigmas * np.float32(config.num_train_timesteps)
-
-    def begin(self, noise: Array) -> State:
-        return State(sample=noise.astype(np.float32), index=0)
-
-    def model_input(self, state: State) -> tuple[Array, float]:
-        return state.sample, float(self._timesteps[state.index])
-
-    def step(self, state: State, prediction: Array, noise: Array | None = None) -> State:
-        check_step(self, state, prediction)
-        sigma, sigma_next = self._sigmas[state.index], self._sigmas[state.index + 1]
-        clean = state.sample - sigma * prediction
-        sample = state.sample + (sigma_next - sigma) * prediction
-        return State(sample=sample, index=state.index + 1, predicted_clean=clean)
+        sigma = flow_sigmas(config, steps)[:-1]
+        levels = NoiseLevels(sigma * np.float32(config.num_train_timesteps), np.float32(1) - sigma, sigma)
+        super().__init__(levels, FLOW_VELOCITY)
 
 
 def flow_sigmas(config: FlowConfig, steps: int) -> NDArray[np.float32]:

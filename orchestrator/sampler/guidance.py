@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from orchestrator.sampler.solver import Array
+from orchestrator.sampler.prediction import Array
 
 
 def combine(conditional: Array, unconditional: Array, scale: float) -> Array:

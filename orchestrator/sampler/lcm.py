@@ -5,17 +5,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.sampler.prediction import VARIANCE_PRESERVING, Array, Denoised
 from orchestrator.sampler.schedule import ScheduleConfig, alphas_cumprod
-from orchestrator.sampler.solver import Array, State, check_step, clean_from
+from orchestrator.sampler.solver import Solver, State, preserving_levels
 
-# What models are distilled with, and so no setting of the sampler: the defaults of the paper's code and of diffusers.
+# Models are distilled with these values, so they are not settings: the defaults of the paper's code and of diffusers.
 ORIGINAL_STEPS = 50
 _SIGMA_DATA = np.float32(0.5)
 _TIMESTEP_SCALING = np.float32(10.0)
 
 
-class Lcm:
-    """Each step asks the consistency function for the clean latents, and noises them again to the next timestep.
+class Lcm(Solver):
+    """Each step computes the consistency function for the clean latents, and adds noise of the next timestep to them.
 
     f(x, t) = c_skip(t) · x + c_out(t) · clean(x, t). The last step returns f itself and takes no noise.
     The model was distilled at every `num_train_timesteps / 50`-th timestep; the visited ones are chosen from those,
@@ -25,35 +26,25 @@ class Lcm:
     needs_noise = True
 
     def __init__(self, config: ScheduleConfig, steps: int) -> None:
-        self.steps = steps
-        self._config = config
-        self._timesteps = lcm_timesteps(config, steps)
-        self._alpha_bar = alphas_cumprod(config)[self._timesteps]
+        timesteps = lcm_timesteps(config, steps)
+        self._alpha_bar = alphas_cumprod(config)[timesteps]
         # Boundary conditions: f is the identity at t = 0 (Song et al. 2023, appendix C, with t scaled by 10).
-        scaled = self._timesteps.astype(np.float32) * _TIMESTEP_SCALING
+        scaled = timesteps.astype(np.float32) * _TIMESTEP_SCALING
         distance = scaled * scaled + _SIGMA_DATA * _SIGMA_DATA
         self._skip = _SIGMA_DATA * _SIGMA_DATA / distance
         self._out = scaled / np.sqrt(distance)
+        levels = preserving_levels(timesteps, alphas_cumprod(config))
+        super().__init__(levels, VARIANCE_PRESERVING[config.prediction_type])
 
-    def begin(self, noise: Array) -> State:
-        return State(sample=noise.astype(np.float32), index=0)
-
-    def model_input(self, state: State) -> tuple[Array, float]:
-        return state.sample, float(self._timesteps[state.index])
-
-    def step(self, state: State, prediction: Array, noise: Array | None = None) -> State:
-        check_step(self, state, prediction)
-        i, one = state.index, np.float32(1)
-        alpha, sigma = np.sqrt(self._alpha_bar[i]), np.sqrt(one - self._alpha_bar[i])
-        clean = clean_from(self._config, state.sample, prediction, alpha, sigma)
-        clean = self._out[i] * clean + self._skip[i] * state.sample
+    def advance(self, state: State, denoised: Denoised, noise: Array | None) -> State:
+        """The consistency function, and fresh noise of the next level."""
+        i = state.index
+        clean = self._out[i] * denoised.clean + self._skip[i] * state.sample
         if i == self.steps - 1:
-            return State(sample=clean, index=i + 1, predicted_clean=clean)
-        if noise is None or noise.shape != clean.shape:
-            raise ValueError(f"an LCM step needs noise of shape {clean.shape}")
+            return state.after(clean, clean)
         alpha_bar_next = self._alpha_bar[i + 1]
-        sample = np.sqrt(alpha_bar_next) * clean + np.sqrt(one - alpha_bar_next) * noise
-        return State(sample=sample, index=i + 1, predicted_clean=clean)
+        sample = np.sqrt(alpha_bar_next) * clean + np.sqrt(np.float32(1) - alpha_bar_next) * noise
+        return state.after(sample, clean)
 
 
 def lcm_timesteps(config: ScheduleConfig, steps: int) -> NDArray[np.int64]:

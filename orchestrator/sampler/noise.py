@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from orchestrator.sampler.solver import Array
+from orchestrator.sampler.prediction import Array
 
 SEED_LIMIT = 2**63  # The contract's range.
 

@@ -94,13 +94,19 @@ def stand_in(sample: Array, timestep: float) -> Array:
     return bent
 
 
-def ours(case: Case) -> list[Point]:
-    """Runs one trajectory with our solver."""
+def known_latents() -> Array:
+    """Clean latents that a trajectory can begin with."""
+    return np.tanh(NoiseStream(SEED + 1).initial(SHAPE))
+
+
+def ours(case: Case, at: int | None = None) -> list[Point]:
+    """Runs one trajectory with our solver, from pure noise or, from step `at`, from known latents."""
     solver = make_solver(case.solver, case.config, case.steps)
     noise = NoiseStream(SEED)
-    state = solver.begin(noise.initial(SHAPE))
+    initial = noise.initial(SHAPE)
+    state = solver.begin(initial) if at is None else solver.begin(initial, known_latents(), at)
     points = []
-    for i in range(solver.steps):
+    for i in range(state.index, solver.steps):
         model_input, timestep = solver.model_input(state)
         fresh = noise.at_step(i, SHAPE) if solver.needs_noise else None
         state = solver.step(state, stand_in(model_input, timestep), fresh)
@@ -108,18 +114,35 @@ def ours(case: Case) -> list[Point]:
     return points
 
 
-def theirs(case: Case) -> list[Point]:
+def noised(scheduler: Any, at: int) -> Any:
+    """The known latents with noise for step `at`, as diffusers adds it from image to image; `scheduler` goes there."""
+    import torch
+
+    if hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(at)
+    start, noise = torch.from_numpy(known_latents()), torch.from_numpy(NoiseStream(SEED).initial(SHAPE))
+    timestep = scheduler.timesteps[at : at + 1]
+    # The scheduler of flows has another name for it, and another order of arguments.
+    if hasattr(scheduler, "scale_noise"):
+        return scheduler.scale_noise(start, timestep, noise)
+    return scheduler.add_noise(start, noise, timestep)
+
+
+def theirs(case: Case, at: int | None = None) -> list[Point]:
     """Runs the same trajectory with diffusers' scheduler, as its pipelines do."""
     import torch
 
-    scheduler, draws = _scheduler(case)
+    scheduler, draws = scheduler_of(case)
     scheduler.set_timesteps(case.steps)
     noise = NoiseStream(SEED)
-    # Flows begin with the noise itself and feed the sample as it is: their scheduler has neither of the two.
-    sample = torch.from_numpy(noise.initial(SHAPE)) * getattr(scheduler, "init_noise_sigma", 1.0)
+    if at is None:
+        # Flows begin with the noise itself and feed the sample as it is: their scheduler has neither of the two.
+        sample = torch.from_numpy(noise.initial(SHAPE)) * getattr(scheduler, "init_noise_sigma", 1.0)
+    else:
+        sample = noised(scheduler, at)
     scale = getattr(scheduler, "scale_model_input", lambda sample, _: sample)
     points = []
-    for i, timestep in enumerate(scheduler.timesteps):
+    for i, timestep in list(enumerate(scheduler.timesteps))[at:]:
         model_input = scale(sample, timestep)
         prediction = torch.from_numpy(stand_in(model_input.numpy(), float(timestep)))
         fresh = torch.from_numpy(noise.at_step(i, SHAPE))
@@ -132,7 +155,7 @@ def theirs(case: Case) -> list[Point]:
     return points
 
 
-def _scheduler(case: Case) -> tuple[Any, Callable[[Any], Any]]:
+def scheduler_of(case: Case) -> tuple[Any, Callable[[Any], Any]]:
     """Returns diffusers' scheduler for a case and a context in which its random draw is the given noise."""
     import diffusers
     from diffusers.schedulers import scheduling_ddpm, scheduling_lcm
@@ -184,12 +207,12 @@ def difference(a: Array, b: Array) -> float:
     return float((np.abs(a.astype(np.float64) - wide) / np.maximum(1, np.abs(wide))).max())
 
 
-def worst_of(case: Case, *, clean: bool = False) -> float:
-    """Returns the largest difference of any model input or sample, and of any clean estimate if asked, in one case.
+def worst_of(case: Case, *, clean: bool = False, at: int | None = None) -> float:
+    """Returns the largest difference of any model input or sample, and with `clean` of any clean estimate, in one case.
 
     Infinite if the two sides visit other timesteps.
     """
-    own, other = ours(case), theirs(case)
+    own, other = ours(case, at), theirs(case, at)
     if [point.timestep for point in own] != [point.timestep for point in other]:
         return float("inf")
     worst = 0.0
