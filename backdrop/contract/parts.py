@@ -74,18 +74,27 @@ class Sampling:
     steps: int
     guidance_scale: float
     guidance_window: Window = Window()
+    strength: float = 1.0
+    """Where the noise starts: 1.0 = pure noise; below, the known picture with noise for this fraction of the steps."""
 
     @property
     def guided(self) -> bool:
         """Whether some steps cost two rows (conditional and unconditional)."""
         return self.guidance_scale > 1.0
 
+    def first(self, steps: int) -> int:
+        """The first of `steps` steps that is taken, counted from 0, as diffusers' img2img pipelines count; the last
+        step is always taken.
+        """
+        return min(steps - 1, steps - min(int(steps * self.strength), steps))
+
     def rows_at(self, step: int, steps: int) -> int:
         """Rows of one variant's step, counted from 0, in a trajectory of `steps` steps."""
         return 2 if self.guided and self.guidance_window.holds(step, steps) else 1
 
     def rows(self, steps: int, start: int = 0, stop: int | None = None) -> int:
-        """Rows of one variant's steps `start` to `stop` (not included; None = all) of `steps` steps."""
+        """Rows of one variant's steps `start` to `stop` (not included; None = all) of `steps`; skipped steps have none."""
+        start = max(start, self.first(steps))
         return sum(self.rows_at(step, steps) for step in range(start, steps if stop is None else stop))
 
 
@@ -119,9 +128,12 @@ class Selection:
         """The round that scores drafts, if there is one."""
         return next((each for each in self.dropping if each.draft_steps), None)
 
-    def rounds(self, steps: int) -> dict[int, int]:
-        """After how many steps how many variants continue; of rounds that fall on one step the last counts."""
-        return {each.step(steps): each.keep for each in self.dropping if not each.draft_steps}
+    def rounds(self, steps: int, first: int = 0) -> dict[int, int]:
+        """After how many steps how many variants continue; of rounds that fall on one step the last counts.
+
+        A round takes place after at least one step; `first` steps are skipped.
+        """
+        return {max(each.step(steps), first + 1): each.keep for each in self.dropping if not each.draft_steps}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,7 +162,7 @@ def row_steps(sampling: Sampling, selection: Selection) -> int:
     total, taken, running = 0, 0, selection.variants
     if draft := selection.draft:
         total, running = running * sampling.rows(draft.draft_steps), draft.keep
-    for after, keep in selection.rounds(sampling.steps).items():
+    for after, keep in selection.rounds(sampling.steps, sampling.first(sampling.steps)).items():
         total += running * sampling.rows(sampling.steps, taken, after)
         taken, running = after, keep
     return total + running * sampling.rows(sampling.steps, taken)
@@ -158,10 +170,12 @@ def row_steps(sampling: Sampling, selection: Selection) -> int:
 
 def saved_row_steps(sampling: Sampling, selection: Selection) -> int:
     """Rows that early dropping and the guidance window save; 0 where drafts cost more than that."""
-    whole = selection.variants * sampling.steps * (2 if sampling.guided else 1)
+    steps = sampling.steps - sampling.first(sampling.steps)
+    whole = selection.variants * steps * (2 if sampling.guided else 1)
     return max(0, whole - row_steps(sampling, selection))
 
 
 def sequential_steps(sampling: Sampling, selection: Selection) -> int:
     """Steps that one variant takes one after another until it is finished, those of its draft included."""
-    return sampling.steps + (selection.draft.draft_steps if selection.draft else 0)
+    drafted = selection.draft.draft_steps if selection.draft else 0
+    return sum(steps - sampling.first(steps) for steps in (sampling.steps, drafted) if steps)

@@ -59,7 +59,9 @@ class Frame:
         return Size(self.make.shape[1], self.make.shape[0])
 
 
-def frame_of(known: Bytes, make: Bytes, kept: Kept | None, buckets: Sequence[Size], *, strength: float = 1.0) -> Frame:
+def frame_of(
+    known: Bytes, make: Bytes, kept: Kept | None, buckets: Sequence[Size], *, from_known: bool = False
+) -> Frame:
     """A frame in the bucket whose aspect ratio is nearest to the canvas's, the canvas centred in it."""
     canvas = Size(make.shape[1], make.shape[0])
     bucket = nearest_bucket(canvas, buckets)
@@ -67,7 +69,7 @@ def frame_of(known: Bytes, make: Bytes, kept: Kept | None, buckets: Sequence[Siz
     width = min(bucket.width, max(1, round(canvas.width * scale)))
     height = min(bucket.height, max(1, round(canvas.height * scale)))
     inset = Rect((bucket.width - width) // 2, (bucket.height - height) // 2, width, height)
-    return Frame(known, make, bucket, inset, kept, strength)
+    return Frame(known, make, bucket, inset, kept, from_known)
 
 
 def blank(size: Size) -> tuple[Bytes, Bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+from PIL import Image
 
 from backdrop.contract.geometry import Size
 from orchestrator.arrays import Floats
@@ -46,6 +47,15 @@ def view_of(frame: Frame, factor: int) -> ModelView:
     return ModelView(
         np.ascontiguousarray(known.transpose(2, 0, 1)), mask[None], np.ascontiguousarray(latent_mask[None])
     )
+
+
+def start_of(frame: Frame) -> Floats:
+    """The whole known picture [3, H, W] at the bucket's size in −1…1, its border repeated outside the canvas."""
+    inset, bucket = frame.inset, frame.bucket
+    small = Image.fromarray(frame.known).resize((inset.width, inset.height), Image.Resampling.LANCZOS)
+    rows, columns = (inset.y, bucket.height - inset.y - inset.height), (inset.x, bucket.width - inset.x - inset.width)
+    picture = np.pad(np.asarray(small, np.float32), (rows, columns, (0, 0)), mode="edge")
+    return np.ascontiguousarray(picture.transpose(2, 0, 1) / 127.5 - 1.0)
 
 
 def composite_view(decoded: Floats, view: ModelView) -> Floats:

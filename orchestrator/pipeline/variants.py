@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from backdrop.contract.parts import Sampling, Selection
+from backdrop.contract.parts import Sampling, Selection, sequential_steps
 from backdrop.contract.seeds import variant_seed
 from orchestrator.arrays import Floats
 from orchestrator.concurrency import gather
@@ -59,7 +59,10 @@ class Judge:
 
 
 class VariantRun:
-    """All variants of one request; they run concurrently, so their rows share batches."""
+    """All variants of one request; they run concurrently, so their rows share batches.
+
+    `start` [C, h, w] are clean latents that the noise starts from; None = pure noise.
+    """
 
     def __init__(
         self,
@@ -69,10 +72,12 @@ class VariantRun:
         judge: Judge,
         outlook: Outlook,
         preview_every: int,
+        start: Floats | None = None,
     ) -> None:
         self._sampling, self._selection = sampling, selection
         self._denoiser, self._judge, self._outlook = denoiser, judge, outlook
         self._preview_every = preview_every
+        self._start = start
         self._progress = judge.progress
         self._solver = self._solver_of(sampling.steps)
 
@@ -83,7 +88,7 @@ class VariantRun:
             solver = self._solver_of(draft.draft_steps)
             remaining = self._chosen(await gather(*(self._drafted(index, solver) for index in remaining)), draft.keep)
         running = {index: self._begin(index, self._solver) for index in remaining}
-        for after, keep in self._selection.rounds(self._sampling.steps).items():
+        for after, keep in self._selection.rounds(self._sampling.steps, self._first(self._solver)).items():
             estimates = await gather(*(self._estimated(index, state, after) for index, state in running.items()))
             remaining = self._chosen([each.variant for each in estimates], keep)
             running = {each.variant.index: each.state for each in estimates if each.variant.index in remaining}
@@ -102,7 +107,11 @@ class VariantRun:
         return make_solver(self._sampling.scheduler, self._judge.models.pipeline.schedule, steps)
 
     def _begin(self, index: int, solver: Solver) -> State:
-        return solver.begin(self._noise(index).initial(self._latent_shape))
+        return solver.begin(self._noise(index).initial(self._latent_shape), self._start, self._first(solver))
+
+    def _first(self, solver: Solver) -> int:
+        """The first step that is taken, counted from 0."""
+        return 0 if self._start is None else self._sampling.first(solver.steps)
 
     async def _drafted(self, index: int, solver: Solver) -> Variant:
         """Finishes a variant in the few steps of `solver`, and scores it."""
@@ -124,8 +133,9 @@ class VariantRun:
         return variant
 
     async def _denoised(self, index: int, solver: Solver, state: State, until: int, *, draft: bool = False) -> State:
-        drafted = self._selection.draft
-        before = drafted.draft_steps if drafted and not draft else 0
+        # Steps of the variant in all, less its index: the draft's come before, skipped ones do not count.
+        total = sequential_steps(self._sampling, self._selection)
+        before = -self._first(solver) if draft else total - solver.steps
         last = time.monotonic()
 
         def on_step(state: State) -> None:

@@ -8,7 +8,7 @@ import dataclasses
 from orchestrator.arrays import Floats
 from orchestrator.cache.lookups import RequestLookups
 from orchestrator.imaging.frame import Frame, MaskSource
-from orchestrator.imaging.view import ModelView, view_of
+from orchestrator.imaging.view import ModelView, start_of, view_of
 from orchestrator.stages.models import Models
 from orchestrator.stages.segment import segment
 from orchestrator.tasks import MaskNeed, Task, TaskInput
@@ -22,6 +22,8 @@ class Prepared:
     view: ModelView
     known_latents: Floats | None
     """[C, h, w], scaled: the known pixels as the VAE encodes them; None where the denoiser does not read them."""
+    start_latents: Floats | None = None
+    """[C, h, w], scaled: the whole known picture, where the noise starts from it."""
 
 
 async def prepare(task: Task, inputs: TaskInput, models: Models, lookups: RequestLookups) -> Prepared:
@@ -35,15 +37,21 @@ async def prepare(task: Task, inputs: TaskInput, models: Models, lookups: Reques
         mask = await segment(inputs.picture, f"{task.name}.mask", models, lookups)
         inputs = dataclasses.replace(inputs, mask=mask, mask_source=MaskSource.SEGMENTER)
     frame, view = await asyncio.to_thread(_arrange, task, inputs, models.pipeline.latent_factor)
-    if not models.takes("denoiser", "masked_image_latents"):
-        return Prepared(frame, view, None)
-    encoded = await lookups.arrays(
+    known = await _encoded(view.known, models, lookups) if models.takes("denoiser", "masked_image_latents") else None
+    start = await _encoded(start_of(frame), models, lookups) if frame.from_known else None
+    return Prepared(frame, view, known, start)
+
+
+async def _encoded(image: Floats, models: Models, lookups: RequestLookups) -> Floats:
+    """The VAE's latents [C, h, w] of a picture [3, H, W], cached by its content."""
+    outputs = await lookups.arrays(
         "known-latents",
         models.fingerprint("vae_encoder"),
-        {"image": view.known},
-        lambda: models.one("vae_encoder", image=view.known),
+        {"image": image},
+        lambda: models.one("vae_encoder", image=image),
     )
-    return Prepared(frame, view, encoded["latents"])
+    latents: Floats = outputs["latents"]
+    return latents
 
 
 def _arrange(task: Task, inputs: TaskInput, factor: int) -> tuple[Frame, ModelView]:

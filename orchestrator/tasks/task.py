@@ -66,6 +66,8 @@ class Task:
     """Reads the fields of its message that are no pictures."""
     check: Callable[[TaskInput], None] = _nothing_to_check
     """Checks the decoded pictures before anything is computed; the mask may still be missing."""
+    strength: Callable[[Any], float] = lambda options: 1.0
+    """Where the noise starts, from the task's options; see `Sampling.strength`."""
     picture: str = ""
     """The field of its message that holds the picture; "" where it takes none."""
     mask: MaskNeed = MaskNeed.NONE
