@@ -50,8 +50,8 @@ class Frame:
     the bucket's, the bucket shows more scene than the canvas, and the surplus is cropped off after decoding."""
     kept: Kept | None
     """None where nothing is known: then there is nothing to write a receipt about."""
-    strength: float = 1.0
-    """Where the noise starts: 1.0 = from pure noise; below, from `known` with that fraction of the steps to take."""
+    from_known: bool = False
+    """Where the noise starts: from pure noise, or from `known` with noise on it (at `Sampling.strength`)."""
 
     @property
     def size(self) -> Size:
