@@ -93,7 +93,7 @@ class Sampling:
         return 2 if self.guided and self.guidance_window.holds(step, steps) else 1
 
     def rows(self, steps: int, start: int = 0, stop: int | None = None) -> int:
-        """Rows of one variant's steps `start` to `stop` (not included; None = all) of `steps`; skipped ones have none."""
+        """Rows of one variant's steps `start` to `stop` (not included; None = all) of `steps`, without skipped ones."""
         start = max(start, self.first(steps))
         return sum(self.rows_at(step, steps) for step in range(start, steps if stop is None else stop))
 
