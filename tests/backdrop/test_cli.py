@@ -142,7 +142,7 @@ def test_style_pictures_and_their_scale_reach_the_server(fake: FakeBackdrop, pro
         Image.new("RGB", (9, 7), colour).save(path)
     odd = tmp_path / "beach.png:2"
     Image.new("RGB", (9, 7), "red").save(odd, "PNG")
-    options = ["--style", beach, "--style", f"{colon}:0.5", "--style", odd, "--style", f"{odd}:3"]
+    options: list[str | Path] = ["--style", beach, "--style", f"{colon}:0.5", "--style", odd, "--style", f"{odd}:3"]
     result = generate(fake, product, *options, "--image-scale", "0.8", "--pipeline", "backdrop-fast")
     assert result.exit_code == 0, result.output
     request = fake.requests[-1]

@@ -339,7 +339,8 @@ def test_delays_grow_and_honour_the_server() -> None:
 
 async def test_a_stream_without_a_summary_is_the_servers_fault() -> None:
     async def nothing(request: bytes, context: object) -> Any:
-        for event in ():
+        events: tuple[bytes, ...] = ()
+        for event in events:
             yield event
 
     server = grpc.aio.server()

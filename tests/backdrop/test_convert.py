@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -32,10 +32,10 @@ def test_enums_are_those_of_the_contract(cls: type[enum.StrEnum]) -> None:
 
 
 def test_what_a_newer_server_says_becomes_unknown() -> None:
-    stage = pb.GenerateResponse(stage=pb.StageStarted(stage=99))
+    stage = pb.GenerateResponse(stage=pb.StageStarted(stage=cast(Any, 99)))
     assert _convert.event(stage) == events.StageStarted(_enums.Stage.UNKNOWN)
     assert _convert.event(pb.GenerateResponse()) is None  # an event of a kind that is not known here
-    settings = pb.EffectiveSettings(sampling=pb.Sampling(scheduler=99))
+    settings = pb.EffectiveSettings(sampling=pb.Sampling(scheduler=cast(Any, 99)))
     summary = _convert.summary(pb.Summary(settings=settings))
     assert summary.settings.scheduler is _enums.Scheduler.UNKNOWN
 

@@ -6,10 +6,10 @@ import inspect
 import re
 import typing
 from collections.abc import Iterator
-from typing import Unpack
+from typing import Any, Unpack
 
 import pytest
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 
 from backdrop import AsyncClient, Client, Options
 from backdrop._cli.failures import flags_by_path, sentence
@@ -21,7 +21,7 @@ from backdrop.tasks import TASKS
 from backdrop.v1 import generation_service_pb2 as pb
 from tests.backdrop.test_package import ROOT
 
-REQUEST: Descriptor = pb.GenerateRequest.DESCRIPTOR
+REQUEST: Any = pb.GenerateRequest.DESCRIPTOR
 PARTS = ("conditioning", "sampling", "selection", "delivery")
 OWNERS: list[type] = [Options, *TASKS.values()]
 DESCRIBED = [
@@ -40,7 +40,7 @@ def fields_of_the_request() -> Iterator[str]:
             yield field.name
 
 
-def leaves(message: Descriptor, path: str) -> Iterator[str]:
+def leaves(message: Any, path: str) -> Iterator[str]:
     """Every path that an error can name below `path`."""
     for field in message.fields:
         yield f"{path}.{field.name}"

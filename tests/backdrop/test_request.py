@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -200,7 +200,7 @@ def test_a_mask_may_be_an_array() -> None:
 def test_style_pictures_come_in_every_form_that_the_photo_may_have(tmp_path: Path) -> None:
     path = tmp_path / "style.png"
     path.write_bytes(PNG)
-    forms = [PNG, path, str(path), PHOTO, Image.fromarray(PHOTO)]
+    forms: list[Any] = [PNG, path, str(path), PHOTO, Image.fromarray(PHOTO)]
     for form in (*forms, *(StyleImage(form) for form in forms)):
         for pictures in ([form], (form,)):
             (sent,) = request_of(PNG, style_images=pictures).conditioning.style_images
@@ -232,7 +232,7 @@ UNSENDABLE: list[tuple[dict[str, Any], str, Reason]] = [
     ({"output_size": (640, -1)}, "delivery.size.height", Reason.OUT_OF_RANGE),
     ({"output_size": (640.5, 480)}, "delivery.size.width", Reason.OUT_OF_RANGE),
     ({"placement": "left"}, "background.placement", Reason.OUT_OF_RANGE),
-    ({"placement": Fit(padding="wide")}, "background.placement.fit.padding", Reason.OUT_OF_RANGE),
+    ({"placement": Fit(padding=cast(Any, "wide"))}, "background.placement.fit.padding", Reason.OUT_OF_RANGE),
     ({"placement": Fit(horizontal="middle")}, "background.placement.fit.horizontal", Reason.UNKNOWN_VALUE),
     ({"placement": Fit(vertical="left")}, "background.placement.fit.vertical", Reason.UNKNOWN_VALUE),
     ({"placement": Box(0, 0, -1, 5)}, "background.placement.box.width", Reason.OUT_OF_RANGE),
@@ -256,7 +256,7 @@ UNSENDABLE: list[tuple[dict[str, Any], str, Reason]] = [
     ({"style_images": [PNG, 5]}, "conditioning.style_images[1].image", Reason.INVALID_PICTURE),
     ({"style_images": [PNG, "/no/such/file.png"]}, "conditioning.style_images[1].image", Reason.INVALID_PICTURE),
     ({"style_images": [StyleImage("/no/such/file.png")]}, "conditioning.style_images[0].image", Reason.INVALID_PICTURE),
-    ({"style_images": [StyleImage(PNG, "2")]}, "conditioning.style_images[0].weight", Reason.OUT_OF_RANGE),
+    ({"style_images": [StyleImage(PNG, cast(Any, "2"))]}, "conditioning.style_images[0].weight", Reason.OUT_OF_RANGE),
     ({"style_images": [StyleImage(PNG, 1e300)]}, "conditioning.style_images[0].weight", Reason.OUT_OF_RANGE),
     ({"image_scale": "1"}, "conditioning.image_scale", Reason.OUT_OF_RANGE),
     ({"guidance_window": 0.5}, "sampling.guidance_window", Reason.OUT_OF_RANGE),

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
-from backdrop import Accepted, AsyncClient, Client, InvalidRequestError, OverloadedError, Reason, UnavailableError
+from backdrop import (
+    Accepted,
+    AsyncClient,
+    Client,
+    Event,
+    InvalidRequestError,
+    OverloadedError,
+    Reason,
+    UnavailableError,
+)
 from backdrop.testing import FakeBackdrop
 from tests.backdrop.test_client import OPTIONS, TASK
 
@@ -49,7 +59,7 @@ def test_failures_are_played_in_order(fake: FakeBackdrop) -> None:
 def test_a_failure_after_some_steps(fake: FakeBackdrop) -> None:
     fake.fail_next(Reason.NO_REPLICA, after_steps=2)
     with Client(fake.endpoint, retries=0) as client:
-        events = []
+        events: list[Event] = []
         with pytest.raises(UnavailableError):
             events.extend(client.generate(TASK, **OPTIONS))
     assert fake.steps_run == 2
@@ -75,6 +85,6 @@ async def test_the_queue_is_told_and_bounded() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"times": 0}, {"after_steps": -1}])
-def test_impossible_scripts_are_refused(wrong: dict[str, int]) -> None:
+def test_impossible_scripts_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must be"):
         FakeBackdrop().fail_next(Reason.INTERNAL, **wrong)

@@ -34,6 +34,14 @@ class BadInput(NamedTuple):
 
 
 GENERATE = "/backdrop.v1.GenerationService/Generate"
+
+
+def stream(channel: grpc.aio.Channel, message: bytes, method: str = GENERATE) -> Any:
+    """Calls the method with bytes that no client of ours has checked; yields bytes."""
+    call: Any = channel.unary_stream(method, None, None)
+    return call(message, timeout=60)
+
+
 MALFORMED: dict[str, bytes] = {
     "random_bytes": bytes(range(255, 155, -1)),
     "cut_off": pb.GenerateRequest(background=pb.BackgroundTask(product=PRODUCT)).SerializeToString()[:-10],

@@ -20,7 +20,7 @@ from backdrop import (
     VariantFinished,
 )
 from backdrop.v1 import generation_service_pb2 as pb
-from tests.contract.bad_inputs import GENERATE, valid_request
+from tests.contract.bad_inputs import stream, valid_request
 from tests.contract.photos import QUICK, SLOW, TASK, default_of
 
 STAGES = [Stage.ENCODE, Stage.PREPARE, Stage.DENOISE, Stage.DECODE, Stage.SCORE, Stage.SELECT]
@@ -54,8 +54,7 @@ async def test_pictures_come_one_by_one_best_first_before_the_summary(client: As
 async def test_no_message_holds_two_pictures(channel: grpc.aio.Channel) -> None:
     """On the wire: a message for each picture, none larger than it, and the summary counts them."""
     request = valid_request({"selection.variants": 3, "delivery.size": pb.Size(width=160, height=120)})
-    call = channel.unary_stream(GENERATE)(request.SerializeToString(), timeout=60)
-    messages = [pb.GenerateResponse.FromString(raw) async for raw in call]
+    messages = [pb.GenerateResponse.FromString(raw) async for raw in stream(channel, request.SerializeToString())]
     pictures = [message.picture for message in messages if message.HasField("picture")]
     assert len(pictures) == messages[-1].summary.pictures == 3
     assert [message.WhichOneof("event") for message in messages[-4:]] == ["picture"] * 3 + ["summary"]

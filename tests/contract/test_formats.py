@@ -36,7 +36,8 @@ async def product_pixels(client: AsyncClient, product: bytes) -> Bytes:
     """The opaque product pixels of a picture of `product`: [N, 3]."""
     best = (await client.generate(Background(product, MASK), **QUICK)).best
     assert receipt_of(best).max_difference == 0
-    return pixels(best)[INSIDE]
+    inside: Bytes = pixels(best)[INSIDE]
+    return inside
 
 
 @pytest.mark.parametrize("lossless", [saved(RGB, "PNG"), saved(RGB, "WEBP", lossless=True)], ids=["png", "webp"])

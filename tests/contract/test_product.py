@@ -19,6 +19,7 @@ from tests.contract.photos import (
     SOFT_MASK,
     TASK,
     WIDTH,
+    Bytes,
     box_of,
     digest,
     pixels,
@@ -63,7 +64,7 @@ async def test_a_soft_product_keeps_its_opaque_pixels_and_blends_its_edge(client
 
 
 @pytest.mark.parametrize(("mask", "mode"), [(SOFT_MASK, CompositingMode.SOFT), (HARD_MASK, CompositingMode.HARD)])
-async def test_alpha_is_a_mask(client: AsyncClient, mask: np.ndarray, mode: CompositingMode) -> None:
+async def test_alpha_is_a_mask(client: AsyncClient, mask: Bytes, mode: CompositingMode) -> None:
     product = rgba(PHOTO, mask)
     best = (await client.generate(Background(product), **QUICK)).best
     assert receipt_of(best).mask_source is MaskSource.ALPHA

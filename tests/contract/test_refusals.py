@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from typing import Any
 
 import grpc
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from backdrop import BackdropError, InvalidRequestError, OverloadedError, Reason, UnimplementedError
 from backdrop._status import from_rpc_error
 from backdrop.v1 import info_service_pb2 as info_pb
-from tests.contract.bad_inputs import GENERATE, MALFORMED, BadInput, bad_inputs, valid_request
+from tests.contract.bad_inputs import GENERATE, MALFORMED, BadInput, bad_inputs, stream, valid_request
 
 GET_INFO = "/backdrop.v1.InfoService/GetInfo"
 # Traces of the inside: paths, stacks, libraries, addresses.
@@ -22,9 +23,8 @@ ALLOWED = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND, grpc.Sta
 
 async def send(channel: grpc.aio.Channel, message: bytes, method: str = GENERATE) -> BackdropError | None:
     """Sends raw bytes; returns the error that comes back, None for success."""
-    call = channel.unary_stream(method)(message, timeout=60)
     try:
-        async for _ in call:
+        async for _ in stream(channel, message, method):
             pass
     except grpc.aio.AioRpcError as exc:
         return from_rpc_error(exc)
@@ -67,7 +67,7 @@ async def test_mutilated_requests_never_break_the_server(channel: grpc.aio.Chann
 
 
 async def test_a_message_over_the_limit_exhausts_resources(channel: grpc.aio.Channel) -> None:
-    get_info = channel.unary_unary(GET_INFO, response_deserializer=info_pb.GetInfoResponse.FromString)
+    get_info: Any = channel.unary_unary(GET_INFO, None, response_deserializer=info_pb.GetInfoResponse.FromString)
     limit = (await get_info(b"")).limits.max_request_bytes
     error = await send(channel, valid_request({"background.product": bytes(limit)}).SerializeToString())
     assert isinstance(error, OverloadedError)
@@ -83,10 +83,10 @@ async def test_the_status_is_rich(channel: grpc.aio.Channel) -> None:
     """Callers in other languages read ErrorInfo and BadRequest themselves."""
     from google.rpc import error_details_pb2, status_pb2
 
-    call = channel.unary_stream(GENERATE)(valid_request({"sampling.steps": 0}).SerializeToString())
+    call = stream(channel, valid_request({"sampling.steps": 0}).SerializeToString())
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call.read()
-    trailers = dict(caught.value.trailing_metadata())
+    trailers: dict[str, Any] = dict(caught.value.trailing_metadata() or ())  # type: ignore[arg-type]
     status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])
     assert status.code == caught.value.code().value[0]
     assert status.message == caught.value.details()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import grpc
 import numpy as np
 import pytest
 
 from backdrop import AsyncClient, BackdropError, InvalidRequestError, Pipeline, Reason, TextToImage
-from backdrop.v1 import generation_service_pb2 as pb
-from tests.contract.bad_inputs import GENERATE, valid_request
+from tests.contract.bad_inputs import stream, valid_request
 from tests.contract.photos import QUICK, TASK, pixels
 from tests.pictures import noisy_photo
 
@@ -82,20 +83,19 @@ async def test_a_pipeline_refuses_tasks_that_it_does_not_serve(client: AsyncClie
 
 async def test_no_task_is_a_missing_field(client: AsyncClient, channel: grpc.aio.Channel) -> None:
     request = valid_request({"background": None}).SerializeToString()
-    call = channel.unary_stream(GENERATE, response_deserializer=pb.GenerateResponse.FromString)(request, timeout=60)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call.read()
+        await stream(channel, request).read()
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert all(task.name in (caught.value.details() or "") for task in (await client.info()).tasks)
 
 
 async def test_every_task_refuses_the_fields_that_it_does_not_take(client: AsyncClient) -> None:
-    values = {"prompt": "a beach", "negative_prompt": "people", "style_images": [noisy_photo(9, 9)],
+    values: dict[str, Any] = {"prompt": "a beach", "negative_prompt": "people", "style_images": [noisy_photo(9, 9)],
               "image_scale": 1.0, "guidance_scale": 2.0, "guidance_window": (0.0, 0.5)}  # fmt: skip
     for task in (TASK, WORDS):
         info = next(each for each in (await client.info()).tasks if each.name == task.name)
         for path in info.refused_fields:
             name = path.rpartition(".")[2]
             with pytest.raises(BackdropError) as caught:
-                await client.generate(task, **{name: values[name]})  # type: ignore[misc]
+                await client.generate(task, **{name: values[name]})
             assert (caught.value.reason, caught.value.field) == (Reason.FIELD_NOT_TAKEN, path)
