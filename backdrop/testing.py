@@ -102,7 +102,7 @@ class FakeBackdrop:
         if retry_after_s is None and reason is Reason.QUEUE_FULL:
             retry_after_s = 0.01
         scripted = error(reason, message, field=field, retry_after_s=retry_after_s)
-        self._script.failures.append(Failure(scripted, times, after_steps))
+        self._script.failures += [Failure(scripted, after_steps)] * times
 
     async def __aenter__(self) -> FakeBackdrop:
         await self._start()

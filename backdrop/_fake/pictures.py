@@ -1,8 +1,7 @@
-"""What the fake does with pixels: paints scenes, composites, encodes, and writes receipts."""
+"""What the fake does with pixels: paints scenes, composites the known pixels on, encodes, and writes receipts."""
 
 from __future__ import annotations
 
-import colorsys
 import hashlib
 import io
 
@@ -10,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from backdrop._fake.frame import Bytes, Frame
+from backdrop._fake.request import Request
 from backdrop.contract.geometry import Size
 from backdrop.contract.parts import OutputFormat
 from backdrop.v1 import generation_service_pb2 as pb
@@ -21,62 +21,62 @@ _SAVE_OPTIONS: dict[OutputFormat, dict[str, int]] = {
 }
 
 
-def paint_scene(recipe: str, size: Size) -> Bytes:
-    """Paints a sky, a ground and a light whose colours and places follow from `recipe` alone: [H, W, 3]."""
-    dice = np.random.default_rng(np.frombuffer(hashlib.sha256(recipe.encode()).digest(), np.uint32))
-    hue, horizon, light_x = dice.random(), dice.uniform(0.5, 0.72), dice.uniform(0.15, 0.85)
-    zenith, dusk, near, far, glow = (
-        np.array(colorsys.hsv_to_rgb((hue + turn) % 1.0, saturation, value))
-        for turn, saturation, value in (
-            (0.0, 0.55, 0.62),
-            (0.12, 0.30, 0.97),
-            (0.45, 0.35, 0.45),
-            (0.40, 0.22, 0.80),
-            (0.14, 0.10, 1.00),
-        )
+def paint(request: Request, seed: int) -> Bytes:
+    """A scene with the known pixels on it [H, W, 3]: a gradient of colours that follow from look and seed alone."""
+    digest = hashlib.sha256(f"{request.look} {seed}".encode()).digest()
+    colours = np.frombuffer(digest, np.uint8)[:27].reshape(3, 3, 3)
+    return _composite(_resize(colours, request.frame.size), request.frame)
+
+
+def preview(request: Request, picture: Bytes, done: float) -> bytes:
+    """A small JPEG: the scene rises from mid grey from step to step; the known pixels are there from the first."""
+    faded = (128 + (picture.astype(np.int16) - 128) * done).astype(np.uint8)
+    scene_size = request.settings.scene_size
+    small = _resize(_composite(faded, request.frame), Size(scene_size.width // 2, scene_size.height // 2))
+    return _encode(small, OutputFormat.JPEG)
+
+
+def finish(request: Request, picture: Bytes) -> pb.Picture:
+    """The encoded picture with its receipt."""
+    frame, output_format = request.frame, request.parts.delivery.format
+    data = _encode(picture, output_format)
+    return pb.Picture(
+        data=data,
+        media_type=output_format.media_type,
+        width=frame.size.width,
+        height=frame.size.height,
+        receipt=_receipt(data, frame),
     )
-    width, height = size.width, size.height
-    y = (np.arange(height)[:, None, None] + 0.5) / height
-    x = (np.arange(width)[None, :, None] + 0.5) / width
-    sky = zenith + (dusk - zenith) * np.clip(y / horizon, 0.0, 1.0) ** 1.4
-    ground = far + (near - far) * np.clip((y - horizon) / (1.0 - horizon), 0.0, 1.0)
-    edge = np.clip((y - horizon) * 40.0 + 0.5, 0.0, 1.0)  # a soft horizon
-    distance = ((x - light_x) * width / height) ** 2 + (y - horizon * 0.7) ** 2
-    light = 0.75 * np.exp(-distance * 14.0) * (1.0 - 0.7 * edge)
-    picture = sky * (1.0 - edge) + ground * edge
-    return np.asarray(np.rint((picture * (1.0 - light) + glow * light) * 255.0), np.uint8)
 
 
-def composite(scene: Bytes, frame: Frame) -> Bytes:
+def _composite(scene: Bytes, frame: Frame) -> Bytes:
     """The known pixels over the scene: known ones are copied, soft edges blended, in integers."""
     alpha = 255 - frame.make[..., None].astype(np.uint16)
     return ((alpha * frame.known + (255 - alpha) * scene + 127) // 255).astype(np.uint8)
 
 
-def resize(picture: Bytes, size: Size) -> Bytes:
-    """The picture at another size."""
+def _resize(picture: Bytes, size: Size) -> Bytes:
     return np.asarray(Image.fromarray(picture).resize((size.width, size.height), Image.Resampling.BICUBIC))
 
 
-def encode(picture: Bytes, output_format: OutputFormat) -> bytes:
-    """The picture as a file without metadata."""
+def _encode(picture: Bytes, output_format: OutputFormat) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, output_format.value, **_SAVE_OPTIONS[output_format])
     return buffer.getvalue()
 
 
-def receipt(data: bytes, frame: Frame) -> pb.PreservationReceipt | None:
+def _receipt(data: bytes, frame: Frame) -> pb.PreservationReceipt | None:
     """Decodes the finished file again and compares it with the known pixels; None where the frame has none."""
     if frame.receipt is None:
         return None
     known = frame.make == 0
     finished = np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(np.int16)
     soft = bool(((frame.make > 0) & (frame.make < 255)).any())
-    message = pb.PreservationReceipt(
+    receipt = pb.PreservationReceipt(
         max_difference=int(np.abs(finished - frame.known)[known].max(initial=0)),
         compared_pixels=int(known.sum()),
         mask_digest=f"sha256:{hashlib.sha256(frame.make.tobytes()).hexdigest()}",
         compositing=pb.COMPOSITING_MODE_SOFT if soft else pb.COMPOSITING_MODE_HARD,
     )
-    message.MergeFrom(frame.receipt)
-    return message
+    receipt.MergeFrom(frame.receipt)
+    return receipt

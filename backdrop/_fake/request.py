@@ -8,7 +8,7 @@ import re
 
 from backdrop._fake.frame import Frame, make_frame
 from backdrop.contract.geometry import Size, nearest_bucket
-from backdrop.contract.parts import Conditioning, Parts
+from backdrop.contract.parts import Parts, Window
 from backdrop.contract.pictures import decode_style
 from backdrop.contract.read import check_idempotency_key, read_parts, read_pipeline
 from backdrop.contract.rules import read_task
@@ -63,16 +63,11 @@ def _count_tokens(text: str) -> int:
 
 def _look(task: str, parts: Parts) -> str:
     """Settings that have no effect are left out: the same pictures must come without them."""
-    sampling, conditioning = parts.sampling, parts.conditioning
-    guidance = (conditioning.negative_prompt, sampling.guidance_window) if sampling.guided else ()
-    solver = (sampling.pipeline, sampling.scheduler, sampling.steps, sampling.guidance_scale)
-    return repr((task, solver, guidance, conditioning.prompt, _style(conditioning)))
-
-
-def _style(conditioning: Conditioning) -> list[object]:
-    """Digests of the style pictures, each with its share of the weight."""
-    if conditioning.image_scale == 0.0:
-        return []
+    conditioning, sampling = parts.conditioning, dataclasses.replace(parts.sampling, seed=0)
+    negative_prompt = conditioning.negative_prompt
+    if not sampling.guided:
+        negative_prompt, sampling = "", dataclasses.replace(sampling, guidance_window=Window())
     total = sum(picture.weight for picture in conditioning.style)
-    pictures = [(hashlib.sha256(each.pixels.tobytes()).hexdigest(), each.weight / total) for each in conditioning.style]
-    return [conditioning.image_scale, pictures]
+    style = [(hashlib.sha256(each.pixels.tobytes()).hexdigest(), each.weight / total) for each in conditioning.style]
+    scaled = (conditioning.image_scale, style) if conditioning.image_scale else ()
+    return repr((task, sampling, conditioning.prompt, negative_prompt, scaled))

@@ -8,12 +8,11 @@ from backdrop.errors import BackdropError
 from backdrop.v1 import generation_service_pb2 as pb
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class Failure:
-    """A failure that was asked for: the next `times` calls end with `error` after `after_steps` steps."""
+    """A call that ends with `error` after `after_steps` steps."""
 
     error: BackdropError
-    times: int
     after_steps: int
 
 
@@ -26,17 +25,8 @@ class Script:
     ready: bool = True
     """False: every call fails with UNAVAILABLE, and health says NOT_SERVING."""
     failures: list[Failure] = dataclasses.field(default_factory=list)
+    """One for each of the next calls."""
     requests: list[pb.GenerateRequest] = dataclasses.field(default_factory=list)
     """Every generation that arrived and could be read, whatever became of it."""
     steps_run: int = 0
     """Steps begun so far, over all requests and variants."""
-
-    def next_failure(self) -> Failure | None:
-        """Takes the failure that the call that just arrived shall have, if any."""
-        if not self.failures:
-            return None
-        failure = self.failures[0]
-        failure.times -= 1
-        if failure.times == 0:
-            self.failures.pop(0)
-        return failure

@@ -48,34 +48,23 @@ class Service:
 
     def handlers(self) -> list[grpc.GenericRpcHandler[Any, Any]]:
         """Returns the handlers of all services. They take raw bytes: a message that cannot be read is answered too."""
-        return [
-            grpc.method_handlers_generic_handler(
-                "backdrop.v1.GenerationService",
-                {
-                    "Generate": grpc.unary_stream_rpc_method_handler(
-                        self._generate, response_serializer=pb.GenerateResponse.SerializeToString
-                    )
-                },
-            ),
-            grpc.method_handlers_generic_handler(
-                "backdrop.v1.InfoService",
-                {
-                    "GetInfo": grpc.unary_unary_rpc_method_handler(
-                        self._get_info, response_serializer=info_pb.GetInfoResponse.SerializeToString
-                    )
-                },
-            ),
-            # HealthCheckRequest is one string and HealthCheckResponse one enum, on the wire the same as these two
-            # wrappers; so the SDK needs no package for it.
-            grpc.method_handlers_generic_handler(
-                "grpc.health.v1.Health",
-                {
-                    "Check": grpc.unary_unary_rpc_method_handler(
-                        self._check_health, StringValue.FromString, Int32Value.SerializeToString
-                    )
-                },
-            ),
-        ]
+        generate = grpc.unary_stream_rpc_method_handler(
+            self._generate, response_serializer=pb.GenerateResponse.SerializeToString
+        )
+        get_info = grpc.unary_unary_rpc_method_handler(
+            self._get_info, response_serializer=info_pb.GetInfoResponse.SerializeToString
+        )
+        # HealthCheckRequest is one string and HealthCheckResponse one enum, on the wire the same as these two wrappers;
+        # so the SDK needs no package for it.
+        check = grpc.unary_unary_rpc_method_handler(
+            self._check_health, StringValue.FromString, Int32Value.SerializeToString
+        )
+        services: dict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]] = {
+            "backdrop.v1.GenerationService": {"Generate": generate},
+            "backdrop.v1.InfoService": {"GetInfo": get_info},
+            "grpc.health.v1.Health": {"Check": check},
+        }
+        return [grpc.method_handlers_generic_handler(name, methods) for name, methods in services.items()]
 
     async def _get_info(self, request: bytes, context: Context) -> info_pb.GetInfoResponse:
         if not self._script.ready:
@@ -107,7 +96,7 @@ class Service:
             message = "The message is no GenerateRequest; do client and server come from the same release?"
             raise error(Reason.INVALID_MESSAGE, message) from None
         self._script.requests.append(request)
-        failure = self._script.next_failure()
+        failure = self._script.failures.pop(0) if self._script.failures else None
         if failure is not None and failure.after_steps == 0:
             raise failure.error
         if not self._script.ready:
