@@ -170,7 +170,7 @@ def bad_folders() -> list[Figure]:
 
 
 def spoilt() -> Iterator[tuple[str, Callable[[Path], object], str]]:
-    """Folder, how to spoil it, what is said."""
+    """The folder's name, the function that spoils it, and a pattern of the message."""
     for name, cases in (("tiny", SPOILT), ("tiny-dit", DIT_SPOILT)):
         for spoil, message in cases:
             yield name, spoil, message
