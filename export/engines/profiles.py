@@ -25,9 +25,9 @@ def profiles_of(model: Model, contract: Contract) -> tuple[Profile, ...]:
     cheap in any case. Text is as long as the pipelines' prompts: padded to one length each, so min and max are few.
     """
     tokens = sorted({length for folder in model.pipelines for length in prompts(model, folder)})
-    found: list[Profile] = []
+    profiles: list[Profile] = []
     for height, width in buckets(model):
-        at = {
+        profile = {
             spec.name: {
                 "min": [1, *shape(spec, height, width, tokens[0])],
                 "opt": [contract.max_batch_size, *shape(spec, height, width, tokens[-1])],
@@ -35,9 +35,9 @@ def profiles_of(model: Model, contract: Contract) -> tuple[Profile, ...]:
             }
             for spec in contract.inputs
         }
-        if at not in found:
-            found.append(at)
-    return tuple(found)
+        if profile not in profiles:
+            profiles.append(profile)
+    return tuple(profiles)
 
 
 def prompts(model: Model, folder: PipelineFolder) -> Iterable[int]:

@@ -92,9 +92,9 @@ def read_photo(path: Path) -> tuple[Bytes, Floats]:
 
 def digest(examples: tuple[Example, ...]) -> str:
     """sha256 of everything in them."""
-    found = hashlib.sha256()
+    hashed = hashlib.sha256()
     for example in examples:
-        found.update(f"{example.prompt}\n{example.photo.shape}\n".encode())
-        found.update(example.photo.tobytes())
-        found.update(np.ascontiguousarray(example.mask, np.float32).tobytes())
-    return found.hexdigest()
+        hashed.update(f"{example.prompt}\n{example.photo.shape}\n".encode())
+        hashed.update(example.photo.tobytes())
+        hashed.update(np.ascontiguousarray(example.mask, np.float32).tobytes())
+    return hashed.hexdigest()

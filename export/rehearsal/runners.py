@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from export import build, parity
 from export.lowering import UNRUNNABLE, lower
 from export.plan import Model
 from export.precision import Precision
 from export.rehearsal.scene import Array, Tensors
 from export.rehearsal.walk import Runner
+from export.running import session, torch_outputs
+from export.torch_model import open_model
 
 NUMPY = {"FP32": np.float32, "INT64": np.int64}
 
@@ -24,7 +25,7 @@ class TorchRunner:
     """A model's module, its weights rounded as they are stored."""
 
     def __init__(self, model: Model, precision: Precision = "fp32") -> None:
-        self._prepared = lower(build.open_model(model).prepared, precision)
+        self._prepared = lower(open_model(model).prepared, precision)
 
     def __call__(self, inputs: Mapping[str, Array]) -> Tensors:
         """Runs it.
@@ -33,16 +34,16 @@ class TorchRunner:
             KeyError: if it takes something that the walk does not give.
         """
         prepared = self._prepared
-        given = [np.ascontiguousarray(inputs[spec.name], NUMPY[spec.dtype]) for spec in prepared.inputs]
-        made = parity.torch_outputs(prepared.module, tuple(torch.from_numpy(value) for value in given))
-        return {spec.name: value for spec, value in zip(prepared.outputs, made, strict=True)}
+        arrays = [np.ascontiguousarray(inputs[spec.name], NUMPY[spec.dtype]) for spec in prepared.inputs]
+        outputs = torch_outputs(prepared.module, tuple(torch.from_numpy(value) for value in arrays))
+        return {spec.name: value for spec, value in zip(prepared.outputs, outputs, strict=True)}
 
 
 class GraphRunner:
     """A model's graph as it is served."""
 
     def __init__(self, graph: Path) -> None:
-        self._session = parity.session(graph)
+        self._session = session(graph)
         self._inputs = [spec.name for spec in self._session.get_inputs()]
         self._outputs = [spec.name for spec in self._session.get_outputs()]
 
@@ -50,14 +51,14 @@ class GraphRunner:
         """Runs it; rows name no adapter, since the reference has none."""
         rows = len(next(iter(inputs.values())))
         none = {"adapter": np.zeros((rows, 1), np.int64), "adapter_scale": np.zeros((rows, 1), np.float32)}
-        given = {name: inputs[name] if name in inputs else none[name] for name in self._inputs}
-        return dict(zip(self._outputs, self._session.run(self._outputs, given), strict=True))
+        feed = {name: inputs[name] if name in inputs else none[name] for name in self._inputs}
+        return dict(zip(self._outputs, self._session.run(self._outputs, feed), strict=True))
 
 
 @contextmanager
-def opened(make: Callable[[], Runner]) -> Iterator[Runner]:
-    """Yields what `make` makes; after it, the memory is free for the next."""
-    held = [make()]
+def opened(load: Callable[[], Runner]) -> Iterator[Runner]:
+    """Yields the runner that `load` returns; at the end its memory is freed for the next one."""
+    held = [load()]
     try:
         yield held[0]
     finally:

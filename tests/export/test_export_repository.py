@@ -16,8 +16,9 @@ from export import repository
 from export.errors import ExportError
 from export.files import model_files
 from export.models import COMPONENTS
+from export.options import ExportOptions
 from export.report import TOLERANCE
-from export.run import Options, export_pipelines
+from export.run import export_pipelines
 from tests.export.tiny import BUCKETS, NAMES, T5_TOKENS, TOKENS, VOCABULARY
 
 
@@ -32,7 +33,7 @@ def quiet(name: str, what: str) -> None:
 
 def export(folder: Path, out: Path, names: list[str] | None) -> None:
     """Exports the tiny pipelines, or some of their models."""
-    export_pipelines([folder / name for name in NAMES], out, quiet, names=names, options=Options(engines=True))
+    export_pipelines([folder / name for name in NAMES], out, quiet, names=names, options=ExportOptions(engines=True))
 
 
 def test_every_config_is_one_that_triton_reads(tiny_repository: Path) -> None:
