@@ -85,6 +85,7 @@ KINDS: dict[str, Kind] = {
     )
 }
 """In the order in which a request meets them."""
+TEXT_ROLES = ("text_encoder_l", "text_encoder_g", "text_encoder_t5")
 IMAGE_ROLES = ("image_encoder_clip", "image_encoder_uve", "image_projector")
 """What makes image tokens of a style picture. A published IP-Adapter knows no UVE; else it is all three, or none."""
 PRODUCT_ROLES = ("segmenter", "reward")

@@ -21,7 +21,6 @@ PIPELINES = "pipeline.json"
 def pipeline_entry(plan: RepositoryPlan, folder: PipelineFolder) -> dict[str, Any]:
     """One pipeline of `pipeline.json`."""
     vae, settings = folder.sources["vae_encoder"].config, folder.settings
-    levels = len(vae.get("down_block_out_channels") or vae["block_out_channels"])
     return {
         "description": settings["description"],
         "components": plan.components(folder),
@@ -30,11 +29,11 @@ def pipeline_entry(plan: RepositoryPlan, folder: PipelineFolder) -> dict[str, An
         "defaults": settings["defaults"],
         "latents": {
             "channels": vae["latent_channels"],
-            "factor": 2 ** (levels - 1),
+            "factor": folder.latent_factor,
             "scale": vae["scaling_factor"],
         },
         "preview": settings["preview"],
-        "text": folder.text,
+        "text": {**folder.text, "states": list(folder.states)},
         "buckets": settings["buckets"],
         "reward_heads": settings["reward_heads"] if "reward" in folder.sources else [],
         "provenance": settings["provenance"],

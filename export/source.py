@@ -9,7 +9,7 @@ from typing import Any
 
 from export import ip_adapters
 from export.errors import BadFolderError
-from export.layout import IMAGE_ROLES, KINDS, PRODUCT_ROLES, Adapter, Kind, Source
+from export.layout import IMAGE_ROLES, KINDS, PRODUCT_ROLES, TEXT_ROLES, Adapter, Kind, Source
 from export.reading import read_json
 from export.schedule import read_schedule
 from export.settings import NAME, own_settings, read_settings
@@ -36,6 +36,14 @@ class PipelineFolder:
     """`backdrop.json`, with every setting present."""
     text: dict[str, int]
     """Tokens of the longest prompt: `max_tokens`, and `t5_max_tokens` where there is a T5."""
+    states: tuple[str, ...]
+    """The text encoders whose hidden states the denoiser reads, in their order in `encoder_hidden_states`."""
+
+    @property
+    def latent_factor(self) -> int:
+        """How many pixels a latent stands for, along a side."""
+        vae = self.sources["vae_encoder"].config
+        return int(2 ** (len(vae.get("down_block_out_channels") or vae["block_out_channels"]) - 1))
 
 
 def open_folder(path: Path) -> PipelineFolder:
@@ -58,7 +66,17 @@ def open_folder(path: Path) -> PipelineFolder:
     scheduler = first("scheduler", roots) or path / "scheduler"
     schedule, solvers = read_schedule(scheduler)
     settings = read_settings(own, own_settings(roots[-1]), sources, solvers)
-    return PipelineFolder(path, name, sources, scheduler, schedule, solvers, settings, longest_prompts(sources))
+    return PipelineFolder(
+        path=path,
+        name=name,
+        sources=sources,
+        scheduler=scheduler,
+        schedule=schedule,
+        schedulers=solvers,
+        settings=settings,
+        text=longest_prompts(sources),
+        states=states_roles(sources),
+    )
 
 
 def shared_folder(path: Path, own: dict[str, Any]) -> tuple[Path, ...]:
@@ -173,6 +191,18 @@ def published_projector(roots: tuple[Path, ...]) -> Source | None:
     if path is None or not path.is_file() or (published := ip_adapters.read_published(path)) is None:
         return None
     return Source(KINDS["image_projector"], path.parent, published.config, (path,))
+
+
+def states_roles(sources: dict[str, Source]) -> tuple[str, ...]:
+    """The text encoders whose hidden states a pipeline's denoiser reads.
+
+    UNets read every CLIP encoder that the pipeline has. Stable Diffusion 3 reads both CLIP encoders and T5. Backdrop's
+    transformer was trained on T5 alone: its pooled embedding is the second encoder's, so the first one is not among
+    its sources (`needed_roles`), and the second one's hidden states are not read.
+    """
+    if "text_encoder_t5" in sources and "text_encoder_l" not in sources:
+        return ("text_encoder_t5",)
+    return tuple(role for role in TEXT_ROLES if role in sources)
 
 
 def longest_prompts(sources: dict[str, Source]) -> dict[str, int]:

@@ -45,9 +45,9 @@ def prompts(model: Model, folder: PipelineFolder) -> Iterable[int]:
     if model.role == "text_encoder_t5":
         return (folder.text["t5_max_tokens"],)
     if model.role == "denoiser" and "t5_max_tokens" in folder.text:
-        # Stable Diffusion 3 puts CLIP's states before T5's; Backdrop's transformer reads T5's alone.
-        both = "text_encoder_l" in folder.sources
-        return (folder.text["t5_max_tokens"] + (folder.text["max_tokens"] if both else 0),)
+        # Where the denoiser reads CLIP's states too, they stand before T5's in the sequence.
+        clip = any(role != "text_encoder_t5" for role in folder.states)
+        return (folder.text["t5_max_tokens"] + (folder.text["max_tokens"] if clip else 0),)
     return (folder.text["max_tokens"],)
 
 
