@@ -15,10 +15,10 @@ from export.lowering import UNRUNNABLE, lower
 from export.models.component import ComponentModule
 from export.plan import Model
 from export.progress import Progress
-from export.rehearsal.scene import Tensors
 from export.report import ComponentReport, DiskSizes
 from export.spec import ExportSpec, ModelGraph
 from export.torch_model import TorchModel, open_model
+from export.walk.runner import Tensors
 
 
 def build_graph(spec: ExportSpec, path: Path, lenders: Sequence[Path], progress: Progress) -> ModelGraph:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     # Both bring torch, which an export that finds everything in the work folder does without.
     from export.adapters import Bank
     from export.rehearsal.recording import Rehearsal
-    from export.rehearsal.scene import Tensors
+    from export.walk.runner import Tensors
 
 
 @dataclass(frozen=True)

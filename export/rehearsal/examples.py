@@ -12,8 +12,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from export.errors import ExportError
+from export.walk.runner import Bytes
 
-Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[Any]
 PROMPTS = ("a beach at sunset", "a wooden table in a kitchen, morning light")
 PROMPTS_FILE = "prompts.txt"

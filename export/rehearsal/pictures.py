@@ -12,13 +12,13 @@ import numpy as np
 
 from export.precision import Precision, Precisions, lowest
 from export.progress import Progress
-from export.rehearsal.examples import Bytes
 from export.rehearsal.recording import Rehearsal
 from export.report import PictureReport
 from export.store import COMPARING, Store, code, key, sha256, write_whole
+from export.walk.runner import Bytes
 
 if TYPE_CHECKING:
-    from export.rehearsal.walk import Runner
+    from export.walk.runner import Runner
 
 
 def compare_pictures(
@@ -45,8 +45,9 @@ def compare_pictures(
             return PictureReport.from_json(json.loads(path.read_text()), rehearsal.folder.name)
         except (OSError, ValueError, KeyError, TypeError):
             pass  # none was kept, or it is damaged: it is made
-    from export.rehearsal.runners import graph_or_module, opened
-    from export.rehearsal.walk import Walk
+    from export.rehearsal.walks import walk_examples
+    from export.walk.runner import opened
+    from export.walk.runners import graph_or_module
 
     expected = rehearsal.recording.pictures
 
@@ -54,8 +55,8 @@ def compare_pictures(
         progress(names[role], f"rehearsing {rehearsal.folder.name} with its graphs")
         return opened(lambda: graph_or_module(rehearsal.models[role], chosen[role], graph_of(names[role])))
 
-    pictures = Walk(rehearsal.folder, rehearsal.config.steps, open_role).run(rehearsal.config.requests)
-    report = picture_report(rehearsal, lowest(chosen.values()), expected, tuple(pictures))
+    pictures = walk_examples(rehearsal.folder, rehearsal.config.requests, rehearsal.config.steps, open_role)
+    report = picture_report(rehearsal, lowest(chosen.values()), expected, pictures)
     if path is not None:
         write_whole(path, report.to_json())
     return report

@@ -16,14 +16,14 @@ from export.plan import Model, RepositoryPlan
 from export.progress import Progress
 from export.reading import read_json
 from export.rehearsal import examples
-from export.rehearsal.examples import Bytes, Example
+from export.rehearsal.examples import Example
 from export.source import PipelineFolder
 from export.store import Store, code, key, sha256
+from export.walk.runner import Bytes
 
 if TYPE_CHECKING:
     # torch, and only where a rehearsal has to be made.
-    from export.rehearsal.scene import Array, Tensors
-    from export.rehearsal.walk import Runner
+    from export.walk.runner import Array, Runner, Tensors
 
 MOST_CALLS = 6
 """Calls that are kept of a component, evenly taken: of a denoiser, timesteps from the first to the last."""
@@ -82,10 +82,10 @@ class Rehearsal:
                 "scheduler": read_json(self.folder.scheduler / "scheduler_config.json"),
                 "bucket": self.folder.settings["buckets"][0],
                 "guidance": self.folder.settings["defaults"]["guidance_scale"],
-                "text": self.folder.text,
+                "text": [self.folder.text, list(self.folder.states)],
                 "steps": self.config.steps,
                 "examples": examples.digest(self.config.requests),
-                "code": code(("rehearsal",)),
+                "code": code(("rehearsal", "walk")),
             }
         )
 
@@ -95,8 +95,9 @@ class Rehearsal:
         path = None if self._store is None else self._store.root / "rehearsals" / f"{self.key}.safetensors"
         if path is not None and (kept := read(path)) is not None:
             return kept
-        from export.rehearsal.runners import TorchRunner, opened
-        from export.rehearsal.walk import Walk
+        from export.rehearsal.walks import walk_examples
+        from export.walk.runner import opened
+        from export.walk.runners import torch_runner
 
         calls: dict[str, list[Tensors]] = {}
 
@@ -105,10 +106,10 @@ class Rehearsal:
 
         def open_role(role: str) -> AbstractContextManager[Runner]:
             self._progress(self.models[role].name, f"rehearsing {self.folder.name} in torch")
-            return opened(lambda: TorchRunner(self.models[role]))
+            return opened(lambda: torch_runner(self.models[role]))
 
-        pictures = Walk(self.folder, self.config.steps, open_role, hear).run(self.config.requests)
-        recording = Recording({role: thinned(some) for role, some in calls.items()}, tuple(pictures))
+        pictures = walk_examples(self.folder, self.config.requests, self.config.steps, open_role, hear)
+        recording = Recording({role: thinned(some) for role, some in calls.items()}, pictures)
         if path is not None:
             write(path, recording)
         return recording

@@ -1,148 +1,157 @@
-"""A request from prompt and photo to picture, over whatever runs a pipeline's components: torch modules, or graphs.
+"""Requests from prompt and photo to latents and picture, over whatever runs a pipeline's components.
 
-Every component is opened once and does its part of all examples before the next is opened, so that one of them at a
-time is in memory. The loop is diffusers' own (a scheduler of its, classifier-free guidance as two rows), not the
-orchestrator's: the export should find what is wrong with a graph, whoever serves it.
+Every component is opened once and does its part of all requests before the next one is opened, so that one component
+at a time is in memory.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
 import torch
 
-from export.rehearsal.conditioning import TEXT_ROLES, Prompted, rows_of
-from export.rehearsal.examples import Bytes, Example
-from export.rehearsal.scene import Array, Scene, Tensors, place, scheduler_of, token_ids
+from export.layout import TEXT_ROLES
 from export.source import PipelineFolder
+from export.walk.denoise import denoise, scheduler_of
+from export.walk.embeddings import Embeddings, embeddings_of, token_ids
+from export.walk.runner import Array, Bytes, Listener, Opener, Runner, Tensors, no_listener
+from export.walk.scene import Scene
 
 
-class Runner(Protocol):
-    """Runs a component on a batch; takes what it has inputs for, and leaves the rest."""
+@dataclass(frozen=True)
+class WalkRequest:
+    """One request."""
 
-    def __call__(self, inputs: Mapping[str, Array]) -> Tensors: ...
+    prompt: str
+    scene: Scene
+    """What is kept of a photo, in a bucket's size; `Scene.blank` where all is to be made."""
+    steps: int
+    guidance: float
+    seed: int
+    style: Array | None = None
+    """A style picture [1, 3, H, W] in −1…1, for pipelines that take one."""
+    noise: Array | None = None
+    """[1, C, h, w] to begin with; drawn from `seed` where there is none."""
 
 
-Opener = Callable[[str], AbstractContextManager[Runner]]
-"""Opens the component of a role for as long as it is needed."""
-Listener = Callable[[str, Mapping[str, Array]], None]
-"""Hears of each call: role and inputs."""
+@dataclass(frozen=True)
+class WalkResult:
+    """What a request comes to."""
+
+    latents: Array
+    """[1, C, h, w], clean."""
+    picture: Array
+    """[1, 3, H, W] in −1…1, as the decoder made it: the product is not composited back."""
 
 
 @dataclass(frozen=True)
 class Walk:
-    """How a pipeline's requests are made."""
+    """A pipeline, and what runs its components."""
 
     folder: PipelineFolder
-    steps: int
     open_role: Opener
-    hear: Listener = lambda role, inputs: None
+    listen: Listener = no_listener
 
-    def run(self, examples: Sequence[Example]) -> list[Bytes]:
-        """Makes every example's picture [H, W, 3], as the components made it: no product is pasted back."""
-        latents = self.folder.sources["vae_encoder"].config
-        levels = len(latents.get("down_block_out_channels") or latents["block_out_channels"])
-        bucket = self.folder.settings["buckets"][0]
-        scenes = [place(example, tuple(bucket), 2 ** (levels - 1)) for example in examples]
-        prompted = self.encode(examples, scenes)
-        masked = [made["latents"] for made in self.stage("vae_encoder", [{"image": one.masked} for one in scenes])]
-        clean = self.denoise(scenes, prompted, masked)
+    def run(self, requests: Sequence[WalkRequest]) -> list[WalkResult]:
+        """Makes every request's latents and picture; runs the reward model on the pictures if there is one."""
+        scenes = [request.scene for request in requests]
+        embeddings = self.encode(requests)
+        masked = self.stage("vae_encoder", [{"image": scene.masked} for scene in scenes])
+        latents = self.denoise(requests, embeddings, [outputs["latents"] for outputs in masked])
         decoded = self.stage(
             "vae_decoder",
-            [{"latents": z, "image": one.masked, "mask": one.mask} for z, one in zip(clean, scenes, strict=True)],
+            [
+                {"latents": clean, "image": scene.masked, "mask": scene.mask}
+                for clean, scene in zip(latents, scenes, strict=True)
+            ],
         )
-        pictures = [made["decoded"] for made in decoded]
+        results = [WalkResult(clean, outputs["decoded"]) for clean, outputs in zip(latents, decoded, strict=True)]
         if "reward" in self.folder.sources:
-            pooled = [one.pooled for one in prompted]
             self.stage(
                 "reward",
                 [
-                    {"image": picture, "mask": one.mask, "text_embeds": embeds[:1]}
-                    for picture, one, embeds in zip(pictures, scenes, pooled, strict=True)
-                    if embeds is not None
+                    {"image": result.picture, "mask": scene.mask, "text_embeds": one.pooled[:1]}
+                    for result, scene, one in zip(results, scenes, embeddings, strict=True)
+                    if one.pooled is not None
                 ],
             )
-        return [to_bytes(picture[0]) for picture in pictures]
+        return results
 
     def stage(self, role: str, calls: Sequence[Mapping[str, Array]]) -> list[Tensors]:
         """Opens a component and makes these calls."""
         with self.open_role(role) as run:
-            return [self.call(role, run, inputs) for inputs in calls]
+            return [self.heard(role, run)(inputs) for inputs in calls]
 
-    def call(self, role: str, run: Runner, inputs: Mapping[str, Array]) -> Tensors:
-        """Makes one call, which is heard."""
-        self.hear(role, inputs)
-        return run(inputs)
+    def heard(self, role: str, run: Runner) -> Runner:
+        """A runner whose calls the listener is told of."""
 
-    def encode(self, examples: Sequence[Example], scenes: Sequence[Scene]) -> list[Prompted]:
-        """What the denoiser reads beside the picture: the prompt and the empty one; the photo is the style."""
+        def call(inputs: Mapping[str, Array]) -> Tensors:
+            self.listen(role, inputs)
+            return run(inputs)
+
+        return call
+
+    def encode(self, requests: Sequence[WalkRequest]) -> list[Embeddings]:
+        """Each request's prompt, the empty prompt, and its style, as the denoiser reads them."""
         text: dict[str, list[Tensors]] = {}
         for role in TEXT_ROLES:
             if role in self.folder.sources:
-                ids = [token_ids(self.folder, role, [example.prompt, ""]) for example in examples]
+                ids = [token_ids(self.folder, role, [request.prompt, ""]) for request in requests]
                 text[role] = self.stage(role, [{"input_ids": rows} for rows in ids])
-        images: dict[str, list[Tensors]] = {}
-        for role in ("segmenter", "image_encoder_clip", "image_encoder_uve"):
-            if role in self.folder.sources:
-                images[role] = self.stage(role, [{"image": one.image} for one in scenes])
-        tokens: list[Tensors] = [{} for _ in scenes]
-        if "image_projector" in self.folder.sources:
-            clip = [made["image_embeds"] for made in images["image_encoder_clip"]]
-            uve = [made["embedding"] for made in images.get("image_encoder_uve", [])]
-            calls = [{"clip": value} | ({"uve": uve[index]} if uve else {}) for index, value in enumerate(clip)]
-            tokens = self.stage("image_projector", calls)
+        if "segmenter" in self.folder.sources:
+            self.stage("segmenter", [{"image": request.scene.image} for request in requests])
+        tokens = self.image_tokens([request.style for request in requests])
         return [
-            rows_of({role: made[index] for role, made in text.items()}, tokens[index]) for index in range(len(scenes))
+            embeddings_of({role: outputs[index] for role, outputs in text.items()}, self.folder.states, tokens[index])
+            for index in range(len(requests))
         ]
 
-    def denoise(self, scenes: Sequence[Scene], prompted: Sequence[Prompted], masked: Sequence[Array]) -> list[Array]:
-        """Clean latents [1, C, h, w] of every example."""
-        guidance = float(self.folder.settings["defaults"]["guidance_scale"])
+    def image_tokens(self, styles: Sequence[Array | None]) -> list[Array | None]:
+        """`image_tokens` [1, N, D] of every style picture, zeros for None; None where the pipeline takes no style."""
+        if "image_projector" not in self.folder.sources:
+            return [None] * len(styles)
+        projector = self.folder.sources["image_projector"].config
+        none = np.zeros((1, int(projector["tokens"]), int(projector["cross_attention_dim"])), np.float32)
+        pictures = [{"image": style} for style in styles if style is not None]
+        if not pictures:
+            return [none] * len(styles)
+        calls = [{"clip": outputs["image_embeds"]} for outputs in self.stage("image_encoder_clip", pictures)]
+        if "image_encoder_uve" in self.folder.sources:
+            for call, outputs in zip(calls, self.stage("image_encoder_uve", pictures), strict=True):
+                call["uve"] = outputs["embedding"]
+        tokens = iter([outputs["image_tokens"] for outputs in self.stage("image_projector", calls)])
+        return [none if style is None else next(tokens) for style in styles]
+
+    def denoise(
+        self, requests: Sequence[WalkRequest], embeddings: Sequence[Embeddings], masked: Sequence[Array]
+    ) -> list[Array]:
+        """Clean latents [1, C, h, w] of every request."""
         with self.open_role("denoiser") as run:
             return [
-                self.loop(run, scene, text, known, guidance, seed)
-                for seed, (scene, text, known) in enumerate(zip(scenes, prompted, masked, strict=True))
+                self.clean_latents(self.heard("denoiser", run), request, one, known)
+                for request, one, known in zip(requests, embeddings, masked, strict=True)
             ]
 
-    def loop(self, run: Runner, scene: Scene, prompted: Prompted, masked: Array, guidance: float, seed: int) -> Array:
-        """One example's way from noise to latents."""
-        generator, scheduler = torch.Generator().manual_seed(seed), scheduler_of(self.folder)
-        scheduler.set_timesteps(self.steps)
-        rows = 2 if guidance > 1 else 1
-        constant = {
-            name: np.ascontiguousarray(value[:rows])
-            for name, value in {
-                **prompted.rows,
-                "mask": scene.latent_mask.repeat(2, 0),
-                "masked_image_latents": masked.repeat(2, 0),
-                "time_ids": scene.time_ids.repeat(2, 0),
-            }.items()
-        }
-        sample = torch.randn(masked.shape, generator=generator) * float(getattr(scheduler, "init_noise_sigma", 1.0))
-        # Solvers that draw noise in their steps draw it from here, so that both walks meet the same.
-        drawing = "generator" in inspect.signature(scheduler.step).parameters
-        options: dict[str, Any] = {"generator": generator} if drawing else {}
-        for timestep in scheduler.timesteps:
-            given = scheduler.scale_model_input(sample, timestep) if hasattr(scheduler, "scale_model_input") else sample
-            inputs = {
-                "sample": given.numpy().repeat(rows, 0),
-                "timestep": np.full((rows, 1), float(timestep), np.float32),
-                **constant,
-            }
-            made = self.call("denoiser", run, inputs)["noise_pred"]
-            predicted = torch.from_numpy(made[:1] if rows == 1 else made[1:] + guidance * (made[:1] - made[1:]))
-            sample = scheduler.step(predicted, timestep, sample, **options).prev_sample
-        found: Array = sample.numpy()
-        return found
+    def clean_latents(self, run: Runner, request: WalkRequest, embeddings: Embeddings, masked: Array) -> Array:
+        """One request's way from noise to latents; `masked` are the masked picture's latents."""
+        generator, scene = torch.Generator().manual_seed(request.seed), request.scene
+        drawn = torch.randn(masked.shape, generator=generator).numpy()
+        known = {"mask": scene.latent_mask, "masked_image_latents": masked, "time_ids": scene.time_ids}
+        return denoise(
+            run,
+            scheduler_of(self.folder),
+            {**embeddings.rows, **{name: value.repeat(2, 0) for name, value in known.items()}},
+            drawn if request.noise is None else request.noise,
+            steps=request.steps,
+            guidance=request.guidance,
+            generator=generator,
+        )
 
 
 def to_bytes(picture: Array) -> Bytes:
-    """[3, H, W] in −1…1 to [H, W, 3]; what is no number is grey, and the difference says so."""
+    """[3, H, W] in −1…1 to [H, W, 3]; values that are not numbers become grey."""
     finite = np.nan_to_num(picture, nan=0.0, posinf=1.0, neginf=-1.0)
     pixels = ((np.clip(finite, -1, 1) + 1) * 127.5).round().astype(np.uint8)
     return np.ascontiguousarray(pixels.transpose(1, 2, 0))

@@ -1,9 +1,7 @@
-"""The walk of a request over a pipeline's components: what each is given, in which order, and what comes of it."""
+"""A rehearsal: what every component is given, and that what was recorded is kept and read back whole."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +9,12 @@ import numpy as np
 import pytest
 
 from export.plan import plan_repository
-from export.rehearsal.conditioning import Prompted
+from export.rehearsal import walks
 from export.rehearsal.examples import drawn
 from export.rehearsal.recording import MOST_CALLS, Recording, Rehearsal, RehearsalConfig, read, thinned, write
-from export.rehearsal.scene import place, token_ids
-from export.rehearsal.walk import Runner, Walk, to_bytes
 from export.source import open_folder
 from export.store import Store
-from tests.export.tiny import EXPORT_TIMEOUT_S, T5_TOKENS, TOKENS
+from tests.export.tiny import EXPORT_TIMEOUT_S
 
 pytestmark = pytest.mark.timeout(EXPORT_TIMEOUT_S)
 BATCH = {"tiny": 2, "tiny-dit": 2, "tiny-fast": 1}
@@ -65,7 +61,7 @@ def test_a_rehearsal_is_made_once_and_read_back_whole(
     tiny_pipelines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = rehearsal(tiny_pipelines / "tiny", tmp_path).recording
-    monkeypatch.setattr(Walk, "run", None)
+    monkeypatch.setattr(walks, "walk_examples", None)
     again = rehearsal(tiny_pipelines / "tiny", tmp_path).recording
     assert all(np.array_equal(one, other) for one, other in zip(made.pictures, again.pictures, strict=True))
     for role, calls in made.calls.items():
@@ -96,44 +92,3 @@ def test_calls_are_thinned_evenly() -> None:
     assert kept == [0, 3, 6, 9, 12, 15]
     assert len(kept) == MOST_CALLS
     assert thinned(calls[:2]) == calls[:2]
-
-
-def test_guidance_is_that_of_the_paper(tiny_pipelines: Path) -> None:
-    folder = open_folder(tiny_pipelines / "tiny")
-
-    def open_role(role: str) -> AbstractContextManager[Runner]:
-        return nullcontext(run)
-
-    def run(inputs: Mapping[str, Any]) -> dict[str, Any]:
-        # The prompt's row predicts 1, the empty one's 0: guided by 5 that is 5.
-        return {"noise_pred": np.ones_like(inputs["sample"]) * np.array([1.0, 0.0], np.float32)[:, None, None, None]}
-
-    scene = place(drawn()[0], (64, 64), 8)
-    walk = Walk(folder, 1, open_role)
-    zeros = np.zeros((1, 4, 8, 8), np.float32)
-    rows = {"encoder_hidden_states": np.zeros((2, TOKENS, 64), np.float32)}
-    one = walk.loop(run, scene, Prompted(rows, None), zeros, guidance=5.0, seed=0)
-    half = walk.loop(run, scene, Prompted(rows, None), zeros, guidance=2.5, seed=0)
-    none = walk.loop(run, scene, Prompted(rows, None), zeros, guidance=2.0 - 1e-9, seed=0)
-    # v-prediction's clean latents are linear in what is predicted; DDIM cuts them off at 1.
-    inside = np.abs(np.stack([one, half, none])).max(axis=0) < 0.99
-    assert inside.sum() > 50
-    assert np.allclose((one - none)[inside] / (half - none)[inside], (5.0 - 2.0) / (2.5 - 2.0), rtol=1e-3)
-
-
-def test_prompts_are_padded_and_cut(tiny_pipelines: Path) -> None:
-    folder = open_folder(tiny_pipelines / "tiny-dit")
-    ids = token_ids(folder, "text_encoder_g", ["a b", "", "a " * 40])
-    assert ids.shape == (3, TOKENS)
-    assert ids[2, -1] == ids[0, -1], "a prompt that is too long still ends with the end token"
-    assert token_ids(folder, "text_encoder_t5", [""]).shape == (1, T5_TOKENS)
-
-
-def test_pictures_are_eight_bit_and_lie_in_order() -> None:
-    picture = np.full((3, 2, 5), np.nan, np.float32)
-    picture[0] = -2
-    picture[1] = 1
-    found = to_bytes(picture)
-    assert found.shape == (2, 5, 3)
-    assert found.flags.c_contiguous
-    assert found[0, 0].tolist() == [0, 255, 128]
