@@ -10,11 +10,10 @@ import time
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from orchestrator.triton import TritonPool
+from orchestrator.triton import PoolOptions, TritonPool
 from orchestrator.triton.fleet import Fleet, least_loaded
 from orchestrator.triton.replica import Replica, Standing
 
-_MESSAGE = 1 << 20
 _INTERVAL_S = 0.5
 
 
@@ -52,7 +51,7 @@ def probe_s(replicas: int = 100, seconds: float = 10.0) -> float:
 
 
 async def _probing(addresses: list[str], seconds: float) -> float:
-    pool = TritonPool(addresses, probe_interval_s=_INTERVAL_S)
+    pool = TritonPool(addresses, PoolOptions(probe_interval_s=_INTERVAL_S))
     await pool.start()
     await asyncio.sleep(1)
     before, began = time.process_time(), time.monotonic()
@@ -67,7 +66,7 @@ async def choice_s(replicas: int = 1000, rounds: int = 2000) -> float:
     """Seconds of one choice, per replica."""
     fleet = Fleet()
     for number in range(replicas):
-        replica = fleet.replicas[str(number)] = Replica(f"127.0.0.1:{number + 1}", _MESSAGE)
+        replica = fleet.replicas[str(number)] = Replica(f"127.0.0.1:{number + 1}")
         replica.standing = Standing.READY
     tried: set[Replica] = set()
     began = time.perf_counter()
