@@ -12,14 +12,14 @@ from typing import Any
 import torch
 
 from export import adapters, build
-from export.adapters import Bank, Wanted
+from export.adapters import Bank, LoraRef
 from export.contract import Size
 from export.lora_files import Lora
 from export.models import COMPONENTS
-from export.parity import relative, session
-from export.plan import make_plan
-from export.produce import Wish
+from export.plan import plan_repository
+from export.running import relative, session
 from export.source import open_folder
+from export.spec import ExportSpec
 from tests.export import loras
 
 ADAPTERS, RANK, ROUNDS = 4, 8, 15
@@ -30,7 +30,9 @@ def random_bank(shapes: dict[str, tuple[int, ...]]) -> Bank:
     """Four adapters of every linear layer, which is what most LoRA files change."""
     linear = {name: shape for name, shape in shapes.items() if len(shape) == 2}
     every = (loras.random_lora(linear, RANK, seed) for seed in range(ADAPTERS))
-    return Bank(linear, ADAPTERS, RANK, tuple((Wanted(f"lora{n}", Path("none")), lora) for n, lora in enumerate(every)))
+    return Bank(
+        linear, ADAPTERS, RANK, tuple((LoraRef(f"lora{n}", Path("none")), lora) for n, lora in enumerate(every))
+    )
 
 
 def measure(folder: Path, progress: Callable[[str, str], None]) -> tuple[float, float, str]:
@@ -40,12 +42,12 @@ def measure(folder: Path, progress: Callable[[str, str], None]) -> tuple[float, 
         The largest relative difference of a row of the graph from torch with that row's adapter in its weights; the
         percentage that the bank adds to a row's time on the processor; and how it was measured.
     """
-    model = make_plan([open_folder(folder)]).models["denoiser"]
+    model = plan_repository([open_folder(folder)]).models["denoiser"]
     bank = random_bank(adapters.layer_shapes(model.source))
     with tempfile.TemporaryDirectory() as base:
         plain, banked = Path(base) / "plain" / "model.onnx", Path(base) / "banked" / "model.onnx"
-        build.make(Wish(model, "fp32", compare=False), plain, (), progress)
-        build.make(Wish(model, "fp32", compare=False, bank=bank), banked, (), progress)
+        build.build_graph(ExportSpec(model, "fp32", compare=False), plain, (), progress)
+        build.build_graph(ExportSpec(model, "fp32", compare=False, bank=bank), banked, (), progress)
         component = COMPONENTS[model.source.kind.name]
         prepared = component.prepare(component.load(model.source))
         names = [spec.name for spec in prepared.inputs]

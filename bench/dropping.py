@@ -158,7 +158,7 @@ def schedules(*, drafts: bool) -> Iterator[Schedule]:
 
 
 def frontier(rewards: Rewards, share: float, *, drafts: bool) -> tuple[Schedule, float, float, float]:
-    """Of the schedules that save so much of the row-steps, the one that loses least, and the result of `play`."""
+    """Of the schedules that save so much of the row-steps, that with the least loss, and the result of `play`."""
     played = ((each, *play(rewards, each)) for each in schedules(drafts=drafts))
     return max((one for one in played if one[1] >= share), key=lambda one: one[2])
 

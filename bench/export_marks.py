@@ -29,10 +29,11 @@ from export.engines.builds import build_once, models_of
 from export.engines.identity import Identity
 from export.engines.seam import BuildOptions
 from export.errors import ExportError
+from export.options import ExportOptions
 from export.precision import Precision, Precisions
-from export.rehearsal.recorded import How
-from export.report import LEAST_PSNR, TOLERANCE, Exported
-from export.run import Options, export_graphs, export_pipelines
+from export.rehearsal.recording import RehearsalConfig
+from export.report import LEAST_PSNR, TOLERANCE, ModelReport
+from export.run import export_graphs, export_pipelines
 from tests.export import families, tiny
 from tests.export.test_source import DIT_SPOILT, SPOILT
 
@@ -59,7 +60,7 @@ def reference_folders() -> list[Path]:
     return sorted(path.parent for path in (ROOT / "training" / "weights").glob("backdrop*/model_index.json"))
 
 
-def worst(reports: Sequence[Exported]) -> tuple[float, str]:
+def worst(reports: Sequence[ModelReport]) -> tuple[float, str]:
     """The largest difference from torch, and the model that has it."""
     largest = max(reports, key=lambda report: report.parity.worst.relative)
     return largest.parity.worst.relative, f"{largest.model}; {len(reports)} components"
@@ -69,7 +70,7 @@ def reference() -> list[Figure]:
     """Every component of the reference pipelines, on random and on real inputs, and their pictures."""
     figures = []
     for precision in REHEARSED:
-        options = Options(Precisions(precision), WORK, rehearsal=How())
+        options = ExportOptions(Precisions(precision), WORK, rehearsal=RehearsalConfig())
         report = export_graphs(reference_folders(), progress, options)
         value, spread = worst(report.models)
         name = f"reference pipelines: largest difference from torch, {precision}, relative"
@@ -86,11 +87,11 @@ def reference() -> list[Figure]:
 def engines() -> list[Figure]:
     """Every component of the reference pipelines as an engine of TensorRT for RTX, which needs no GPU to build."""
     builder = seam.find("tensorrt_rtx")
-    where = seam.here(builder, BuildOptions())
+    where = seam.local_target(builder, BuildOptions())
     figures = []
     for precision in REHEARSED:
         repository = WORK / f"repository-{precision}"
-        options = Options(Precisions(precision), WORK, engines=True, rehearsal=How())
+        options = ExportOptions(Precisions(precision), WORK, engines=True, rehearsal=RehearsalConfig())
         export_pipelines(reference_folders(), repository, progress, options=options)
         failed, seconds = [], 0.0
         for name, entry in models_of(repository).items():
@@ -117,7 +118,7 @@ def other_families() -> list[Figure]:
         for number, (name, write) in enumerate(makers.items()):
             folder = Path(base) / f"family{number}"
             write(folder)
-            options = Options(rehearsal=How(steps=3))
+            options = ExportOptions(rehearsal=RehearsalConfig(steps=3))
             report = export_pipelines([folder], Path(base) / f"out{number}", progress, options=options)
             value, spread = worst(report.models)
             label = f"{name}, reduced width: largest difference from torch, fp32, relative"
@@ -170,7 +171,7 @@ def bad_folders() -> list[Figure]:
 
 
 def spoilt() -> Iterator[tuple[str, Callable[[Path], object], str]]:
-    """Folder, how to spoil it, what is said."""
+    """The folder's name, the function that spoils it, and a pattern of the message."""
     for name, cases in (("tiny", SPOILT), ("tiny-dit", DIT_SPOILT)):
         for spoil, message in cases:
             yield name, spoil, message

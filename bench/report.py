@@ -65,7 +65,7 @@ def sweeps_by_engine(kinds: Mapping[str, str] = _LENGTHS) -> dict[str, list[Swee
 
 
 def tuning_table(_: str = "") -> str:
-    """By model: the served config, and the one that the sweep proposes."""
+    """By model: the served config, and the proposal of the sweep."""
     lines = [
         "| model | served | ms | rows/s | proposed | ms | rows/s | best rows/s of all |",
         "|---|---|---|---|---|---|---|---|",

@@ -83,7 +83,7 @@ class RequestOptions(TypedDict, total=False):
 
 
 class RequestSource:
-    """Deals requests whose numbers nobody else has.
+    """Deals requests, each with a number of its own.
 
     Args:
         numbers: those of the requests, in their order.

@@ -30,7 +30,7 @@ class Rounds(Generic[R]):
 
     Args:
         name: the measurement's.
-        settings: what is measured; rounds with other settings, or from another machine, are dropped.
+        settings: of the measurement; rounds with other settings, or from another machine, are dropped.
         kind: the rounds' dataclass.
         folder: where the file is.
     """
@@ -38,8 +38,8 @@ class Rounds(Generic[R]):
     def __init__(self, name: str, settings: DataclassInstance, kind: type[R], folder: Path = RESULTS) -> None:
         self._file = folder / f"{name}.json"
         # As JSON has it: tuples are lists there, and keys are strings.
-        values = json.loads(json.dumps(dataclasses.asdict(settings)))
-        self._head = {"name": name, "machine": machine(), "settings": values}
+        self.settings: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(settings)))
+        self._head = {"name": name, "machine": machine(), "settings": self.settings}
         self._lines: list[dict[str, Any]] = []
         self.done: list[R] = []
         if self._file.exists():

@@ -24,9 +24,10 @@ from export import ip_adapters, summary
 from export.networks import image_attention
 from export.networks.image_projector import ImageProjector
 from export.networks.uve import UVE
+from export.options import ExportOptions
 from export.rehearsal.examples import drawn
-from export.rehearsal.recorded import How
-from export.run import Options, export_graphs
+from export.rehearsal.recording import RehearsalConfig
+from export.run import export_graphs
 from tests.export.tiny import write_tokenizer
 
 REPORT = FOLDER / "sdxl_full.json"
@@ -134,7 +135,7 @@ def main() -> int:
     def progress(name: str, what: str) -> None:
         console.print(f"{name}: {what}", highlight=False)
 
-    options = Options(work=work / "export", batches=(1,), rehearsal=How(STEPS, drawn()[:1]))
+    options = ExportOptions(work=work / "export", batches=(1,), rehearsal=RehearsalConfig(STEPS, drawn()[:1]))
     # First all graphs, then all comparisons: what took minutes to trace is kept, whatever comes after it.
     export_graphs([folder], progress, options, compare=False)
     result = export_graphs([folder], progress, options)

@@ -137,7 +137,7 @@ def write_repository(real: Path, folder: Path, configs: Mapping[str, Config], on
     """Copies a repository with some models configured anew, and returns the copy.
 
     Args:
-        real: what is copied.
+        real: the repository that is copied.
         folder: where to; must not exist.
         configs: by model.
         only: leave out the models that are not in `configs`; then it is for Triton alone, not for an orchestrator.

@@ -47,8 +47,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
             if not console.is_terminal or what.startswith(("done", "built")):
                 console.print(f"{name}: {what}", highlight=False, soft_wrap=True)
 
-        found = steps.make(options, progress)
-    found.show(console, options, time.monotonic() - started)
+        result = steps.run_step(options, progress)
+    result.show(console, options, time.monotonic() - started)
     return 0
 
 

@@ -21,11 +21,11 @@ from export.errors import BadFolderError, ExportError
 from export.files import digest
 from export.layout import Source
 from export.lora_files import Lora, read_lora
-from export.models.component import Inputs, Prepared
+from export.models.component import ComponentModule, Inputs
 from export.networks import adapter_bank, image_attention
 from export.networks.adapter_bank import DOWN, UP
-from export.plan import Plan
-from export.report import Written
+from export.plan import RepositoryPlan
+from export.report import DiskSizes
 from export.tensor_files import extents
 
 FILE = "adapters.safetensors"
@@ -34,8 +34,8 @@ FP16_MAX = 65504.0
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """One adapter that somebody asked for."""
+class LoraRef:
+    """A LoRA file, and the name under which a denoiser serves it."""
 
     name: str
     path: Path
@@ -44,10 +44,10 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Order:
-    """All adapters of a repository, and how large their banks are."""
+class AdapterSelection:
+    """The adapters of a repository, and the size of their banks."""
 
-    adapters: tuple[Wanted, ...]
+    adapters: tuple[LoraRef, ...]
     capacity: int = CAPACITY
     """Rows reserved in each bank."""
     rank: int | None = None
@@ -64,7 +64,7 @@ class Bank:
     """Rows for adapters, row 0 apart."""
     rank: int
     """The largest that fits; smaller ones are padded with zeros."""
-    adapters: tuple[tuple[Wanted, Lora], ...]
+    adapters: tuple[tuple[LoraRef, Lora], ...]
     """From row 1 on."""
 
     def tensors(self) -> dict[str, Tensor]:
@@ -73,21 +73,21 @@ class Bank:
         Raises:
             BadFolderError: if an adapter is too strong for fp16.
         """
-        found: dict[str, Tensor] = {}
+        tensors: dict[str, Tensor] = {}
         for layer, (out, width, *kernel) in self.layers.items():
             kh, kw = kernel or (1, 1)
             down = torch.zeros(1 + self.capacity, kw, kh, self.rank, width)
             up = torch.zeros(1 + self.capacity, out, self.rank)
-            for row, (wanted, lora) in enumerate(self.adapters, start=1):
+            for row, (ref, lora) in enumerate(self.adapters, start=1):
                 if (update := lora.updates.get(layer)) is None:
                     continue
                 # The taps' order is the one in which the layer sums them: columns first, then lines.
                 down[row, :, :, : update.rank] = update.down.view(-1, width, kh, kw).permute(3, 2, 0, 1)
                 up[row, :, : update.rank] = update.strength * update.up
                 if max(float(half[row].abs().max()) for half in (down, up)) > FP16_MAX:
-                    raise BadFolderError(f"{wanted.path.name}: {layer} has values that fp16 cannot hold.")
-            found[f"{layer}.{DOWN}"], found[f"{layer}.{UP}"] = down.flatten(1, 3).half(), up.half()
-        return found
+                    raise BadFolderError(f"{ref.path.name}: {layer} has values that fp16 cannot hold.")
+            tensors[f"{layer}.{DOWN}"], tensors[f"{layer}.{UP}"] = down.flatten(1, 3).half(), up.half()
+        return tensors
 
     def placeholders(self) -> dict[str, Tensor]:
         """Random numbers in the bank's shapes.
@@ -113,12 +113,12 @@ class Bank:
         return {
             **self.size,
             "names": {
-                wanted.name: {"row": row, "digest": f"sha256:{digest(wanted.path)}"}
-                for row, (wanted, _) in enumerate(self.adapters, start=1)
+                ref.name: {"row": row, "digest": f"sha256:{digest(ref.path)}"}
+                for row, (ref, _) in enumerate(self.adapters, start=1)
             },
         }
 
-    def attach(self, network: nn.Module, prepared: Prepared) -> Prepared:
+    def attach(self, network: nn.Module, prepared: ComponentModule) -> ComponentModule:
         """Puts the bank, still empty, on `network`, which is the one inside `prepared`, and adds its two inputs."""
         rows = adapter_bank.install(network, self.layers, self.capacity, self.rank)
         inputs = (TensorSpec("adapter", "INT64", (1,)), TensorSpec("adapter_scale", "FP32", (1,)))
@@ -128,7 +128,7 @@ class Bank:
             adapter = (torch.arange(count)[:, None] + 1) % (1 + self.capacity)
             return (*prepared.sample(count, size, generator), adapter, torch.linspace(1, 0.5, count)[:, None])
 
-        module = adapter_bank.Adapted(prepared.module, rows, self.capacity).eval()
+        module = adapter_bank.AdaptedDenoiser(prepared.module, rows, self.capacity).eval()
         return replace(prepared, module=module, inputs=(*prepared.inputs, *inputs), sample=sample)
 
 
@@ -141,11 +141,11 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
 def write(
     bank: Bank,
     network: nn.Module,
-    prepared: Prepared,
+    prepared: ComponentModule,
     path: Path,
     files: Mapping[str, Path],
     served: Sequence[Path],
-) -> Written:
+) -> DiskSizes:
     """Writes the graph of `prepared`, which has the bank on its `network`, and the bank beside it.
 
     Where each tensor of the bank's file begins depends on names and shapes alone. So the graph is the same whatever
@@ -165,17 +165,17 @@ def write(
         beside = Path(folder) / FILE
         save_file(placeholders, beside)
         files = {**files, FILE: beside}
-        made = next((version for version in served if fits(version, files)), None)
-        if made is not None:
-            shutil.copytree(made, path.parent, dirs_exist_ok=True)
-            written = measured(path)
+        reusable = next((version for version in served if fits(version, files)), None)
+        if reusable is not None:
+            shutil.copytree(reusable, path.parent, dirs_exist_ok=True)
+            disk = disk_sizes(path)
         else:
             fill(network, placeholders)
-            written = graph.write(prepared, path, files)
+            disk = graph.write(prepared, path, files)
         save_file(tensors, beside)
         # Copied: what safetensors writes is readable by its owner alone, and the server is somebody else.
         shutil.copyfile(beside, path.with_name(FILE))
-    return written
+    return disk
 
 
 def fits(served: Path, files: Mapping[str, Path]) -> bool:
@@ -192,25 +192,25 @@ def fits(served: Path, files: Mapping[str, Path]) -> bool:
     )
 
 
-def measured(path: Path) -> Written:
+def disk_sizes(path: Path) -> DiskSizes:
     """The sizes of a graph that was written before, and of the files beside it."""
     model = onnx.load(path, load_external_data=False)
     places = (entry for tensor in model.graph.initializer for entry in tensor.external_data)
     referred = sum(int(entry.value) for entry in places if entry.key == "length")
     files = sum(entry.stat().st_size for entry in path.parent.iterdir() if entry != path)
-    return Written(path.stat().st_size, files, referred)
+    return DiskSizes(path.stat().st_size, files, referred)
 
 
-def open_banks(plan: Plan, order: Order) -> dict[str, Bank]:
+def open_banks(plan: RepositoryPlan, selection: AdapterSelection) -> dict[str, Bank]:
     """Reads and checks every adapter that was asked for; returns the banks by their denoisers' names.
 
     Raises:
         BadFolderError: if a file is not a LoRA of its pipeline's denoiser.
         ExportError: if two have the same name, or they do not fit into the bank.
     """
-    chosen: dict[str, list[Wanted]] = {}
+    chosen: dict[str, list[LoraRef]] = {}
     components = {folder.name: plan.components(folder) for folder in plan.pipelines}
-    for one in order.adapters:
+    for one in selection.adapters:
         pipeline = one.pipeline or plan.pipelines[0].name
         if pipeline not in components:
             raise ExportError(f"There is no pipeline {pipeline!r} for the adapter {one.name}.")
@@ -219,23 +219,23 @@ def open_banks(plan: Plan, order: Order) -> dict[str, Bank]:
             raise ExportError(f"Two adapters of {pipeline} are called {one.name}.")
         others.append(one)
     return {
-        model: open_bank(plan.models[model].source, files, order.capacity, order.rank)
+        model: open_bank(plan.models[model].source, files, selection.capacity, selection.rank)
         for model, files in chosen.items()
     }
 
 
-def open_bank(source: Source, wanted: Sequence[Wanted], capacity: int = CAPACITY, rank: int | None = None) -> Bank:
+def open_bank(source: Source, refs: Sequence[LoraRef], capacity: int = CAPACITY, rank: int | None = None) -> Bank:
     """Reads the adapters of one denoiser."""
-    if len(wanted) > capacity:
-        count = len(wanted)
+    if len(refs) > capacity:
+        count = len(refs)
         raise ExportError(f"{count} adapters do not fit into {capacity} rows; ask for --adapter-rows {count}.")
     shapes = layer_shapes(source)
-    read = tuple((one, read_lora(one.path, shapes)) for one in wanted)
-    largest = max(read, key=lambda pair: pair[1].rank)
+    loras = tuple((ref, read_lora(ref.path, shapes)) for ref in refs)
+    largest = max(loras, key=lambda pair: pair[1].rank)
     if rank is not None and largest[1].rank > rank:
         raise ExportError(f"{largest[0].path.name} has rank {largest[1].rank}, more than the bank's {rank}.")
-    layers = sorted({layer for _, lora in read for layer in lora.updates})
-    return Bank({layer: shapes[layer] for layer in layers}, capacity, rank or largest[1].rank, read)
+    layers = sorted({layer for _, lora in loras for layer in lora.updates})
+    return Bank({layer: shapes[layer] for layer in layers}, capacity, rank or largest[1].rank, loras)
 
 
 def layer_shapes(source: Source) -> dict[str, tuple[int, ...]]:

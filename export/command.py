@@ -11,12 +11,12 @@ from export.engines.__main__ import add_build_options
 from export.engines.seam import BUILDERS
 from export.errors import ExportError
 from export.precision import PRECISIONS
-from export.rehearsal.recorded import How
+from export.rehearsal.recording import RehearsalConfig
 from export.store import DEFAULT
 
 if TYPE_CHECKING:
     # At run time only when it is needed: it brings torch, and --help should not wait for torch.
-    from export.adapters import Order
+    from export.adapters import AdapterSelection
 
 DESCRIPTION = """\
 Exports diffusers-layout pipelines to ONNX, compares every component with torch, and writes a Triton model repository,
@@ -58,7 +58,7 @@ def add_pipelines(step: argparse.ArgumentParser, *, required: bool) -> None:
     """What is exported."""
     later = "" if required else "; none, to take the repository as it is"
     step.add_argument(
-        *("--pipeline",),
+        "--pipeline",
         type=Path,
         required=required,
         action="append",
@@ -94,13 +94,13 @@ def add_making(step: argparse.ArgumentParser) -> None:
     step.add_argument(
         "--steps",
         type=int,
-        default=How.steps,
+        default=RehearsalConfig.steps,
         metavar="N",
         help=f"denoising steps of the rehearsal, whose inputs and pictures graphs are compared on, and fp8 is "
-        f"calibrated by ({How.steps}); 0 compares on random inputs alone",
+        f"calibrated by ({RehearsalConfig.steps}); 0 compares on random inputs alone",
     )
     step.add_argument(
-        *("--examples",),
+        "--examples",
         type=Path,
         metavar="FOLDER",
         help="photos of the rehearsal, with a line of prompts.txt for each (default: two that are drawn)",
@@ -141,7 +141,7 @@ def add_versions(step: argparse.ArgumentParser, name: str) -> None:
         step.add_argument("--version", required=True, metavar="N", help="the version to serve")
 
 
-def order(options: argparse.Namespace) -> Order | None:
+def adapter_selection(options: argparse.Namespace) -> AdapterSelection | None:
     """The adapters that the command line asks for.
 
     Raises:
@@ -152,12 +152,12 @@ def order(options: argparse.Namespace) -> Order | None:
             raise ExportError(f"--adapter-{option} {number} is not a positive number.")
     if not options.adapters:
         return None
-    from export.adapters import CAPACITY, Order, Wanted
+    from export.adapters import CAPACITY, AdapterSelection, LoraRef
 
-    found = []
+    refs = []
     for text in options.adapters:
         match = re.fullmatch(r"(?:([\w.-]+):)?([A-Za-z0-9][\w.-]*)=(.+)", text)
         if match is None:
             raise ExportError(f"--adapter {text!r} is not NAME=FILE or PIPELINE:NAME=FILE.")
-        found.append(Wanted(match[2], Path(match[3]), match[1]))
-    return Order(tuple(found), options.adapter_rows or CAPACITY, options.adapter_rank)
+        refs.append(LoraRef(match[2], Path(match[3]), match[1]))
+    return AdapterSelection(tuple(refs), options.adapter_rows or CAPACITY, options.adapter_rank)

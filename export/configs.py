@@ -13,7 +13,7 @@ from export.files import CONFIG, CONFIGS, fingerprint, model_files
 
 VERSION = "1"
 """The folder of a model's first version."""
-TENSORRT, PLAN = "tensorrt.pbtxt", "model.plan"
+TENSORRT, ENGINE_FILE = "tensorrt.pbtxt", "model.plan"
 Profiles = Sequence[Mapping[str, Any]]
 """Shapes that an engine is built for; see `engines/profiles.py`."""
 
@@ -110,6 +110,6 @@ def tensorrt_runtime(profiles: int) -> Runtime:
     """An engine instead of the graph. Every profile has a context of its own, and Triton takes the nearest."""
     numbers = ", ".join(f'"{number}"' for number in range(profiles))
     return Runtime(
-        f'platform: "tensorrt_plan"\ndefault_model_filename: "{PLAN}"',
+        f'platform: "tensorrt_plan"\ndefault_model_filename: "{ENGINE_FILE}"',
         f"{{ kind: KIND_GPU count: 1 profile: [ {numbers} ] }}",
     )

@@ -48,6 +48,12 @@ class Size:
     tokens: int
 
 
+SMALL = Size(height=64, width=96, tokens=16)
+"""A size that no bucket has, and whose sides differ; every graph is compared at it."""
+BATCHES = (1, 3)
+"""The batch sizes at which graphs are compared."""
+
+
 @dataclass(frozen=True)
 class Contract:
     """A model as its clients and its server see it; nothing in it needs torch."""

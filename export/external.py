@@ -36,7 +36,7 @@ FEWEST_UNNAMED = 4
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredTensor:
     """A tensor of a weights file, and whether the graph wants it turned over."""
 
     file: str
@@ -65,7 +65,7 @@ class Catalogue:
             kinds: The types of the graph's initialisers: a tensor is found by what a Cast to one of these makes of it.
         """
         self._kinds = tuple(kinds)
-        self._found: dict[tuple[int, bytes], list[Stored]] = {}
+        self._tensors: dict[tuple[int, bytes], list[StoredTensor]] = {}
         for name, path in files.items():
             with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
                 for extent in extents(path):
@@ -79,27 +79,27 @@ class Catalogue:
         for kind in self._kinds:
             with np.errstate(over="ignore"):
                 values = stored.astype(COMPUTED[kind])
-            self._found.setdefault((kind, _key(values)), []).append(Stored(file, extent))
+            self._tensors.setdefault((kind, _key(values)), []).append(StoredTensor(file, extent))
             # torch keeps a Linear's weight as [out, in]; the exporter multiplies by [in, out].
             if values.ndim == 2 and min(values.shape) > 1:
-                self._found.setdefault((kind, _key(values.T)), []).append(Stored(file, extent, transposed=True))
+                self._tensors.setdefault((kind, _key(values.T)), []).append(StoredTensor(file, extent, transposed=True))
 
-    def find(self, name: str, values: Array, kind: int = TensorProto.FLOAT) -> Stored | None:
+    def find(self, name: str, values: Array, kind: int = TensorProto.FLOAT) -> StoredTensor | None:
         """The tensor that an initialiser came from, or None.
 
         Equal content decides; among equals, the name. Without a name that fits, content that says nothing (a few
         numbers, or all the same: ones, zeros) is not taken for a weight, whose value the next training would change.
         """
-        found = self._found.get((kind, _key(values)), [])
-        for stored in found:
+        matches = self._tensors.get((kind, _key(values)), [])
+        for stored in matches:
             if f".{name}".endswith(f".{stored.extent.name}"):
                 return stored
         if values.size < FEWEST_UNNAMED or values.min() == values.max():
             return None
-        return found[0] if found else None
+        return matches[0] if matches else None
 
 
-def _reference(name: str, stored: Stored, dims: Iterator[int]) -> TensorProto:
+def _reference(name: str, stored: StoredTensor, dims: Iterator[int]) -> TensorProto:
     tensor = TensorProto(name=name, data_type=stored.kind, data_location=TensorProto.EXTERNAL)
     tensor.dims.extend(dims)
     where = {"location": stored.file, "offset": stored.extent.offset, "length": stored.extent.length}

@@ -19,13 +19,13 @@ def digest(path: Path) -> str:
 
 def model_files(folder: Path, version: str | None = None) -> dict[str, str]:
     """The sha256 of every file of a model, by its path within the folder, sorted; of one version's, if one is named."""
-    found = {}
+    digests = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = path.relative_to(folder).as_posix()
         top, _, rest = name.partition("/")
         if version is None or not rest or not top.isdigit() or top == version:
-            found[name] = digest(path)
-    return found
+            digests[name] = digest(path)
+    return digests
 
 
 def fingerprint(files: Mapping[str, str]) -> str:

@@ -22,8 +22,8 @@ from torch.export import Dim
 from export.contract import MAX_ROWS, Axis, Size, TensorSpec
 from export.errors import ExportError
 from export.external import COMPUTED, Array, is_external, refer
-from export.models.component import Prepared
-from export.report import Written
+from export.models.component import ComponentModule
+from export.report import DiskSizes
 
 OPSET, OPSET_BF16 = 20, 22
 """From 22 on, convolutions and norms may compute in bfloat16."""
@@ -67,7 +67,7 @@ def _dims(specs: tuple[TensorSpec, ...]) -> list[dict[int, object]]:
     return shapes
 
 
-def _shapes(prepared: Prepared) -> Any:
+def _shapes(prepared: ComponentModule) -> Any:
     """The dynamic shapes as torch.export wants them for the module's signature: those of `*inputs` are nested."""
     kinds = [parameter.kind for parameter in inspect.signature(prepared.module.forward).parameters.values()]
     shapes = _dims(prepared.inputs)
@@ -81,7 +81,7 @@ def opset(module: nn.Module) -> int:
 
 
 @dataclass(frozen=True)
-class Traced:
+class TracedGraph:
     """A component as ONNX, its larger numbers still where the module has them."""
 
     model: onnx.ModelProto
@@ -89,7 +89,7 @@ class Traced:
     """By the names of initialisers that hold no numbers yet: views of the module's memory, not copies."""
 
 
-def trace(prepared: Prepared) -> Traced:
+def trace(prepared: ComponentModule) -> TracedGraph:
     """Exports a prepared component to ONNX in memory.
 
     Raises:
@@ -119,7 +119,7 @@ def trace(prepared: Prepared) -> Traced:
     weights = set_apart(program.model)
     model = program.model_proto
     tidy(model)
-    return Traced(model, weights)
+    return TracedGraph(model, weights)
 
 
 def set_apart(model: onnx_ir.Model) -> dict[str, Array]:
@@ -185,7 +185,7 @@ def halve_initialisers(model: onnx.ModelProto) -> int:
     return len(casts)
 
 
-def write(prepared: Prepared, path: Path, files: Mapping[str, Path]) -> Written:
+def write(prepared: ComponentModule, path: Path, files: Mapping[str, Path]) -> DiskSizes:
     """Traces a component whose weights are already rounded and writes it to `path`, its weights files beside it.
 
     Args:
@@ -209,16 +209,16 @@ def write(prepared: Prepared, path: Path, files: Mapping[str, Path]) -> Written:
     # By path: the checker looks for the files that the graph names.
     onnx.checker.check_model(path)
     copied = sum((path.parent / name).stat().st_size for name in used)
-    return Written(path.stat().st_size, copied, sum(used.values()))
+    return DiskSizes(path.stat().st_size, copied, sum(used.values()))
 
 
-def expect_names(prepared: Prepared, model: onnx.ModelProto) -> None:
+def expect_names(prepared: ComponentModule, model: onnx.ModelProto) -> None:
     """Refuses a graph that lost an input on the way: a tensor nobody reads would be a silent bug of the wrapper."""
     for kind, values, specs in (
         ("inputs", model.graph.input, prepared.inputs),
         ("outputs", model.graph.output, prepared.outputs),
     ):
-        found = [value.name for value in values]
-        wanted = [spec.name for spec in specs]
-        if found != wanted:
-            raise ExportError(f"{prepared.name}: the graph's {kind} are {found}, the contract says {wanted}.")
+        names = [value.name for value in values]
+        expected = [spec.name for spec in specs]
+        if names != expected:
+            raise ExportError(f"{prepared.name}: the graph's {kind} are {names}, the contract says {expected}.")

@@ -20,7 +20,7 @@ LINEAR, NORM = f"{PROJECTOR}proj.weight", f"{PROJECTOR}norm.weight"
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedProjector:
     """What a published file says of its projector: CLIP's embedding alone, as long as CLIP made it."""
 
     clip_dim: int
@@ -47,13 +47,13 @@ def find_file(folder: Path) -> Path:
     """
     if (folder / FILE).is_file():
         return folder / FILE
-    found = sorted(folder.glob("*.safetensors"))
-    if len(found) > 1:
-        raise BadFolderError(f"{FOLDER}/ holds {found[0].name} and {found[1].name}: keep the one that is meant.")
-    return found[0] if found else folder / FILE
+    paths = sorted(folder.glob("*.safetensors"))
+    if len(paths) > 1:
+        raise BadFolderError(f"{FOLDER}/ holds {paths[0].name} and {paths[1].name}: keep the one that is meant.")
+    return paths[0] if paths else folder / FILE
 
 
-def read_published(path: Path) -> Published | None:
+def read_published(path: Path) -> PublishedProjector | None:
     """What a file says of its projector; None where it has none inside.
 
     Raises:
@@ -72,4 +72,4 @@ def read_published(path: Path) -> Published | None:
         raise BadFolderError(
             f"{FOLDER}/{path.name}: {LINEAR} has {rows} rows, which are no tokens of {states} numbers."
         )
-    return Published(clip, rows // states, states)
+    return PublishedProjector(clip, rows // states, states)

@@ -64,6 +64,7 @@ class Source:
 
 DIFFUSERS, TRANSFORMERS = "diffusion_pytorch_model.safetensors", "model.safetensors"
 CLIP_TEXT, CLIP_POOLED = "CLIPTextModel", "CLIPTextModelWithProjection"
+CLIP_VISION = ("CLIPVisionModelWithProjection",)
 VAES = ("AsymmetricAutoencoderKL", "AutoencoderKL")
 
 KINDS: dict[str, Kind] = {
@@ -73,11 +74,7 @@ KINDS: dict[str, Kind] = {
         Kind("text_encoder_l", "text_encoder_l", "text_encoder", (CLIP_TEXT, CLIP_POOLED), TRANSFORMERS, "tokenizer"),
         Kind("text_encoder_g", "text_encoder_g", "text_encoder_2", (CLIP_POOLED,), TRANSFORMERS, "tokenizer_2"),
         Kind("text_encoder_t5", "text_encoder_t5", "text_encoder_3", ("T5EncoderModel",), TRANSFORMERS, "tokenizer_3"),
-        Kind(
-            *("image_encoder_clip", "image_encoder_clip", "image_encoder"),
-            ("CLIPVisionModelWithProjection",),
-            TRANSFORMERS,
-        ),
+        Kind("image_encoder_clip", "image_encoder_clip", "image_encoder", CLIP_VISION, TRANSFORMERS),
         Kind("image_encoder_uve", "image_encoder_uve", "image_encoder_uve", ("UVE",), DIFFUSERS),
         Kind("image_projector", "image_projector", "image_projector", ("ImageProjector",), DIFFUSERS),
         Kind("vae_encoder", "vae_encoder", "vae", VAES, DIFFUSERS),
@@ -88,6 +85,7 @@ KINDS: dict[str, Kind] = {
     )
 }
 """In the order in which a request meets them."""
+TEXT_ROLES = ("text_encoder_l", "text_encoder_g", "text_encoder_t5")
 IMAGE_ROLES = ("image_encoder_clip", "image_encoder_uve", "image_projector")
 """What makes image tokens of a style picture. A published IP-Adapter knows no UVE; else it is all three, or none."""
 PRODUCT_ROLES = ("segmenter", "reward")

@@ -95,18 +95,18 @@ def read_lora(path: Path, layers: Mapping[str, tuple[int, ...]]) -> Lora:
             f"{path.name} is a pickle, which can run code when it is read; save the LoRA as safetensors."
         )
     extents(path)
-    names, found, unserved = Names(layers), defaultdict[str, dict[str, Tensor]](dict), 0
+    names, parts, unserved = Names(layers), defaultdict[str, dict[str, Tensor]](dict), 0
     with safe_open(path, "pt") as file:
         for key in sorted(file.keys()):
             if key.startswith(TEXT_ENCODERS):
                 unserved += 1
                 continue
-            written, part = split(path, key)
-            found[_layer(path, written, names)][part] = file.get_tensor(key).float()
-    if not found:
+            layer, part = split(path, key)
+            parts[_layer(path, layer, names)][part] = file.get_tensor(key).float()
+    if not parts:
         what = "only text encoders" if unserved else "nothing"
         raise BadFolderError(f"{path.name} adapts {what}; there is no layer of the denoiser in it.")
-    return Lora({name: update(path, name, found[name], layers[name]) for name in sorted(found)}, unserved)
+    return Lora({name: update(path, name, parts[name], layers[name]) for name in sorted(parts)}, unserved)
 
 
 def split(path: Path, key: str) -> tuple[str, str]:
@@ -130,10 +130,10 @@ def _unwrapped(layer: str) -> str:
 
 
 def _layer(path: Path, written: str, names: Names) -> str:
-    found = names.find(written)
-    if found is None:
+    name = names.find(written)
+    if name is None:
         raise BadFolderError(f"{path.name} adapts {written}, a layer that this denoiser does not have.")
-    return found
+    return name
 
 
 def update(path: Path, name: str, parts: Mapping[str, Tensor], shape: tuple[int, ...]) -> Update:

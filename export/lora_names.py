@@ -57,12 +57,12 @@ def original_names(layers: Iterable[str]) -> dict[str, str]:
     down = [(int(m[1]), int(m[3])) for m in map(DOWN.fullmatch, layers) if m and m[2] == "resnets"]
     depth = 1 + max((number for _, number in down), default=0)
     attended = {int(m[1]) for m in map(UP.fullmatch, layers) if m and m[2] == "attentions"}
-    found = {}
+    originals = {}
     for name in layers:
         original = ENDS.get(name) or _blocks(name, depth, attended)
         if original is not None:
-            found[name] = original
-    return found
+            originals[name] = original
+    return originals
 
 
 def _blocks(name: str, depth: int, attended: set[int]) -> str | None:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from export.contract import TensorSpec
-from export.models.component import Prepared
+from export.models.component import ComponentModule
 from export.precision import Precision
 
 DTYPES: dict[Precision, torch.dtype] = {
@@ -25,7 +25,7 @@ WIDE = frozenset({"timestep", "time_ids"})
 into sines in FP32 and round those."""
 
 
-class Lowered(nn.Module):
+class LowPrecisionModule(nn.Module):
     """A wrapper module in lower precision, with a cast at every FP32 input and output."""
 
     def __init__(self, module: nn.Module, specs: tuple[TensorSpec, ...], dtype: torch.dtype) -> None:
@@ -37,12 +37,12 @@ class Lowered(nn.Module):
 
     def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...] | torch.Tensor:
         cast = [value.to(self.dtype) if c else value for c, value in zip(self.casts, inputs, strict=True)]
-        found = self.module(*cast)
-        return found.float() if isinstance(found, torch.Tensor) else tuple(value.float() for value in found)
+        outputs = self.module(*cast)
+        return outputs.float() if isinstance(outputs, torch.Tensor) else tuple(value.float() for value in outputs)
 
 
-def lower(prepared: Prepared, precision: Precision) -> Prepared:
+def lower(prepared: ComponentModule, precision: Precision) -> ComponentModule:
     """The component in another precision; its module is converted in place, so it is worth copying nothing."""
     if precision == "fp32":
         return prepared
-    return replace(prepared, module=Lowered(prepared.module, prepared.inputs, DTYPES[precision]).eval())
+    return replace(prepared, module=LowPrecisionModule(prepared.module, prepared.inputs, DTYPES[precision]).eval())

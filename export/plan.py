@@ -23,7 +23,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Plan:
+class RepositoryPlan:
     """All pipelines and all models of a repository."""
 
     default: str
@@ -37,7 +37,7 @@ class Plan:
         return {role: names[role, source.identity] for role, source in pipeline.sources.items()}
 
 
-def make_plan(pipelines: Sequence[PipelineFolder], default: str | None = None) -> Plan:
+def plan_repository(pipelines: Sequence[PipelineFolder], default: str | None = None) -> RepositoryPlan:
     """Names every model: the first in a role has the role's name, another pipeline's own one that name and a suffix.
 
     The suffix is the pipeline's name without the first pipeline's: `backdrop-fast` beside `backdrop` brings
@@ -67,4 +67,4 @@ def make_plan(pipelines: Sequence[PipelineFolder], default: str | None = None) -
             if name in models:
                 raise BadFolderError(f"{pipeline.name} and another pipeline would both bring {name}: rename a folder.")
             models[name] = Model(name, role, source, users)
-    return Plan(default or names[0], tuple(pipelines), models)
+    return RepositoryPlan(default or names[0], tuple(pipelines), models)

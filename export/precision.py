@@ -40,7 +40,7 @@ class Precisions:
                 raise ExportError(f"--precision names the model {name!r}; there are {', '.join(models)}.")
 
 
-def parse_precisions(given: Iterable[str]) -> Precisions:
+def parse_precisions(texts: Iterable[str]) -> Precisions:
     """Reads `fp16` and `MODEL=fp32`, in any order.
 
     Raises:
@@ -48,7 +48,7 @@ def parse_precisions(given: Iterable[str]) -> Precisions:
     """
     default: Precision = "fp32"
     models: dict[str, Precision] = {}
-    for text in given:
+    for text in texts:
         model, _, name = text.rpartition("=")
         if name not in PRECISIONS:
             raise ExportError(f"--precision {text!r} is not one of {', '.join(PRECISIONS)}, nor MODEL=one of them.")
@@ -59,6 +59,6 @@ def parse_precisions(given: Iterable[str]) -> Precisions:
     return Precisions(default, models)
 
 
-def lowest(given: Iterable[Precision]) -> Precision:
+def lowest(precisions: Iterable[Precision]) -> Precision:
     """The one that costs the most."""
-    return max(given, key=PRECISIONS.index)
+    return max(precisions, key=PRECISIONS.index)

@@ -17,7 +17,7 @@ import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from export.errors import ExportError
-from export.parity import session
+from export.running import session
 
 LARGEST = 448.0
 """Of E4M3."""
@@ -109,10 +109,10 @@ def calibrate(model: onnx.ModelProto, path: Path, tensors: Iterable[str], calls:
         file.write(probed.SerializeToString())
         file.flush()
         run = session(Path(file.name))
-    wanted = [spec.name for spec in run.get_inputs()]
+    inputs = [spec.name for spec in run.get_inputs()]
     largest = dict.fromkeys(names, 0.0)
     for call in calls:
-        values = run.run([name + PROBE for name in names], {name: call[name] for name in wanted})
+        values = run.run([name + PROBE for name in names], {name: call[name] for name in inputs})
         largest = {name: max(largest[name], float(value)) for name, value in zip(names, values, strict=True)}
     return largest
 
@@ -134,19 +134,19 @@ def sorted_in(added: Sequence[NodeProto], nodes: Iterable[NodeProto]) -> list[No
     waiting: dict[str, list[NodeProto]] = {}
     for node in added:
         waiting.setdefault(node.input[0], []).append(node)
-    made = {output for node in nodes for output in node.output}
-    found: list[NodeProto] = []
+    computed = {output for node in nodes for output in node.output}
+    ordered: list[NodeProto] = []
 
     def follow(name: str) -> None:
         for node in waiting.get(name, ()):
-            found.append(node)
+            ordered.append(node)
             follow(node.output[0])
 
     for name in waiting:
-        if name not in made and not name.endswith(".e4m3"):
+        if name not in computed and not name.endswith(".e4m3"):
             follow(name)  # an initialiser, or an input of the graph
     for node in nodes:
-        found.append(node)
+        ordered.append(node)
         for output in node.output:
             follow(output)
-    return found
+    return ordered

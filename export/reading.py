@@ -16,11 +16,11 @@ def read_json(path: Path) -> dict[str, Any]:
         BadFolderError: if the file is missing, not JSON, or not an object.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise BadFolderError(f"{path.parent.name}/{path.name} is missing.") from error
     except (OSError, ValueError) as error:
         raise BadFolderError(f"{path.parent.name}/{path.name} is not readable JSON.") from error
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise BadFolderError(f"{path.parent.name}/{path.name} is not a JSON object.")
-    return found
+    return content

@@ -26,7 +26,7 @@ Conditioning = Literal["random", "real"]
 
 
 @dataclass(frozen=True)
-class Written:
+class DiskSizes:
     """What lies in a model's version folder."""
 
     graph: int
@@ -38,15 +38,15 @@ class Written:
 
 
 @dataclass(frozen=True)
-class Made:
-    """What making a graph took, whenever that was."""
+class TraceCost:
+    """What making a graph took, in this export or an earlier one."""
 
     seconds: float
     peak_mib: float
     """Peak memory of the process until then."""
 
     @classmethod
-    def since(cls, started: float) -> Made:
+    def since(cls, started: float) -> TraceCost:
         """As of now, from a moment of `time.monotonic`."""
         return cls(round(time.monotonic() - started, 2), round(peak_mib(), 1))
 
@@ -119,17 +119,17 @@ class ComponentReport:
 
 
 @dataclass(frozen=True)
-class Exported:
-    """What became of one model."""
+class ModelReport:
+    """One exported model: its sizes, what it took, and how far it is from torch."""
 
     model: str
     parameters: int
-    written: Written
+    disk: DiskSizes
     seconds: float
     peak_mib: float
     """Peak memory of the process so far: it never falls, so the last model's is the export's."""
     parity: ComponentReport
-    made: Made | None = None
+    cost: TraceCost | None = None
     """What the graph took to make, in this export or an earlier one; None where there is no work folder."""
     kept: bool = False
     """Whether graph and comparison are those of an earlier export, taken from the work folder."""
@@ -139,13 +139,13 @@ class Exported:
         return {
             "model": self.model,
             "parameters": self.parameters,
-            "graph_bytes": self.written.graph,
-            "weights_bytes": self.written.files,
-            "referred_bytes": self.written.referred,
+            "graph_bytes": self.disk.graph,
+            "weights_bytes": self.disk.files,
+            "referred_bytes": self.disk.referred,
             "seconds": round(self.seconds, 2),
             "peak_mib": round(self.peak_mib, 1),
             "kept": self.kept,
-            "made": None if self.made is None else asdict(self.made),
+            "made": None if self.cost is None else asdict(self.cost),
             "parity": self.parity.to_json(),
         }
 
@@ -197,8 +197,8 @@ class PictureReport:
         Raises:
             KeyError, TypeError: if it is something else.
         """
-        given = {name: value[name] for name in ("precision", "steps", "pictures", "largest", "psnr")}
-        return cls(pipeline=pipeline, **given)
+        fields = ("precision", "steps", "pictures", "largest", "psnr")
+        return cls(pipeline=pipeline, **{name: value[name] for name in fields})
 
 
 def check_picture(report: PictureReport) -> None:
@@ -215,10 +215,10 @@ def check_picture(report: PictureReport) -> None:
 
 
 @dataclass(frozen=True)
-class Export:
-    """What an export has made."""
+class ExportReport:
+    """The result of an export."""
 
-    models: tuple[Exported, ...] = ()
+    models: tuple[ModelReport, ...] = ()
     """Those that were compared with torch."""
     pictures: tuple[PictureReport, ...] = ()
     """Of the pipelines that were rehearsed."""

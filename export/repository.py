@@ -11,17 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from export.errors import ExportError
-from export.plan import Plan
+from export.plan import RepositoryPlan
 from export.source import PipelineFolder
 
 FORMAT = 1
 PIPELINES = "pipeline.json"
 
 
-def pipeline_entry(plan: Plan, folder: PipelineFolder) -> dict[str, Any]:
+def pipeline_entry(plan: RepositoryPlan, folder: PipelineFolder) -> dict[str, Any]:
     """One pipeline of `pipeline.json`."""
     vae, settings = folder.sources["vae_encoder"].config, folder.settings
-    levels = len(vae.get("down_block_out_channels") or vae["block_out_channels"])
     return {
         "description": settings["description"],
         "components": plan.components(folder),
@@ -30,11 +29,11 @@ def pipeline_entry(plan: Plan, folder: PipelineFolder) -> dict[str, Any]:
         "defaults": settings["defaults"],
         "latents": {
             "channels": vae["latent_channels"],
-            "factor": 2 ** (levels - 1),
+            "factor": folder.latent_factor,
             "scale": vae["scaling_factor"],
         },
         "preview": settings["preview"],
-        "text": folder.text,
+        "text": {**folder.text, "states": list(folder.states)},
         "buckets": settings["buckets"],
         "reward_heads": settings["reward_heads"] if "reward" in folder.sources else [],
         "provenance": settings["provenance"],
@@ -49,10 +48,10 @@ def read_pipelines(repository: Path) -> dict[str, Any]:
     """
     path = repository / PIPELINES
     if path.is_file():
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if found.get("format") != FORMAT:
-            raise ExportError(f"{path} has the format {found.get('format')}; this export writes {FORMAT}.")
-        return found
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if content.get("format") != FORMAT:
+            raise ExportError(f"{path} has the format {content.get('format')}; this export writes {FORMAT}.")
+        return content
     if repository.exists() and not repository.is_dir():
         raise ExportError(f"{repository} is a file, not a folder.")
     strangers = sorted(entry.name for entry in repository.iterdir() if entry.is_dir()) if repository.exists() else []
@@ -61,7 +60,7 @@ def read_pipelines(repository: Path) -> dict[str, Any]:
     return {}
 
 
-def write_pipelines(staging: Path, plan: Plan, models: Mapping[str, Any]) -> None:
+def write_pipelines(staging: Path, plan: RepositoryPlan, models: Mapping[str, Any]) -> None:
     """Writes `pipeline.json`, the last file of a repository."""
     content = {
         "format": FORMAT,

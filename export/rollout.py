@@ -15,13 +15,13 @@ from export.files import CONFIG, CONFIGS, digest, fingerprint, model_files
 from export.repository import read_pipelines, write_pipelines_file
 
 
-def place(made: Path, served: Path, known: Mapping[str, Any], contract: Contract) -> tuple[str, dict[str, Any]]:
-    """Numbers a model that has just been made, and puts the versions before it beside it.
+def add_version(folder: Path, served: Path, entry: Mapping[str, Any], contract: Contract) -> tuple[str, dict[str, Any]]:
+    """Numbers a model that was just exported, and copies its earlier versions into its folder.
 
     Args:
-        made: Its folder, with its files in version folder 1.
+        folder: Its folder, with its files in version folder 1.
         served: Its folder in the repository so far.
-        known: Its entry there.
+        entry: Its entry there.
         contract: What it takes and gives.
 
     Returns:
@@ -30,21 +30,21 @@ def place(made: Path, served: Path, known: Mapping[str, Any], contract: Contract
     Raises:
         ExportError: if the two cannot stand in one folder, because Triton has one config for all versions.
     """
-    current, previous = str(known["version"]), dict(known.get("previous", {}))
-    renumber(made, current)
-    changed = fingerprint(model_files(made, current)) != known["fingerprint"]
+    current, previous = str(entry["version"]), dict(entry.get("previous", {}))
+    renumber(folder, current)
+    changed = fingerprint(model_files(folder, current)) != entry["fingerprint"]
     if changed:
-        expect_same_face(made, served, known, contract)
+        expect_same_face(folder, served, entry, contract)
         previous[current] = {
-            "fingerprint": known["fingerprint"],
-            "precision": known.get("precision", "fp32"),
-            "files": {name: value for name, value in known["files"].items() if name.startswith(f"{current}/")},
+            "fingerprint": entry["fingerprint"],
+            "precision": entry.get("precision", "fp32"),
+            "files": {name: value for name, value in entry["files"].items() if name.startswith(f"{current}/")},
         }
         following = str(max(int(version) for version in previous) + 1)
-        renumber(made, following, current)
+        renumber(folder, following, current)
         current = following
     for version in previous:
-        shutil.copytree(served / version, made / version)
+        shutil.copytree(served / version, folder / version)
     return current, dict(sorted(previous.items(), key=lambda item: int(item[0])))
 
 
@@ -54,21 +54,21 @@ def renumber(folder: Path, version: str, old: str = VERSION) -> None:
         (folder / old).rename(folder / version)
 
 
-def expect_same_face(made: Path, served: Path, known: Mapping[str, Any], contract: Contract) -> None:
+def expect_same_face(folder: Path, served: Path, entry: Mapping[str, Any], contract: Contract) -> None:
     """Refuses a next version whose tensors or tokenizer are not those of the one before."""
     for kind, specs in (("inputs", contract.inputs), ("outputs", contract.outputs)):
-        before = {spec["name"]: (spec["dtype"], tuple(spec["shape"])) for spec in known[kind]}
+        before = {spec["name"]: (spec["dtype"], tuple(spec["shape"])) for spec in entry[kind]}
         now = {spec.name: (spec.dtype, spec.dims) for spec in specs}
         if before != now:
             name = sorted({*before.items()} ^ {*now.items()})[0][0]
             raise ExportError(
-                f"{made.name}: {name} is not the same in version {known['version']}, and one config serves both; "
+                f"{folder.name}: {name} is not the same in version {entry['version']}, and one config serves both; "
                 f"export without --rollout."
             )
     tokenizer = "tokenizer.json"
-    if (made / tokenizer).is_file() and known["files"].get(tokenizer) != f"sha256:{digest(made / tokenizer)}":
+    if (folder / tokenizer).is_file() and entry["files"].get(tokenizer) != f"sha256:{digest(folder / tokenizer)}":
         raise ExportError(
-            f"{made.name}: version {known['version']} has another tokenizer, and one folder has one; "
+            f"{folder.name}: version {entry['version']} has another tokenizer, and one folder has one; "
             f"export without --rollout."
         )
 
@@ -87,9 +87,9 @@ def switch(repository: Path, model: str, version: str) -> None:
     if version not in previous:
         there = ", ".join([*previous, entry["version"]])
         raise ExportError(f"{repository}/{model} has no version {version}; there are {there}.")
-    chosen, left = previous.pop(version), entry["version"]
-    own = {name: value for name, value in entry["files"].items() if name.startswith(f"{left}/")}
-    previous[left] = {"fingerprint": entry["fingerprint"], "precision": entry.get("precision", "fp32"), "files": own}
+    chosen, current = previous.pop(version), entry["version"]
+    own = {name: value for name, value in entry["files"].items() if name.startswith(f"{current}/")}
+    previous[current] = {"fingerprint": entry["fingerprint"], "precision": entry.get("precision", "fp32"), "files": own}
     folder = repository / model
     for config in (folder / CONFIG, *sorted((folder / CONFIGS).glob("*.pbtxt"))):
         # Both lines are written by `configs.py`; nothing else in a config depends on the version.
@@ -132,5 +132,5 @@ def entry_of(content: Mapping[str, Any], repository: Path, model: str) -> dict[s
     models = content.get("models", {})
     if model not in models:
         raise ExportError(f"{repository} has no model {model!r}; there are {', '.join(models) or 'none'}.")
-    found: dict[str, Any] = models[model]
-    return found
+    entry: dict[str, Any] = models[model]
+    return entry

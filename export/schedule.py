@@ -23,8 +23,13 @@ LCM = {"original_inference_steps": 50, "timestep_scaling": 10.0}
 REFUSED = {
     "diffusion": ("trained_betas", "rescale_betas_zero_snr"),
     "flow": (
-        *("use_dynamic_shifting", "invert_sigmas", "shift_terminal", "stochastic_sampling"),
-        *("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"),
+        "use_dynamic_shifting",
+        "invert_sigmas",
+        "shift_terminal",
+        "stochastic_sampling",
+        "use_karras_sigmas",
+        "use_exponential_sigmas",
+        "use_beta_sigmas",
     ),
 }
 """Settings that would change what the samplers do, and that they do not know."""

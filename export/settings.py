@@ -21,19 +21,19 @@ DEFAULTS = {
 """What a request gets that asks for nothing, by the first solver; for the others, the last entry of `defaults_for`."""
 
 
-def given_settings(path: Path) -> dict[str, Any]:
+def own_settings(path: Path) -> dict[str, Any]:
     """A folder's own `backdrop.json`; empty where it has none."""
     return read_json(path / NAME) if (path / NAME).exists() else {}
 
 
 def defaults_for(solvers: Sequence[str], styled: bool) -> dict[str, Any]:
     """A pipeline's defaults, as far as they follow from its solvers and from whether it takes style pictures."""
-    found = DEFAULTS.get(solvers[0], {"scheduler": "dpmpp_2m", "steps": 20, "guidance_scale": 5.0})
-    return found | ({"image_scale": 1.0} if styled else {})
+    defaults = DEFAULTS.get(solvers[0], {"scheduler": "dpmpp_2m", "steps": 20, "guidance_scale": 5.0})
+    return defaults | ({"image_scale": 1.0} if styled else {})
 
 
 def read_settings(
-    given: Mapping[str, Any], shared: Mapping[str, Any], sources: Mapping[str, Source], solvers: Sequence[str]
+    own: Mapping[str, Any], shared: Mapping[str, Any], sources: Mapping[str, Source], solvers: Sequence[str]
 ) -> dict[str, Any]:
     """A folder's settings, over those of the folder it shares with, over what can be derived from the configs.
 
@@ -51,11 +51,11 @@ def read_settings(
         "provenance": {},
         "shares": None,
     }
-    unknown = sorted(set(given) - set(settings))
+    unknown = sorted(set(own) - set(settings))
     if unknown:
         raise BadFolderError(f"{NAME} has an unknown setting: {unknown[0]}.")
     settings |= {key: shared[key] for key in SHARED if key in shared}
-    settings |= given
+    settings |= own
     styled = sources["denoiser"].adapter is not None
     settings["defaults"] = defaults_for(solvers, styled) | settings["defaults"]
     if len(settings["preview"]["factors"]) != channels:

@@ -9,10 +9,10 @@ from typing import Any
 
 from export import ip_adapters
 from export.errors import BadFolderError
-from export.layout import IMAGE_ROLES, KINDS, PRODUCT_ROLES, Adapter, Kind, Source
+from export.layout import IMAGE_ROLES, KINDS, PRODUCT_ROLES, TEXT_ROLES, Adapter, Kind, Source
 from export.reading import read_json
 from export.schedule import read_schedule
-from export.settings import NAME, given_settings, read_settings
+from export.settings import NAME, own_settings, read_settings
 from export.tensor_files import extents, weight_files
 from export.widths import check_widths
 
@@ -36,6 +36,14 @@ class PipelineFolder:
     """`backdrop.json`, with every setting present."""
     text: dict[str, int]
     """Tokens of the longest prompt: `max_tokens`, and `t5_max_tokens` where there is a T5."""
+    states: tuple[str, ...]
+    """The text encoders whose hidden states the denoiser reads, in their order in `encoder_hidden_states`."""
+
+    @property
+    def latent_factor(self) -> int:
+        """How many pixels a latent stands for, along a side."""
+        vae = self.sources["vae_encoder"].config
+        return int(2 ** (len(vae.get("down_block_out_channels") or vae["block_out_channels"]) - 1))
 
 
 def open_folder(path: Path) -> PipelineFolder:
@@ -51,26 +59,36 @@ def open_folder(path: Path) -> PipelineFolder:
         raise BadFolderError(
             f"{name!r} cannot be a pipeline's name: rename the folder to letters, digits and -._ only."
         )
-    given = given_settings(path)
-    roots = (path, *shared_folder(path, given))
+    own = own_settings(path)
+    roots = (path, *shared_folder(path, own))
     sources = find_sources(roots)
     check_widths(sources)
     scheduler = first("scheduler", roots) or path / "scheduler"
     schedule, solvers = read_schedule(scheduler)
-    settings = read_settings(given, given_settings(roots[-1]), sources, solvers)
-    return PipelineFolder(path, name, sources, scheduler, schedule, solvers, settings, longest_prompts(sources))
+    settings = read_settings(own, own_settings(roots[-1]), sources, solvers)
+    return PipelineFolder(
+        path=path,
+        name=name,
+        sources=sources,
+        scheduler=scheduler,
+        schedule=schedule,
+        schedulers=solvers,
+        settings=settings,
+        text=longest_prompts(sources),
+        states=states_roles(sources),
+    )
 
 
-def shared_folder(path: Path, given: dict[str, Any]) -> tuple[Path, ...]:
+def shared_folder(path: Path, own: dict[str, Any]) -> tuple[Path, ...]:
     """The folder that components come from which `path` lacks, if its settings name one."""
-    if given.get("shares") is None:
+    if own.get("shares") is None:
         return ()
     # Not resolved: messages should name it as the person who wrote it did.
-    shared = path / str(given["shares"])
+    shared = path / str(own["shares"])
     if not shared.is_dir():
-        raise BadFolderError(f"{path.name}/{NAME} shares {given['shares']}, which is not a folder.")
-    if given_settings(shared).get("shares") is not None:
-        raise BadFolderError(f"{path.name}/{NAME} shares {given['shares']}, which itself shares another folder's.")
+        raise BadFolderError(f"{path.name}/{NAME} shares {own['shares']}, which is not a folder.")
+    if own_settings(shared).get("shares") is not None:
+        raise BadFolderError(f"{path.name}/{NAME} shares {own['shares']}, which itself shares another folder's.")
     return (shared,)
 
 
@@ -83,15 +101,15 @@ def find_sources(roots: tuple[Path, ...]) -> dict[str, Source]:
     """Finds and checks the components of a pipeline, by role, in the order of `KINDS`."""
     denoiser = source_of("denoiser", roots)
     roles = needed_roles(denoiser, roots)
-    found = {}
+    sources = {}
     for role in dict.fromkeys(kind.role for kind in KINDS.values()):
         if role in roles:
-            found[role] = denoiser if role == "denoiser" else source_of(role, roots)
-    if "image_encoder_clip" in found and "image_encoder_uve" not in found:
-        found["image_encoder_clip"] = replace(found["image_encoder_clip"], unnormalised=True)
-    if "text_encoder_g" not in roles and "text_encoder_l" in found:
-        found["text_encoder_l"] = replace(found["text_encoder_l"], last_states=True)
-    return found
+            sources[role] = denoiser if role == "denoiser" else source_of(role, roots)
+    if "image_encoder_clip" in sources and "image_encoder_uve" not in sources:
+        sources["image_encoder_clip"] = replace(sources["image_encoder_clip"], unnormalised=True)
+    if "text_encoder_g" not in roles and "text_encoder_l" in sources:
+        sources["text_encoder_l"] = replace(sources["text_encoder_l"], last_states=True)
+    return sources
 
 
 def needed_roles(denoiser: Source, roots: tuple[Path, ...]) -> set[str]:
@@ -156,7 +174,7 @@ def check_component(kind: Kind, root: Path, roots: tuple[Path, ...]) -> Source:
 
 
 def find_adapter(roots: tuple[Path, ...]) -> Adapter | None:
-    """The IP-Adapter of a pipeline's UNet; how many tokens it is given, its projector's config knows."""
+    """The IP-Adapter of a pipeline's UNet; its projector's config says how many image tokens it reads."""
     folder = first(ip_adapters.FOLDER, roots)
     if folder is None:
         return None
@@ -175,10 +193,22 @@ def published_projector(roots: tuple[Path, ...]) -> Source | None:
     return Source(KINDS["image_projector"], path.parent, published.config, (path,))
 
 
+def states_roles(sources: dict[str, Source]) -> tuple[str, ...]:
+    """The text encoders whose hidden states a pipeline's denoiser reads.
+
+    UNets read every CLIP encoder that the pipeline has. Stable Diffusion 3 reads both CLIP encoders and T5. Backdrop's
+    transformer was trained on T5 alone: its pooled embedding is the second encoder's, so the first one is not among
+    its sources (`needed_roles`), and the second one's hidden states are not read.
+    """
+    if "text_encoder_t5" in sources and "text_encoder_l" not in sources:
+        return ("text_encoder_t5",)
+    return tuple(role for role in TEXT_ROLES if role in sources)
+
+
 def longest_prompts(sources: dict[str, Source]) -> dict[str, int]:
-    """How many tokens the text encoders are given; T5 knows no limit of its own, so its tokenizer says."""
+    """The longest prompt of the text encoders in tokens. T5 has no limit of its own, so its tokenizer says."""
     clip = sources.get("text_encoder_g") or sources["text_encoder_l"]
-    found = {"max_tokens": int(clip.config["max_position_embeddings"])}
+    lengths = {"max_tokens": int(clip.config["max_position_embeddings"])}
     t5 = sources.get("text_encoder_t5")
     if t5 is not None and t5.tokenizer is not None:
         longest = read_json(t5.tokenizer / "tokenizer_config.json").get("model_max_length")
@@ -186,5 +216,5 @@ def longest_prompts(sources: dict[str, Source]) -> dict[str, int]:
             raise BadFolderError(
                 f"{t5.tokenizer.name}/tokenizer_config.json: model_max_length is {longest}, not 2…{LONGEST_T5}."
             )
-        found["t5_max_tokens"] = longest
-    return found
+        lengths["t5_max_tokens"] = longest
+    return lengths

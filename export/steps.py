@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
 from export import rollout, summary
-from export.command import order
+from export.command import adapter_selection
 from export.engines import seam
 from export.engines.__main__ import build_options
 from export.engines.builds import Engine, build_all
 from export.errors import ExportError
+from export.options import ExportOptions
 from export.precision import parse_precisions
+from export.progress import Progress
 from export.rehearsal.examples import read_folder
-from export.rehearsal.recorded import How
-from export.report import Export
-from export.run import Options, export_graphs, export_pipelines
+from export.rehearsal.recording import RehearsalConfig
+from export.report import ExportReport
+from export.run import export_graphs, export_pipelines
 from export.survey import survey
-
-Progress = Callable[[str, str], None]
-"""Called with a model's name and what happens to it now."""
 
 
 @dataclass(frozen=True)
-class Made:
-    """What a step has made."""
+class StepResult:
+    """The result of a step."""
 
-    export: Export
+    export: ExportReport
     engines: tuple[Engine, ...] = ()
 
     def show(self, console: Console, options: argparse.Namespace, seconds: float) -> None:
@@ -56,59 +54,61 @@ def inspect(options: argparse.Namespace, console: Console) -> int:
     precisions = parse_precisions(options.precision)
     status = 0
     for folder in options.pipelines:
-        found = survey(folder, precisions, options.target)
-        console.print(summary.survey_table(found) if found.parts else found.title)
-        for note in found.notes:
+        result = survey(folder, precisions, options.target)
+        console.print(summary.survey_table(result) if result.parts else result.title)
+        for note in result.notes:
             console.print(note, soft_wrap=True, highlight=False)
-        for problem in found.problems:
+        for problem in result.problems:
             console.print(f"[red]{problem}[/red]", soft_wrap=True, highlight=False)
             status = 1
     return status
 
 
-def make(options: argparse.Namespace, progress: Progress) -> Made:
+def run_step(options: argparse.Namespace, progress: Progress) -> StepResult:
     """Makes graphs, a repository, engines, as far as the step goes."""
-    how = Options(
+    export_options = ExportOptions(
         parse_precisions(options.precision),
         options.work,
         engines=options.target == "tensorrt",
         rollout=getattr(options, "rollout", False),
-        rehearsal=how_rehearsed(options),
+        rehearsal=rehearsal_config(options),
     )
     names = None if options.components is None else [name.strip() for name in options.components.split(",")]
     if options.step in ("onnx", "verify"):
         compare = options.step == "verify"
-        return Made(export_graphs(options.pipelines, progress, how, names=names, compare=compare))
+        return StepResult(export_graphs(options.pipelines, progress, export_options, names=names, compare=compare))
     if options.step == "engine" and options.target != "tensorrt":
         raise ExportError("onnxruntime serves graphs as they are; engines need --target tensorrt.")
-    export = Export()
+    export = ExportReport()
     if options.pipelines:
         export = export_pipelines(
-            *(options.pipelines, options.out, progress),
+            options.pipelines,
+            options.out,
+            progress,
             names=names,
             default=options.default,
-            wanted=order(options),
-            options=how,
+            selection=adapter_selection(options),
+            options=export_options,
         )
     engines = options.step == "engine" or (options.step == "all" and options.target == "tensorrt")
-    return Made(export, tuple(build_engines(options, progress)) if engines else ())
+    return StepResult(export, tuple(build_engines(options, progress)) if engines else ())
 
 
-def how_rehearsed(options: argparse.Namespace) -> How | None:
+def rehearsal_config(options: argparse.Namespace) -> RehearsalConfig | None:
     """How the command line wants pipelines rehearsed; None where it wants no rehearsal."""
     if options.steps < 0:
         raise ExportError(f"--steps {options.steps} is negative.")
     if options.steps == 0:
         return None
-    return How(options.steps, () if options.examples is None else read_folder(options.examples))
+    return RehearsalConfig(options.steps, () if options.examples is None else read_folder(options.examples))
 
 
 def build_engines(options: argparse.Namespace, progress: Progress) -> list[Engine]:
     """Builds the engines of a repository on this machine."""
     builder, building = seam.find(options.builder), build_options(options)
-    where = seam.here(builder, building)
+    target = seam.local_target(builder, building)
     store: Path = summary.store_of(options)
-    return build_all(options.out, store, builder, where, building, progress)
+    return build_all(options.out, store, builder, target, building, progress)
 
 
 def change_versions(options: argparse.Namespace, console: Console) -> None:

@@ -21,15 +21,22 @@ from export.contract import Contract, Size
 from export.files import digest
 from export.layout import Source
 from export.precision import Precision
-from export.report import ComponentReport, Made, Written
+from export.report import ComponentReport, DiskSizes, TraceCost
 
 DEFAULT = Path(".backdrop") / "export"
 ROOM = Path(__file__).parent
 TRACING = (
-    *("models", "networks", "adapters.py", "contract.py", "external.py", "graph.py", "lowering.py", "quantising.py"),
+    "models",
+    "networks",
+    "adapters.py",
+    "contract.py",
+    "external.py",
+    "graph.py",
+    "lowering.py",
+    "quantising.py",
 )
 """The code that decides what is in a graph."""
-COMPARING = ("parity.py", "widening.py")
+COMPARING = ("parity.py", "running.py", "widening.py")
 LIBRARIES = ("torch", "diffusers", "transformers", "onnx", "onnxscript")
 FACTS = "facts.json"
 
@@ -84,15 +91,15 @@ def key(source: Source, precision: Precision, bank: Any = None, calibration: str
 
 
 @dataclass(frozen=True)
-class Entry:
+class StoredGraph:
     """A graph of an earlier export, with the weights beside it."""
 
     folder: Path
     contract: Contract
     parameters: int
     """How many numbers the network has."""
-    written: Written
-    made: Made
+    disk: DiskSizes
+    cost: TraceCost
     """What making it took."""
 
     @property
@@ -129,33 +136,33 @@ class Store:
         """`root` need not exist yet."""
         self.root = root
 
-    def find(self, name: str) -> Entry | None:
+    def find(self, name: str) -> StoredGraph | None:
         """The entry of this key, if it is there and whole; a damaged one is as good as none."""
         folder = self.root / "graphs" / name
         try:
             facts = json.loads((folder / FACTS).read_text())
             if any(digest(folder / "graph" / file) != value for file, value in facts["files"].items()):
                 return None
-            contract, written = Contract.from_json(facts["contract"]), Written(**facts["written"])
-            return Entry(folder, contract, int(facts["parameters"]), written, Made(**facts["made"]))
+            contract, disk = Contract.from_json(facts["contract"]), DiskSizes(**facts["disk"])
+            return StoredGraph(folder, contract, int(facts["parameters"]), disk, TraceCost(**facts["cost"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def keep(
-        self, name: str, version: Path, contract: Contract, parameters: int, written: Written, made: Made
-    ) -> Entry:
+        self, name: str, version: Path, contract: Contract, parameters: int, disk: DiskSizes, cost: TraceCost
+    ) -> StoredGraph:
         """Copies a version folder into the store; a half-written entry is never seen under its name."""
         folder = self.root / "graphs" / name
         making = folder.with_name(f".{name}.{os.getpid()}")
         shutil.rmtree(making, ignore_errors=True)
         shutil.copytree(version, making / "graph")
         files = {file.name: digest(file) for file in sorted((making / "graph").iterdir())}
-        facts = {"contract": contract.to_json(), "parameters": parameters, "written": asdict(written)}
-        facts |= {"made": asdict(made), "files": files}
+        facts = {"contract": contract.to_json(), "parameters": parameters, "disk": asdict(disk)}
+        facts |= {"cost": asdict(cost), "files": files}
         write_whole(making / FACTS, facts)
         shutil.rmtree(folder, ignore_errors=True)
         making.rename(folder)
-        return Entry(folder, contract, parameters, written, made)
+        return StoredGraph(folder, contract, parameters, disk, cost)
 
 
 def write_whole(path: Path, content: Mapping[str, Any]) -> None:

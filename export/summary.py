@@ -12,14 +12,14 @@ from rich import box
 from rich.table import Table
 
 from export.engines.builds import Engine
-from export.report import ComponentReport, Conditioning, Export, Exported, PictureReport
+from export.report import ComponentReport, Conditioning, ExportReport, ModelReport, PictureReport
 from export.survey import Survey
 
 COLUMNS = ("component", "weights", "graph", "files", "time", "made", "memory", "precision", "random", "real", "rows")
 LIBRARIES = ("torch", "diffusers", "transformers", "onnx", "onnxruntime")
 
 
-def write_report(path: Path, export: Export, seconds: float) -> None:
+def write_report(path: Path, export: ExportReport, seconds: float) -> None:
     """Writes the machine's half of the report; the table is the reader's."""
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {
@@ -33,16 +33,16 @@ def write_report(path: Path, export: Export, seconds: float) -> None:
 
 def plain_table(headings: Sequence[str], caption: str = "") -> Table:
     """A table whose first column is a name and whose others are numbers."""
-    found = Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), caption=caption or None)
+    result = Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), caption=caption or None)
     for heading in headings:
-        found.add_column(heading, justify="left" if heading == headings[0] else "right", no_wrap=True)
-    return found
+        result.add_column(heading, justify="left" if heading == headings[0] else "right", no_wrap=True)
+    return result
 
 
-def table(exported: Sequence[Exported]) -> Table:
+def table(exported: Sequence[ModelReport]) -> Table:
     """One line to a component: size, time, memory, and how far it is from torch."""
     tolerances = " or ".join(sorted({f"{component.parity.tolerance:.0e}" for component in exported}))
-    found = plain_table(
+    result = plain_table(
         COLUMNS,
         f"graph: model.onnx, files: the weights beside it; time: kept where nothing has changed; made: what the graph "
         f"took, now or earlier; memory: the process's peak, then or now; random, real: largest relative difference "
@@ -50,24 +50,25 @@ def table(exported: Sequence[Exported]) -> Table:
     )
     for component in exported:
         report = component.parity
-        found.add_row(
+        result.add_row(
             component.model,
             f"{component.parameters / 1e6:.2f} M",
-            f"{component.written.graph / 1e3:.0f} kB",
-            f"{component.written.files / 1e6:.1f} MB",
+            f"{component.disk.graph / 1e3:.0f} kB",
+            f"{component.disk.files / 1e6:.1f} MB",
             "kept" if component.kept else f"{component.seconds:.0f} s",
-            "–" if component.made is None else f"{component.made.seconds:.0f} s",
+            "–" if component.cost is None else f"{component.cost.seconds:.0f} s",
             f"{peak_of(component):.0f} MiB",
             report.precision,
-            *(difference_of(report, "random"), difference_of(report, "real")),
+            difference_of(report, "random"),
+            difference_of(report, "real"),
             "exact" if report.exact else "[yellow]vary[/yellow]",
         )
-    return found
+    return result
 
 
-def peak_of(component: Exported) -> float:
+def peak_of(component: ModelReport) -> float:
     """The most memory that making the graph or comparing it took, in MiB."""
-    return max(component.peak_mib, 0.0 if component.made is None else component.made.peak_mib)
+    return max(component.peak_mib, 0.0 if component.cost is None else component.cost.peak_mib)
 
 
 def difference_of(report: ComponentReport, conditioning: Conditioning) -> str:
@@ -78,49 +79,57 @@ def difference_of(report: ComponentReport, conditioning: Conditioning) -> str:
 
 def pictures_table(pictures: Sequence[PictureReport]) -> Table:
     """One line to a pipeline: its picture beside torch's, end to end."""
-    found = plain_table(
+    result = plain_table(
         ("pipeline", "precision", "pictures", "steps", "largest", "PSNR", "at least"),
         "largest: difference of a pixel from torch in FP32, in steps of 255; PSNR: of the worst picture",
     )
     for picture in pictures:
-        found.add_row(
-            *(picture.pipeline, picture.precision, str(picture.pictures), str(picture.steps), str(picture.largest)),
-            *(f"{picture.psnr:.0f} dB", f"{picture.least:.0f} dB"),
+        result.add_row(
+            picture.pipeline,
+            picture.precision,
+            str(picture.pictures),
+            str(picture.steps),
+            str(picture.largest),
+            f"{picture.psnr:.0f} dB",
+            f"{picture.least:.0f} dB",
         )
-    return found
+    return result
 
 
 def engines_table(engines: Sequence[Engine]) -> Table:
     """One line to an engine."""
-    found = plain_table(("engine", "size", "time", "precision", "shapes", "built by", "GPU"))
+    result = plain_table(("engine", "size", "time", "precision", "shapes", "built by", "GPU"))
     for engine in engines:
         identity = engine.identity
-        found.add_row(
+        result.add_row(
             engine.model,
             f"{engine.size / 1e6:.1f} MB",
             f"{engine.seconds:.0f} s" if engine.seconds else "kept",
-            *(identity.precision, identity.shapes),
+            identity.precision,
+            identity.shapes,
             f"{identity.builder} {identity.version}",
             f"sm{identity.compute_capability}",
         )
-    return found
+    return result
 
 
 def survey_table(survey: Survey) -> Table:
     """One line to what a folder holds."""
-    found = plain_table(("becomes", "from", "class", "weights", "stored", "size", "precision"), survey.title)
+    result = plain_table(("becomes", "from", "class", "weights", "stored", "size", "precision"), survey.title)
     for part in survey.parts:
-        found.add_row(
-            *(part.model, part.folder, part.cls),
+        result.add_row(
+            part.model,
+            part.folder,
+            part.cls,
             f"{part.parameters / 1e6:.2f} M",
             part.stored,
             f"{part.size / 1e6:.1f} MB",
             part.precision,
         )
-    return found
+    return result
 
 
 def store_of(options: argparse.Namespace) -> Path:
     """Where engines go that are built here."""
-    given: Path | None = getattr(options, "store", None)
-    return given if given is not None else Path(options.work) / "engines"
+    store: Path | None = getattr(options, "store", None)
+    return store if store is not None else Path(options.work) / "engines"

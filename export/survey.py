@@ -9,9 +9,9 @@ from pathlib import Path
 
 from export.errors import BadFolderError, ExportError
 from export.layout import IMAGE_ROLES, KINDS, PRODUCT_ROLES, Source
-from export.plan import make_plan
+from export.plan import plan_repository
 from export.precision import Precisions
-from export.settings import NAME, given_settings
+from export.settings import NAME, own_settings
 from export.source import PipelineFolder, check_component, open_folder, shared_folder
 from export.tensor_files import extents
 
@@ -52,7 +52,7 @@ def survey(path: Path, precisions: Precisions, target: str) -> Survey:
         # What is wrong with a part is wrong with the whole, and need not be said twice.
         whole = () if problems else (str(error),)
         return Survey(f"{path.resolve().name}: cannot be exported", (), (), (*problems, *whole))
-    models = make_plan([folder]).models
+    models = plan_repository([folder]).models
     try:
         precisions.expect(models)
     except ExportError as error:
@@ -68,7 +68,7 @@ def part_problems(path: Path) -> list[str]:
     """What is wrong with single components, each looked at by itself."""
     problems: list[str] = []
     try:
-        roots = (path, *shared_folder(path, given_settings(path)))
+        roots = (path, *shared_folder(path, own_settings(path)))
     except BadFolderError as error:
         return [str(error)]
     for kind in KINDS.values():
@@ -85,17 +85,19 @@ def part_problems(path: Path) -> list[str]:
 
 def part(name: str, source: Source, precision: str) -> Part:
     """A component's line."""
-    found = [extent for path in source.files.values() for extent in extents(path)]
+    tensors = [extent for path in source.files.values() for extent in extents(path)]
     counts: Counter[str] = Counter()
-    for extent in found:
+    for extent in tensors:
         counts[extent.dtype] += prod(extent.shape)
     names = source.config.get("architectures") or [source.config.get("_class_name")]
     return Part(
-        *(name, f"{source.folder.parent.resolve().name}/{source.folder.name}", str(names[0])),
-        sum(counts.values()),
-        ", ".join(dtype for dtype, _ in counts.most_common(2)),
-        sum(path.stat().st_size for path in source.files.values()),
-        precision,
+        model=name,
+        folder=f"{source.folder.parent.resolve().name}/{source.folder.name}",
+        cls=str(names[0]),
+        parameters=sum(counts.values()),
+        stored=", ".join(dtype for dtype, _ in counts.most_common(2)),
+        size=sum(path.stat().st_size for path in source.files.values()),
+        precision=precision,
     )
 
 
@@ -114,7 +116,7 @@ def family(folder: PipelineFolder) -> str:
 
 def notes(folder: PipelineFolder) -> list[str]:
     """What the person should know although it is nothing wrong."""
-    found = []
+    sentences = []
     missing = [KINDS[role].folder for role in PRODUCT_ROLES if role not in folder.sources]
     latents = folder.sources["vae_encoder"].config["latent_channels"]
     if folder.sources["denoiser"].config["in_channels"] == latents:
@@ -122,10 +124,10 @@ def notes(folder: PipelineFolder) -> list[str]:
     if "text_encoder_g" not in folder.sources:
         missing.append("text_encoder_2")
     if missing:
-        found.append(
+        sentences.append(
             f"{folder.name} can be exported and served by Triton, but not by the orchestrator: it has no "
             f'{", no ".join(missing)}. Folders may come from another pipeline: "shares" in {NAME}.'
         )
     if folder.sources["denoiser"].adapter is None and any((folder.path / role).is_dir() for role in IMAGE_ROLES):
-        found.append(f"{folder.name} has image encoders but no ip_adapter/: they are left out.")
-    return found
+        sentences.append(f"{folder.name} has image encoders but no ip_adapter/: they are left out.")
+    return sentences

@@ -44,22 +44,22 @@ def extents(path: Path) -> list[Extent]:
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
             header: Any = json.loads(file.read(length)) if length <= min(size, LARGEST_HEADER) else None
-        found = sorted(_read(header, 8 + length), key=lambda extent: (extent.offset, extent.name))
+        tensors = sorted(_read(header, 8 + length), key=lambda extent: (extent.offset, extent.name))
     except FileNotFoundError as error:
         raise BadFolderError(f"{label} is missing.") from error
     except (OSError, ValueError, struct.error, AttributeError, KeyError, TypeError) as error:
         raise BadFolderError(f"{label} is not a safetensors file, or only the beginning of one.") from error
-    expected = max((extent.offset + extent.length for extent in found), default=8 + length)
+    expected = max((extent.offset + extent.length for extent in tensors), default=8 + length)
     if size != expected:
         raise BadFolderError(f"{label} is truncated or damaged: {size} bytes, where its header says {expected}.")
-    for extent in found:
+    for extent in tensors:
         bits = BITS.get(extent.dtype)
         if bits is not None and prod(extent.shape) * bits != 8 * extent.length:
             raise BadFolderError(
                 f"{label} is damaged: {extent.name} is {list(extent.shape)} of {extent.dtype}, "
                 f"in {extent.length} bytes."
             )
-    return found
+    return tensors
 
 
 def _read(header: Any, begin: int) -> Iterator[Extent]:

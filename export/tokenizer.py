@@ -70,9 +70,9 @@ def pad_token(folder: Path) -> str:
     """The pad token that the folder's settings name."""
     for name in ("tokenizer_config.json", "special_tokens_map.json"):
         if (folder / name).is_file():
-            found = read_json(folder / name).get("pad_token")
-            if isinstance(found, dict):
-                found = found.get("content")
-            if isinstance(found, str):
-                return found
+            token = read_json(folder / name).get("pad_token")
+            if isinstance(token, dict):
+                token = token.get("content")
+            if isinstance(token, str):
+                return token
     return "<|endoftext|>"

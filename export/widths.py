@@ -20,9 +20,9 @@ def check_widths(sources: Mapping[str, Source]) -> None:
     Raises:
         BadFolderError: with the first width that does not fit.
     """
-    for what, found, expected in facts(sources):
-        if found != expected:
-            raise BadFolderError(f"{what} is {found}; this pipeline needs {expected}.")
+    for what, actual, expected in facts(sources):
+        if actual != expected:
+            raise BadFolderError(f"{what} is {actual}; this pipeline needs {expected}.")
 
 
 def facts(sources: Mapping[str, Source]) -> Iterator[Fact]:
@@ -48,7 +48,7 @@ def stored_facts(sources: Mapping[str, Source]) -> Iterator[Fact]:
 
     All the others are compared when the weights are loaded, which takes longer.
     """
-    wanted = {
+    settings = {
         ("denoiser", "conv_in.weight", 1): "in_channels",
         ("denoiser", "conv_out.weight", 0): "out_channels",
         ("denoiser", "pos_embed.proj.weight", 1): "in_channels",
@@ -58,7 +58,7 @@ def stored_facts(sources: Mapping[str, Source]) -> Iterator[Fact]:
     }
     for role, source in sources.items():
         shapes = {extent.name: extent.shape for path in source.weights for extent in extents(path)}
-        for (owner, tensor, axis), setting in wanted.items():
+        for (owner, tensor, axis), setting in settings.items():
             if owner == role and tensor in shapes and setting in source.config:
                 what = f"{source.kind.folder}/config.json: {setting}"
                 yield what, source.config[setting], shapes[tensor][axis]
@@ -66,8 +66,8 @@ def stored_facts(sources: Mapping[str, Source]) -> Iterator[Fact]:
 
 def picture_facts(what: str, denoiser: Mapping[str, Any], channels: int) -> Iterator[Fact]:
     """A denoiser reads the latents, and one that inpaints the mask and the masked picture's latents after them."""
-    given = denoiser.get("in_channels")
-    yield f"{what}: in_channels", given, channels if given == channels else 2 * channels + 1
+    channels_in = denoiser.get("in_channels")
+    yield f"{what}: in_channels", channels_in, channels if channels_in == channels else 2 * channels + 1
     yield f"{what}: out_channels", denoiser.get("out_channels", channels), channels
 
 

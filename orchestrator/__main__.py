@@ -27,7 +27,7 @@ from orchestrator.scheduling.admission import Admission, Limits
 from orchestrator.settings import Settings
 from orchestrator.telemetry import Tracing, logs
 from orchestrator.telemetry.metrics import Metrics
-from orchestrator.triton import TritonPool, open_wire
+from orchestrator.triton import PoolOptions, TritonPool, open_wire
 
 log = structlog.get_logger("orchestrator")
 
@@ -114,7 +114,7 @@ def _pool(settings: Settings, metrics: Metrics) -> TritonPool:
     endpoints = [endpoint.strip() for endpoint in settings.triton_endpoints.split(",") if endpoint.strip()]
     return TritonPool(
         endpoints,
-        step_timeout_s=settings.step_timeout_s,
+        PoolOptions(step_timeout_s=settings.step_timeout_s),
         observer=metrics,
         wire=open_wire(settings.shared_memory, endpoints, settings.shared_memory_bytes, settings.shared_memory_prefix),
         sharing=settings.shared_memory,

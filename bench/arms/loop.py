@@ -1,7 +1,7 @@
 """The whole way from a request to a picture in one process: the stages over any `Infer`, one request a call.
 
-It is what someone would write who has the ONNX files and no server. The arms `inprocess` and `monolith` differ in what
-answers the model calls, and in nothing else. The sampling loop is spelt out here, not borrowed from the orchestrator's
+It is what a user with the ONNX files and no server would write. The arms `inprocess` and `monolith` differ only in what
+answers the model calls. The sampling loop is spelt out here, not borrowed from the orchestrator's
 denoise stage: that one is under a scheduler's rule, which these arms do not have.
 """
 

@@ -44,7 +44,7 @@ PICTURE = Work(
 
 @dataclass(frozen=True)
 class Answer:
-    """For one number of GPUs: what is needed, and what comes of it.
+    """For one number of GPUs: the orchestrators that it needs, and the simulation's outcome.
 
     `free` is the same load through one orchestrator that costs nothing and sees every row: what the GPUs alone allow.
     """
@@ -78,7 +78,7 @@ def most(models: Mapping[str, ModelCost], work: Work) -> float:
 
 
 def answer(gpus: int, engine: str, cost: OrchestratorCost, redis_core_s: float, commands: float) -> Answer:
-    """The smallest number of orchestrators that carries the load, and what comes of it.
+    """The smallest number of orchestrators that carries the load, and the simulation's outcome.
 
     Args:
         cost: of an orchestrator, in its own processor seconds.

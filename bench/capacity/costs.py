@@ -24,12 +24,12 @@ class OrchestratorCost:
     """CPU seconds of one process, which does one thing at a time.
 
     Attributes:
-        request_s: of a request apart from its calls: parsing, pictures, receipts.
+        request_s: of a request without its calls: parsing, pictures, receipts.
         call_s: of one model call.
-        choice_s: of choosing a replica, for each replica there is: the pool looks at all of them.
+        choice_s: of choosing a replica, per replica: the pool looks at all of them.
         probe_s: of one readiness probe; every orchestrator probes every replica.
         probe_interval_s: between two probes of a replica.
-        wire_s: of a call under way, there and back, which nobody computes.
+        wire_s: of a call on the wire, there and back, in which nothing computes.
     """
 
     request_s: float

@@ -58,7 +58,7 @@ async def model_costs(endpoint: str, pid: int, names: tuple[str, ...]) -> dict[s
     """Fits fixed + rows · row to batches of 1, 2, 4 and 8 rows of each model, one call at a time.
 
     Args:
-        endpoint: of Triton, which nobody else calls now.
+        endpoint: of Triton; nothing else may call it meanwhile.
         pid: of its process, whose children count too.
         names: of the models.
     """

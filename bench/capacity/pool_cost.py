@@ -1,4 +1,4 @@
-"""What a large pool costs an orchestrator: processor seconds of a probe, and of choosing among many replicas."""
+"""The cost of a large pool to an orchestrator: processor seconds of a probe, and of choosing among many replicas."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ import time
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from orchestrator.triton import TritonPool
+from orchestrator.triton import PoolOptions, TritonPool
 from orchestrator.triton.fleet import Fleet, least_loaded
 from orchestrator.triton.replica import Replica, Standing
 
-_MESSAGE = 1 << 20
 _INTERVAL_S = 0.5
 
 
 class _Ready(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]  # generated code without types
-    """Says that it is ready."""
+    """Always ready."""
 
     async def ServerReady(  # noqa: N802  # gRPC's name
         self, request: object, context: object
@@ -52,7 +51,7 @@ def probe_s(replicas: int = 100, seconds: float = 10.0) -> float:
 
 
 async def _probing(addresses: list[str], seconds: float) -> float:
-    pool = TritonPool(addresses, probe_interval_s=_INTERVAL_S)
+    pool = TritonPool(addresses, PoolOptions(probe_interval_s=_INTERVAL_S))
     await pool.start()
     await asyncio.sleep(1)
     before, began = time.process_time(), time.monotonic()
@@ -64,15 +63,15 @@ async def _probing(addresses: list[str], seconds: float) -> float:
 
 
 async def choice_s(replicas: int = 1000, rounds: int = 2000) -> float:
-    """Seconds to choose, for each replica there is."""
+    """Seconds of one choice, per replica."""
     fleet = Fleet()
     for number in range(replicas):
-        replica = fleet.replicas[str(number)] = Replica(f"127.0.0.1:{number + 1}", _MESSAGE)
+        replica = fleet.replicas[str(number)] = Replica(f"127.0.0.1:{number + 1}")
         replica.standing = Standing.READY
     tried: set[Replica] = set()
     began = time.perf_counter()
     for _ in range(rounds):
-        # As the pool does it: who serves the model, without those that were tried, and the least loaded of them.
+        # As the pool does it: the replicas that serve the model, without those tried already; of them the least loaded.
         chosen = least_loaded([replica for replica in fleet.usable("denoiser") if replica not in tried])
         chosen.outstanding += 1
     taken = (time.perf_counter() - began) / rounds / replicas

@@ -1,11 +1,15 @@
 """Discrete events: requests arrive, orchestrators compute, replicas batch what waits, and the clock jumps.
 
-What is kept of the real thing: an orchestrator is one process that does one thing at a time; it has one batch of a
-model out for each replica, of the calls that finish soonest together, and waits for its callers to be back before it
-makes the next; it knows only the rows that it has sent itself, and sends a batch to the replica with the fewest, of
-several to the one used longest ago; a replica runs one batch at a time, the model whose row waits longest first, with
-whatever waits for it up to the cap. What is left out: failures, deadlines, queues' bounds, classes and tenants, a
-second batch behind the first, the cache's misses, and the network's bandwidth.
+Simulated as in the real system:
+- An orchestrator is one process that does one thing at a time. It sends each replica one batch of a model at a time, of
+  the calls that finish soonest together, and forms the next batch when the callers of the last one are back.
+- An orchestrator counts only the rows that it has sent itself. A batch goes to the replica with the fewest of them; of
+  several such replicas, to the one that was used longest ago.
+- A replica runs one batch at a time: first the model whose row waits longest, with all rows that wait for it up to the
+  model's cap.
+
+Not simulated: failures, deadlines, bounds of queues, classes and tenants, a second batch behind the first, cache
+misses, and the network's bandwidth.
 """
 
 from __future__ import annotations
@@ -25,13 +29,13 @@ Then = Callable[[], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a run, without its first part.
+    """The result of a run, without its first quarter.
 
     Attributes:
         rate: requests finished a second.
         p50_s, p95_s: from a request's arrival to its end.
         engine_busy, orchestrator_busy: share of the time, on average; orchestrators' with their probes.
-        rows_a_batch: on average, of all models.
+        rows_a_batch: mean over all models.
     """
 
     rate: float
@@ -51,7 +55,7 @@ class Clock:
         self._order = itertools.count()
 
     def after(self, seconds: float, then: Then) -> None:
-        """Calls `then` so much later."""
+        """Calls `then` after so many seconds."""
         heapq.heappush(self._events, (self.now + seconds, next(self._order), then))
 
     def run(self, until: float) -> None:
@@ -63,7 +67,7 @@ class Clock:
 
 
 class Core:
-    """Does one thing at a time, first come, first served."""
+    """A processor that does one thing at a time, in the order of arrival."""
 
     def __init__(self, clock: Clock, slower: float = 1.0) -> None:
         self.busy_s = 0.0
@@ -72,7 +76,7 @@ class Core:
         self._free_at = 0.0
 
     def do(self, seconds: float, then: Then) -> None:
-        """Calls `then` when it is done."""
+        """Computes for so many seconds, then calls `then`."""
         seconds *= self._slower
         self.busy_s += seconds
         self._free_at = max(self._free_at, self._clock.now) + seconds
@@ -92,7 +96,7 @@ class Replica:
         self._running = False
 
     def call(self, model: str, rows: int, then: Then) -> None:
-        """Runs so many rows in some batch."""
+        """Queues a call of so many rows; it runs in one of the next batches."""
         self._queues[model].append((self._clock.now, rows, then))
         self._next()
 
@@ -120,7 +124,7 @@ class Replica:
 
 
 class Orchestrator:
-    """One process: a core, and what it knows of the replicas."""
+    """One process: its core, its queues by model, and its own rows on each replica."""
 
     def __init__(self, clock: Clock, site: Site, core: Core, replicas: list[Replica], seed: int) -> None:
         self._clock = clock
@@ -128,24 +132,24 @@ class Orchestrator:
         self._models = site.models
         self._core = core
         self._waiting: dict[str, deque[tuple[int, Then]]] = {name: deque() for name in site.models}
-        self._batches = dict.fromkeys(site.models, 0)  # that are out
-        self._present = dict.fromkeys(site.models, 0)  # rows that wait or are out
+        self._batches = dict.fromkeys(site.models, 0)  # sent and not answered
+        self._present = dict.fromkeys(site.models, 0)  # rows that wait or are sent
         self._replicas = replicas
         self._outstanding = dict.fromkeys(range(len(replicas)), 0)
-        # Those without rows of ours, the one that was used longest ago first; each process in an order of its own.
+        # Replicas without rows of ours, the least recently used first; each process starts in an order of its own.
         order = list(range(len(replicas)))
         random.Random(seed).shuffle(order)  # noqa: S311  (no secret)
         self._idle: OrderedDict[int, None] = OrderedDict.fromkeys(order)
 
     def request(self, work: Work, then: Then) -> None:
-        """Makes one request's pictures."""
+        """Runs one request, then calls `then`."""
 
         def variants() -> None:
-            left = [work.variants]
+            remaining = [work.variants]
 
             def one_done() -> None:
-                left[0] -= 1
-                if not left[0]:
+                remaining[0] -= 1
+                if not remaining[0]:
                     self._core.do(self._cost.request_s / 2, then)
 
             for _ in range(work.variants):
@@ -161,15 +165,15 @@ class Orchestrator:
         self._call(model, rows, lambda: self._calls(rest, then))
 
     def _call(self, model: str, rows: int, then: Then) -> None:
-        def asked() -> None:
+        def queue() -> None:
             self._waiting[model].append((rows, then))
             self._present[model] += rows
             self._send(model)
 
-        self._core.do(self._cost.call_s / 2, asked)
+        self._core.do(self._cost.call_s / 2, queue)
 
     def _send(self, model: str) -> None:
-        """Sends batches for as long as some replica is without one."""
+        """Sends batches until every replica has one."""
         waiting, cost = self._waiting[model], self._models[model]
         while waiting and self._batches[model] < len(self._replicas):
             sizing = for_latency(cost.seconds, self._present[model] / len(self._replicas), cost.max_rows, 0.0)
@@ -200,7 +204,7 @@ class Orchestrator:
         def received() -> None:
             for then in thens:
                 self._core.do(cost.call_s / 2, then)
-            # Behind the callers, and behind what they ask for then.
+            # After the callers, and after the calls that they send then.
             self._core.do(0.0, lambda: self._core.do(0.0, free))
 
         def free() -> None:
@@ -248,7 +252,7 @@ class Run:
         self._random.choice(self._orchestrators).request(self.work, ended)
 
     def closed(self, callers: int, seconds: float) -> Outcome:
-        """So many callers, each of whom asks again when it has its pictures."""
+        """So many callers, each of which sends its next request when the last one is done."""
 
         def ask() -> None:
             self._start(ask)
@@ -258,7 +262,7 @@ class Run:
         return self._outcome(seconds)
 
     def open(self, rate: float, seconds: float) -> Outcome:
-        """Requests that arrive at random (Poisson), whatever has become of those before."""
+        """Requests that arrive at random (Poisson), whether or not earlier ones are done."""
 
         def arrive() -> None:
             self._start()
@@ -280,7 +284,7 @@ class Run:
             p50_s=took[len(took) // 2],
             p95_s=took[min(len(took) - 1, int(0.95 * len(took)))],
             engine_busy=min(1.0, sum(core.busy_s for core in engines) / seconds / len(engines)),
-            # A core that is slower because it probes counts its probes as its own time already.
+            # A core is slower by its probes, so its busy time includes them.
             orchestrator_busy=min(1.0, sum(core.busy_s for core in cores) / seconds / len(cores)),
             rows_a_batch=sum(replica.rows for replica in self.replicas) / max(batches, 1),
         )

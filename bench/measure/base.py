@@ -26,7 +26,7 @@ class Measurement(Generic[S, R]):
 
     Attributes:
         name: as the command line and the file of its results call it.
-        settings: what is measured.
+        settings: how much is measured, and of what.
         quick: the settings of `make bench-quick`; None leaves the measurement out there.
         kind: the rounds' dataclass.
         measure: one round, given the arms, the round's number from 0, and the settings.

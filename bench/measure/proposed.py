@@ -85,7 +85,7 @@ async def measure(pool: ArmPool, number: int, settings: Settings) -> Round:
 
 
 def figures(rounds: Sequence[Round], settings: Settings) -> list[Figure]:
-    """Each over what is served."""
+    """Each kind over the served configs."""
     result = []
     served = [one.kinds[SERVED] for one in rounds]
     for kind in KINDS:

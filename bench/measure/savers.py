@@ -20,7 +20,7 @@ from bench.requests import SCENES
 
 PRODUCT = ROOT / "examples" / "product.png"
 WINDOWS = {"0–0.8": (0.0, 0.8), "0–0.7": (0.0, 0.7), "0–0.6": (0.0, 0.6), "0.1–0.7": (0.1, 0.7), "0–0.5": (0.0, 0.5)}
-# How many of eight go on, and what they are judged by: drafts of so many steps, or what is predicted half-way.
+# How many of eight go on, judged by drafts of so many steps, or by predictions half-way.
 DROPS = {
     "4 of drafts of 4 steps": [backdrop.EarlyDropping(4, draft_steps=4)],
     "3 of drafts of 5 steps": [backdrop.EarlyDropping(3, draft_steps=5)],

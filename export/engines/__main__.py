@@ -31,10 +31,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--view", type=Path, metavar="FOLDER", help="serve: the folder to write, this node's own")
     parser.add_argument("--builder", choices=seam.BUILDERS, help="(default: the first that is installed)")
     add_build_options(parser)
-    found = parser.parse_args(arguments)
-    if found.step == "serve" and found.view is None:
+    options = parser.parse_args(arguments)
+    if options.step == "serve" and options.view is None:
         parser.error("serve needs --view")
-    return found
+    return options
 
 
 def add_build_options(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +43,7 @@ def add_build_options(parser: argparse.ArgumentParser) -> None:
         "--version-compatible", action="store_true", help="engines that later minor versions of TensorRT load too"
     )
     parser.add_argument(
-        *("--hardware",),
+        "--hardware",
         choices=("none", "ampere_plus", "same_compute_capability"),
         default="none",
         help="which other GPUs may load an engine (none: the one it was built on)",
@@ -61,15 +61,15 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     try:
         builder, building = seam.find(options.builder), build_options(options)
-        where = seam.here(builder, building)
+        target = seam.local_target(builder, building)
         if options.step == "build":
-            engines = build_all(options.repository, options.store, builder, where, building, say)
-            sys.stderr.write(f"{len(engines)} engines are in {options.store}\n")
+            built = build_all(options.repository, options.store, builder, target, building, say)
+            sys.stderr.write(f"{len(built)} engines are in {options.store}\n")
             return 0
-        found = check_engines(options.repository, options.store, where)
+        engines = check_engines(options.repository, options.store, target)
         if options.step == "serve":
-            make_view(options.repository, options.store, found, options.view)
-        sys.stderr.write(f"{len(found)} engines fit this node\n")
+            make_view(options.repository, options.store, engines, options.view)
+        sys.stderr.write(f"{len(engines)} engines fit this node\n")
     except ExportError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -5,22 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from export.engines.identity import FACTS, Identity, Where, facts, read_facts
+from export.engines.identity import FACTS, EngineTarget, Identity, facts, read_facts
 from export.engines.seam import BuildOptions, Tensorrt
 from export.errors import ExportError
 from export.files import digest
+from export.progress import Progress
 from export.repository import read_pipelines
 from export.store import write_whole
-
-Progress = Callable[[str, str], None]
-"""Called with a model's name and what happens to it now."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +48,14 @@ def models_of(repository: Path) -> dict[str, Any]:
 def sound(store: Path, identity: Identity) -> bool:
     """Whether the store has this engine, whole."""
     try:
-        found, mark = read_facts(store / identity.folder)
-        return found == identity and digest(store / identity.file) == mark
+        stored, mark = read_facts(store / identity.folder)
+        return stored == identity and digest(store / identity.file) == mark
     except (ExportError, OSError):
         return False
 
 
 def build_all(
-    repository: Path, store: Path, builder: Tensorrt, where: Where, options: BuildOptions, progress: Progress
+    repository: Path, store: Path, builder: Tensorrt, target: EngineTarget, options: BuildOptions, progress: Progress
 ) -> list[Engine]:
     """Builds what the store has not yet.
 
@@ -67,20 +64,20 @@ def build_all(
         store: A folder that nodes may share. Each engine has a lock of its own: of several nodes that start at once,
             one builds and the others wait for it.
         builder: tensorrt or tensorrt_rtx.
-        where: What the engines are built by and for.
+        target: What the engines are built by and for.
         options: Compatibility and timing cache.
         progress: Told what is going on.
 
     Raises:
         ExportError: if a graph cannot be built.
     """
-    wanted = {name: Identity.of(name, entry, where) for name, entry in models_of(repository).items()}
+    identities = {name: Identity.of(name, entry, target) for name, entry in models_of(repository).items()}
     engines = []
     for name, entry in models_of(repository).items():
         graph = repository / name / entry["version"] / "model.onnx"
-        seconds = build_once(graph, entry["profiles"], store, wanted[name], builder, options, progress)
-        path = store / wanted[name].file
-        engines.append(Engine(name, wanted[name], path, seconds, path.stat().st_size))
+        seconds = build_once(graph, entry["profiles"], store, identities[name], builder, options, progress)
+        path = store / identities[name].file
+        engines.append(Engine(name, identities[name], path, seconds, path.stat().st_size))
     return engines
 
 
@@ -103,12 +100,12 @@ def build_once(
             return 0.0
         progress(name, f"building with {identity.builder} {builder.version}")
         started = time.monotonic()
-        plan = builder.build(graph, profiles, options)
+        engine = builder.build(graph, profiles, options)
         seconds = time.monotonic() - started
         making = folder.with_name(f".{folder.name}.{os.getpid()}")
         shutil.rmtree(making, ignore_errors=True)
         making.mkdir()
-        (making / identity.file.name).write_bytes(plan)
+        (making / identity.file.name).write_bytes(engine)
         write_whole(making / FACTS, facts(identity, digest(making / identity.file.name), seconds))
         # Only a damaged one can be here, or it would have been taken.
         shutil.rmtree(folder, ignore_errors=True)

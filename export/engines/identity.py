@@ -38,10 +38,8 @@ class Identity:
     def folder(self) -> Path:
         """Where in the store it lies."""
         mark = self.digest.removeprefix("sha256:")[:16]
-        return Path(
-            *(self.component, mark, f"{self.precision}-{self.shapes}"),
-            f"{self.builder}-{self.version}-sm{self.compute_capability}",
-        )
+        graph, builder = f"{self.precision}-{self.shapes}", f"{self.builder}-{self.version}"
+        return Path(self.component, mark, graph, f"{builder}-sm{self.compute_capability}")
 
     @property
     def file(self) -> Path:
@@ -53,7 +51,7 @@ class Identity:
         return self.folder.as_posix()
 
     @classmethod
-    def of(cls, model: str, entry: Mapping[str, Any], here: Where) -> Identity:
+    def of(cls, model: str, entry: Mapping[str, Any], target: EngineTarget) -> Identity:
         """What the engine of a repository's model must be on a node.
 
         Raises:
@@ -64,12 +62,19 @@ class Identity:
             raise ExportError(
                 f"{model} has no profiles in pipeline.json: export the repository again with --target tensorrt."
             )
-        made_of = (model, entry["fingerprint"], entry.get("precision", "fp32"), shape_key(profiles))
-        return cls(*made_of, here.builder, here.version, here.compute_capability)
+        return cls(
+            component=model,
+            digest=entry["fingerprint"],
+            precision=entry.get("precision", "fp32"),
+            shapes=shape_key(profiles),
+            builder=target.builder,
+            version=target.version,
+            compute_capability=target.compute_capability,
+        )
 
 
 @dataclass(frozen=True)
-class Where:
+class EngineTarget:
     """What an engine is built by and for."""
 
     builder: str
@@ -89,8 +94,8 @@ def read_facts(folder: Path) -> tuple[Identity, str]:
         ExportError: if there is none, or what stands beside it cannot be read.
     """
     try:
-        found = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-        return Identity(**found["identity"]), str(found["sha256"])
+        content = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        return Identity(**content["identity"]), str(content["sha256"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ExportError(
             f"{folder / FACTS} is missing or damaged; delete {folder} and build the engine again."

@@ -25,9 +25,9 @@ def profiles_of(model: Model, contract: Contract) -> tuple[Profile, ...]:
     cheap in any case. Text is as long as the pipelines' prompts: padded to one length each, so min and max are few.
     """
     tokens = sorted({length for folder in model.pipelines for length in prompts(model, folder)})
-    found: list[Profile] = []
+    profiles: list[Profile] = []
     for height, width in buckets(model):
-        at = {
+        profile = {
             spec.name: {
                 "min": [1, *shape(spec, height, width, tokens[0])],
                 "opt": [contract.max_batch_size, *shape(spec, height, width, tokens[-1])],
@@ -35,9 +35,9 @@ def profiles_of(model: Model, contract: Contract) -> tuple[Profile, ...]:
             }
             for spec in contract.inputs
         }
-        if at not in found:
-            found.append(at)
-    return tuple(found)
+        if profile not in profiles:
+            profiles.append(profile)
+    return tuple(profiles)
 
 
 def prompts(model: Model, folder: PipelineFolder) -> Iterable[int]:
@@ -45,9 +45,9 @@ def prompts(model: Model, folder: PipelineFolder) -> Iterable[int]:
     if model.role == "text_encoder_t5":
         return (folder.text["t5_max_tokens"],)
     if model.role == "denoiser" and "t5_max_tokens" in folder.text:
-        # Stable Diffusion 3 puts CLIP's states before T5's; Backdrop's transformer reads T5's alone.
-        both = "text_encoder_l" in folder.sources
-        return (folder.text["t5_max_tokens"] + (folder.text["max_tokens"] if both else 0),)
+        # Where the denoiser reads CLIP's states too, they stand before T5's in the sequence.
+        clip = any(role != "text_encoder_t5" for role in folder.states)
+        return (folder.text["t5_max_tokens"] + (folder.text["max_tokens"] if clip else 0),)
     return (folder.text["max_tokens"],)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from export.engines.identity import Where
+from export.engines.identity import EngineTarget
 from export.errors import ExportError
 
 BUILDERS = ("tensorrt", "tensorrt_rtx")
@@ -67,13 +67,13 @@ class Tensorrt:
         for ranges in profiles:
             config.add_optimization_profile(self._profile(builder, network, ranges))
         cache = self._timing_cache(config, options.timing_cache)
-        plan = builder.build_serialized_network(network, config)
-        if plan is None:
+        engine = builder.build_serialized_network(network, config)
+        if engine is None:
             raise ExportError(f"{graph}: {self.name} {self.version} built no engine of it.")
         if cache is not None and options.timing_cache is not None:
             options.timing_cache.parent.mkdir(parents=True, exist_ok=True)
             options.timing_cache.write_bytes(bytes(cache.serialize()))
-        return bytes(plan)
+        return bytes(engine)
 
     def _compatible(self, config: Any, options: BuildOptions) -> None:
         trt = self._trt
@@ -88,8 +88,8 @@ class Tensorrt:
             tensor = network.get_input(index)
             if tensor.name not in ranges:
                 raise ExportError(f"The graph has the input {tensor.name}, for which the repository has no shapes.")
-            found = ranges[tensor.name]
-            profile.set_shape(tensor.name, found["min"], found["opt"], found["max"])
+            shapes = ranges[tensor.name]
+            profile.set_shape(tensor.name, shapes["min"], shapes["opt"], shapes["max"])
         return profile
 
     def _timing_cache(self, config: Any, path: Path | None) -> Any:
@@ -121,19 +121,19 @@ def find(name: str | None = None) -> Tensorrt:
     )
 
 
-def here(builder: Tensorrt, options: BuildOptions) -> Where:
+def local_target(builder: Tensorrt, options: BuildOptions) -> EngineTarget:
     """What engines that this builder makes on this node are built by and for.
 
     Raises:
         ExportError: if it needs a GPU, and there is none.
     """
     if builder.is_rtx:
-        return Where(builder.name, builder.version, "any")
+        return EngineTarget(builder.name, builder.version, "any")
     version = builder.version
     if options.version_compatible:
         version = f"{version.partition('.')[0]}.x"
     capability = {"ampere_plus": "8.0+"}.get(options.hardware) or compute_capability()
-    return Where(builder.name, version, capability)
+    return EngineTarget(builder.name, version, capability)
 
 
 def compute_capability() -> str:
@@ -146,11 +146,11 @@ def compute_capability() -> str:
 
     command = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]
     try:
-        done = subprocess.run(  # noqa: S603 — a fixed command
+        completed = subprocess.run(  # noqa: S603 — a fixed command
             command, capture_output=True, text=True, check=True, timeout=30
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise ExportError(
             "tensorrt builds engines on the GPU that they run on, and nvidia-smi finds none here."
         ) from error
-    return done.stdout.split()[0]
+    return completed.stdout.split()[0]

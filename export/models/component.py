@@ -22,7 +22,7 @@ Inputs = tuple[torch.Tensor, ...]
 
 
 @dataclass(frozen=True)
-class Prepared:
+class ComponentModule:
     """A component that is ready to be exported."""
 
     name: str
@@ -55,7 +55,7 @@ class Component:
 
     kind: Kind
     load: Callable[[Source], nn.Module]
-    prepare: Callable[[Any], Prepared]
+    prepare: Callable[[Any], ComponentModule]
 
 
 def rand(generator: torch.Generator, *shape: int) -> torch.Tensor:

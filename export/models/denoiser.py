@@ -12,7 +12,7 @@ from export.contract import Axis, Size, TensorSpec
 from export.errors import BadFolderError
 from export.layout import KINDS, Adapter, Source
 from export.models import vae
-from export.models.component import ON_A_CPU, Component, Inputs, Prepared, rand_mask
+from export.models.component import ON_A_CPU, Component, ComponentModule, Inputs, rand_mask
 from export.models.loading import load_diffusers
 from export.networks import image_attention
 
@@ -113,7 +113,7 @@ def row_samples(latents: int, rows: int, size: Size, generator: torch.Generator,
     return sample, mask, torch.randn(rows, latents, *at, generator=generator), timestep
 
 
-def prepare(unet: Unet) -> Prepared:
+def prepare(unet: Unet) -> ComponentModule:
     """Wraps a UNet for export."""
     config = unet.config
     latents, states, pooled = int(config.out_channels), int(config.cross_attention_dim), pooled_width(unet)
@@ -130,17 +130,17 @@ def prepare(unet: Unet) -> Prepared:
 
     def sample(rows: int, size: Size, generator: torch.Generator) -> Inputs:
         ids = torch.tensor([size.height, size.width, 0, 0, size.height, size.width], dtype=torch.float32)
-        found = [*row_samples(latents, rows, size, generator, inpaints=inpaints)]
-        found.append(torch.randn(rows, size.tokens, states, generator=generator))
+        inputs = [*row_samples(latents, rows, size, generator, inpaints=inpaints)]
+        inputs.append(torch.randn(rows, size.tokens, states, generator=generator))
         if pooled is not None:
-            found += [torch.randn(rows, pooled, generator=generator), ids.repeat(rows, 1)]
+            inputs += [torch.randn(rows, pooled, generator=generator), ids.repeat(rows, 1)]
         if tokens is not None:
             # Every row its own scale, and one without a style at all, as guidance's unconditional rows are.
             scale = torch.linspace(1.2, 0, rows + 1)[1:, None]
-            found += [torch.randn(rows, tokens, states, generator=generator), scale]
-        return tuple(found)
+            inputs += [torch.randn(rows, tokens, states, generator=generator), scale]
+        return tuple(inputs)
 
-    return Prepared(
+    return ComponentModule(
         name="denoiser",
         module=Denoiser(unet, tuple(spec.name for spec in inputs)).eval(),
         inputs=tuple(inputs),

@@ -11,7 +11,7 @@ from torch import nn
 from export.contract import Axis, Size, TensorSpec
 from export.layout import KINDS, Source
 from export.models import vae
-from export.models.component import ON_A_CPU, Component, Inputs, Prepared
+from export.models.component import ON_A_CPU, Component, ComponentModule, Inputs
 from export.models.denoiser import FACTOR, PICTURE_INPUTS, row_samples, row_specs
 from export.models.loading import load_diffusers
 
@@ -53,7 +53,7 @@ def load(source: Source) -> nn.Module:
     return load_diffusers(SD3Transformer2DModel, source.folder)
 
 
-def prepare(transformer: Transformer) -> Prepared:
+def prepare(transformer: Transformer) -> ComponentModule:
     """Wraps a transformer for export."""
     config = transformer.config
     latents, states, pooled = config.out_channels, config.joint_attention_dim, config.pooled_projection_dim
@@ -80,7 +80,7 @@ def prepare(transformer: Transformer) -> Prepared:
         TensorSpec("encoder_hidden_states", "FP32", (Axis("tokens", high=LONGEST_PROMPT), states)),
         TensorSpec("text_embeds", "FP32", (pooled,)),
     )
-    return Prepared(
+    return ComponentModule(
         name="denoiser_dit",
         module=DenoiserDit(transformer, tuple(spec.name for spec in inputs)).eval(),
         inputs=inputs,

@@ -11,7 +11,7 @@ from transformers import CLIPVisionModelWithProjection
 from export.contract import Size, TensorSpec
 from export.layout import KINDS, Source
 from export.models import vae
-from export.models.component import Component, Inputs, Prepared, rand
+from export.models.component import Component, ComponentModule, Inputs, rand
 from export.models.loading import load_transformers
 from export.networks.image_pixels import clip_pixels
 
@@ -53,9 +53,9 @@ def load(source: Source) -> nn.Module:
     return module
 
 
-def prepare(model: ClipVision) -> Prepared:
+def prepare(model: ClipVision) -> ComponentModule:
     """Wraps a CLIPVisionModelWithProjection for export."""
-    return Prepared(
+    return ComponentModule(
         name="image_encoder_clip",
         module=ImageEncoderClip(model).eval(),
         inputs=(TensorSpec("image", "FP32", (3, *vae.pixels())),),

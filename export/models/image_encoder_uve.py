@@ -10,7 +10,7 @@ from torch import nn
 from export.contract import Size, TensorSpec
 from export.layout import KINDS, Source
 from export.models import vae
-from export.models.component import Component, Inputs, Prepared, rand
+from export.models.component import Component, ComponentModule, Inputs, rand
 from export.models.loading import load_diffusers
 from export.networks.uve import UVE
 
@@ -25,10 +25,10 @@ def load(source: Source) -> nn.Module:
     return load_diffusers(UVE, source.folder)
 
 
-def prepare(model: Any) -> Prepared:
+def prepare(model: Any) -> ComponentModule:
     """Describes UVE, which already speaks the row contract: image → embedding, binary."""
     dim = int(model.config.dim)
-    return Prepared(
+    return ComponentModule(
         name="image_encoder_uve",
         module=model,
         inputs=(TensorSpec("image", "FP32", (3, *vae.pixels())),),

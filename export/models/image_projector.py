@@ -13,7 +13,7 @@ from export.contract import Size, TensorSpec
 from export.errors import BadFolderError
 from export.ip_adapters import PROJECTOR
 from export.layout import KINDS, Source
-from export.models.component import Component, Inputs, Prepared
+from export.models.component import Component, ComponentModule, Inputs
 from export.models.loading import load_diffusers
 from export.networks.image_projector import ImageProjector
 
@@ -26,8 +26,8 @@ class ClipProjector(nn.Module):
         self.model = model
 
     def forward(self, clip: torch.Tensor) -> torch.Tensor:
-        found: torch.Tensor = self.model(clip[:, :0], clip)
-        return found
+        tokens: torch.Tensor = self.model(clip[:, :0], clip)
+        return tokens
 
 
 def load(source: Source) -> nn.Module:
@@ -49,7 +49,7 @@ def load(source: Source) -> nn.Module:
     return model.eval()
 
 
-def prepare(model: Any) -> Prepared:
+def prepare(model: Any) -> ComponentModule:
     """Describes the projector: uve, clip → image_tokens; without `uve` where it reads none."""
     config = model.config
     widths = {"uve": int(config.uve_dim), "clip": int(config.clip_dim)}
@@ -58,7 +58,7 @@ def prepare(model: Any) -> Prepared:
     def sample(rows: int, size: Size, generator: torch.Generator) -> Inputs:
         return tuple(normalize(torch.randn(rows, width, generator=generator), dim=1) for width in taken.values())
 
-    return Prepared(
+    return ComponentModule(
         name="image_projector",
         module=model if config.uve_dim else ClipProjector(model).eval(),
         inputs=tuple(TensorSpec(name, "FP32", (width,)) for name, width in taken.items()),

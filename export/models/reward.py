@@ -10,7 +10,7 @@ from torch import nn
 from export.contract import Size, TensorSpec
 from export.layout import KINDS, Source
 from export.models import vae
-from export.models.component import Component, Inputs, Prepared, rand, rand_mask
+from export.models.component import Component, ComponentModule, Inputs, rand, rand_mask
 from export.models.loading import load_diffusers
 from export.networks.reward import RewardModel
 
@@ -20,7 +20,7 @@ def load(source: Source) -> nn.Module:
     return load_diffusers(RewardModel, source.folder)
 
 
-def prepare(model: Any) -> Prepared:
+def prepare(model: Any) -> ComponentModule:
     """Describes the reward model, which already speaks the row contract: image, mask, text_embeds → scores."""
     text_dim = int(model.config.text_dim)
 
@@ -32,7 +32,7 @@ def prepare(model: Any) -> Prepared:
     with torch.no_grad():
         # The number of heads is the network's business; one small run asks it.
         heads = model(*sample(1, Size(64, 64, 2), torch.Generator().manual_seed(0))).shape[1]
-    return Prepared(
+    return ComponentModule(
         name="reward",
         module=model,
         inputs=(

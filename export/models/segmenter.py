@@ -10,7 +10,7 @@ from torch import nn
 from export.contract import Size, TensorSpec
 from export.layout import KINDS, Source
 from export.models import vae
-from export.models.component import Component, Inputs, Prepared, rand
+from export.models.component import Component, ComponentModule, Inputs, rand
 from export.models.loading import load_diffusers
 from export.networks.segmenter import Segmenter
 
@@ -25,9 +25,9 @@ def sample(rows: int, size: Size, generator: torch.Generator) -> Inputs:
     return (rand(generator, rows, 3, size.height, size.width),)
 
 
-def prepare(model: Any) -> Prepared:
+def prepare(model: Any) -> ComponentModule:
     """Describes the segmenter, which already speaks the row contract: image → alpha."""
-    return Prepared(
+    return ComponentModule(
         name="segmenter",
         module=model,
         inputs=(TensorSpec("image", "FP32", (3, *vae.pixels())),),

@@ -8,7 +8,7 @@ from transformers import CLIPTextModelWithProjection
 
 from export.contract import Axis, TensorSpec
 from export.layout import KINDS, Source
-from export.models.component import Component, Prepared
+from export.models.component import Component, ComponentModule
 from export.models.loading import load_transformers
 from export.models.text import ClipText, ids_spec, last_states, pooled, sample_ids
 
@@ -31,11 +31,11 @@ def load(source: Source) -> nn.Module:
     return load_transformers(CLIPTextModelWithProjection, source.folder)
 
 
-def prepare(model: ClipText) -> Prepared:
+def prepare(model: ClipText) -> ComponentModule:
     """Wraps a CLIPTextModelWithProjection for export."""
     config = model.config
     longest = config.max_position_embeddings
-    return Prepared(
+    return ComponentModule(
         name="text_encoder_g",
         module=TextEncoderG(model).eval(),
         inputs=(ids_spec(longest),),

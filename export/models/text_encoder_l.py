@@ -8,7 +8,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from export.contract import Axis, TensorSpec
 from export.layout import CLIP_POOLED, KINDS, Source
-from export.models.component import Component, Prepared
+from export.models.component import Component, ComponentModule
 from export.models.loading import load_transformers
 from export.models.text import ClipText, clip_states, ids_spec, last_states, pooled, sample_ids
 
@@ -54,7 +54,7 @@ def load(source: Source) -> nn.Module:
     return module
 
 
-def prepare(model: ClipText) -> Prepared:
+def prepare(model: ClipText) -> ComponentModule:
     """Wraps a CLIPTextModel, or one with a projection, for export."""
     config = model.config
     longest = config.max_position_embeddings
@@ -65,7 +65,7 @@ def prepare(model: ClipText) -> Prepared:
         outputs.append(TensorSpec("text_embeds", "FP32", (config.projection_dim,)))
     else:
         module = (TextEncoderLast if getattr(config, "last_states", False) else TextEncoderL)(model)
-    return Prepared(
+    return ComponentModule(
         name="text_encoder_l",
         module=module.eval(),
         inputs=(ids_spec(longest),),

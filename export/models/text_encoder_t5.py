@@ -10,7 +10,7 @@ from transformers import T5EncoderModel
 
 from export.contract import Axis, Size, TensorSpec
 from export.layout import KINDS, Source
-from export.models.component import Component, Inputs, Prepared
+from export.models.component import Component, ComponentModule, Inputs
 from export.models.denoiser_dit import LONGEST_PROMPT
 from export.models.loading import load_transformers
 from export.models.text import ids_spec
@@ -45,7 +45,7 @@ def load(source: Source) -> nn.Module:
     return load_transformers(T5EncoderModel, source.folder)
 
 
-def prepare(model: T5) -> Prepared:
+def prepare(model: T5) -> ComponentModule:
     """Wraps a T5EncoderModel for export."""
     config = model.config
 
@@ -55,7 +55,7 @@ def prepare(model: T5) -> Prepared:
             ids[row, 1 + (3 + 5 * row) % (size.tokens - 1) :] = config.pad_token_id
         return (ids,)
 
-    return Prepared(
+    return ComponentModule(
         name="text_encoder_t5",
         module=TextEncoderT5(model).eval(),
         inputs=(ids_spec(LONGEST_PROMPT),),

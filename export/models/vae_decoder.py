@@ -11,7 +11,7 @@ from torch import nn
 from export.contract import Size, TensorSpec
 from export.layout import KINDS
 from export.models import vae
-from export.models.component import LARGE_ON_A_CPU, Component, Inputs, Prepared, rand, rand_mask
+from export.models.component import LARGE_ON_A_CPU, Component, ComponentModule, Inputs, rand, rand_mask
 
 
 class ConditionedDecoder(nn.Module):
@@ -28,13 +28,13 @@ class ConditionedDecoder(nn.Module):
 
     def features(self, masked_image: torch.Tensor) -> dict[tuple[int, int], torch.Tensor]:
         """The condition encoder's features before each ReLU, by (channels, pixels per feature)."""
-        found, x, scale = {}, masked_image, 1
+        features, x, scale = {}, masked_image, 1
         for layer in self.decoder.condition_encoder.layers:
             x = layer(x)
             scale *= layer.stride[0]
-            found[layer.out_channels, scale] = x
+            features[layer.out_channels, scale] = x
             x = torch.relu(x)
-        return found
+        return features
 
     def forward(self, z: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         decoder = self.decoder
@@ -81,7 +81,7 @@ class VaeDecoder(nn.Module):
         return decoded.clamp(-1, 1)
 
 
-def prepare(model: vae.Vae) -> Prepared:
+def prepare(model: vae.Vae) -> ComponentModule:
     """Wraps the decoding half of a VAE for export."""
     pixel_factor = vae.factor(model)
     channels = int(model.config.latent_channels)
@@ -93,7 +93,7 @@ def prepare(model: vae.Vae) -> Prepared:
         image = rand(generator, rows, 3, size.height, size.width)
         return latents, image, rand_mask(generator, rows, size.height, size.width)
 
-    return Prepared(
+    return ComponentModule(
         name="vae_decoder",
         module=VaeDecoder(model).eval(),
         inputs=(

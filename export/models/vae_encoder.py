@@ -8,7 +8,7 @@ from torch import nn
 from export.contract import Size, TensorSpec
 from export.layout import KINDS
 from export.models import vae
-from export.models.component import LARGE_ON_A_CPU, Component, Inputs, Prepared, rand
+from export.models.component import LARGE_ON_A_CPU, Component, ComponentModule, Inputs, rand
 
 
 class VaeEncoder(nn.Module):
@@ -36,9 +36,9 @@ def sample(rows: int, size: Size, generator: torch.Generator) -> Inputs:
     return (rand(generator, rows, 3, size.height, size.width),)
 
 
-def prepare(model: vae.Vae) -> Prepared:
+def prepare(model: vae.Vae) -> ComponentModule:
     """Wraps the encoding half of a VAE for export."""
-    return Prepared(
+    return ComponentModule(
         name="vae_encoder",
         module=VaeEncoder(model).eval(),
         inputs=(TensorSpec("image", "FP32", (3, *vae.pixels())),),

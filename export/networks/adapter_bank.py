@@ -35,7 +35,7 @@ class Rows:
         return down, layer.get_buffer(UP).index_select(0, self.adapter) * self.scale
 
 
-class Adapted(nn.Module):
+class AdaptedDenoiser(nn.Module):
     """A network whose last two inputs are `adapter` INT64 [B, 1] and `adapter_scale` FP32 [B, 1].
 
     An adapter that the bank has no row for is none at all: a row must not be able to spoil its company.
@@ -50,14 +50,14 @@ class Adapted(nn.Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         """Returns what the network returns for the inputs before the last two."""
         *others, adapter, scale = inputs
-        known = (adapter >= 0) & (adapter <= self.capacity)
-        self.rows.adapter = torch.where(known, adapter, torch.zeros_like(adapter))[:, 0]
+        in_bank = (adapter >= 0) & (adapter <= self.capacity)
+        self.rows.adapter = torch.where(in_bank, adapter, torch.zeros_like(adapter))[:, 0]
         self.rows.scale = scale[:, :, None]
         try:
-            found: Tensor = self.network(*others)
+            outputs: Tensor = self.network(*others)
         finally:
             self.rows.adapter = self.rows.scale = None
-        return found
+        return outputs
 
 
 def adaptable(network: nn.Module) -> dict[str, nn.Linear | nn.Conv2d]:
@@ -115,9 +115,9 @@ def convolve(layer: nn.Conv2d, x: Tensor, down: Tensor, up: Tensor) -> Tensor:
     taps = (down @ x.flatten(2)).view(*down.shape[:2], *x.shape[2:])
     taps = sum_shifted(taps, kw, pw, columns=True)
     taps = taps[..., ::sw] if sw > 1 else taps
-    made = sum_shifted(taps, kh, ph, columns=False)
-    made = made[:, :, ::sh] if sh > 1 else made
-    return (up @ made.flatten(2)).view(*up.shape[:2], *made.shape[2:])
+    reduced = sum_shifted(taps, kh, ph, columns=False)
+    reduced = reduced[:, :, ::sh] if sh > 1 else reduced
+    return (up @ reduced.flatten(2)).view(*up.shape[:2], *reduced.shape[2:])
 
 
 def sum_shifted(x: Tensor, taps: int, padding: int, *, columns: bool) -> Tensor:

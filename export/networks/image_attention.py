@@ -38,9 +38,11 @@ class ImageAttnProcessor(nn.Module):
         """Returns [B, S, D] for hidden states of the same shape."""
         text, tokens, scale = encoder_hidden_states
         query = attn.to_q(hidden_states)
-        made = attend(attn, query, attn.to_k(text), attn.to_v(text))
-        made = made + scale[:, :, None].to(made.dtype) * attend(attn, query, self.to_k_ip(tokens), self.to_v_ip(tokens))
-        out: torch.Tensor = attn.to_out[1](attn.to_out[0](made))
+        attended = attend(attn, query, attn.to_k(text), attn.to_v(text))
+        attended = attended + scale[:, :, None].to(attended.dtype) * attend(
+            attn, query, self.to_k_ip(tokens), self.to_v_ip(tokens)
+        )
+        out: torch.Tensor = attn.to_out[1](attn.to_out[0](attended))
         return out
 
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from export.errors import ExportError
+from export.walk.runner import Bytes
 
-Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[Any]
 PROMPTS = ("a beach at sunset", "a wooden table in a kitchen, morning light")
 PROMPTS_FILE = "prompts.txt"
@@ -92,9 +92,9 @@ def read_photo(path: Path) -> tuple[Bytes, Floats]:
 
 def digest(examples: tuple[Example, ...]) -> str:
     """sha256 of everything in them."""
-    found = hashlib.sha256()
+    hashed = hashlib.sha256()
     for example in examples:
-        found.update(f"{example.prompt}\n{example.photo.shape}\n".encode())
-        found.update(example.photo.tobytes())
-        found.update(np.ascontiguousarray(example.mask, np.float32).tobytes())
-    return found.hexdigest()
+        hashed.update(f"{example.prompt}\n{example.photo.shape}\n".encode())
+        hashed.update(example.photo.tobytes())
+        hashed.update(np.ascontiguousarray(example.mask, np.float32).tobytes())
+    return hashed.hexdigest()

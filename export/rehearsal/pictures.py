@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from export.precision import Precision, Precisions, lowest
-from export.rehearsal.examples import Bytes
-from export.rehearsal.recorded import Rehearsal
+from export.progress import Progress
+from export.rehearsal.recording import Rehearsal
 from export.report import PictureReport
-from export.store import Store, code, key, sha256, write_whole
+from export.store import COMPARING, Store, code, key, sha256, write_whole
+from export.walk.runner import Bytes
 
 if TYPE_CHECKING:
-    from export.rehearsal.walk import Runner
+    from export.walk.runner import Runner
 
 
 def compare_pictures(
@@ -25,7 +26,7 @@ def compare_pictures(
     precisions: Precisions,
     graph_of: Callable[[str], Path],
     store: Store | None,
-    progress: Callable[[str, str], None],
+    progress: Progress,
 ) -> PictureReport:
     """Makes the rehearsal's pictures with graphs, and compares them with torch's in FP32.
 
@@ -44,17 +45,18 @@ def compare_pictures(
             return PictureReport.from_json(json.loads(path.read_text()), rehearsal.folder.name)
         except (OSError, ValueError, KeyError, TypeError):
             pass  # none was kept, or it is damaged: it is made
-    from export.rehearsal.runners import graph_or_module, opened
-    from export.rehearsal.walk import Walk
+    from export.rehearsal.walks import walk_examples
+    from export.walk.runner import opened
+    from export.walk.runners import graph_or_module
 
-    expected = rehearsal.recorded.pictures
+    expected = rehearsal.recording.pictures
 
     def open_role(role: str) -> AbstractContextManager[Runner]:
         progress(names[role], f"rehearsing {rehearsal.folder.name} with its graphs")
         return opened(lambda: graph_or_module(rehearsal.models[role], chosen[role], graph_of(names[role])))
 
-    found = Walk(rehearsal.folder, rehearsal.how.steps, open_role).run(rehearsal.how.requests)
-    report = measured(rehearsal, lowest(chosen.values()), expected, tuple(found))
+    pictures = walk_examples(rehearsal.folder, rehearsal.config.requests, rehearsal.config.steps, open_role)
+    report = picture_report(rehearsal, lowest(chosen.values()), expected, pictures)
     if path is not None:
         write_whole(path, report.to_json())
     return report
@@ -63,19 +65,19 @@ def compare_pictures(
 def mark(rehearsal: Rehearsal, chosen: Mapping[str, Precision]) -> str:
     """What identifies a comparison."""
     graphs = {role: key(model.source, chosen[role]) for role, model in rehearsal.models.items()}
-    return sha256({"rehearsal": rehearsal.key, "graphs": graphs, "code": code(("parity.py", "widening.py"))})
+    return sha256({"rehearsal": rehearsal.key, "graphs": graphs, "code": code(COMPARING)})
 
 
-def measured(
-    rehearsal: Rehearsal, precision: Precision, expected: tuple[Bytes, ...], found: tuple[Bytes, ...]
+def picture_report(
+    rehearsal: Rehearsal, precision: Precision, expected: tuple[Bytes, ...], pictures: tuple[Bytes, ...]
 ) -> PictureReport:
     """The comparison of pictures [H, W, 3]."""
-    apart = [np.abs(ours.astype(np.int16) - theirs) for ours, theirs in zip(found, expected, strict=True)]
+    apart = [np.abs(ours.astype(np.int16) - theirs) for ours, theirs in zip(pictures, expected, strict=True)]
     return PictureReport(
         pipeline=rehearsal.folder.name,
         precision=precision,
-        steps=rehearsal.how.steps,
-        pictures=len(found),
+        steps=rehearsal.config.steps,
+        pictures=len(pictures),
         largest=int(max(difference.max() for difference in apart)),
         psnr=min(psnr(difference) for difference in apart),
     )

@@ -6,10 +6,11 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from export.errors import ExportError
-from export.plan import Model, Plan
+from export.plan import Model, RepositoryPlan
 from export.precision import Precisions
+from export.progress import Progress
 from export.rehearsal.pictures import compare_pictures
-from export.rehearsal.recorded import How, Progress, Rehearsal
+from export.rehearsal.recording import Rehearsal, RehearsalConfig
 from export.report import PictureReport, check_picture
 from export.store import Store
 
@@ -17,12 +18,14 @@ from export.store import Store
 class Rehearsals:
     """One to a pipeline; none at all where nobody wants any."""
 
-    def __init__(self, plan: Plan, how: How | None, store: Store | None, progress: Progress) -> None:
+    def __init__(
+        self, plan: RepositoryPlan, config: RehearsalConfig | None, store: Store | None, progress: Progress
+    ) -> None:
         """Nothing is done yet."""
         self._store, self._progress = store, progress
-        pipelines = () if how is None else plan.pipelines
+        pipelines = () if config is None else plan.pipelines
         self._of = {
-            folder.name: Rehearsal(plan, folder, how, store, progress) for folder in pipelines if how is not None
+            folder.name: Rehearsal(plan, folder, config, store, progress) for folder in pipelines if config is not None
         }
 
     def of(self, model: Model) -> Rehearsal | None:
@@ -60,11 +63,11 @@ class Rehearsals:
         return reports
 
 
-def expect_rehearsal(precisions: Precisions, how: How | None) -> None:
+def expect_rehearsal(precisions: Precisions, config: RehearsalConfig | None) -> None:
     """Refuses fp8 where there is nothing to calibrate its scales by.
 
     Raises:
         ExportError: with what to do.
     """
-    if precisions.calibrated and how is None:
+    if precisions.calibrated and config is None:
         raise ExportError("fp8 calibrates its scales in a rehearsal: give it --steps 1 or more.")

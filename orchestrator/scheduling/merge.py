@@ -1,10 +1,7 @@
-"""Calls as one batch, and its outputs as the calls' own."""
+"""Calls merged into one batch, and the outputs of the batch split into those of the calls."""
 
 from __future__ import annotations
 
-import collections
-import dataclasses
-import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,81 +9,61 @@ import numpy as np
 import numpy.typing as npt
 
 from orchestrator.scheduling.call import Arrays, Outputs
+from orchestrator.weak_arrays import WeakArrays, address_of, owner_of
 
-_COMPOSITIONS = 4
-"""Two batches of a model may be out in turn, and companies change."""
+_SETS = 4
+"""Sets of batch-mates whose constants are kept: two batches of a model may alternate, and the sets change."""
 
-
-@dataclasses.dataclass
-class _Composition:
-    arrays: dict[str, npt.NDArray[Any]]
-    parts: list[weakref.ref[npt.NDArray[Any]]]
+_Key = tuple[tuple[int, tuple[int, ...]], ...]
 
 
 class Merger:
-    """Lays the rows of several calls behind one another.
+    """Concatenates the rows of several calls.
 
-    What the calls made read-only comes again with their next step (docs/decisions/0019-the-wire.md). As long as the
-    same calls travel together, the same read-only array stands for them, so the wire can refer to that, too.
+    Inputs that the calls made read-only repeat with their next step (docs/decisions/0019-the-wire.md). While the same
+    calls share their batches, the same read-only array stands for them, so the wire can refer to that one, too.
     """
 
     def __init__(self) -> None:
-        self._known: collections.OrderedDict[tuple[Any, ...], _Composition] = collections.OrderedDict()
-        # Arrays may die in any thread, and in the middle of anything: their end is only noted there.
-        self._dead: collections.deque[tuple[Any, ...]] = collections.deque()
+        self._constants: WeakArrays[_Key, dict[str, npt.NDArray[Any]]] = WeakArrays(most=_SETS)
 
     @property
     def remembered(self) -> int:
-        """Companies whose constants are kept."""
-        self._let_go()
-        return len(self._known)
+        """Sets of batch-mates whose constants are kept now."""
+        return len(self._constants)
 
     def merge(self, calls: Sequence[Arrays]) -> Arrays:
-        """Returns one batch of all rows; a call that is alone stays as it is.
+        """Returns one batch of all rows; a single call stays as it is.
 
         The calls have the same inputs, of the same shapes but for the rows.
         """
         if len(calls) == 1:
             return calls[0]
         constant = [name for name, value in calls[0].items() if not any(call[name].flags.writeable for call in calls)]
-        joined = self._constants(calls, constant) if constant else {}
+        merged = self._merged_constants(calls, constant) if constant else {}
         return {
-            name: joined[name] if name in joined else np.concatenate([call[name] for call in calls])
+            name: merged[name] if name in merged else np.concatenate([call[name] for call in calls])
             for name in calls[0]
         }
 
-    def _constants(self, calls: Sequence[Arrays], names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
-        self._let_go()
+    def _merged_constants(self, calls: Sequence[Arrays], names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+        self._constants.collect()
         parts = [call[name] for call in calls for name in names]
-        # Views are made anew at each step; what they look at is not.
-        key = tuple((part.__array_interface__["data"][0], part.shape) for part in parts)
-        found = self._known.get(key)
-        if found is None:
+        # Every step makes new views of the same memory.
+        key = tuple((address_of(part), part.shape) for part in parts)
+        arrays = self._constants.get(key)
+        if arrays is None:
             arrays = {name: np.concatenate([call[name] for call in calls]) for name in names}
             for value in arrays.values():
                 value.flags.writeable = False
-            note = self._dead.append
-            owners = {id(owner): owner for owner in map(_owner, parts)}.values()
-            found = _Composition(arrays, [weakref.ref(owner, lambda _: note(key)) for owner in owners])
-            self._known[key] = found
-            if len(self._known) > _COMPOSITIONS:
-                self._known.popitem(last=False)
-        self._known.move_to_end(key)
-        return found.arrays
-
-    def _let_go(self) -> None:
-        while self._dead:
-            self._known.pop(self._dead.popleft(), None)
+            self._constants.put(key, arrays, map(owner_of, parts))
+        return arrays
 
 
 def split(outputs: Arrays, rows: Sequence[int]) -> list[Outputs]:
-    """The outputs of calls that had so many rows each: views of those of their batch."""
+    """The outputs of calls with so many rows each: views of the outputs of their batch."""
     ends = np.cumsum(rows)
     return [
         {name: value[end - count : end] for name, value in outputs.items()}
         for count, end in zip(rows, ends, strict=True)
     ]
-
-
-def _owner(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return array.base if isinstance(array.base, np.ndarray) else array

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from orchestrator.triton.pool import CallObserver, TritonPool
+from orchestrator.triton.pool import CallObserver, PoolOptions, TritonPool
 from orchestrator.triton.shared_memory import Sharing
 from orchestrator.triton.tensors import ModelMetadata, TensorSpec
 from orchestrator.triton.wire import Wire, open_wire
 
-__all__ = ["CallObserver", "ModelMetadata", "Sharing", "TensorSpec", "TritonPool", "Wire", "open_wire"]
+__all__ = ["CallObserver", "ModelMetadata", "PoolOptions", "Sharing", "TensorSpec", "TritonPool", "Wire", "open_wire"]

@@ -1,9 +1,9 @@
-"""Keeps the pool's opinion of each replica true: probes those in service, and proves those that come back.
+"""Probes replicas: those in service must answer, and those that failed must prove themselves before they are used.
 
 "Ready" is not enough. A server whose Python stub died says that it is ready and fails every call, and one that is
-stopped by a signal holds its connections open. So a replica in service must answer within a moment, and one that
-failed a model must first run that model: on the first row that the model ever ran here. Nor does every replica serve
-every model: what one lacks it is asked for again now and then, since models can be loaded while it runs.
+stopped by a signal holds its connections open. So a replica in service must answer within the probe's timeout, and one
+that failed a model must first run that model, on the first row that the model ever ran here. A replica may serve a part
+of the models; those that it lacks are asked for again from time to time, since models can be loaded while it runs.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ log = structlog.get_logger("orchestrator.triton")
 
 
 class Health:
-    """What a replica must show, and the loop that asks it to.
+    """The probes of every replica, and what they have shown about models.
 
     Args:
         interval_s: between two probes of a replica.
-        timeout_s: for one readiness probe. A replica in service that twice does not answer in time is ejected, so
-            a hung one leaves within interval + 2 × timeout.
+        timeout_s: for one readiness probe. A replica in service that does not answer twice in a row is ejected, so a
+            hung one leaves within interval + 2 × timeout.
         infer_timeout_s: for one proving inference.
         dispensable: whether other ready replicas serve everything that the given one serves.
         changed: called after a replica's standing changed.
@@ -51,12 +51,12 @@ class Health:
         self._accepted: dict[str, ModelMetadata] = {}
 
     def remember(self, model: str, inputs: Arrays) -> None:
-        """Keeps the first row of a call that went well, to prove replicas with."""
+        """Keeps the first row of the first successful call of a model: later proofs run it."""
         if model not in self._samples:
             self._samples[model] = {name: array[:1].copy() for name, array in inputs.items()}
 
     def accept(self, metadata: ModelMetadata) -> None:
-        """Keeps what a model is like; a replica that serves another one under its name stays out."""
+        """Fixes the metadata of a model; a replica that serves another fingerprint under its name stays out."""
         self._accepted[metadata.name] = metadata
 
     @property
@@ -65,13 +65,13 @@ class Health:
         return self._accepted.keys()
 
     async def ask(self, replica: Replica, model: str, timeout_s: float) -> ModelMetadata | None:
-        """What a replica says of a model; None, and remembered, when it does not serve it.
+        """The metadata of a model on a replica; None if the replica lacks it, which is remembered.
 
         Raises:
             CallFailed: it gave no answer.
         """
         try:
-            found = await replica.metadata(model, timeout_s)
+            metadata = await replica.metadata(model, timeout_s)
         except CallFailed as failure:
             if failure.cause is not Cause.NO_MODEL:
                 raise
@@ -81,19 +81,19 @@ class Health:
         if model in replica.lacks:
             del replica.lacks[model]
             self._changed()
-        return found
+        return metadata
 
     def doubt(self, replica: Replica, problem: str) -> None:
-        """Takes a replica out that serves something else than was accepted."""
+        """Ejects a replica that serves another model than the accepted one."""
         self._out(replica, CallFailed(Cause.NO_MODEL, problem))
 
     def outputs(self, model: str) -> Iterable[str]:
-        """The output names that a model is known to have; none when its metadata was never asked for."""
+        """The output names of a model; empty while its metadata was not asked for."""
         metadata = self._accepted.get(model)
         return [spec.name for spec in metadata.outputs] if metadata else []
 
     def max_batch_rows(self, model: str) -> int:
-        """The largest batch that a model is known to take; 1 when its metadata was never asked for."""
+        """The largest batch of a model; 1 while its metadata was not asked for."""
         metadata = self._accepted.get(model)
         return max(1, metadata.max_batch_size) if metadata else 1
 
@@ -119,7 +119,7 @@ class Health:
     async def _prove(self, replica: Replica) -> None:
         await self._answers(replica)
         if replica.standing is Standing.READY:
-            # One a probe: few replicas lack many models, and none of them is in a hurry.
+            # One model for each probe: few replicas lack many, and a model that was loaded may be noticed later.
             await self._expect_accepted(replica, list(replica.lacks)[:1])
             return
         await self._expect_accepted(replica, list(self._accepted))
@@ -134,9 +134,9 @@ class Health:
 
     async def _expect_accepted(self, replica: Replica, models: Iterable[str]) -> None:
         for model in models:
-            found, accepted = await self.ask(replica, model, self._infer_timeout_s), self._accepted.get(model)
-            if found and accepted and found.fingerprint != accepted.fingerprint:
-                raise CallFailed(Cause.NO_MODEL, another(found))
+            served, accepted = await self.ask(replica, model, self._infer_timeout_s), self._accepted.get(model)
+            if served and accepted and served.fingerprint != accepted.fingerprint:
+                raise CallFailed(Cause.NO_MODEL, other_model(served))
 
     async def _answers(self, replica: Replica) -> None:
         try:
@@ -144,7 +144,7 @@ class Health:
         except CallFailed as failure:
             if failure.cause is not Cause.TIMEOUT:
                 raise
-            # Once may be a busy machine. Deadlines are kept by gRPC's own thread, so our loop is not to blame.
+            # One missed probe may be a busy machine; not our loop, since gRPC's own thread keeps the deadline.
             try:
                 await replica.check_ready(self._timeout_s)
             except CallFailed as again:
@@ -152,14 +152,14 @@ class Health:
 
     def _out(self, replica: Replica, failure: CallFailed) -> None:
         if replica.cause is not failure.cause:
-            # Once for each cause, not at every probe: an outage is one line, and so is what it turns into.
+            # One line for each cause, not for each probe.
             log.warning("replica out", replica=replica.address, cause=failure.cause.value, why=failure.detail)
             replica.cause = failure.cause
         if replica.standing is not Standing.OUT:
             replica.standing = Standing.OUT
             self._changed()
         if failure.cause is Cause.HUNG and self._dispensable(replica):
-            # Nobody else to ask: then a late answer is better than none.
+            # Another replica can redo its calls. Without one, a late answer is better than none.
             replica.abandon()
 
     def _back(self, replica: Replica) -> None:
@@ -171,6 +171,6 @@ class Health:
             self._changed()
 
 
-def another(found: ModelMetadata) -> str:
-    """What the log says of a replica that serves something else than was accepted."""
-    return f"serves another {found.name}: {found.fingerprint or 'no fingerprint'}"
+def other_model(served: ModelMetadata) -> str:
+    """For the log: which model a replica serves instead of the accepted one."""
+    return f"serves another {served.name}: {served.fingerprint or 'no fingerprint'}"

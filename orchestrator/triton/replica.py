@@ -1,4 +1,4 @@
-"""One Triton server: its channel, the calls in flight on it, and what the pool thinks of it."""
+"""One Triton server: its channel, the calls in flight on it, and whether the pool uses it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,12 @@ from orchestrator.triton.wire import Wire
 
 _T = TypeVar("_T")
 
+# Larger than any batch that a model here takes; gRPC's own bound is 4 MiB.
+_MAX_MESSAGE_BYTES = 256 << 20
+
 
 class Standing(enum.Enum):
-    """What the pool thinks of a replica."""
+    """Whether the pool uses a replica."""
 
     READY = "ready"
     SUSPECT = "suspect"
@@ -37,15 +40,15 @@ class Replica:
         standing: OUT until its first probe passes.
         outstanding: rows sent and not answered.
         last_used: a counter's value at the last call; breaks ties between equally loaded replicas.
-        lacks: models that it says it does not serve, the one that was asked for longest ago first.
-        doubts: models whose failure must be disproved before the replica is trusted again.
-        failures: verdicts against it so far; a probe that began before the latest one proves nothing.
-        cause: why its latest probe failed, or None if it passed.
-        probed: set once the first probe has ended, either way.
+        lacks: models that it does not serve; the one that was asked for longest ago is first.
+        doubts: models that failed on it and must run once before it is used again.
+        failures: number of failed calls that counted against it; a probe that began before the latest proves nothing.
+        cause: why its latest probe failed; None if it passed.
+        probed: set once the first probe has ended, whatever its result.
         wake: set to have it probed at once.
     """
 
-    def __init__(self, address: str, max_message_bytes: int, wire: Wire | None = None, *, shared: bool = False) -> None:
+    def __init__(self, address: str, wire: Wire | None = None, *, shared: bool = False) -> None:
         self.address = address
         self.standing = Standing.OUT
         self.outstanding = 0
@@ -61,8 +64,8 @@ class Replica:
         self._client = InferenceServerClient(
             address,
             channel_args=[
-                ("grpc.max_send_message_length", max_message_bytes),
-                ("grpc.max_receive_message_length", max_message_bytes),
+                ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+                ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
                 # With gRPC's defaults a channel may notice up to 8 s late that its server is back.
                 ("grpc.initial_reconnect_backoff_ms", 100),
                 ("grpc.max_reconnect_backoff_ms", 500),
@@ -100,7 +103,8 @@ class Replica:
         tensors = self._link.tensors(inputs)
         call = asyncio.ensure_future(
             self._client.infer(
-                *(model, tensors),
+                model,
+                tensors,
                 request_id=request_id,
                 priority=priority,
                 client_timeout=timeout_s,
@@ -120,7 +124,7 @@ class Replica:
             self._abandoned.discard(call)
 
     def abandon(self) -> None:
-        """Ends every call in flight with HUNG, so that it can be made elsewhere."""
+        """Ends every call in flight with HUNG, so that other replicas can take it."""
         for call in self._calls:
             self._abandoned.add(call)
             call.cancel()
@@ -136,7 +140,7 @@ class Replica:
         return read_config(response.config)
 
     def judge(self, verdict: Verdict, model: str) -> bool:
-        """Applies the verdict of a failed call; says whether the standing fell."""
+        """Applies the verdict on a failed call; returns whether the standing fell."""
         if verdict is Verdict.KEEP:
             return False
         self.failures += 1
@@ -164,7 +168,7 @@ class Replica:
 
 
 async def _ours(call: Awaitable[_T]) -> _T:
-    """The one seam where the client's exceptions become ours."""
+    """Turns the client's exceptions into `CallFailed`: the one place that does."""
     try:
         return await call
     except InferenceServerException as problem:

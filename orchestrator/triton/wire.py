@@ -1,96 +1,87 @@
-"""How arrays get to a server: as bytes in the message, or by reference to memory that both see.
+"""How arrays get to a server: as bytes in the message, or by reference to memory that both processes see.
 
-Most of what a step sends is the same at every step. A read-only array that is sent a second time is taken for such a
-constant: it is placed once in memory that a server on this host sees too, and every further message refers to it
+Most of what a step sends is the same at every step. A read-only array that is sent a second time counts as such a
+constant: it is copied once into memory that a server on this host sees too, and every further message refers to it
 (docs/decisions/0019-the-wire.md has what that saves).
 """
 
 from __future__ import annotations
 
-import collections
 import dataclasses
-import weakref
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import structlog
 from tritonclient.grpc import InferInput
 
 from orchestrator.triton.shared_memory import PREFIX, Region, Sharing, sweep
 from orchestrator.triton.tensors import Arrays, in_full, in_region
+from orchestrator.weak_arrays import WeakArrays, address_of, owner_of
 
 log = structlog.get_logger("orchestrator.triton")
 
-# Below that, a reference and its bookkeeping are no cheaper than the bytes.
-_LEAST_BYTES = 4096
+# Below that, a reference and its bookkeeping cost as much as the bytes.
+_MIN_BYTES = 4096
 
 
 @dataclasses.dataclass
 class _Constant:
-    """What is known of one array's memory for as long as the array lives."""
+    """Where a repeating array is."""
 
-    gone: weakref.ref[npt.NDArray[Any]]
     offset: int | None = None
-    """Where the whole array lies in the region."""
+    """Of the whole array in the region; None = not there."""
     refused: bool = False
-    """There was no room for it."""
+    """The region had no room for it."""
 
 
 class Wire:
-    """Turns arrays into tensors, and remembers those that come again.
+    """Turns arrays into tensors, and remembers arrays that may repeat.
 
     Args:
-        region: memory shared with servers on this host; None = bytes for everybody.
+        region: memory shared with servers on this host; None = bytes for every server.
     """
 
     def __init__(self, region: Region | None = None) -> None:
         self.region = region
-        self._constants: dict[int, _Constant] = {}
-        # Arrays may die in any thread, and in the middle of anything: their end is only noted there.
-        self._dead: collections.deque[int] = collections.deque()
+        self._constants: WeakArrays[int, _Constant] = WeakArrays(dropped=self._free)
 
     @property
     def remembered(self) -> int:
-        """Arrays that are known now."""
-        self._let_go()
+        """Number of live arrays that were sent and may repeat."""
         return len(self._constants)
 
     def tensors(self, inputs: Arrays, *, by_reference: bool) -> list[InferInput]:
-        """Returns arrays that `batch_rows` accepts as Triton takes them.
+        """Returns the inputs as Triton takes them; `batch_rows` accepts them.
 
-        `by_reference` says that the server sees the region; what finds no room in it goes as bytes.
+        `by_reference` says that the server sees the region; an array that has no room in it goes as bytes.
         """
-        self._let_go()
+        self._constants.collect()
         return [self._tensor(name, array, by_reference=by_reference) for name, array in inputs.items()]
 
     def _tensor(self, name: str, array: npt.NDArray[Any], *, by_reference: bool) -> InferInput:
-        if not by_reference or array.nbytes < _LEAST_BYTES or not array.flags.c_contiguous:
+        if not by_reference or array.nbytes < _MIN_BYTES or not array.flags.c_contiguous:
             return in_full(name, array)
-        owner = _owner(array)
+        owner = owner_of(array)
         offset = None if owner.flags.writeable or not owner.flags.c_contiguous else self._offset(owner)
         if offset is None or self.region is None:
             return in_full(name, array)
-        return in_region(name, array, self.region.name, offset + _address(array) - _address(owner))
+        return in_region(name, array, self.region.name, offset + address_of(array) - address_of(owner))
 
     def _offset(self, owner: npt.NDArray[Any]) -> int | None:
-        """Where the array lies as a whole; None when it comes for the first time, or there is no room for it."""
+        """Where the whole array is in the region; None if it is sent for the first time, or has no room there."""
         constant = self._constants.get(id(owner))
         if constant is None:
-            note, number = self._dead.append, id(owner)
-            self._constants[number] = _Constant(weakref.ref(owner, lambda _: note(number)))
+            self._constants.put(id(owner), _Constant(), [owner])
             return None
         if constant.offset is None and not constant.refused and self.region is not None:
             constant.offset = self.region.place(owner)
             constant.refused = constant.offset is None
         return constant.offset
 
-    def _let_go(self) -> None:
-        while self._dead:
-            constant = self._constants.pop(self._dead.popleft(), None)
-            if constant is not None and constant.offset is not None and self.region is not None:
-                self.region.free(constant.offset)
+    def _free(self, constant: _Constant) -> None:
+        if constant.offset is not None and self.region is not None:
+            self.region.free(constant.offset)
 
     def close(self) -> None:
         """Removes the region."""
@@ -100,23 +91,14 @@ class Wire:
 
 
 def open_wire(sharing: Sharing, endpoints: Iterable[str], size: int, prefix: str = PREFIX) -> Wire:
-    """A wire with a region of `size` bytes where some endpoint may share it and there is room for one, else without."""
+    """A wire with a region of `size` bytes if an endpoint may share it and the memory is there, else without one."""
     if not any(sharing.covers(endpoint) for endpoint in endpoints):
         return Wire()
     try:
-        left = sweep()
+        swept = sweep()
         region = Region(size, prefix)
     except OSError as problem:
         log.warning("no shared memory", bytes=size, why=str(problem))
         return Wire()
-    log.info("shared memory", region=region.name, bytes=size, swept=left)
+    log.info("shared memory", region=region.name, bytes=size, swept=swept)
     return Wire(region)
-
-
-def _owner(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return array.base if isinstance(array.base, np.ndarray) else array
-
-
-def _address(array: npt.NDArray[Any]) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address

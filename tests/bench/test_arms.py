@@ -53,7 +53,7 @@ async def test_two_workers_of_one_thread_make_the_same_bytes(inprocess: list[byt
         await arm.close()
 
 
-async def test_the_monolith_makes_the_same_bytes_abreast(inprocess: list[bytes]) -> None:
+async def test_the_monolith_makes_the_same_bytes_side_by_side(inprocess: list[bytes]) -> None:
     arm = MonolithArm()
     try:
         assert await asyncio.gather(*map(arm.generate, REQUESTS)) == inprocess

@@ -1,4 +1,4 @@
-"""Processor time by process: grows with work, and is nothing for what is not there."""
+"""Processor time by process: grows with work, and is 0 for a process that is gone."""
 
 import os
 import subprocess

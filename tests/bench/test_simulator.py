@@ -18,7 +18,7 @@ def site(replicas: int = 1, orchestrators: int = 1, cost: OrchestratorCost = FRE
     return Site(replicas, orchestrators, {"m": cost_of_model}, cost)
 
 
-def test_a_caller_alone_waits_for_nobody() -> None:
+def test_a_caller_alone_does_not_wait() -> None:
     outcome = Run(site(), ONE_CALL).closed(callers=1, seconds=40)
     assert outcome.rate == pytest.approx(10, rel=0.02)
     assert outcome.p95_s == pytest.approx(0.1)
@@ -67,7 +67,7 @@ def test_orchestrators_do_not_see_each_others_rows() -> None:
     assert one.p95_s < 0.8 * many.p95_s
 
 
-def test_variants_go_abreast_and_steps_one_after_another() -> None:
+def test_variants_run_side_by_side_and_steps_one_after_another() -> None:
     work = Work(once=(("m", 1),), steps=3, step=("m", 1), variants=2, after=(("m", 1),))
     assert work.calls == 1 + 2 * 4
     outcome = Run(site(replicas=2), work).closed(callers=1, seconds=40)

@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from export import adapters
-from export.adapters import Bank, Wanted
+from export.adapters import Bank, LoraRef
 from export.contract import Size
 from export.errors import ExportError
 from export.lora_files import Lora
 from export.models import COMPONENTS
 from export.models.component import Inputs
 from export.networks import adapter_bank
-from export.parity import relative
+from export.running import relative
 from tests.export import loras, tiny
 
 ROWS, SIZE = 4, Size(height=64, width=96, tokens=16)
@@ -58,7 +58,7 @@ def case(request: pytest.FixtureRequest, tiny_pipelines: Path) -> Case:
     made = tuple(
         loras.random_lora(some if rank == 3 else shapes, rank, seed=rank, strength=0.5) for rank in (8, 3, 1, 5)
     )
-    bank = Bank(shapes, 4, 8, tuple((Wanted(f"lora{n}", Path("x")), lora) for n, lora in enumerate(made)))
+    bank = Bank(shapes, 4, 8, tuple((LoraRef(f"lora{n}", Path("x")), lora) for n, lora in enumerate(made)))
     network = component.load(source)
     prepared = bank.attach(network, component.prepare(network))
     adapters.fill(network, bank.tensors())
@@ -112,7 +112,7 @@ def test_convolutions_of_every_kind(kernel: int, stride: int, padding: int) -> N
     network = nn.ModuleDict({"conv": layer})
     shapes = {"conv": tuple(layer.weight.shape)}
     lora = loras.random_lora(shapes, 3, seed=0)
-    bank = Bank(shapes, 1, 4, ((Wanted("one", Path("x")), lora),))
+    bank = Bank(shapes, 1, 4, ((LoraRef("one", Path("x")), lora),))
     rows = adapter_bank.install(network, shapes, 1, 4)
     adapters.fill(network, bank.tensors())
     x = torch.randn(2, 5, 9, 8)

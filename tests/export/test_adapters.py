@@ -15,16 +15,16 @@ from safetensors.torch import save_file
 
 from export import adapters, external, graph
 from export.__main__ import main
-from export.adapters import FILE, Bank, Order, Wanted
-from export.command import order, parse
+from export.adapters import FILE, AdapterSelection, Bank, LoraRef
+from export.command import adapter_selection, parse
 from export.contract import Size
 from export.errors import ExportError
 from export.lora_files import Lora, read_lora
 from export.models import COMPONENTS
 from export.models.component import Inputs
-from export.parity import relative, session
-from export.plan import Plan, make_plan
+from export.plan import RepositoryPlan, plan_repository
 from export.run import export_pipelines
+from export.running import relative, session
 from export.source import open_folder
 from export.tensor_files import extents
 from orchestrator.repository import load
@@ -78,14 +78,15 @@ def adapted(
 ) -> Path:
     """The tiny repository with a bank on each denoiser; the export checks parity on the way."""
     out = Path(shutil.copytree(tiny_repository, tmp_path_factory.mktemp("adapted") / "repository"))
-    wanted = (
-        Wanted("first", files["first"]),
-        Wanted("second", files["second"], "tiny"),
-        Wanted("only", files["dit"], "tiny-dit"),
+    refs = (
+        LoraRef("first", files["first"]),
+        LoraRef("second", files["second"], "tiny"),
+        LoraRef("only", files["dit"], "tiny-dit"),
     )
     sources = [tiny_pipelines / name for name in tiny.NAMES]
-    found = export_pipelines(sources, out, lambda name, what: None, names=LAYERS, wanted=Order(wanted, 3)).models
-    assert [exported.model for exported in found] == list(LAYERS)
+    selection = AdapterSelection(refs, 3)
+    export = export_pipelines(sources, out, lambda name, what: None, names=LAYERS, selection=selection)
+    assert [report.model for report in export.models] == list(LAYERS)
     return out
 
 
@@ -168,16 +169,16 @@ def test_one_more_adapter_is_another_file_beside_the_same_graph(
     out = Path(shutil.copytree(adapted, tmp_path / "repository"))
     before = json.loads((out / "pipeline.json").read_text())["models"]["denoiser"]
     monkeypatch.delattr(graph, "trace")
-    wanted = Order(tuple(Wanted(name, files[name]) for name in ("first", "second", "third")), 3)
+    selection = AdapterSelection(tuple(LoraRef(name, files[name]) for name in ("first", "second", "third")), 3)
     sources = [tiny_pipelines / name for name in tiny.NAMES]
-    (found,) = export_pipelines(sources, out, lambda name, what: None, names=["denoiser"], wanted=wanted).models
+    (found,) = export_pipelines(sources, out, lambda name, what: None, names=["denoiser"], selection=selection).models
     after = json.loads((out / "pipeline.json").read_text())["models"]["denoiser"]
     changed = {name for name, digest in after["files"].items() if before["files"][name] != digest}
     assert changed == {f"1/{FILE}", "config.pbtxt"}
     assert after["fingerprint"] != before["fingerprint"]
     assert after["adapters"]["names"]["third"]["row"] == 3
-    assert found.written.graph == (out / "denoiser" / "1" / "model.onnx").stat().st_size
-    assert found.written.referred > 0
+    assert found.disk.graph == (out / "denoiser" / "1" / "model.onnx").stat().st_size
+    assert found.disk.referred > 0
     feed, inputs = rows(tiny_pipelines, "denoiser", [3])
     (answer,) = session(out / "denoiser" / "1" / "model.onnx").run(None, feed)
     third = read_lora(files["third"], shapes_of(tiny_pipelines, "denoiser"))
@@ -208,28 +209,34 @@ def test_a_graph_is_taken_again_only_for_the_same_weights_and_layout(change: str
 
 def test_nothing_of_the_adapters_is_in_what_is_traced(tiny_pipelines: Path, files: dict[str, Path]) -> None:
     source = tiny.source(tiny_pipelines, "denoiser")
-    one, other = (adapters.open_bank(source, [Wanted("x", files[name])], 3, 4) for name in ("first", "second"))
+    one, other = (adapters.open_bank(source, [LoraRef("x", files[name])], 3, 4) for name in ("first", "second"))
     assert all(torch.equal(value, other.placeholders()[name]) for name, value in one.placeholders().items())
     assert not all(torch.equal(value, other.tensors()[name]) for name, value in one.tensors().items())
 
 
 @pytest.fixture(scope="module")
-def plan(tiny_pipelines: Path) -> Plan:
+def plan(tiny_pipelines: Path) -> RepositoryPlan:
     """The plan of the tiny repository."""
-    return make_plan([open_folder(tiny_pipelines / name) for name in tiny.NAMES])
+    return plan_repository([open_folder(tiny_pipelines / name) for name in tiny.NAMES])
 
 
-def test_adapters_that_cannot_be_served_are_refused(plan: Plan, files: dict[str, Path]) -> None:
-    first, second = Wanted("first", files["first"]), Wanted("second", files["second"])
-    for wanted, message in (
-        (Order((first, second), 1), "2 adapters do not fit into 1 rows; ask for --adapter-rows 2"),
-        (Order((first,), rank=3), "has rank 4, more than the bank's 3"),
-        (Order((first, Wanted("first", files["second"]))), "Two adapters of tiny are called first"),
-        (Order((Wanted("x", files["first"], "tiny-slow"),)), "There is no pipeline 'tiny-slow' for the adapter x"),
-        (Order((Wanted("x", files["dit"]),)), "adapts pos_embed.proj, a layer that this denoiser does not have"),
+def test_adapters_that_cannot_be_served_are_refused(plan: RepositoryPlan, files: dict[str, Path]) -> None:
+    first, second = LoraRef("first", files["first"]), LoraRef("second", files["second"])
+    for selection, message in (
+        (AdapterSelection((first, second), 1), "2 adapters do not fit into 1 rows; ask for --adapter-rows 2"),
+        (AdapterSelection((first,), rank=3), "has rank 4, more than the bank's 3"),
+        (AdapterSelection((first, LoraRef("first", files["second"]))), "Two adapters of tiny are called first"),
+        (
+            AdapterSelection((LoraRef("x", files["first"], "tiny-slow"),)),
+            "There is no pipeline 'tiny-slow' for the adapter x",
+        ),
+        (
+            AdapterSelection((LoraRef("x", files["dit"]),)),
+            "adapts pos_embed.proj, a layer that this denoiser does not have",
+        ),
     ):
         with pytest.raises(ExportError, match=message):
-            adapters.open_banks(plan, wanted)
+            adapters.open_banks(plan, selection)
 
 
 @pytest.mark.parametrize(
@@ -256,26 +263,26 @@ def test_numbers_beyond_fp16_are_refused(files: dict[str, Path]) -> None:
     shapes: dict[str, tuple[int, ...]] = {"fc": (2, 2)}
     lora = loras.random_lora(shapes, 1, 0, strength=1e9)
     with pytest.raises(ExportError, match="has values that fp16 cannot hold"):
-        Bank(shapes, 1, 1, ((Wanted("x", files["first"]), lora),)).tensors()
+        Bank(shapes, 1, 1, ((LoraRef("x", files["first"]), lora),)).tensors()
 
 
 def test_a_denoiser_that_is_kept_gets_no_adapters(
     tiny_pipelines: Path, tiny_repository: Path, files: dict[str, Path]
 ) -> None:
-    wanted = Order((Wanted("first", files["first"]),))
+    selection = AdapterSelection((LoraRef("first", files["first"]),))
     with pytest.raises(ExportError, match="Adapters change denoiser, which is not among the components to export"):
         export_pipelines(
-            [tiny_pipelines / "tiny"], tiny_repository, lambda name, what: None, names=["reward"], wanted=wanted
+            [tiny_pipelines / "tiny"], tiny_repository, lambda name, what: None, names=["reward"], selection=selection
         )
 
 
 def test_the_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     given = ["all", "--pipeline", str(tmp_path), "--out", str(tmp_path / "out")]
-    assert order(parse(given)) is None
-    found = order(
+    assert adapter_selection(parse(given)) is None
+    found = adapter_selection(
         parse([*given, "--adapter", "a=x.safetensors", "--adapter", "tiny-dit:b=c:/y", "--adapter-rows", "6"])
     )
-    assert found == Order((Wanted("a", Path("x.safetensors")), Wanted("b", Path("c:/y"), "tiny-dit")), 6)
+    assert found == AdapterSelection((LoraRef("a", Path("x.safetensors")), LoraRef("b", Path("c:/y"), "tiny-dit")), 6)
     for wrong, message in (
         (["--adapter", "nothing"], "'nothing' is not NAME=FILE"),
         (["--adapter", "a=b", "--adapter-rows", "0"], "--adapter-rows 0 is not a positive number"),

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from export.models import COMPONENTS
-from export.parity import session
+from export.running import session
 
 SHIPPED = Path(__file__).resolve().parents[2] / "triton_repo"
 

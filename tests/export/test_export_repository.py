@@ -16,8 +16,9 @@ from export import repository
 from export.errors import ExportError
 from export.files import model_files
 from export.models import COMPONENTS
+from export.options import ExportOptions
 from export.report import TOLERANCE
-from export.run import Options, export_pipelines
+from export.run import export_pipelines
 from tests.export.tiny import BUCKETS, NAMES, T5_TOKENS, TOKENS, VOCABULARY
 
 
@@ -32,7 +33,7 @@ def quiet(name: str, what: str) -> None:
 
 def export(folder: Path, out: Path, names: list[str] | None) -> None:
     """Exports the tiny pipelines, or some of their models."""
-    export_pipelines([folder / name for name in NAMES], out, quiet, names=names, options=Options(engines=True))
+    export_pipelines([folder / name for name in NAMES], out, quiet, names=names, options=ExportOptions(engines=True))
 
 
 def test_every_config_is_one_that_triton_reads(tiny_repository: Path) -> None:
@@ -104,7 +105,7 @@ def test_the_pipeline_entry_holds_what_the_folder_says(tiny_repository: Path) ->
     }
     assert pipeline["schedulers"] == ["ddim", "euler", "dpmpp_2m", "ddpm"]
     assert pipeline["defaults"] == {"scheduler": "dpmpp_2m", "steps": 20, "guidance_scale": 5.0, "image_scale": 1.0}
-    assert pipeline["text"] == {"max_tokens": TOKENS}
+    assert pipeline["text"] == {"max_tokens": TOKENS, "states": ["text_encoder_l", "text_encoder_g"]}
     assert pipeline["provenance"] == {"trained_on": "nothing"}
 
 
@@ -119,7 +120,7 @@ def test_a_second_pipeline_shares_what_it_has_not_of_its_own(tiny_repository: Pa
     assert pipeline["schedule"] == {"num_train_timesteps": 1000, "prediction_type": "flow", "shift": 3.0}
     assert pipeline["schedulers"] == ["flow_euler"]
     assert pipeline["defaults"] == {"scheduler": "flow_euler", "steps": 8, "guidance_scale": 4.0}
-    assert pipeline["text"] == {"max_tokens": TOKENS, "t5_max_tokens": T5_TOKENS}
+    assert pipeline["text"] == {"max_tokens": TOKENS, "t5_max_tokens": T5_TOKENS, "states": ["text_encoder_t5"]}
     assert pipeline["buckets"] == BUCKETS
     assert pipeline["provenance"] == {}
 

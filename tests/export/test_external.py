@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from export import external
 from export.models import COMPONENTS
-from export.parity import session
+from export.running import session
 from tests.export import tiny
 
 WIDTH, HEIGHT = 6, 5

@@ -13,9 +13,10 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from export.contract import Size
 from export.models import COMPONENTS
+from export.options import ExportOptions
 from export.precision import Precisions
-from export.rehearsal.recorded import How
-from export.run import Options, export_pipelines
+from export.rehearsal.recording import RehearsalConfig
+from export.run import export_pipelines
 from export.source import open_folder
 from export.survey import survey
 from tests.export import families
@@ -36,7 +37,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def export(folder: Path, out: Path) -> dict[str, Any]:
     """Exports a folder, with parity and shapes for engines; returns the models of its pipeline.json."""
-    options = Options(Precisions(), engines=True, rehearsal=How(steps=3))
+    options = ExportOptions(Precisions(), engines=True, rehearsal=RehearsalConfig(steps=3))
     made = export_pipelines([folder], out, lambda name, what: None, options=options)
     found = made.models
     assert all(report.parity.worst.relative <= 1e-4 for report in found)

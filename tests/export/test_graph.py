@@ -15,7 +15,7 @@ from export import graph
 from export.errors import ExportError
 from export.files import model_files
 from export.models import COMPONENTS
-from export.models.component import Prepared
+from export.models.component import ComponentModule
 from tests.export import tiny
 
 
@@ -92,7 +92,7 @@ SMALL = "image_encoder_uve"
 """Traced in a second or two, and it has what matters here: convolutions, norms, matrices."""
 
 
-def small(folder: Path) -> tuple[Prepared, dict[str, Path]]:
+def small(folder: Path) -> tuple[ComponentModule, dict[str, Path]]:
     """One tiny component, ready to be written, and its weights files."""
     component, source = COMPONENTS[SMALL], tiny.source(folder, SMALL)
     prepared = component.prepare(component.load(source))

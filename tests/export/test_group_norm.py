@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from export.networks.group_norm import WideGroupNorm, widen_norms
-from export.parity import relative, session
+from export.running import relative, session
 
 SIDE = 384
 

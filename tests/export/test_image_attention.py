@@ -15,7 +15,7 @@ from export import ip_adapters
 from export.contract import Size
 from export.errors import BadFolderError
 from export.models import COMPONENTS
-from export.models.component import Inputs, Prepared
+from export.models.component import ComponentModule, Inputs
 from tests.export import tiny
 
 SIZE = Size(height=64, width=96, tokens=16)
@@ -25,7 +25,7 @@ IP_ADAPTER = Path(ip_adapters.FOLDER) / ip_adapters.FILE
 
 
 @pytest.fixture(scope="module")
-def denoiser(tiny_pipelines: Path) -> tuple[Prepared, Inputs]:
+def denoiser(tiny_pipelines: Path) -> tuple[ComponentModule, Inputs]:
     """The tiny denoiser with its adapter, and three rows for it."""
     component = COMPONENTS["denoiser"]
     prepared = component.prepare(component.load(tiny.source(tiny_pipelines, "denoiser")))
@@ -47,7 +47,7 @@ def stock(folder: Path, inputs: Inputs, processors: Any = None, style: Any = Non
     return found
 
 
-def asked(denoiser: tuple[Prepared, Inputs], scale: torch.Tensor) -> torch.Tensor:
+def asked(denoiser: tuple[ComponentModule, Inputs], scale: torch.Tensor) -> torch.Tensor:
     """The denoiser's answer at other image scales [rows, 1]."""
     prepared, inputs = denoiser
     with torch.inference_mode():
@@ -56,13 +56,13 @@ def asked(denoiser: tuple[Prepared, Inputs], scale: torch.Tensor) -> torch.Tenso
 
 
 def test_at_scale_zero_it_is_the_stock_unet_to_the_last_bit(
-    denoiser: tuple[Prepared, Inputs], tiny_pipelines: Path
+    denoiser: tuple[ComponentModule, Inputs], tiny_pipelines: Path
 ) -> None:
     assert torch.equal(asked(denoiser, torch.zeros(ROWS, 1)), stock(tiny_pipelines, denoiser[1]))
 
 
 def test_one_scale_for_all_is_what_diffusers_ip_adapter_does(
-    denoiser: tuple[Prepared, Inputs], tiny_pipelines: Path
+    denoiser: tuple[ComponentModule, Inputs], tiny_pipelines: Path
 ) -> None:
     weights = load_file(tiny_pipelines / "tiny" / IP_ADAPTER)
 
@@ -85,7 +85,7 @@ def test_one_scale_for_all_is_what_diffusers_ip_adapter_does(
     assert not torch.allclose(found, stock(tiny_pipelines, denoiser[1]), atol=1e-3), "the adapter changes nothing"
 
 
-def test_every_row_has_its_own_scale(denoiser: tuple[Prepared, Inputs]) -> None:
+def test_every_row_has_its_own_scale(denoiser: tuple[ComponentModule, Inputs]) -> None:
     scales = torch.tensor([[0.0], [1.0], [0.4]])
     together = asked(denoiser, scales)
     for row in range(ROWS):

@@ -17,9 +17,10 @@ from export.contract import Size
 from export.errors import BadFolderError
 from export.models import COMPONENTS
 from export.networks.image_pixels import clip_pixels
+from export.options import ExportOptions
 from export.precision import Precisions
-from export.rehearsal.recorded import How
-from export.run import Options, export_pipelines
+from export.rehearsal.recording import RehearsalConfig
+from export.run import export_pipelines
 from export.source import open_folder
 from export.survey import survey
 from tests.export import families, tiny
@@ -58,7 +59,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_is_exported_with_parity_and_reads_clip_alone(folder: Path, tmp_path: Path) -> None:
-    options = Options(Precisions(), engines=True, rehearsal=How(steps=2))
+    options = ExportOptions(Precisions(), engines=True, rehearsal=RehearsalConfig(steps=2))
     made = export_pipelines([folder], tmp_path / "out", lambda name, what: None, options=options)
     assert all(report.parity.worst.relative <= 1e-4 for report in made.models)
     assert made.pictures[0].largest <= 1

@@ -14,7 +14,7 @@ from export import graph, parity
 from export.contract import Size
 from export.layout import Source
 from export.models import COMPONENTS
-from export.models.component import Inputs, Prepared
+from export.models.component import ComponentModule, Inputs
 from export.networks.image_pixels import clip_pixels
 from export.report import check
 from tests.export import tiny
@@ -22,7 +22,7 @@ from tests.export import tiny
 SIZE = Size(height=64, width=96, tokens=16)
 
 
-def wrapped(role: str, folder: Path) -> tuple[Any, Prepared, Inputs]:
+def wrapped(role: str, folder: Path) -> tuple[Any, ComponentModule, Inputs]:
     """A component's stock module, its wrapper, and inputs of three rows."""
     component = COMPONENTS[role]
     module = component.load(tiny.source(folder, role))
@@ -118,6 +118,6 @@ def test_a_plain_vae_exports_with_all_three_inputs(tmp_path: Path) -> None:
     written = graph.write(prepared, tmp_path / "1" / "model.onnx", {"weights.safetensors": weights})
     # These weights are stored as FP32: what rounding changed is in the graph, the rest still beside it.
     assert 0 < written.referred < written.files
-    report = parity.measure(prepared, tmp_path / "1" / "model.onnx", (SIZE,), rounding=0.0)
+    report = parity.compare(prepared, tmp_path / "1" / "model.onnx", parity.references(prepared, (SIZE,)), rounding=0.0)
     check(report)
     assert report.exact

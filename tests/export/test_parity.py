@@ -12,41 +12,41 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from export import graph, parity
-from export.contract import Size
+from export.contract import BATCHES, SMALL, Size
 from export.errors import ParityError
 from export.models import COMPONENTS
-from export.models.component import Prepared
-from export.produce import BATCHES, SMALL
+from export.models.component import ComponentModule
 from export.report import (
     TOLERANCE,
     ComponentReport,
     Difference,
-    Export,
-    Exported,
+    DiskSizes,
+    ExportReport,
+    ModelReport,
     PictureReport,
-    Written,
     check,
     check_picture,
 )
+from export.running import relative
 from export.summary import pictures_table, table, write_report
 from tests.export import tiny
 
 BUCKET = Size(64, 64, 16)
 
 
-def prepared(role: str, folder: Path) -> Prepared:
+def prepared(role: str, folder: Path) -> ComponentModule:
     """A component as the export rounds it."""
     component = COMPONENTS[role]
-    found = component.prepare(component.load(tiny.source(folder, role)))
-    graph.round_weights(found.module)
-    return found
+    module = component.prepare(component.load(tiny.source(folder, role)))
+    graph.round_weights(module.module)
+    return module
 
 
 @pytest.mark.parametrize("role", list(COMPONENTS))
 def test_every_graph_is_its_module(role: str, tiny_pipelines: Path, tiny_repository: Path) -> None:
     component = prepared(role, tiny_pipelines)
     path = tiny_repository / role / "1" / "model.onnx"
-    report = parity.measure(component, path, (SMALL, BUCKET), rounding=0.0)
+    report = parity.compare(component, path, parity.references(component, (SMALL, BUCKET)), rounding=0.0)
     assert len(report.differences) == len(component.outputs) * 2 * len(BATCHES)
     assert report.worst.relative <= TOLERANCE["fp32"]
     assert report.exact
@@ -60,18 +60,18 @@ def test_a_graph_with_one_wrong_weight_is_caught(tiny_pipelines: Path, tiny_repo
     tensors["conv_out.bias"][0] += 0.01
     # The same layout: the graph goes on pointing at the same places.
     save_file(tensors, path, metadata={"format": "pt"})
-    report = parity.measure(
-        prepared("denoiser", tiny_pipelines), tmp_path / "1" / "model.onnx", (BUCKET,), rounding=0.0
-    )
+    component = prepared("denoiser", tiny_pipelines)
+    cases = parity.references(component, (BUCKET,))
+    report = parity.compare(component, tmp_path / "1" / "model.onnx", cases, rounding=0.0)
     with pytest.raises(ParityError, match=r"denoiser: noise_pred differs from torch by .* 3 rows of 64×64|1 rows"):
         check(report)
 
 
 def test_nan_and_other_shapes_are_infinitely_far() -> None:
     ones = np.ones((2, 3), np.float32)
-    assert parity.relative(ones, ones) == 0
-    assert parity.relative(ones, np.full_like(ones, np.nan)) == float("inf")
-    assert parity.relative(ones, ones[:1]) == float("inf")
+    assert relative(ones, ones) == 0
+    assert relative(ones, np.full_like(ones, np.nan)) == float("inf")
+    assert relative(ones, ones[:1]) == float("inf")
 
 
 def test_nan_is_never_within_tolerance() -> None:
@@ -85,9 +85,9 @@ def test_nan_is_never_within_tolerance() -> None:
 def test_the_report_is_json_and_a_table(tmp_path: Path) -> None:
     difference = Difference("y", 1, 64, 64, 1e-6, 1e-6, exact=False)
     report = ComponentReport("denoiser", "fp32", 1e-4, (difference,), 1e-3)
-    exported = (Exported("denoiser", 10, Written(20, 30, 25), 1.0, 100.0, report),)
+    exported = (ModelReport("denoiser", 10, DiskSizes(20, 30, 25), 1.0, 100.0, report),)
     picture = PictureReport("tiny", "fp32", steps=8, pictures=2, largest=1, psnr=70.0)
-    write_report(tmp_path / "deep" / "report.json", Export(exported, (picture,), 1), 1.0)
+    write_report(tmp_path / "deep" / "report.json", ExportReport(exported, (picture,), 1), 1.0)
     content = json.loads((tmp_path / "deep" / "report.json").read_text())
     (component,) = content["components"]
     assert PictureReport.from_json(content["pictures"][0], "tiny") == picture

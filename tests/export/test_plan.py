@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from export.errors import BadFolderError
-from export.plan import make_plan
+from export.plan import plan_repository
 from export.source import PipelineFolder, open_folder
 
 NAMES = ("tiny", "tiny-fast", "tiny-dit")
@@ -21,7 +21,7 @@ def folders(tiny_pipelines: Path) -> list[PipelineFolder]:
 
 
 def test_every_component_is_exported_once(folders: list[PipelineFolder]) -> None:
-    plan = make_plan(folders)
+    plan = plan_repository(folders)
     assert plan.default == "tiny"
     assert {name for name, model in plan.models.items() if model.role == "denoiser"} == {
         *("denoiser", "denoiser_fast", "denoiser_dit"),
@@ -34,7 +34,7 @@ def test_every_component_is_exported_once(folders: list[PipelineFolder]) -> None
 
 
 def test_a_pipelines_components_are_its_own_or_shared(folders: list[PipelineFolder]) -> None:
-    plan = make_plan(folders)
+    plan = plan_repository(folders)
     tiny, fast, dit = (plan.components(folder) for folder in folders)
     assert tiny == {role: role for role in folders[0].sources}
     assert fast == tiny | {"denoiser": "denoiser_fast"}
@@ -44,22 +44,22 @@ def test_a_pipelines_components_are_its_own_or_shared(folders: list[PipelineFold
 
 
 def test_a_pipeline_alone_has_plain_names(folders: list[PipelineFolder]) -> None:
-    plan = make_plan([folders[1]])
+    plan = plan_repository([folders[1]])
     assert plan.components(folders[1])["denoiser"] == "denoiser"
     assert plan.default == "tiny-fast"
 
 
 def test_the_default_can_be_another_without_changing_names(folders: list[PipelineFolder]) -> None:
-    plan = make_plan(folders, "tiny-dit")
+    plan = plan_repository(folders, "tiny-dit")
     assert plan.default == "tiny-dit"
     assert plan.components(folders[0])["denoiser"] == "denoiser"
     with pytest.raises(BadFolderError, match="no pipeline 'tiny-slow' to be the default; there are tiny, tiny-fast"):
-        make_plan(folders, "tiny-slow")
+        plan_repository(folders, "tiny-slow")
 
 
 def test_two_pipelines_of_one_name_are_refused(folders: list[PipelineFolder]) -> None:
     with pytest.raises(BadFolderError, match="Two folders are called tiny"):
-        make_plan([folders[0], folders[0]])
+        plan_repository([folders[0], folders[0]])
 
 
 def test_two_pipelines_of_one_suffix_are_refused(tiny_pipelines: Path, tmp_path: Path) -> None:
@@ -67,4 +67,4 @@ def test_two_pipelines_of_one_suffix_are_refused(tiny_pipelines: Path, tmp_path:
     (copy / "tiny-fast").rename(copy / "dit")
     plain = [open_folder(copy / name) for name in ("tiny", "tiny-dit", "dit")]
     with pytest.raises(BadFolderError, match="dit and another pipeline would both bring denoiser_dit"):
-        make_plan(plain)
+        plan_repository(plain)

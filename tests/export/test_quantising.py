@@ -12,12 +12,13 @@ from onnx import TensorProto, helper, numpy_helper
 
 from export import quantising
 from export.errors import ExportError
-from export.parity import session
+from export.options import ExportOptions
 from export.precision import Precisions
 from export.rehearsal.examples import drawn
-from export.rehearsal.recorded import How
-from export.report import Export
-from export.run import Options, export_graphs
+from export.rehearsal.recording import RehearsalConfig
+from export.report import ExportReport
+from export.run import export_graphs
+from export.running import session
 from export.source import open_folder
 from export.survey import survey
 from tests.export import tiny
@@ -93,10 +94,10 @@ def test_a_matrix_that_fp8_does_not_fit_is_left(tmp_path: Path) -> None:
         quantising.quantise(path, [])
 
 
-def export(folder: Path, work: Path, steps: int = 2) -> Export:
+def export(folder: Path, work: Path, steps: int = 2) -> ExportReport:
     """The denoiser in FP8, the others in FP32."""
-    how = Options(Precisions(models={"denoiser": "fp8"}), work, rehearsal=How(steps, drawn()[:1]))
-    return export_graphs([folder], lambda name, what: None, how, names=["denoiser"])
+    options = ExportOptions(Precisions(models={"denoiser": "fp8"}), work, rehearsal=RehearsalConfig(steps, drawn()[:1]))
+    return export_graphs([folder], lambda name, what: None, options, names=["denoiser"])
 
 
 def test_a_denoiser_is_calibrated_by_its_rehearsal(tiny_pipelines: Path, tmp_path: Path) -> None:
@@ -115,6 +116,6 @@ def test_a_denoiser_is_calibrated_by_its_rehearsal(tiny_pipelines: Path, tmp_pat
 
 def test_fp8_without_a_rehearsal_is_refused(tiny_pipelines: Path, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="fp8 calibrates its scales in a rehearsal: give it --steps 1"):
-        export_graphs([tiny_pipelines / "tiny"], print, Options(Precisions("fp8"), tmp_path))
+        export_graphs([tiny_pipelines / "tiny"], print, ExportOptions(Precisions("fp8"), tmp_path))
     assert open_folder(tiny_pipelines / "tiny")
     assert survey(tiny_pipelines / "tiny", Precisions("fp8"), "tensorrt").problems == ()

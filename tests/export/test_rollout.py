@@ -44,7 +44,7 @@ def put(repository: Path, content: bytes, contract: Contract = CONTRACT, tokeniz
     made(new / "denoiser", content, tokenizer)
     version, previous = "1", dict[str, Any]()
     if old.exists():
-        version, previous = rollout.place(new / "denoiser", old, entry(repository), contract)
+        version, previous = rollout.add_version(new / "denoiser", old, entry(repository), contract)
     found = finish_model(new / "denoiser", contract, version=version, profiles=PROFILES)
     found |= {"previous": previous} if previous else {}
     (new / "pipeline.json").write_text(json.dumps({"format": 1, "models": {"denoiser": found}}))

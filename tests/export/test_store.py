@@ -13,20 +13,22 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from export import build, parity, store
-from export.contract import Contract, Size, TensorSpec
+from export.contract import SMALL, Contract, Size, TensorSpec
 from export.errors import ParityError
 from export.layout import Source
+from export.models import COMPONENTS
+from export.options import ExportOptions
 from export.precision import Precisions
-from export.produce import SMALL
-from export.report import TOLERANCE, ComponentReport, Difference, Exported, Made, Written
-from export.run import Options, export_graphs
+from export.report import TOLERANCE, ComponentReport, Difference, DiskSizes, ModelReport, TraceCost
+from export.run import export_graphs
+from export.running import relative
 from export.source import open_folder
 from export.store import Store, key
 from tests.export import tiny
 
 CONTRACT = Contract((TensorSpec("x", "FP32", (4,)),), (TensorSpec("y", "FP32", (4,)),))
-WRITTEN = Written(3, 5, 4)
-MADE = Made(seconds=3.5, peak_mib=700.0)
+DISK = DiskSizes(3, 5, 4)
+COST = TraceCost(seconds=3.5, peak_mib=700.0)
 QUICK = "image_projector"
 """Traced in a moment."""
 
@@ -69,10 +71,10 @@ def version(folder: Path) -> Path:
 
 
 def test_what_was_kept_is_found(tmp_path: Path) -> None:
-    kept = Store(tmp_path / "work").keep("name", version(tmp_path / "1"), CONTRACT, 7, WRITTEN, MADE)
+    kept = Store(tmp_path / "work").keep("name", version(tmp_path / "1"), CONTRACT, 7, DISK, COST)
     found = Store(tmp_path / "work").find("name")
     assert found == kept
-    assert (found.contract, found.parameters, found.written, found.made) == (CONTRACT, 7, WRITTEN, MADE)
+    assert (found.contract, found.parameters, found.disk, found.cost) == (CONTRACT, 7, DISK, COST)
     assert (found.version / "weights.safetensors").read_bytes() == b"abcde"
     assert Store(tmp_path / "work").find("other") is None
 
@@ -80,16 +82,16 @@ def test_what_was_kept_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize("file", ["graph/model.onnx", "graph/weights.safetensors", "facts.json"])
 def test_a_damaged_entry_is_as_good_as_none(file: str, tmp_path: Path) -> None:
     work = Store(tmp_path / "work")
-    entry = work.keep("name", version(tmp_path / "1"), CONTRACT, 7, WRITTEN, MADE)
+    entry = work.keep("name", version(tmp_path / "1"), CONTRACT, 7, DISK, COST)
     (entry.folder / file).write_bytes(b"ab")
     assert work.find("name") is None
-    assert work.keep("name", tmp_path / "1", CONTRACT, 7, WRITTEN, MADE) == work.find("name")
+    assert work.keep("name", tmp_path / "1", CONTRACT, 7, DISK, COST) == work.find("name")
 
 
 def test_a_comparison_is_found_at_its_sizes_with_todays_tolerance(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    entry = Store(tmp_path / "work").keep("name", version(tmp_path / "1"), CONTRACT, 7, WRITTEN, MADE)
+    entry = Store(tmp_path / "work").keep("name", version(tmp_path / "1"), CONTRACT, 7, DISK, COST)
     sizes = (Size(64, 96, 16),)
     report = ComponentReport("x", "fp16", TOLERANCE["fp16"], (Difference("y", 1, 64, 96, 0.1, 0.01, True),), 1e-4)
     entry.keep_report(report, sizes, (1, 3))
@@ -102,16 +104,16 @@ def test_a_comparison_is_found_at_its_sizes_with_todays_tolerance(
     assert found.tolerance == 1e-3
 
 
-def graphs(folder: Path, work: Path, precision: Any = "fp32", **options: Any) -> list[Exported]:
+def graphs(folder: Path, work: Path, precision: Any = "fp32", **options: Any) -> list[ModelReport]:
     """Makes the graph of the quick component; returns its report where it was compared."""
-    how = Options(Precisions(precision), work)
-    return list(export_graphs([folder], lambda name, what: None, how, names=[QUICK], **options).models)
+    settings = ExportOptions(Precisions(precision), work)
+    return list(export_graphs([folder], lambda name, what: None, settings, names=[QUICK], **options).models)
 
 
 def test_nothing_is_made_twice(tiny_pipelines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, work = tiny_pipelines / "tiny", tmp_path / "work"
     assert graphs(folder, work, compare=False) == []
-    monkeypatch.setattr(build, "make", None)
+    monkeypatch.setattr(build, "build_graph", None)
     (first,) = graphs(folder, work)
     assert not first.kept, "it was not compared before"
     monkeypatch.setattr(build, "open_model", None)
@@ -136,12 +138,12 @@ def test_a_kept_comparison_outside_its_tolerance_fails(
 
 def test_the_reference_of_a_comparison_is_the_module_in_fp32(tiny_pipelines: Path) -> None:
     source = tiny.source(tiny_pipelines, QUICK)
-    component = build.COMPONENTS[QUICK]
+    component = COMPONENTS[QUICK]
     prepared = component.prepare(component.load(source))
     (case, *_) = parity.references(prepared, [SMALL])
     lowered = case.lowered(build.lower(prepared, "bf16"))
     assert lowered.rounded is not None
     assert lowered.expected is case.expected
-    assert 1e-4 < parity.relative(case.expected[0], lowered.rounded[0]) < 5e-2
+    assert 1e-4 < relative(case.expected[0], lowered.rounded[0]) < 5e-2
     assert case.expected[0].dtype == lowered.rounded[0].dtype == torch.zeros(0).numpy().dtype
     assert json.dumps(prepared.contract.to_json())

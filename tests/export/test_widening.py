@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 
 from export import external
-from export.parity import session, widened_session
+from export.running import session, widened_session
 
 WEIGHTS = np.random.default_rng(0).standard_normal((4, 4)).astype(np.float16).astype(np.float32)
 

@@ -251,10 +251,11 @@ def export(factory: pytest.TempPathFactory, name: str, precision: Precision) -> 
     """The tiny pipelines, exported for onnxruntime and for engines."""
 
     def make(folder: Path) -> None:
+        from export.options import ExportOptions
         from export.precision import Precisions
-        from export.run import Options, export_pipelines
+        from export.run import export_pipelines
 
-        sources, options = pipelines(factory), Options(Precisions(precision), engines=True)
+        sources, options = pipelines(factory), ExportOptions(Precisions(precision), engines=True)
         export_pipelines([sources / name for name in NAMES], folder, lambda name, what: None, options=options)
 
     return once(factory, name, make)

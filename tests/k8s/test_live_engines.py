@@ -22,7 +22,7 @@ from local.errors import StartError
 from local.guard import clean, descendants
 from local.health import serving
 from orchestrator.repository.reload import Reloader, signature
-from orchestrator.triton import TritonPool
+from orchestrator.triton import PoolOptions, TritonPool
 from tests.k8s.rendering import Manifest, combine, containers, of
 from tests.local import small
 
@@ -120,7 +120,7 @@ async def settle(reloader: Reloader) -> list[str]:
 @pytest.mark.cluster
 async def test_a_new_engine_takes_over_and_no_call_fails(server: tuple[str, Path], reloader: Reloader) -> None:
     address, file = server
-    pool = TritonPool([address], patience_s=0.0)
+    pool = TritonPool([address], PoolOptions(patience_s=0.0))
     await pool.start()
     answers: list[float] = []
     over = asyncio.Event()

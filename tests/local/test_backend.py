@@ -14,7 +14,7 @@ import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
 from export.models import COMPONENTS
-from export.parity import session
+from export.running import session
 from local.cluster import Cluster, Options
 from tests.export.test_exactness import ROWS, inputs
 

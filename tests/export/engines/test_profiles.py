@@ -9,7 +9,7 @@ import pytest
 
 from export.contract import Axis, Contract, TensorSpec
 from export.engines.profiles import profiles_of, shape_key
-from export.plan import Plan, make_plan
+from export.plan import RepositoryPlan, plan_repository
 from export.source import open_folder
 from tests.export.tiny import BUCKETS, T5_TOKENS, TOKENS
 
@@ -27,12 +27,12 @@ IMAGE = Contract((TensorSpec("image", "FP32", (3, Axis("height", 32), Axis("widt
 
 
 @pytest.fixture(scope="module")
-def plan(tiny_pipelines: Path) -> Plan:
+def plan(tiny_pipelines: Path) -> RepositoryPlan:
     """The tiny pipelines."""
-    return make_plan([open_folder(tiny_pipelines / name) for name in ("tiny", "tiny-dit")])
+    return plan_repository([open_folder(tiny_pipelines / name) for name in ("tiny", "tiny-dit")])
 
 
-def test_a_denoiser_has_a_profile_to_a_bucket(plan: Plan) -> None:
+def test_a_denoiser_has_a_profile_to_a_bucket(plan: RepositoryPlan) -> None:
     square, wide = profiles_of(plan.models["denoiser"], DENOISER)
     assert BUCKETS == [[64, 64], [64, 96]]
     assert square["sample"] == {"min": [1, 4, 8, 8], "opt": [8, 4, 8, 8], "max": [8, 4, 8, 8]}
@@ -41,14 +41,14 @@ def test_a_denoiser_has_a_profile_to_a_bucket(plan: Plan) -> None:
     assert wide["encoder_hidden_states"]["min"] == [1, TOKENS, 64]
 
 
-def test_pictures_are_counted_in_pixels(plan: Plan) -> None:
+def test_pictures_are_counted_in_pixels(plan: RepositoryPlan) -> None:
     assert [profile["image"]["max"] for profile in profiles_of(plan.models["reward"], IMAGE)] == [
         [8, 3, 64, 64],
         [8, 3, 64, 96],
     ]
 
 
-def test_text_has_one_profile_at_its_own_length(plan: Plan) -> None:
+def test_text_has_one_profile_at_its_own_length(plan: RepositoryPlan) -> None:
     (clip,) = profiles_of(plan.models["text_encoder_g"], TEXT)
     assert clip["input_ids"] == {"min": [1, TOKENS], "opt": [16, TOKENS], "max": [16, TOKENS]}
     (t5,) = profiles_of(plan.models["text_encoder_t5"], TEXT)
@@ -57,7 +57,7 @@ def test_text_has_one_profile_at_its_own_length(plan: Plan) -> None:
     assert long["encoder_hidden_states"]["max"] == [8, T5_TOKENS, 64]
 
 
-def test_a_path_tells_profiles_apart(plan: Plan) -> None:
+def test_a_path_tells_profiles_apart(plan: RepositoryPlan) -> None:
     found = profiles_of(plan.models["denoiser"], DENOISER)
     assert shape_key(found).startswith("b8-")
     assert shape_key(found) == shape_key(json.loads(json.dumps(found)))

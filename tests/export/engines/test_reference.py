@@ -13,8 +13,9 @@ import pytest
 from export.engines import seam
 from export.engines.builds import models_of
 from export.engines.seam import BuildOptions
+from export.options import ExportOptions
 from export.precision import Precision, Precisions
-from export.run import Options, export_pipelines
+from export.run import export_pipelines
 from tests.conftest import ROOT
 
 FOLDERS = sorted(path.parent for path in (ROOT / "training" / "weights").glob("backdrop*/model_index.json"))
@@ -28,7 +29,7 @@ pytestmark = [
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_the_reference_pipelines_are_exported_with_parity_and_built(precision: Precision, tmp_path: Path) -> None:
-    options = Options(Precisions(precision), engines=True, batches=(1,))
+    options = ExportOptions(Precisions(precision), engines=True, batches=(1,))
     repository = tmp_path / "repository"
     made = export_pipelines(FOLDERS, repository, lambda name, what: None, options=options)
     assert {report.parity.precision for report in made.models} == {precision}

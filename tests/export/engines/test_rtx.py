@@ -31,7 +31,7 @@ def builds(repository: Path, name: str, precision: str) -> None:
     builder = seam.find("tensorrt_rtx")
     plan = builder.build(repository / name / "1" / "model.onnx", entry["profiles"], BuildOptions())
     assert len(plan) > 1000
-    assert Identity.of(name, entry, seam.here(builder, BuildOptions())).file.suffix == ".rtx"
+    assert Identity.of(name, entry, seam.local_target(builder, BuildOptions())).file.suffix == ".rtx"
 
 
 @pytest.mark.parametrize("name", list(KINDS))

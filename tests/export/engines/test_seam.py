@@ -89,10 +89,10 @@ def test_the_first_module_that_is_installed_is_taken(monkeypatch: pytest.MonkeyP
 def test_where_an_engine_belongs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seam, "compute_capability", lambda: "9.0")
     native, rtx = seam.Tensorrt(Tensorrt()), seam.Tensorrt(Tensorrt("tensorrt_rtx", "1.7.1"))
-    assert seam.here(native, BuildOptions()) == seam.Where("tensorrt", "10.13.3", "9.0")
+    assert seam.local_target(native, BuildOptions()) == seam.EngineTarget("tensorrt", "10.13.3", "9.0")
     wide = BuildOptions(version_compatible=True, hardware="ampere_plus")
-    assert seam.here(native, wide) == seam.Where("tensorrt", "10.x", "8.0+")
-    assert seam.here(rtx, BuildOptions()) == seam.Where("tensorrt_rtx", "1.7.1", "any")
+    assert seam.local_target(native, wide) == seam.EngineTarget("tensorrt", "10.x", "8.0+")
+    assert seam.local_target(rtx, BuildOptions()) == seam.EngineTarget("tensorrt_rtx", "1.7.1", "any")
 
 
 def test_without_a_gpu_tensorrt_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,4 +101,4 @@ def test_without_a_gpu_tensorrt_is_told_so(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(subprocess, "run", missing)
     with pytest.raises(ExportError, match="nvidia-smi finds none here"):
-        seam.here(seam.Tensorrt(Tensorrt()), BuildOptions())
+        seam.local_target(seam.Tensorrt(Tensorrt()), BuildOptions())

@@ -16,22 +16,22 @@ from export.engines import __main__ as command
 from export.engines import seam
 from export.engines.builds import build_all
 from export.engines.checker import WrongEngineError, check_engines
-from export.engines.identity import Where
+from export.engines.identity import EngineTarget
 from export.engines.seam import BuildOptions
 from export.engines.view import make_view
 from export.errors import ExportError
 from tests.export.engines.conftest import write
 from tests.export.engines.fake import Tensorrt
 
-H100 = Where("tensorrt", "10.13.3", "9.0")
-A10 = Where("tensorrt", "10.13.3", "8.6")
+H100 = EngineTarget("tensorrt", "10.13.3", "9.0")
+A10 = EngineTarget("tensorrt", "10.13.3", "8.6")
 
 
 def quiet(name: str, what: str) -> None:
     """No progress."""
 
 
-def build(repository: Path, store: Path, fake: Tensorrt, where: Where = H100) -> Any:
+def build(repository: Path, store: Path, fake: Tensorrt, where: EngineTarget = H100) -> Any:
     """Builds the repository's only engine."""
     (engine,) = build_all(repository, store, seam.Tensorrt(fake), where, BuildOptions(), quiet)
     return engine
@@ -50,7 +50,7 @@ def test_the_path_says_what_the_engine_is(repository: Path, tmp_path: Path) -> N
 
 
 def test_an_rtx_engine_is_never_called_a_plan(repository: Path, tmp_path: Path) -> None:
-    where = Where("tensorrt_rtx", "1.7.1", "any")
+    where = EngineTarget("tensorrt_rtx", "1.7.1", "any")
     engine = build(repository, tmp_path / "store", Tensorrt("tensorrt_rtx", "1.7.1"), where)
     assert engine.path.name == "model.rtx"
     assert list((tmp_path / "store").rglob("*.plan")) == []
@@ -123,7 +123,7 @@ def test_an_engine_of_another_node_is_refused_with_the_command(repository: Path,
     command_line = f"python -m export.engines build --repository {repository} --store {store} --builder tensorrt"
     assert str(refusal.value).endswith(command_line)
     with pytest.raises(WrongEngineError, match=r"TensorRT version 10\.13\.3, this node needs 10\.14\.1"):
-        check_engines(repository, store, Where("tensorrt", "10.14.1", "8.6"))
+        check_engines(repository, store, EngineTarget("tensorrt", "10.14.1", "8.6"))
     assert list(check_engines(repository, store, A10)) == ["denoiser"]
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from backdrop.errors import BackdropError, DeadlineExceededError, Reason, error
-from orchestrator.scheduling import Batcher, Capacity, Priority, ScheduledRequest
+from orchestrator.scheduling import Batcher, Capacity, Priority, ScheduledRequest, model_queue
 from orchestrator.scheduling.call import Arrays, Outputs
 from orchestrator.scheduling.request import unknown_need
 from tests.orchestrator.small import KnownCost, capacity
@@ -226,7 +226,15 @@ async def test_while_requests_wait_for_those_that_run_the_engine_never_waits() -
     await alike.model.end(1)
 
 
-async def test_the_engine_is_kept_free_for_an_urgent_caller_who_will_be_back() -> None:
+@pytest.fixture
+def long_reservations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Callers return in time however busy the machine is."""
+    for name in ("_MIN_RESERVATION_S", "_MAX_RESERVATION_S"):
+        monkeypatch.setattr(model_queue, name, 10.0)
+
+
+@pytest.mark.usefixtures("long_reservations")
+async def test_the_replica_is_kept_free_for_an_urgent_caller_that_will_return() -> None:
     world = World(LINEAR)
     bulk = [world.job(number, tenant="b", priority=Priority.BULK) for number in range(10, 40)]
     await settle()

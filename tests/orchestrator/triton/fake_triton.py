@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import grpc
 import numpy as np
 from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 
 Status = grpc.StatusCode
+
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Fault = tuple[grpc.StatusCode, str] | str | None
 
 
 class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
@@ -29,7 +34,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     def __init__(self, fingerprint: str = "sha256:1") -> None:
         self.fingerprint = fingerprint
         self.models = {"double"}
-        self.fault: tuple[grpc.StatusCode, str] | str | None = None
+        self.fault: Fault = None
         self.only_rows = 0
         self.ready = True
         self.stopped = False
@@ -54,11 +59,11 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         assert self._server is not None
         await self._server.stop(None)
 
-    async def ServerReady(self, request, context):
+    async def ServerReady(self, request: Any, context: Context) -> Any:
         await self._pause()
         return service_pb2.ServerReadyResponse(ready=self.ready)
 
-    async def ModelConfig(self, request, context):
+    async def ModelConfig(self, request: Any, context: Context) -> Any:
         await self._pause()
         await self._expect_model(request.name, context)
         kind = model_config_pb2.TYPE_FP32
@@ -68,7 +73,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         config.parameters["fingerprint"].string_value = self.fingerprint
         return service_pb2.ModelConfigResponse(config=config)
 
-    async def ModelInfer(self, request, context):
+    async def ModelInfer(self, request: Any, context: Context) -> Any:
         self.seen += 1
         self.request_ids.append(request.id)
         self.began.set()
@@ -81,7 +86,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
             self.cancelled += 1
             raise
 
-    async def _answer(self, request, context):
+    async def _answer(self, request: Any, context: Context) -> Any:
         x = np.frombuffer(request.raw_input_contents[0], np.float32).reshape(tuple(request.inputs[0].shape))
         fault = self.fault if self.only_rows in (0, len(x)) else None
         y = 2 * x
@@ -99,7 +104,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
             answer.raw_output_contents.append(b"" if fault == "empty" else y.tobytes())
         return answer
 
-    async def _expect_model(self, name, context):
+    async def _expect_model(self, name: str, context: Context) -> None:
         if name not in self.models:
             await context.abort(Status.NOT_FOUND, f"Request for unknown model: '{name}' is not found")
 

@@ -30,13 +30,13 @@ from orchestrator.triton.causes import TREATMENTS, Cause, classify
         ("RESOURCE_EXHAUSTED", "Received message larger than max", Cause.REFUSED),
     ],
 )
-def test_words_become_causes(status, text, cause):
+def test_words_become_causes(status, text, cause) -> None:
     assert classify(InferenceServerException(text, f"StatusCode.{status}")) is cause
 
 
-def test_an_exception_of_the_client_itself_is_the_models_fault():
+def test_an_exception_of_the_client_itself_is_the_models_fault() -> None:
     assert classify(InferenceServerException("something odd")) is Cause.MODEL_ERROR
 
 
-def test_every_cause_has_a_treatment():
+def test_every_cause_has_a_treatment() -> None:
     assert TREATMENTS.keys() == set(Cause)

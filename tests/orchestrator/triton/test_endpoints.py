@@ -8,7 +8,7 @@ import socket
 import numpy as np
 import pytest
 
-from orchestrator.triton import TritonPool
+from orchestrator.triton import PoolOptions, TritonPool
 from orchestrator.triton.endpoints import Endpoints
 from tests.orchestrator.triton.fake_triton import eventually, serving
 
@@ -16,18 +16,18 @@ from tests.orchestrator.triton.fake_triton import eventually, serving
 @pytest.mark.parametrize(
     "endpoints", [[], [""], ["triton"], ["triton:"], [":8001"], ["triton:http"], ["dns:///triton"]]
 )
-def test_endpoints_that_are_not_well_formed_are_refused(endpoints):
+def test_endpoints_that_are_not_well_formed_are_refused(endpoints) -> None:
     with pytest.raises(ValueError, match="host:port"):
         Endpoints(endpoints)
 
 
-async def test_a_list_is_taken_as_it_is():
+async def test_a_list_is_taken_as_it_is() -> None:
     endpoints = Endpoints(["a:1", "b:2"])
     assert await endpoints.addresses() == {"a:1", "b:2"}
     assert not endpoints.change
 
 
-async def test_a_name_is_resolved_again_and_keeps_its_addresses_while_dns_fails(monkeypatch):
+async def test_a_name_is_resolved_again_and_keeps_its_addresses_while_dns_fails(monkeypatch) -> None:
     answers = [[(socket.AF_INET, "10.0.0.1"), (socket.AF_INET6, "fd00::1")], OSError("no such name"), []]
 
     async def resolve(self, host, port, **_):
@@ -45,7 +45,7 @@ async def test_a_name_is_resolved_again_and_keeps_its_addresses_while_dns_fails(
     assert await endpoints.addresses() == {"b:2"}
 
 
-async def test_replicas_come_and_go_with_the_name(monkeypatch):
+async def test_replicas_come_and_go_with_the_name(monkeypatch) -> None:
     row = np.ones((1, 2), np.float32)
     async with serving(2) as servers:
         now = [frozenset({servers[0].address})]
@@ -54,7 +54,7 @@ async def test_replicas_come_and_go_with_the_name(monkeypatch):
             return now[0]
 
         monkeypatch.setattr("orchestrator.triton.endpoints._resolve", resolve)
-        pool = TritonPool(["dns:///triton:8001"], resolve_interval_s=0.05, probe_interval_s=0.05)
+        pool = TritonPool(["dns:///triton:8001"], PoolOptions(resolve_interval_s=0.05, probe_interval_s=0.05))
         await pool.start()
         assert pool.ready_replicas == 1
         servers[0].delay_s = 0.3

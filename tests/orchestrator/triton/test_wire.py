@@ -41,7 +41,7 @@ def seen(wire, tensor):
     return wire.region._memory[offset : offset + size]
 
 
-def test_a_constant_goes_as_bytes_first_and_by_reference_from_then_on(wire):
+def test_a_constant_goes_as_bytes_first_and_by_reference_from_then_on(wire) -> None:
     array = constant()
     assert one(wire, array)._get_content() == array.tobytes()
     for _ in range(3):
@@ -51,7 +51,7 @@ def test_a_constant_goes_as_bytes_first_and_by_reference_from_then_on(wire):
     assert wire.region.used == array.nbytes
 
 
-def test_rows_of_a_constant_share_its_place(wire):
+def test_rows_of_a_constant_share_its_place(wire) -> None:
     array = constant()
     for _ in range(3):
         whole, first, second = one(wire, array), one(wire, array[:1]), one(wire, array[1:])
@@ -61,7 +61,7 @@ def test_rows_of_a_constant_share_its_place(wire):
     assert seen(wire, second) == array[1:].tobytes()
 
 
-def test_a_server_that_does_not_see_the_region_gets_bytes(wire):
+def test_a_server_that_does_not_see_the_region_gets_bytes(wire) -> None:
     array = constant()
     assert [one(wire, array, by_reference=False)._get_content() for _ in range(3)] == [array.tobytes()] * 3
     assert (wire.region.used, wire.remembered) == (0, 0)
@@ -76,13 +76,13 @@ def test_a_server_that_does_not_see_the_region_gets_bytes(wire):
     ],
     ids=["writeable", "small", "strided"],
 )
-def test_what_is_no_constant_goes_as_bytes_every_time(wire, array):
+def test_what_is_no_constant_goes_as_bytes_every_time(wire, array) -> None:
     tensors = [one(wire, array) for _ in range(3)]
     assert [tensor._get_content() for tensor in tensors] == [array.tobytes()] * 3
     assert wire.region.used == 0
 
 
-def test_a_view_that_cannot_be_written_to_is_no_constant_while_its_owner_can(wire):
+def test_a_view_that_cannot_be_written_to_is_no_constant_while_its_owner_can(wire) -> None:
     owner = np.zeros((2, 2048), np.float32)
     view = owner[:]
     view.flags.writeable = False
@@ -91,7 +91,7 @@ def test_a_view_that_cannot_be_written_to_is_no_constant_while_its_owner_can(wir
     assert one(wire, view)._get_content() == owner.tobytes()
 
 
-def test_what_is_known_of_an_array_dies_with_it(wire):
+def test_what_is_known_of_an_array_dies_with_it(wire) -> None:
     for seed in range(200):
         array = constant(seed=seed)
         for _ in range(3):
@@ -103,7 +103,7 @@ def test_what_is_known_of_an_array_dies_with_it(wire):
     assert wire.region.used == 0
 
 
-def test_where_there_is_no_room_bytes_go_as_before(wire):
+def test_where_there_is_no_room_bytes_go_as_before(wire) -> None:
     large, small = constant(2, 200_000), constant(2, 2048, seed=1)
     for _ in range(3):
         assert one(wire, large)._get_content() == large.tobytes()
@@ -111,12 +111,12 @@ def test_where_there_is_no_room_bytes_go_as_before(wire):
     assert seen(wire, tensor) == small.tobytes()
 
 
-def test_without_a_region_everything_goes_as_bytes():
+def test_without_a_region_everything_goes_as_bytes() -> None:
     wire, array = Wire(), constant()
     assert [one(wire, array, by_reference=False)._get_content() for _ in range(3)] == [array.tobytes()] * 3
 
 
-def test_a_wire_is_opened_with_memory_only_where_somebody_may_share_it():
+def test_a_wire_is_opened_with_memory_only_where_somebody_may_share_it() -> None:
     assert open_wire(Sharing.AUTO, ["10.0.0.1:8001"], 1 << 20).region is None
     assert open_wire(Sharing.OFF, ["127.0.0.1:8001"], 1 << 20).region is None
     assert open_wire(Sharing.AUTO, ["127.0.0.1:8001"], 1 << 50).region is None, "there is not so much memory"

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from backdrop import AsyncClient
-from bench import against_torch
+from bench import torch_reference
 
 
 @pytest.mark.parametrize("pipeline", ["backdrop", "backdrop-fast", "backdrop-dit"])
@@ -14,7 +14,7 @@ async def test_the_largest_difference_is_two_steps_of_255(cluster_endpoint: str,
         served = [entry.name for entry in (await client.info()).pipelines]
     if pipeline not in served:
         pytest.skip(f"the repository serves {', '.join(served)}, and not {pipeline}")
-    # The last order of each: with a style picture where the pipeline takes one.
-    compared = {pipeline: against_torch.orders(steps=5)[pipeline][-1:]}
-    found = await asyncio.to_thread(against_torch.differences, cluster_endpoint, compared)
-    assert max(found[pipeline]) <= 2
+    # The last request of each: with a style picture where the pipeline takes one.
+    compared = {pipeline: torch_reference.compared_requests(steps=5)[pipeline][-1:]}
+    by_pipeline = await asyncio.to_thread(torch_reference.differences, cluster_endpoint, compared)
+    assert max(by_pipeline[pipeline]) <= 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,25 +12,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from export.plan import Model, Plan
+from export.plan import Model, RepositoryPlan
+from export.progress import Progress
 from export.reading import read_json
 from export.rehearsal import examples
-from export.rehearsal.examples import Bytes, Example
+from export.rehearsal.examples import Example
 from export.source import PipelineFolder
 from export.store import Store, code, key, sha256
+from export.walk.runner import Bytes
 
 if TYPE_CHECKING:
     # torch, and only where a rehearsal has to be made.
-    from export.rehearsal.scene import Array, Tensors
-    from export.rehearsal.walk import Runner
+    from export.walk.runner import Array, Runner, Tensors
 
-Progress = Callable[[str, str], None]
 MOST_CALLS = 6
 """Calls that are kept of a component, evenly taken: of a denoiser, timesteps from the first to the last."""
 
 
 @dataclass(frozen=True)
-class How:
+class RehearsalConfig:
     """How pipelines are rehearsed."""
 
     steps: int = 8
@@ -45,7 +45,7 @@ class How:
 
 
 @dataclass(frozen=True)
-class Recorded:
+class Recording:
     """What a rehearsal in torch has shown."""
 
     calls: Mapping[str, Sequence[Tensors]]
@@ -57,10 +57,17 @@ class Recorded:
 class Rehearsal:
     """One pipeline's."""
 
-    def __init__(self, plan: Plan, folder: PipelineFolder, how: How, store: Store | None, progress: Progress) -> None:
+    def __init__(
+        self,
+        plan: RepositoryPlan,
+        folder: PipelineFolder,
+        config: RehearsalConfig,
+        store: Store | None,
+        progress: Progress,
+    ) -> None:
         """Nothing is done yet."""
         self.folder = folder
-        self.how = how
+        self.config = config
         self.models: dict[str, Model] = {role: plan.models[name] for role, name in plan.components(folder).items()}
         """By role."""
         self._store = store
@@ -75,21 +82,22 @@ class Rehearsal:
                 "scheduler": read_json(self.folder.scheduler / "scheduler_config.json"),
                 "bucket": self.folder.settings["buckets"][0],
                 "guidance": self.folder.settings["defaults"]["guidance_scale"],
-                "text": self.folder.text,
-                "steps": self.how.steps,
-                "examples": examples.digest(self.how.requests),
-                "code": code(("rehearsal",)),
+                "text": [self.folder.text, list(self.folder.states)],
+                "steps": self.config.steps,
+                "examples": examples.digest(self.config.requests),
+                "code": code(("rehearsal", "walk")),
             }
         )
 
     @cached_property
-    def recorded(self) -> Recorded:
+    def recording(self) -> Recording:
         """What it shows; the first time, every component of the pipeline is loaded and run."""
         path = None if self._store is None else self._store.root / "rehearsals" / f"{self.key}.safetensors"
-        if path is not None and (found := read(path)) is not None:
-            return found
-        from export.rehearsal.runners import TorchRunner, opened
-        from export.rehearsal.walk import Walk
+        if path is not None and (kept := read(path)) is not None:
+            return kept
+        from export.rehearsal.walks import walk_examples
+        from export.walk.runner import opened
+        from export.walk.runners import torch_runner
 
         calls: dict[str, list[Tensors]] = {}
 
@@ -98,13 +106,13 @@ class Rehearsal:
 
         def open_role(role: str) -> AbstractContextManager[Runner]:
             self._progress(self.models[role].name, f"rehearsing {self.folder.name} in torch")
-            return opened(lambda: TorchRunner(self.models[role]))
+            return opened(lambda: torch_runner(self.models[role]))
 
-        pictures = Walk(self.folder, self.how.steps, open_role, hear).run(self.how.requests)
-        made = Recorded({role: thinned(some) for role, some in calls.items()}, tuple(pictures))
+        pictures = walk_examples(self.folder, self.config.requests, self.config.steps, open_role, hear)
+        recording = Recording({role: thinned(some) for role, some in calls.items()}, pictures)
         if path is not None:
-            write(path, made)
-        return made
+            write(path, recording)
+        return recording
 
 
 def thinned(calls: Sequence[Tensors]) -> list[Tensors]:
@@ -114,12 +122,12 @@ def thinned(calls: Sequence[Tensors]) -> list[Tensors]:
     return [calls[int(place)] for place in np.linspace(0, len(calls) - 1, MOST_CALLS)]
 
 
-def write(path: Path, recorded: Recorded) -> None:
+def write(path: Path, recording: Recording) -> None:
     """Keeps what was recorded; the file appears whole or not at all."""
     from safetensors.numpy import save_file
 
-    tensors: dict[str, Array] = {f"picture/{index}": picture for index, picture in enumerate(recorded.pictures)}
-    for role, calls in recorded.calls.items():
+    tensors: dict[str, Array] = {f"picture/{index}": picture for index, picture in enumerate(recording.pictures)}
+    for role, calls in recording.calls.items():
         for index, call in enumerate(calls):
             tensors |= {f"{role}/{index}/{name}": value for name, value in call.items()}
     # safetensors writes an array's memory as it lies, whatever its strides are.
@@ -130,7 +138,7 @@ def write(path: Path, recorded: Recorded) -> None:
     making.replace(path)
 
 
-def read(path: Path) -> Recorded | None:
+def read(path: Path) -> Recording | None:
     """What `write` kept; None where there is nothing, or nothing whole."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
@@ -148,7 +156,7 @@ def read(path: Path) -> Recorded | None:
             continue
         index, _, tensor = rest.partition("/")
         calls.setdefault(role, {}).setdefault(int(index), {})[tensor] = value
-    return Recorded(
+    return Recording(
         {role: [some[index] for index in sorted(some)] for role, some in calls.items()},
         tuple(pictures[index] for index in sorted(pictures)),
     )

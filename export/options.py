@@ -1,0 +1,33 @@
+"""How an export is done, whatever it exports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from export.contract import BATCHES
+from export.precision import Precisions
+from export.rehearsal.recording import RehearsalConfig
+from export.store import Store
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """How an export is done, whatever it exports."""
+
+    precisions: Precisions = field(default_factory=Precisions)
+    work: Path | None = None
+    """The work folder; None to keep nothing, and to take nothing from earlier exports."""
+    engines: bool = False
+    """Whether the repository gets what engines are built and served with."""
+    rollout: bool = False
+    """Whether a model that has changed goes in beside its previous version, instead of in its place."""
+    batches: tuple[int, ...] = BATCHES
+    """How many rows graphs are compared at."""
+    rehearsal: RehearsalConfig | None = None
+    """How pipelines are rehearsed, for real inputs and pictures to compare; None to compare on random inputs alone."""
+
+    @property
+    def store(self) -> Store | None:
+        """What the work folder holds."""
+        return None if self.work is None else Store(self.work)

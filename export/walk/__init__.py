@@ -1,0 +1,11 @@
+"""One request through a pipeline's components, from prompt and photo to latents and picture.
+
+A caller gives `Walk` three things: the pipeline (an opened diffusers folder), an opener that returns a runner for each
+role (a torch module, an exported graph, anything that maps named arrays to named arrays), and requests. The rehearsal
+and the training's evaluation make their pictures with it. The loop is diffusers' own scheduler with classifier-free
+guidance, not the orchestrator's solvers: it finds what is wrong with a graph whatever serves the graph.
+
+    folder = open_folder(Path("training/weights/backdrop"))
+    request = WalkRequest("a beach", Scene.of(photo, mask, (256, 256), factor=8), steps=8, guidance=5.0, seed=0)
+    (result,) = Walk(folder, opener).run([request])   # result.latents [1, C, h, w], result.picture [1, 3, H, W]
+"""

@@ -1,0 +1,78 @@
+"""What encoders make of a prompt and a style, laid out as the denoiser of a family reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from export import tokenizer
+from export.source import PipelineFolder
+from export.walk.runner import Array, Tensors
+
+T5 = "text_encoder_t5"
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """A prompt and the empty prompt, as two rows of a denoiser's inputs."""
+
+    rows: Mapping[str, Array]
+    """`encoder_hidden_states`, and `text_embeds`, `image_tokens`, `image_scale` where the pipeline has them."""
+    pooled: Array | None
+    """`text_embeds` [2, P] of the second text encoder, which the reward model reads too."""
+
+
+def token_ids(folder: PipelineFolder, role: str, prompts: Sequence[str]) -> Array:
+    """INT64 [rows, T]: prompts as a text encoder is given them, padded; one that is too long is cut."""
+    source = folder.sources[role]
+    assert source.tokenizer is not None
+    length = folder.text["t5_max_tokens" if role == T5 else "max_tokens"]
+    with TemporaryDirectory() as temporary:
+        path = Path(temporary) / "tokenizer.json"
+        tokenizer.convert(source.tokenizer, source.config, length, path)
+        encode = Tokenizer.from_file(str(path))
+    rows = [encode.encode(prompt).ids for prompt in prompts]
+    cut = [ids if len(ids) <= length else [*ids[: length - 1], ids[-1]] for ids in rows]
+    return np.array(cut, np.int64)
+
+
+def embeddings_of(text: Mapping[str, Tensors], states: Sequence[str], tokens: Array | None) -> Embeddings:
+    """Lays out the encoders' outputs for [prompt, ""].
+
+    Args:
+        text: By role: `hidden_states` [2, T, D], and `text_embeds` [2, P] of encoders with a projection.
+        states: The roles whose hidden states the denoiser reads (`PipelineFolder.states`).
+        tokens: `image_tokens` [1, N, D] of the style, zeros where the request has none; None where the pipeline takes
+            no style.
+    """
+    rows = {"encoder_hidden_states": joined_states({role: text[role]["hidden_states"] for role in states})}
+    pooled = [outputs["text_embeds"] for outputs in text.values() if "text_embeds" in outputs]
+    if pooled:
+        rows["text_embeds"] = np.concatenate(pooled, axis=1)
+    if tokens is not None:
+        # The style goes with the prompt alone; the row of the empty prompt has none.
+        rows["image_tokens"] = np.concatenate([tokens, np.zeros_like(tokens)])
+        rows["image_scale"] = np.array([[float(tokens.any())], [0.0]], np.float32)
+    return Embeddings(rows, text["text_encoder_g"]["text_embeds"] if "text_encoder_g" in text else None)
+
+
+def joined_states(states: Mapping[str, Array]) -> Array:
+    """The states [B, T, D] of several text encoders as one sequence, by role.
+
+    CLIP's encoders lie side by side (Podell et al. 2023, §2.1). T5's states follow them, and CLIP's are padded with
+    zeros to T5's width (Esser et al. 2024, §B.3).
+    """
+    clip = [value for role, value in states.items() if role != T5]
+    if T5 not in states:
+        return np.concatenate(clip, axis=2)
+    t5 = states[T5]
+    if not clip:
+        return t5
+    side_by_side = np.concatenate(clip, axis=2)
+    padded = np.pad(side_by_side, ((0, 0), (0, 0), (0, t5.shape[2] - side_by_side.shape[2])))
+    return np.concatenate([padded, t5], axis=1)

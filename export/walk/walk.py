@@ -1,0 +1,157 @@
+"""Requests from prompt and photo to latents and picture, over whatever runs a pipeline's components.
+
+Every component is opened once and does its part of all requests before the next one is opened, so that one component
+at a time is in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from export.layout import TEXT_ROLES
+from export.source import PipelineFolder
+from export.walk.denoise import denoise, scheduler_of
+from export.walk.embeddings import Embeddings, embeddings_of, token_ids
+from export.walk.runner import Array, Bytes, Listener, Opener, Runner, Tensors, no_listener
+from export.walk.scene import Scene
+
+
+@dataclass(frozen=True)
+class WalkRequest:
+    """One request."""
+
+    prompt: str
+    scene: Scene
+    """What is kept of a photo, in a bucket's size; `Scene.blank` where all is to be made."""
+    steps: int
+    guidance: float
+    seed: int
+    style: Array | None = None
+    """A style picture [1, 3, H, W] in −1…1, for pipelines that take one."""
+    noise: Array | None = None
+    """[1, C, h, w] to begin with; drawn from `seed` where there is none."""
+
+
+@dataclass(frozen=True)
+class WalkResult:
+    """What a request comes to."""
+
+    latents: Array
+    """[1, C, h, w], clean."""
+    picture: Array
+    """[1, 3, H, W] in −1…1, as the decoder made it: the product is not composited back."""
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A pipeline, and what runs its components."""
+
+    folder: PipelineFolder
+    open_role: Opener
+    listen: Listener = no_listener
+
+    def run(self, requests: Sequence[WalkRequest]) -> list[WalkResult]:
+        """Makes every request's latents and picture; runs the reward model on the pictures if there is one."""
+        scenes = [request.scene for request in requests]
+        embeddings = self.encode(requests)
+        masked = self.stage("vae_encoder", [{"image": scene.masked} for scene in scenes])
+        latents = self.denoise(requests, embeddings, [outputs["latents"] for outputs in masked])
+        decoded = self.stage(
+            "vae_decoder",
+            [
+                {"latents": clean, "image": scene.masked, "mask": scene.mask}
+                for clean, scene in zip(latents, scenes, strict=True)
+            ],
+        )
+        results = [WalkResult(clean, outputs["decoded"]) for clean, outputs in zip(latents, decoded, strict=True)]
+        if "reward" in self.folder.sources:
+            self.stage(
+                "reward",
+                [
+                    {"image": result.picture, "mask": scene.mask, "text_embeds": one.pooled[:1]}
+                    for result, scene, one in zip(results, scenes, embeddings, strict=True)
+                    if one.pooled is not None
+                ],
+            )
+        return results
+
+    def stage(self, role: str, calls: Sequence[Mapping[str, Array]]) -> list[Tensors]:
+        """Opens a component and makes these calls."""
+        with self.open_role(role) as run:
+            return [self.heard(role, run)(inputs) for inputs in calls]
+
+    def heard(self, role: str, run: Runner) -> Runner:
+        """A runner whose calls the listener is told of."""
+
+        def call(inputs: Mapping[str, Array]) -> Tensors:
+            self.listen(role, inputs)
+            return run(inputs)
+
+        return call
+
+    def encode(self, requests: Sequence[WalkRequest]) -> list[Embeddings]:
+        """Each request's prompt, the empty prompt, and its style, as the denoiser reads them."""
+        text: dict[str, list[Tensors]] = {}
+        for role in TEXT_ROLES:
+            if role in self.folder.sources:
+                ids = [token_ids(self.folder, role, [request.prompt, ""]) for request in requests]
+                text[role] = self.stage(role, [{"input_ids": rows} for rows in ids])
+        if "segmenter" in self.folder.sources:
+            self.stage("segmenter", [{"image": request.scene.image} for request in requests])
+        tokens = self.image_tokens([request.style for request in requests])
+        return [
+            embeddings_of({role: outputs[index] for role, outputs in text.items()}, self.folder.states, tokens[index])
+            for index in range(len(requests))
+        ]
+
+    def image_tokens(self, styles: Sequence[Array | None]) -> list[Array | None]:
+        """`image_tokens` [1, N, D] of every style picture, zeros for None; None where the pipeline takes no style."""
+        if "image_projector" not in self.folder.sources:
+            return [None] * len(styles)
+        projector = self.folder.sources["image_projector"].config
+        none = np.zeros((1, int(projector["tokens"]), int(projector["cross_attention_dim"])), np.float32)
+        pictures = [{"image": style} for style in styles if style is not None]
+        if not pictures:
+            return [none] * len(styles)
+        calls = [{"clip": outputs["image_embeds"]} for outputs in self.stage("image_encoder_clip", pictures)]
+        if "image_encoder_uve" in self.folder.sources:
+            for call, outputs in zip(calls, self.stage("image_encoder_uve", pictures), strict=True):
+                call["uve"] = outputs["embedding"]
+        tokens = iter([outputs["image_tokens"] for outputs in self.stage("image_projector", calls)])
+        return [none if style is None else next(tokens) for style in styles]
+
+    def denoise(
+        self, requests: Sequence[WalkRequest], embeddings: Sequence[Embeddings], masked: Sequence[Array]
+    ) -> list[Array]:
+        """Clean latents [1, C, h, w] of every request."""
+        with self.open_role("denoiser") as run:
+            return [
+                self.clean_latents(self.heard("denoiser", run), request, one, known)
+                for request, one, known in zip(requests, embeddings, masked, strict=True)
+            ]
+
+    def clean_latents(self, run: Runner, request: WalkRequest, embeddings: Embeddings, masked: Array) -> Array:
+        """One request's way from noise to latents; `masked` are the masked picture's latents."""
+        generator, scene = torch.Generator().manual_seed(request.seed), request.scene
+        drawn = torch.randn(masked.shape, generator=generator).numpy()
+        known = {"mask": scene.latent_mask, "masked_image_latents": masked, "time_ids": scene.time_ids}
+        return denoise(
+            run,
+            scheduler_of(self.folder),
+            {**embeddings.rows, **{name: value.repeat(2, 0) for name, value in known.items()}},
+            drawn if request.noise is None else request.noise,
+            steps=request.steps,
+            guidance=request.guidance,
+            generator=generator,
+        )
+
+
+def to_bytes(picture: Array) -> Bytes:
+    """[3, H, W] in −1…1 to [H, W, 3]; values that are not numbers become grey."""
+    finite = np.nan_to_num(picture, nan=0.0, posinf=1.0, neginf=-1.0)
+    pixels = ((np.clip(finite, -1, 1) + 1) * 127.5).round().astype(np.uint8)
+    return np.ascontiguousarray(pixels.transpose(1, 2, 0))

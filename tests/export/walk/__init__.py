@@ -1,0 +1,1 @@
+"""Tests of the walk of a request over a pipeline's components."""
