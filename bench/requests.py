@@ -53,13 +53,11 @@ class BenchRequest:
     def message(self) -> bytes:
         """The request as the bytes of a GenerateRequest, for arms that are not reached through the SDK."""
         request = pb.GenerateRequest(
-            product=self.product_file,
-            mask=self.mask_file,
-            prompt=self.prompt,
-            seed=self.seed,
-            steps=self.steps,
-            guidance_scale=self.guidance_scale,
-            pipeline=self.pipeline,
+            background=pb.BackgroundTask(product=self.product_file, mask=self.mask_file),
+            conditioning=pb.Conditioning(prompt=self.prompt),
+            sampling=pb.Sampling(
+                pipeline=self.pipeline, seed=self.seed, steps=self.steps, guidance_scale=self.guidance_scale
+            ),
         )
         return request.SerializeToString()
 
@@ -67,9 +65,11 @@ class BenchRequest:
     def from_message(cls, message: bytes) -> Self:
         """The request of such bytes."""
         request = pb.GenerateRequest.FromString(message)
-        photo, mask = (np.asarray(Image.open(io.BytesIO(file))) for file in (request.product, request.mask))
+        files = (request.background.product, request.background.mask)
+        photo, mask = (np.asarray(Image.open(io.BytesIO(file))) for file in files)
+        prompt, sampling = request.conditioning.prompt, request.sampling
         return cls(
-            photo, mask, request.prompt, request.seed, request.steps, request.guidance_scale, pipeline=request.pipeline
+            photo, mask, prompt, sampling.seed, sampling.steps, sampling.guidance_scale, pipeline=sampling.pipeline
         )
 
 
