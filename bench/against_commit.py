@@ -24,7 +24,6 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.arms.served import fields
 from bench.emulated import repository
 from bench.emulated.costs import COSTS, Cost
 from bench.figures import ROOT, Figure, at_most, reported
@@ -170,9 +169,9 @@ def _state(file: Path, launcher: subprocess.Popen[bytes], log: Path) -> dict[str
 
 
 def _as_json(request: BenchRequest) -> dict[str, Any]:
-    options = fields(request)
-    mask = base64.b64encode(options.pop("mask")).decode()
-    return {"product": base64.b64encode(request.product_file).decode(), "mask": mask, "options": options}
+    files = {"product": request.product_file, "mask": request.mask_file}
+    encoded = {name: base64.b64encode(content).decode() for name, content in files.items()}
+    return {**encoded, "options": request.options}
 
 
 def measure_side(checkout: Path, number: int, settings: Settings) -> Speed:

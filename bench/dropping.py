@@ -24,7 +24,8 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.progress import track
 
-from backdrop.v1 import generation_service_pb2 as pb
+from backdrop import Background
+from backdrop._request import build_request
 from bench.arms.loop import Loop, denoise
 from bench.arms.sessions import Sessions
 from bench.figures import ROOT, Figure, record, reported
@@ -80,10 +81,13 @@ class Schedule(NamedTuple):
 
 async def variants(loop: Loop, number: int, steps: int, looks: Collection[int]) -> list[list[float]]:
     """By variant of a request that is finished in so many steps: the rewards of its predictions, and of its picture."""
-    request = pb.GenerateRequest(
-        product=(ROOT / "examples" / "product.png").read_bytes(), prompt=SCENES[number % len(SCENES)],
-        seed=100 * number, steps=steps, variants=VARIANTS,
-    )  # fmt: skip
+    options = {
+        "prompt": SCENES[number % len(SCENES)],
+        "seed": 100 * number,
+        "steps": steps,
+        "variants": VARIANTS,
+    }
+    request = build_request(Background(ROOT / "examples" / "product.png"), options)
     job, models, conditioning, prepared = await loop.begin(request.SerializeToString())
     result = []
     for index in range(VARIANTS):

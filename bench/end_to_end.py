@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from backdrop import Client
+from backdrop import Background, Client
 from bench import checks, leftovers, refusals
 from bench.figures import ROOT, Figure, at_least, at_most
 from bench.measure import exactness
@@ -41,7 +41,11 @@ def demo(endpoint: str) -> list[Figure]:
         for seed in range(DEMO_RUNS):
             begin = time.monotonic()
             client.generate(
-                ROOT / "examples" / "product.png", prompt="a beach at sunset", variants=4, top_k=2, seed=seed
+                Background(ROOT / "examples" / "product.png"),
+                prompt="a beach at sunset",
+                variants=4,
+                top_k=2,
+                seed=seed,
             ).result()
             seconds.append(time.monotonic() - begin)
     spread = f"{min(seconds):.1f}–{max(seconds):.1f} s over {DEMO_RUNS} runs"

@@ -8,11 +8,13 @@ import io
 import itertools
 import zlib
 from collections.abc import Sequence
-from typing import Self, TypedDict, Unpack
+from typing import Any, Self, TypedDict, Unpack
 
 import numpy as np
 from PIL import Image
 
+from backdrop import Background
+from backdrop._request import build_request
 from backdrop.v1 import generation_service_pb2 as pb
 from orchestrator.arrays import Bytes
 
@@ -50,26 +52,40 @@ class BenchRequest:
         """The mask as a PNG file."""
         return png(self.mask)
 
+    @property
+    def task(self) -> Background:
+        """What the SDK is called with first."""
+        return Background(self.product_file, self.mask_file)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The other arguments of the SDK's call, except its deadline."""
+        return {
+            "prompt": self.prompt,
+            "seed": self.seed,
+            "steps": self.steps,
+            "guidance_scale": self.guidance_scale,
+            "pipeline": self.pipeline,
+        }
+
     def message(self) -> bytes:
         """The request as the bytes of a GenerateRequest, for arms that are not reached through the SDK."""
-        request = pb.GenerateRequest(
-            background=pb.BackgroundTask(product=self.product_file, mask=self.mask_file),
-            conditioning=pb.Conditioning(prompt=self.prompt),
-            sampling=pb.Sampling(
-                pipeline=self.pipeline, seed=self.seed, steps=self.steps, guidance_scale=self.guidance_scale
-            ),
-        )
-        return request.SerializeToString()
+        return build_request(self.task, self.options).SerializeToString()
 
     @classmethod
     def from_message(cls, message: bytes) -> Self:
         """The request of such bytes."""
         request = pb.GenerateRequest.FromString(message)
-        files = (request.background.product, request.background.mask)
+        files, sampling = (request.background.product, request.background.mask), request.sampling
         photo, mask = (np.asarray(Image.open(io.BytesIO(file))) for file in files)
-        prompt, sampling = request.conditioning.prompt, request.sampling
         return cls(
-            photo, mask, prompt, sampling.seed, sampling.steps, sampling.guidance_scale, pipeline=sampling.pipeline
+            photo,
+            mask,
+            request.conditioning.prompt,
+            sampling.seed,
+            sampling.steps,
+            sampling.guidance_scale,
+            pipeline=sampling.pipeline,
         )
 
 

@@ -17,14 +17,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from orchestrator.domain import Floats, Job
 from rich.console import Console
 
-from backdrop.v1 import generation_service_pb2 as pb
+from backdrop import Background
+from backdrop._request import build_request
 from bench.arms.loop import Loop, denoise
 from bench.arms.served import REPOSITORY
 from bench.arms.sessions import Sessions
 from bench.figures import ROOT, Figure, at_least, record
-from orchestrator.domain import Floats, Job
 from orchestrator.sampler import NoiseStream, combine
 from orchestrator.stages.decode import decode
 from orchestrator.stages.models import Conditioning, Infer, Models
@@ -109,16 +110,9 @@ class Reusing:
 
 def message(prompt: str, seed: int, scheduler: str) -> bytes:
     """One variant of the sample product, as a serialized GenerateRequest."""
-    product = (ROOT / "examples" / "product.png").read_bytes()
-    return pb.GenerateRequest(
-        product=product,
-        prompt=prompt,
-        seed=seed,
-        steps=STEPS,
-        scheduler=f"SCHEDULER_{scheduler.upper()}",
-        variants=1,
-        top_k=1,
-    ).SerializeToString()
+    task = Background(ROOT / "examples" / "product.png")
+    options = {"prompt": prompt, "seed": seed, "steps": STEPS, "scheduler": scheduler}
+    return build_request(task, options).SerializeToString()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,16 +16,16 @@ from unittest import mock
 import numpy as np
 import torch
 from diffusers.schedulers import scheduling_lcm
-from torch import Tensor
-
-from backdrop import Client, StyleImage
-from bench.figures import ROOT
-from bench.requests import BenchRequest
 from orchestrator.domain import Bytes, Size
 from orchestrator.imaging.canvas import build_canvas, build_scene_input
 from orchestrator.imaging.output import composite, enlarge
 from orchestrator.imaging.placement import bounding_box, choose_scene
 from orchestrator.imaging.style import to_model
+from torch import Tensor
+
+from backdrop import Background, Client, StyleImage
+from bench.figures import ROOT
+from bench.requests import BenchRequest
 from orchestrator.sampler import NoiseStream
 from tests.pictures import ellipse_mask, encoded, noisy_photo
 from training.evaluation.reference import Embeddings, Pipeline
@@ -134,8 +134,7 @@ def largest_difference(ours: Bytes, theirs: Bytes) -> int:
 
 def _served(client: Client, pipeline: str, one: BenchRequest) -> Bytes:
     result = client.generate(
-        encoded(one.photo),
-        mask=encoded(one.mask),
+        Background(encoded(one.photo), encoded(one.mask)),
         prompt=one.prompt,
         seed=one.seed,
         steps=one.steps,

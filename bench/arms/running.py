@@ -10,7 +10,7 @@ import itertools
 from collections.abc import AsyncIterator, Sequence
 
 from backdrop import StepProgress
-from bench.arms.served import BackdropArm, fields
+from bench.arms.served import BackdropArm
 from bench.requests import BenchRequest
 
 
@@ -24,7 +24,7 @@ class Steps:
         """Runs a request, and others like it after it, and counts their steps under `key`."""
         for seed in itertools.count(request.seed):
             again = dataclasses.replace(request, seed=seed)
-            async with arm.client.generate(again.product_file, **fields(again)) as generation:
+            async with arm.client.generate(again.task, **again.options) as generation:
                 async for event in generation:
                     self.of[key] += isinstance(event, StepProgress)
 

@@ -6,7 +6,6 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
 from backdrop import AsyncClient
@@ -45,7 +44,7 @@ class BackdropArm:
 
     async def generate(self, request: BenchRequest) -> bytes:
         """Returns the finished picture."""
-        result = await self.client.generate(request.product_file, timeout_s=request.timeout_s, **fields(request))
+        result = await self.client.generate(request.task, timeout_s=request.timeout_s, **request.options)
         return result.pictures[0].data
 
     async def close(self) -> None:
@@ -53,15 +52,3 @@ class BackdropArm:
         await self.client.close()
         self.cluster.stop()
         self._logs.cleanup()
-
-
-def fields(request: BenchRequest) -> dict[str, Any]:
-    """The request as the SDK's arguments, without the product."""
-    return {
-        "mask": request.mask_file,
-        "prompt": request.prompt,
-        "seed": request.seed,
-        "steps": request.steps,
-        "guidance_scale": request.guidance_scale,
-        "pipeline": request.pipeline,
-    }

@@ -104,7 +104,7 @@ async def load(endpoint: str, callers: int, seconds: float, steps: int) -> Load:
         while time.monotonic() < over:
             began, number = time.monotonic(), next(numbers)
             await client.generate(
-                ROOT / "examples" / "product.png",
+                backdrop.Background(ROOT / "examples" / "product.png"),
                 prompt=f"a beach number {number}", pipeline=PIPELINE, steps=steps, seed=number,
             )  # fmt: skip
             took.append(time.monotonic() - began)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from backdrop import Result, Stage
 from bench.arms.pool import ArmPool
-from bench.arms.served import fields
 from bench.figures import Figure, at_most
 from bench.measure.base import Measurement, median_figure
 from bench.requests import requests
@@ -39,8 +38,8 @@ async def measure(pool: ArmPool, number: int, settings: Settings) -> Round:
     for _ in range(settings.requests):
         request = source.next(steps=1)
         again = dataclasses.replace(source.next(steps=1), prompt=request.prompt)
-        missed.append(encode_s(await arm.client.generate(request.product_file, **fields(request))))
-        hit.append(encode_s(await arm.client.generate(again.product_file, **fields(again))))
+        missed.append(encode_s(await arm.client.generate(request.task, **request.options)))
+        hit.append(encode_s(await arm.client.generate(again.task, **again.options)))
     return Round(statistics.median(missed), statistics.median(hit))
 
 

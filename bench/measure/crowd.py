@@ -12,7 +12,7 @@ from typing import Any, Literal
 from backdrop import Stage, StageStarted, StepProgress
 from bench.arms.pool import ArmPool
 from bench.arms.running import running
-from bench.arms.served import BackdropArm, fields
+from bench.arms.served import BackdropArm
 from bench.figures import Figure, at_most, reported
 from bench.load import closed_loop, open_loop, percentile, poisson_arrivals, solo_s
 from bench.measure.base import Measurement, median_figure
@@ -83,7 +83,7 @@ async def measure_join(pool: ArmPool, number: int, settings: JoinSettings) -> Jo
     async with running(arm, others) as steps:
         for request in source.take(settings.joiners, steps=2):
             before: collections.Counter[int] | None = None
-            async with arm.client.generate(request.product_file, **fields(request)) as generation:
+            async with arm.client.generate(request.task, **request.options) as generation:
                 async for event in generation:
                     if isinstance(event, StageStarted) and event.stage is Stage.DENOISE:
                         before = steps.of.copy()
@@ -135,7 +135,7 @@ async def measure_short(pool: ArmPool, number: int, settings: ShortSettings) -> 
 async def _short(arm: BackdropArm, source: RequestSource, urgency: Urgency, settings: ShortSettings) -> ShortLatency:
     async def generate(request: BenchRequest) -> None:
         stated: dict[str, Any] = {"priority": urgency} if urgency == "interactive" else {}
-        await arm.client.generate(request.product_file, **fields(request), **stated)
+        await arm.client.generate(request.task, **request.options, **stated)
 
     alone = await closed_loop(generate, source.take(settings.requests, steps=settings.steps), 1)
     async with running(arm, source.take(settings.long, steps=50)):

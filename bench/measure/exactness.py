@@ -7,20 +7,21 @@ import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from orchestrator.domain import Size
+from orchestrator.imaging.canvas import resize_cutout
+from orchestrator.imaging.placement import bounding_box
 from tritonclient.grpc.aio import InferenceServerClient
 
-from backdrop import AsyncClient, Box, Fit, Result
+from backdrop import AsyncClient, Background, Box, Fit, Result
 from bench.arms.pool import ArmPool
 from bench.arms.served import REPOSITORY
 from bench.figures import Figure, at_most
 from bench.measure.base import Measurement, command
 from bench.model_rows import Arrays, infer, random_rows
 from bench.triton_statistics import TritonStatistics
-from orchestrator.domain import Size
-from orchestrator.imaging.canvas import resize_cutout
-from orchestrator.imaging.placement import bounding_box
 from tests.pictures import ellipse_mask, encoded, noisy_photo
 
 _OUTPUT = "noise_pred"
@@ -41,11 +42,15 @@ async def worst_product_difference(endpoint: str) -> tuple[int, int, int]:
         for (width, height), (size, placement) in itertools.product(PHOTOS, PLACINGS):
             photo, mask = noisy_photo(width, height), ellipse_mask(width, height)
             result = await client.generate(
-                encoded(photo), mask=encoded(mask), prompt="a beach", steps=1, seed=width, output_size=size,
-                placement=placement,
-            )  # fmt: skip
+                Background(encoded(photo), encoded(mask), placement),
+                prompt="a beach",
+                steps=1,
+                seed=width,
+                output_size=size,
+            )
             difference, compared = product_difference(photo, mask, result)
             receipt = result.pictures[0].receipt
+            assert receipt is not None, "a background keeps its product"
             worst, cases = max(worst, difference), cases + 1
             wrong += (receipt.max_difference, receipt.compared_pixels) != (difference, compared)
     return worst, wrong, cases
@@ -58,8 +63,10 @@ def product_difference(
 ) -> tuple[int, int]:
     """Recomputes a receipt from the bytes of the best picture: (largest difference, compared pixels)."""
     picture = result.pictures[0]
-    box, cutout = picture.receipt.product_box, bounding_box(mask)
+    cutout = bounding_box(mask)
+    assert picture.receipt is not None
     assert cutout is not None
+    box = picture.receipt.known_box
     cut = np.s_[cutout.y : cutout.y + cutout.height, cutout.x : cutout.x + cutout.width]
     placed = np.dstack([photo[cut], mask[cut]])
     if (box.width, box.height) != (cutout.width, cutout.height):
@@ -72,13 +79,13 @@ def product_difference(
 
 async def changed_pictures(endpoint: str) -> tuple[int, int]:
     """Returns (pictures whose bytes changed, pictures compared): alone, among 8, and by their own seed."""
-    photo, mask = encoded(noisy_photo(256, 256)), encoded(ellipse_mask(256, 256, soft=True))
+    task = Background(encoded(noisy_photo(256, 256)), encoded(ellipse_mask(256, 256, soft=True)))
     changed = compared = 0
     async with AsyncClient(endpoint, timeout_s=300) as client:
 
-        async def make(**changes: object) -> dict[int, tuple[int, bytes]]:
-            fields = {"mask": mask, "prompt": "a beach at sunset", "variants": 3, "steps": 8, "seed": 42} | changes
-            result = await client.generate(photo, **fields)  # type: ignore[arg-type]
+        async def make(**changes: Any) -> dict[int, tuple[int, bytes]]:
+            options: dict[str, Any] = {"prompt": "a beach at sunset", "variants": 3, "steps": 8, "seed": 42, **changes}
+            result = await client.generate(task, **options)
             return {picture.variant: (picture.seed, picture.data) for picture in result.pictures}
 
         for scheduler in ("dpmpp_2m", "ddim", "euler", "ddpm"):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from backdrop import StepProgress
 from bench.arms.pool import ArmPool
-from bench.arms.served import BackdropArm, fields
+from bench.arms.served import BackdropArm
 from bench.figures import Figure, at_most, reported
 from bench.load import timed
 from bench.measure.base import Measurement, median_figure, rotated
@@ -83,7 +83,7 @@ async def measure_preview(pool: ArmPool, number: int, settings: PreviewSettings)
 async def first_preview(arm: BackdropArm, request: BenchRequest) -> float:
     """When the first preview arrived, as a share of the time until the pictures did."""
     begin, first = time.perf_counter(), 0.0
-    async with arm.client.generate(request.product_file, **fields(request), preview_every=1) as generation:
+    async with arm.client.generate(request.task, **request.options, preview_every=1) as generation:
         async for event in generation:
             if not first and isinstance(event, StepProgress) and event.preview:
                 first = time.perf_counter() - begin

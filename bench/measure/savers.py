@@ -82,9 +82,13 @@ async def pairs(pool: ArmPool, number: int, settings: Settings, options: Mapping
         outcomes: dict[str, Outcome] = {}
         for name, arguments in {WITHOUT: {}, **options}.items():
             answer: Any = await arm.client.generate(
-                PRODUCT, prompt=SCENES[request % len(SCENES)], seed=100 * request, variants=settings.variants,
-                top_k=settings.top_k, **arguments,
-            )  # fmt: skip
+                backdrop.Background(PRODUCT),
+                prompt=SCENES[request % len(SCENES)],
+                seed=100 * request,
+                variants=settings.variants,
+                top_k=settings.top_k,
+                **arguments,
+            )
             totals = [picture.scores.total for picture in answer.pictures]
             outcomes[name] = Outcome(answer.usage.row_steps, round(statistics.mean(totals), 5))
         result.append(outcomes)

@@ -12,7 +12,7 @@ from PIL import Image
 from backdrop import AsyncClient
 from bench.arms.monolith import MonolithArm
 from bench.arms.pool import WEIGHTS
-from bench.arms.served import REPOSITORY, fields
+from bench.arms.served import REPOSITORY
 from bench.arms.workers import WorkersArm
 from bench.requests import BenchRequest, numbered
 
@@ -40,7 +40,7 @@ async def test_the_cluster_makes_the_same_bytes(inprocess: list[bytes], cluster_
     async with AsyncClient(cluster_endpoint, timeout_s=120) as client:
 
         async def served(request: BenchRequest) -> bytes:
-            return (await client.generate(request.product_file, **fields(request))).pictures[0].data
+            return (await client.generate(request.task, **request.options)).pictures[0].data
 
         assert await asyncio.gather(*map(served, REQUESTS)) == inprocess
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from tritonclient.grpc.aio import InferenceServerClient
 
-from backdrop import AsyncClient, DeadlineExceededError, StepProgress
+from backdrop import AsyncClient, Background, DeadlineExceededError, StepProgress
 from tests.pictures import ellipse_mask, encoded, noisy_photo
 
-PHOTO, MASK = encoded(noisy_photo(96, 96)), encoded(ellipse_mask(96, 96))
+TASK = Background(encoded(noisy_photo(96, 96)), encoded(ellipse_mask(96, 96)))
 VARIANTS = 3
-LONG = {"product": PHOTO, "mask": MASK, "steps": 100, "variants": VARIANTS, "seed": 1}
+LONG: dict[str, Any] = {"steps": 100, "variants": VARIANTS, "seed": 1}
 
 
 async def rows_computed(triton: InferenceServerClient) -> int:
@@ -34,7 +35,7 @@ async def settled(triton: InferenceServerClient) -> int:
 async def test_no_step_follows_a_caller_who_left(cluster_endpoint: str, triton_endpoint: str, leave: str) -> None:
     async with AsyncClient(cluster_endpoint, retries=0) as client, InferenceServerClient(triton_endpoint) as triton:
         before = await settled(triton)
-        generation = client.generate(**LONG, timeout_s=1.5 if leave == "deadline" else 60.0)
+        generation = client.generate(TASK, **LONG, timeout_s=1.5 if leave == "deadline" else 60.0)
         async with generation:
             if leave == "deadline":
                 with pytest.raises(DeadlineExceededError):

@@ -1,18 +1,19 @@
 """The same request makes the same bytes, whoever else is being served; a variant's seed makes it again."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
-from backdrop import AsyncClient, Result
+from backdrop import AsyncClient, Background, Result
 from tests.pictures import ellipse_mask, encoded, noisy_photo
 
-PHOTO, MASK = encoded(noisy_photo(96, 96)), encoded(ellipse_mask(96, 96))
+TASK = Background(encoded(noisy_photo(96, 96)), encoded(ellipse_mask(96, 96)))
 
 
-async def generate(client: AsyncClient, scheduler: str = "dpmpp_2m", **changes: object) -> Result:
-    fields = {"mask": MASK, "prompt": "a beach at sunset", "variants": 2, "steps": 3, "seed": 11} | changes
-    return await client.generate(PHOTO, scheduler=scheduler, **fields)  # type: ignore[arg-type]
+async def generate(client: AsyncClient, scheduler: str = "dpmpp_2m", **changes: Any) -> Result:
+    options: dict[str, Any] = {"prompt": "a beach at sunset", "variants": 2, "steps": 3, "seed": 11, **changes}
+    return await client.generate(TASK, scheduler=scheduler, **options)
 
 
 def by_variant(result: Result) -> dict[int, bytes]:

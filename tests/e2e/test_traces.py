@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
-from backdrop import Client
+from backdrop import Background, Client
 from local.cluster import Cluster, Options
 from tests.collector import Collector, SpanSeen
 from tests.conftest import ROOT
@@ -40,10 +40,10 @@ def traced(collector: Collector, tmp_path_factory: pytest.TempPathFactory) -> It
 @pytest.fixture(scope="module")
 def trace(traced: Cluster, collector: Collector) -> list[SpanSeen]:
     """The spans of one generation, the caller's own apart."""
-    photo, mask = encoded(noisy_photo(96, 64)), encoded(ellipse_mask(96, 64))
+    task = Background(encoded(noisy_photo(96, 64)), encoded(ellipse_mask(96, 64)))
     tracer = TracerProvider().get_tracer("tests")
     with Client(traced.endpoints.orchestrator) as client, tracer.start_as_current_span("caller") as span:
-        client.generate(photo, mask=mask, steps=STEPS, variants=VARIANTS, seed=1).result()
+        client.generate(task, steps=STEPS, variants=VARIANTS, seed=1).result()
         trace_id = f"{span.get_span_context().trace_id:032x}"
         caller_id = f"{span.get_span_context().span_id:016x}"
     wanted = STEPS * VARIANTS

@@ -34,7 +34,7 @@ async def replay(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Repl
 
 async def test_a_picture_comes_out(replay: Replay) -> None:
     async with backdrop.AsyncClient(replay.endpoint("orchestrator")) as client:
-        result = await client.generate(PRODUCT, **FAST, seed=7)
+        result = await client.generate(backdrop.Background(PRODUCT), **FAST, seed=7)
     assert result.best.image().size == (result.best.width, result.best.height)
     replay.check()
 
@@ -47,7 +47,7 @@ async def test_pods_are_followed_through_the_api_server(replay: Replay) -> None:
 @pytest.mark.parametrize("workload", ["orchestrator", "triton"])
 async def test_a_rollout_loses_no_request(replay: Replay, workload: str) -> None:
     before = replay.of(workload)
-    async with asking(replay.endpoint("orchestrator"), product=PRODUCT, **FAST) as asked:
+    async with asking(replay.endpoint("orchestrator"), backdrop.Background(PRODUCT), **FAST) as asked:
         await asyncio.sleep(1)
         await replay.rollout_restart(workload)
         await asyncio.sleep(1)

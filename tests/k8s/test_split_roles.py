@@ -78,8 +78,8 @@ async def test_a_picture_takes_both_and_a_rollout_of_either_loses_none(tmp_path:
     async with Replay(manifests, tmp_path) as replay:
         await replay.wait_ready()
         async with backdrop.AsyncClient(replay.endpoint("orchestrator")) as client:
-            first = await client.generate(PRODUCT, **FAST, seed=5)
+            first = await client.generate(backdrop.Background(PRODUCT), **FAST, seed=5)
             assert (await client.info()).ready_replicas == 1, "one of each role"
             await replay.rollout_restart("triton-denoiser")
-            again = await client.generate(PRODUCT, **FAST, seed=5)
+            again = await client.generate(backdrop.Background(PRODUCT), **FAST, seed=5)
         assert first.best.data == again.best.data

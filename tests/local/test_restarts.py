@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from backdrop import AsyncClient
+from backdrop import AsyncClient, Background
 from local import redis
 from local.errors import DiedTooOftenError
 from local.restarts import Restarter, RestartPolicy, ending
@@ -242,8 +242,8 @@ async def test_requests_go_on_while_it_comes_back_on_its_port(launcher: tuple[Pa
     before = json.loads(state_file.read_text())
     endpoint, service = before["endpoints"]["orchestrator"], before["services"][name]
     async with AsyncClient(endpoint, timeout_s=WAIT_S) as client:
-        first = await client.generate(small.PRODUCT, **REQUEST, seed=5)
-    async with asking(endpoint, product=small.PRODUCT, **REQUEST) as requests:
+        first = await client.generate(Background(small.PRODUCT), **REQUEST, seed=5)
+    async with asking(endpoint, Background(small.PRODUCT), **REQUEST) as requests:
         await asyncio.sleep(0.5)
         os.kill(service["pid"], signal.SIGKILL)
         await asyncio.to_thread(wait_for, errors, f"{name} is ready again at {service['endpoint']}, ")
@@ -257,7 +257,7 @@ async def test_requests_go_on_while_it_comes_back_on_its_port(launcher: tuple[Pa
     if name != "orchestrator":
         assert requests.failed == []
     async with AsyncClient(endpoint, timeout_s=WAIT_S) as client:
-        again = await client.generate(small.PRODUCT, **REQUEST, seed=5)
+        again = await client.generate(Background(small.PRODUCT), **REQUEST, seed=5)
         assert again.best.data == first.best.data
         async with asyncio.timeout(WAIT_S):
             while (await client.info()).ready_replicas < 2:  # noqa: ASYNC110  # asked over the wire

@@ -16,7 +16,12 @@ async def ask(client: backdrop.AsyncClient, product: str, seed: int) -> dict[str
     began = time.monotonic()
     try:
         result = await client.generate(
-            product, prompt="a beach", pipeline="backdrop-fast", steps=2, seed=seed, timeout_s=60
+            backdrop.Background(product),
+            prompt="a beach",
+            pipeline="backdrop-fast",
+            steps=2,
+            seed=seed,
+            timeout_s=60,
         )
     except backdrop.BackdropError as problem:
         return {"seed": seed, "error": str(problem), "seconds": time.monotonic() - began}

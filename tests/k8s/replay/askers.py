@@ -20,14 +20,14 @@ class RequestTally:
 
 
 @contextlib.asynccontextmanager
-async def asking(endpoint: str, callers: int = 2, **request: Any) -> AsyncIterator[RequestTally]:
+async def asking(endpoint: str, task: backdrop.Task, callers: int = 2, **options: Any) -> AsyncIterator[RequestTally]:
     """Sends the request from `callers` callers in a loop until the block ends, and waits for the last answers."""
     tally, over = RequestTally(), asyncio.Event()
 
     async def ask(client: backdrop.AsyncClient) -> None:
         while not over.is_set():
             try:
-                await client.generate(**request, timeout_s=60)
+                await client.generate(task, **options, timeout_s=60)
                 tally.made += 1
             except backdrop.BackdropError as problem:
                 tally.failed.append(problem)
