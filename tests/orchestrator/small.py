@@ -1,34 +1,43 @@
 """Small pipelines whose models are plain functions: for tests of the orchestrator alone, without Triton.
 
 "small" is the plainest; "small-style" takes style pictures and has a bank of adapters; "small-flow" reads T5 states and
-is sampled as a flow.
+is sampled as a flow; the denoiser of "small-text" has 4 channels: it does not see known pixels.
 """
 
 import asyncio
+import dataclasses
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+from backdrop.contract.geometry import Size
+from backdrop.contract.parts import Conditioning, Delivery, Parts, Priority, Sampling, Selection, StylePicture
 from orchestrator.cache import Lookup
-from orchestrator.domain import Job, MaskSource, OutputFormat, StylePicture
+from orchestrator.imaging.frame import MaskSource
 from orchestrator.repository import IMAGE_ROLES, ROLES, T5, ModelSpec, PipelineSpec, Repository
 from orchestrator.repository.tokenize import PromptTokenizers
+from orchestrator.request import Request
 from orchestrator.sampler import FlowConfig, Schedule, ScheduleConfig
 from orchestrator.scheduling import Capacity
 from orchestrator.scheduling.cost import BatchCost
+from orchestrator.tasks import Task, TaskInput
+from orchestrator.tasks.background import BACKGROUND
 from orchestrator.triton.tensors import TensorSpec
 from tests.pictures import ellipse_mask, noisy_photo
 
 Array = npt.NDArray[Any]
+T = TypeVar("T")
 HEADS = ("defects", "fidelity", "aesthetics")
-
-
+ADAPTERS = {"warm": 1, "cold": 2}
+"""Rows of the bank of "small-style"."""
+PIPELINES = ("small", "small-style", "small-flow", "small-text")
 UVE, CLIP, TOKENS = 5, 6, (3, 10)
-_ROWS = ("sample", "mask", "masked_image_latents", "timestep", "encoder_hidden_states", "text_embeds")
+_KNOWN = ("mask", "masked_image_latents")
+_ROWS = ("sample", *_KNOWN, "timestep", "encoder_hidden_states", "text_embeds")
 _STYLE = ("image_tokens", "image_scale")
 _ADAPTER = ("adapter", "adapter_scale")
 _FIXED: dict[str, tuple[str, tuple[int, ...]]] = {
@@ -38,10 +47,11 @@ _FIXED: dict[str, tuple[str, tuple[int, ...]]] = {
     "adapter_scale": ("FP32", (1,)),
 }
 # What a denoiser takes, by model; the orchestrator must send exactly this.
-DENOISERS = {
+DENOISERS: dict[str, tuple[str, ...]] = {
     "denoiser": (*_ROWS, "time_ids"),
     "denoiser_style": (*_ROWS, "time_ids", *_STYLE, *_ADAPTER),
     "denoiser_flow": _ROWS,
+    "denoiser_text": (*(name for name in _ROWS if name not in _KNOWN), "time_ids"),
 }
 
 
@@ -50,17 +60,21 @@ def model_spec(name: str) -> ModelSpec:
     inputs = [TensorSpec(tensor, "FP32", (-1,)) for tensor in DENOISERS.get(name, ("x",)) if tensor not in _FIXED]
     if name == "denoiser_style":
         inputs += [TensorSpec(tensor, *_FIXED[tensor]) for tensor in _FIXED]
-    return ModelSpec(name, "1", f"sha256:{name}", {}, tuple(inputs), (TensorSpec("y", "FP32", (-1,)),))
+    adapters = ADAPTERS if name == "denoiser_style" else {}
+    return ModelSpec(name, "1", f"sha256:{name}", {}, tuple(inputs), (TensorSpec("y", "FP32", (-1,)),), adapters)
 
 
 def pipeline_spec(name: str = "small") -> PipelineSpec:
     """64 × 64 pictures, 12 tokens and 20 for T5, hidden sizes 4 and 6 and 8 for T5."""
     models = {role: role for role in ROLES}
     schedule: Schedule = ScheduleConfig(1000, "scaled_linear", 0.00085, 0.012, "v_prediction", "trailing")
-    schedulers, default_scheduler = ("ddim", "euler", "dpmpp_2m", "ddpm", "lcm"), "dpmpp_2m"
+    schedulers: tuple[str, ...] = ("ddim", "euler", "dpmpp_2m", "ddpm", "lcm")
+    default_scheduler = "dpmpp_2m"
     max_tokens = {"text_encoder_l": 12, "text_encoder_g": 12}
     if name == "small-style":
         models |= {role: role for role in IMAGE_ROLES} | {"denoiser": "denoiser_style"}
+    if name == "small-text":
+        models |= {"denoiser": "denoiser_text"}
     if name == "small-flow":
         models = {role: role for role in (*ROLES, T5) if role != "text_encoder_l"} | {"denoiser": "denoiser_flow"}
         schedule, schedulers, default_scheduler = FlowConfig(1000, "flow", 3.0), ("flow_euler",), "flow_euler"
@@ -81,13 +95,13 @@ def pipeline_spec(name: str = "small") -> PipelineSpec:
         preview_bias=(0.5, 0.5, 0.5),
         max_tokens=max_tokens,
         states_roles=(T5,) if name == "small-flow" else ("text_encoder_l", "text_encoder_g"),
-        buckets=((64, 64), (48, 64), (64, 48)),
+        buckets=(Size(64, 64), Size(64, 48), Size(48, 64)),
         reward_heads=HEADS,
     )
 
 
 def tokenizers(folder: Path) -> tuple[Repository, PromptTokenizers]:
-    """A repository of the three pipelines, with word-level tokenizers in `folder`."""
+    """A repository of the four pipelines, with word-level tokenizers in `folder`."""
     vocabulary = {"<s>": 0, "</s>": 1, "a": 2, "beach": 3, "city": 4, "?": 5}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="?"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -96,7 +110,7 @@ def tokenizers(folder: Path) -> tuple[Repository, PromptTokenizers]:
     for role in ("text_encoder_l", "text_encoder_g", T5):
         (folder / role).mkdir(parents=True)
         tokenizer.save(str(folder / role / "tokenizer.json"))
-    pipelines = {name: pipeline_spec(name) for name in ("small", "small-style", "small-flow")}
+    pipelines = {name: pipeline_spec(name) for name in PIPELINES}
     repository = Repository(folder, pipelines, "small")
     return repository, PromptTokenizers(repository)
 
@@ -177,7 +191,7 @@ class FunctionModels:
             shift = shift + inputs["adapter_scale"][:, 0] * inputs["adapter"][:, 0]
         slope = inputs["timestep"][:, 0] / 1000
         noise = np.tanh(inputs["sample"] * slope[:, None, None, None] + 0.1 * shift[:, None, None, None])
-        return {"noise_pred": (noise * inputs["mask"]).astype(np.float32)}
+        return {"noise_pred": (noise * inputs.get("mask", 1)).astype(np.float32)}
 
     def _vae_decoder(self, latents: Array, image: Array, mask: Array) -> dict[str, Array]:
         grown = latents[:, :3].repeat(8, 2).repeat(8, 3)
@@ -197,7 +211,8 @@ def _direction(image: Array, width: int) -> Array:
     """An embedding [n, width] of length 1 that the picture's colours decide."""
     colours = image.mean((2, 3)) + np.array([0.1, 0.2, 0.3])
     bent = np.sin(colours @ np.linspace(1, 5, 3 * width).reshape(3, width)) + 0.01
-    return (bent / np.linalg.norm(bent, axis=-1, keepdims=True)).astype(np.float32)
+    unit: Array = (bent / np.linalg.norm(bent, axis=-1, keepdims=True)).astype(np.float32)
+    return unit
 
 
 class DictCache:
@@ -220,15 +235,43 @@ def style(*colours: tuple[int, int, int], weights: Sequence[float] = ()) -> tupl
     return tuple(StylePicture(np.full((256, 256, 3), colour, np.uint8), weight) for colour, weight in pictures)
 
 
-def job(**changes: Any) -> Job:
-    """Two variants of four guided steps on a 64 × 64 photo with a hard mask."""
+def request(task: Task = BACKGROUND, pipeline: PipelineSpec | str = "small", **changes: Any) -> Request:
+    """Two variants of four guided steps: on a 64 × 64 photo with a hard mask, or from words where no photo is taken.
+
+    `changes` are fields of the request's parts; `photo`, `mask`, `mask_source` and `placement` are the task's input.
+    """
+    spec = pipeline_spec(pipeline) if isinstance(pipeline, str) else pipeline
     values: dict[str, Any] = {
-        "request_id": "0" * 32, "pipeline": pipeline_spec(), "photo": noisy_photo(64, 64),
-        "mask": ellipse_mask(64, 64), "mask_source": MaskSource.REQUEST, "prompt": "a beach", "negative_prompt": "",
-        "output_size": None, "placement": None, "variants": 2, "top_k": 2, "seed": 7, "steps": 4,
-        "scheduler": "dpmpp_2m", "guidance_scale": 3.0, "output_format": OutputFormat.PNG, "preview_every": 0,
+        "photo": noisy_photo(64, 64) if task.picture else None, "mask": ellipse_mask(64, 64) if task.picture else None,
+        "mask_source": MaskSource.REQUEST, "placement": None, "size": None, "prompt": "a beach", "seed": 7, "steps": 4,
+        "scheduler": spec.default_scheduler, "guidance_scale": 3.0, "variants": 2, "top_k": 2,
+        "priority": Priority.STANDARD, "request_id": "0" * 32, **changes,
     }  # fmt: skip
-    if isinstance(changes.get("pipeline"), str):
-        spec = pipeline_spec(changes["pipeline"])
-        changes |= {"pipeline": spec, "scheduler": changes.get("scheduler", spec.default_scheduler)}
-    return Job(**(values | changes))
+    parts = Parts(
+        conditioning=_taken(Conditioning, values),
+        sampling=_taken(Sampling, values | {"pipeline": spec.name}),
+        selection=_taken(Selection, values),
+        delivery=_taken(Delivery, values),
+        priority=values["priority"],
+    )
+    given = TaskInput(
+        options=values["placement"],
+        buckets=spec.buckets,
+        delivery_size=values["size"],
+        picture=values["photo"],
+        mask=values["mask"],
+        mask_source=values["mask_source"],
+    )
+    assert set(changes) <= _FLAT, f"no fields of a request: {sorted(set(changes) - _FLAT)}"
+    return Request(values["request_id"], spec, task, given, parts)
+
+
+_FLAT = {"photo", "mask", "mask_source", "placement", "priority", "request_id"} | {
+    field.name for part in (Conditioning, Sampling, Selection, Delivery) for field in dataclasses.fields(part)
+}
+
+
+def _taken(part: type[T], values: Mapping[str, Any]) -> T:
+    """A part of the fields that are its own."""
+    names = {field.name for field in dataclasses.fields(part)}  # type: ignore[arg-type]  # T is one of the parts
+    return part(**{name: value for name, value in values.items() if name in names})

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from orchestrator.domain import Stage
+from orchestrator.events import Stage
 from orchestrator.scheduling.pace import Pace
 
 KIND = ("small", 1.0)
