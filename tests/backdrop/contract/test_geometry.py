@@ -1,14 +1,13 @@
-"""Placement: inside the picture, ratio kept, aligned; and the canvas in its bucket."""
+"""Placement: inside the picture, ratio kept, aligned; and the bucket nearest to a canvas."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.domain import Fit, Rect, Size
-from orchestrator.imaging.placement import bounding_box, choose_scene, place
+from backdrop.contract.geometry import Fit, Rect, Size, bounding_box, nearest_bucket, place
 
-BUCKETS = [(256, 256), (192, 256), (256, 192)]
+BUCKETS = [Size(256, 256), Size(256, 192), Size(192, 256)]
 sides = st.integers(1, 4000)
 sizes = st.builds(Size, st.integers(64, 4096), st.integers(64, 4096))
 fractions = st.floats(0, 1)
@@ -55,21 +54,19 @@ def test_the_product_always_lies_inside(
 
 
 @given(size=sizes)
-def test_the_canvas_lies_inside_its_bucket_undistorted(size: Size) -> None:
-    scene = choose_scene(size, BUCKETS)
-    inner = scene.canvas
-    assert inner.x >= 0
-    assert inner.y >= 0
-    assert inner.x + inner.width <= scene.bucket.width
-    assert inner.y + inner.height <= scene.bucket.height
-    scale = min(scene.bucket.width / size.width, scene.bucket.height / size.height)
-    assert abs(inner.width - size.width * scale) <= 1
-    assert abs(inner.height - size.height * scale) <= 1
+def test_no_bucket_has_a_nearer_aspect_ratio(size: Size) -> None:
+    chosen = nearest_bucket(size, BUCKETS)
+    off = [abs(np.log(each.width / each.height) - np.log(size.width / size.height)) for each in (chosen, *BUCKETS)]
+    assert off[0] == pytest.approx(min(off))
+
+
+def test_sizes_count_pixels_and_megapixels() -> None:
+    assert (Size(2000, 500).pixels, Size(2000, 500).megapixels) == (1_000_000, 1.0)
 
 
 @pytest.mark.parametrize(
     ("size", "bucket"), [((512, 512), (256, 256)), ((800, 600), (192, 256)), ((9, 16), (256, 192))]
 )
 def test_the_nearest_aspect_ratio_wins(size: tuple[int, int], bucket: tuple[int, int]) -> None:
-    chosen = choose_scene(Size(*size), BUCKETS).bucket
+    chosen = nearest_bucket(Size(*size), BUCKETS)
     assert (chosen.height, chosen.width) == bucket

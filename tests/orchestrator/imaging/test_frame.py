@@ -1,0 +1,62 @@
+"""The frame: how a canvas lies in its bucket, and what a blank one is."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backdrop.contract.geometry import Rect, Size
+from backdrop.v1 import generation_service_pb2 as pb
+from orchestrator.imaging.frame import Frame, Kept, MaskSource, blank, frame_of
+from tests.orchestrator.imaging.frames import BUCKETS
+
+sizes = st.builds(Size, st.integers(64, 2048), st.integers(64, 2048))
+
+
+def frame_in(size: Size) -> Frame:
+    # Broadcast: a canvas of one byte, however large.
+    make = np.broadcast_to(np.uint8(255), (size.height, size.width))
+    return frame_of(np.broadcast_to(np.uint8(0), (size.height, size.width, 3)), make, None, BUCKETS)
+
+
+@settings(deadline=None)
+@given(size=sizes)
+def test_the_canvas_lies_inside_its_bucket_undistorted(size: Size) -> None:
+    frame = frame_in(size)
+    inset, bucket = frame.inset, frame.bucket
+    assert frame.size == size
+    assert inset.x >= 0
+    assert inset.y >= 0
+    assert inset.x + inset.width <= bucket.width
+    assert inset.y + inset.height <= bucket.height
+    scale = min(bucket.width / size.width, bucket.height / size.height)
+    assert abs(inset.width - size.width * scale) <= 1
+    assert abs(inset.height - size.height * scale) <= 1
+    # Centred, to within the pixel that rounding takes.
+    assert 0 <= bucket.width - inset.width - 2 * inset.x <= 1
+    assert 0 <= bucket.height - inset.height - 2 * inset.y <= 1
+
+
+def test_a_canvas_of_a_buckets_shape_fills_it() -> None:
+    assert frame_in(Size(512, 384)).inset == Rect(0, 0, 256, 192)
+
+
+def test_of_a_blank_canvas_everything_is_made() -> None:
+    known, make = blank(Size(5, 7))
+    assert (known.shape, make.shape) == ((7, 5, 3), (7, 5))
+    assert (make == 255).all()
+    assert not known.any()
+
+
+def test_noise_starts_pure_unless_told_otherwise() -> None:
+    known, make = blank(Size(64, 64))
+    kept = Kept(Rect(0, 0, 1, 1), True, MaskSource.ALPHA)
+    assert frame_of(known, make, kept, BUCKETS).strength == 1.0
+    assert frame_of(known, make, kept, BUCKETS, strength=0.6).strength == 0.6
+
+
+def test_sources_of_masks_are_the_contracts() -> None:
+    assert {f"MASK_SOURCE_{source.name}": int(source) for source in MaskSource} == {
+        name: value for name, value in pb.MaskSource.items() if value
+    }

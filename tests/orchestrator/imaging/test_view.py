@@ -1,0 +1,59 @@
+"""What models see of a frame: the convention of diffusers' inpainting pipelines, at the bucket's size."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from backdrop.contract.geometry import Size
+from orchestrator.imaging.frame import blank, frame_of
+from orchestrator.imaging.view import composite_view, view_of
+from tests.orchestrator.imaging.frames import BUCKETS, product_frame
+from tests.pictures import ellipse_mask
+
+
+def test_the_view_follows_the_mask_convention() -> None:
+    photo, mask = np.full((256, 256, 3), 255, np.uint8), np.zeros((256, 256), np.uint8)
+    mask[64:128, 64:128] = 255
+    view = view_of(product_frame(photo, mask), 8)
+    assert view.size == Size(256, 256)
+    assert view.mask.shape == (1, 256, 256)
+    assert view.latent_mask.shape == (1, 32, 32)
+    assert view.mask[0, 0, 0] == 1.0
+    assert view.mask[0, 100, 100] == 0.0
+    assert view.known[:, 100, 100].tolist() == [1.0] * 3
+    assert view.known[:, 0, 0].tolist() == [0.0] * 3
+    assert view.latent_mask[0, 8:16, 8:16].max() == 0.0
+    assert view.latent_mask.mean() == pytest.approx(1 - 64 * 64 / 256**2)
+
+
+def test_arrays_are_what_models_read() -> None:
+    view = view_of(product_frame(np.zeros((90, 70, 3), np.uint8), ellipse_mask(70, 90, soft=True)), 8)
+    for array in (view.known, view.mask, view.latent_mask):
+        assert array.dtype == np.float32
+        assert array.flags.c_contiguous
+
+
+def test_known_pixels_are_premultiplied_at_soft_edges() -> None:
+    photo, mask = np.full((256, 256, 3), 255, np.uint8), np.full((256, 256), 51, np.uint8)
+    mask[0, 0] = 255
+    view = view_of(product_frame(photo, mask), 8)
+    np.testing.assert_allclose(view.known[:, 9, 9], 0.2, atol=1e-6)
+    np.testing.assert_allclose(view.mask[:, 9, 9], 0.8, atol=1e-6)
+
+
+def test_of_a_blank_frame_everything_is_made_of_mid_grey() -> None:
+    view = view_of(frame_of(*blank(Size(512, 384)), None, BUCKETS), 8)
+    assert view.size == Size(256, 192)
+    assert (view.mask == 1.0).all()
+    assert (view.latent_mask == 1.0).all()
+    assert not view.known.any()
+
+
+def test_the_composite_shows_the_product_over_the_clipped_scene() -> None:
+    photo, mask = np.zeros((256, 256, 3), np.uint8), ellipse_mask(256, 256)
+    photo[...] = (250, 10, 10)
+    view = view_of(product_frame(photo, mask), 8)
+    joined = composite_view(np.full((3, 256, 256), 7.0, np.float32), view)
+    assert joined[:, 128, 128] == pytest.approx([250 / 127.5 - 1, 10 / 127.5 - 1, 10 / 127.5 - 1], abs=1e-5)
+    assert joined[:, 0, 0].tolist() == [1.0] * 3
