@@ -1,4 +1,6 @@
-"""The rows of a step: what each carries, by what the pipeline's denoiser takes."""
+"""The sampling loop: which rows each step sends, how they are combined, and when the loop stops."""
+
+from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
@@ -6,34 +8,26 @@ from typing import Any
 import numpy as np
 import pytest
 
-from orchestrator.cache.lookups import RequestLookups
-from orchestrator.domain import Window
-from orchestrator.stages.denoise import GuidedDenoiser
-from orchestrator.stages.encode import encode
-from orchestrator.stages.models import Models
-from orchestrator.stages.prepare import prepare
-from tests.orchestrator.small import (
-    DENOISERS,
-    TOKENS,
-    Array,
-    DictCache,
-    FunctionModels,
-    job,
-    pipeline_spec,
-    style,
-    tokenizers,
-)
+from backdrop.contract.parts import Window
+from orchestrator.request import Request
+from orchestrator.sampler import NoiseStream, State, combine, make_solver
+from orchestrator.stages.denoise import GuidedDenoiser, denoise
+from tests.orchestrator.small import DENOISERS, Array, FunctionModels, request, style
+from tests.orchestrator.stages.running import inputs_of, models_of
 
 SAMPLE = np.zeros((4, 8, 8), np.float32)
 
 
+async def denoiser_of(asked: Request, functions: FunctionModels, folder: Path) -> GuidedDenoiser:
+    models = models_of(asked, functions)
+    return GuidedDenoiser(asked.parts.sampling, models, await inputs_of(asked, models, folder))
+
+
 async def rows_of(folder: Path, step: int = 0, **changes: Any) -> dict[str, Array]:
     """What a step sends to the denoiser."""
-    asked, functions = job(**changes), FunctionModels()
-    models, lookups = Models(asked.pipeline, functions, "id"), RequestLookups(DictCache())
-    conditioning = await encode(asked, models, tokenizers(folder)[1], lookups)
-    denoiser = GuidedDenoiser(asked, models, conditioning, await prepare(asked, models, lookups))
-    await denoiser(SAMPLE, 500.0, step, asked.steps)
+    asked, functions = request(**changes), FunctionModels()
+    denoiser = await denoiser_of(asked, functions, folder)
+    await denoiser(SAMPLE, 500.0, step, asked.parts.sampling.steps)
     return dict(functions.inputs[asked.pipeline.models["denoiser"].name])
 
 
@@ -41,48 +35,63 @@ async def rows_of(folder: Path, step: int = 0, **changes: Any) -> dict[str, Arra
     ("pipeline", "model"),
     [("small", "denoiser"), ("small-style", "denoiser_style"), ("small-flow", "denoiser_flow")],
 )
-async def test_a_denoiser_gets_exactly_what_it_takes(tmp_path: Path, pipeline: str, model: str) -> None:
+async def test_a_step_sends_exactly_what_the_denoiser_takes(tmp_path: Path, pipeline: str, model: str) -> None:
     rows = await rows_of(tmp_path, pipeline=pipeline)
     assert set(rows) == set(DENOISERS[model])
     assert {len(value) for value in rows.values()} == {2}
-    for spec in pipeline_spec(pipeline).models["denoiser"].inputs:
-        assert rows[spec.name].dtype == {"FP32": np.float32, "INT64": np.int64}[spec.dtype]
     assert rows["timestep"].tolist() == [[500.0], [500.0]]
-
-
-async def test_style_is_in_the_positive_row_alone(tmp_path: Path) -> None:
-    rows = await rows_of(tmp_path, pipeline="small-style", style=style((230, 150, 60)), image_scale=0.5)
-    assert rows["image_scale"].tolist() == [[0.5], [0.0]]
-    assert rows["image_tokens"].shape == (2, *TOKENS)
-    assert rows["image_tokens"][0].any()
-    assert not rows["image_tokens"][1].any()
-
-
-async def test_without_guidance_the_only_row_has_the_style(tmp_path: Path) -> None:
-    asked = {"pipeline": "small-style", "style": style((230, 150, 60)), "image_scale": 1.5, "guidance_scale": 1.0}
-    rows = await rows_of(tmp_path, **asked)
-    assert rows["image_scale"].tolist() == [[1.5]]
-    assert rows["image_tokens"].shape == (1, *TOKENS)
-
-
-async def test_without_style_tokens_and_scale_are_zeros(tmp_path: Path) -> None:
-    rows = await rows_of(tmp_path, pipeline="small-style")
-    assert rows["image_tokens"].shape == (2, *TOKENS)
-    assert not rows["image_tokens"].any()
-    assert not rows["image_scale"].any()
-
-
-async def test_a_request_that_names_no_adapter_gets_row_0(tmp_path: Path) -> None:
-    rows = await rows_of(tmp_path, pipeline="small-style")
-    assert rows["adapter"].tolist() == [[0], [0]]
-    assert rows["adapter_scale"].tolist() == [[0.0], [0.0]]
-    assert rows["adapter"].dtype == np.int64
+    assert rows["timestep"].dtype == rows["sample"].dtype == np.float32
 
 
 async def test_outside_the_guidance_window_the_only_row_is_the_prompts(tmp_path: Path) -> None:
-    asked = {"pipeline": "small-style", "style": style((230, 150, 60)), "steps": 4, "guidance_window": Window(0.0, 0.5)}
-    inside, outside = [await rows_of(tmp_path / str(step), step=step, **asked) for step in (1, 2)]
+    changes: dict[str, Any] = {"style": style((230, 150, 60)), "steps": 4, "guidance_window": Window(0.0, 0.5)}
+    inside, outside = [
+        await rows_of(tmp_path / str(step), step=step, pipeline="small-style", **changes) for step in (1, 2)
+    ]
     assert {len(value) for value in inside.values()} == {2}
     assert {len(value) for value in outside.values()} == {1}
     assert np.array_equal(outside["encoder_hidden_states"][0], inside["encoder_hidden_states"][0])
     assert np.array_equal(outside["image_tokens"][0], inside["image_tokens"][0])
+
+
+async def test_two_rows_are_combined_by_the_guidance_scale(tmp_path: Path) -> None:
+    asked, functions = request(guidance_scale=2.5), FunctionModels()
+    denoiser = await denoiser_of(asked, functions, tmp_path)
+    combined = await denoiser(SAMPLE, 500.0, 0, 4)
+    inputs = functions.inputs["denoiser"]
+    rows = (await functions("denoiser", inputs, request_id="id"))["noise_pred"]
+    assert not np.array_equal(rows[0], rows[1])
+    assert np.array_equal(combined, combine(rows[0], rows[1], 2.5))
+
+
+async def test_the_loop_stops_where_it_is_told_and_goes_on_from_there(tmp_path: Path) -> None:
+    asked = request(steps=6, scheduler="ddpm")
+    denoiser = await denoiser_of(asked, FunctionModels(), tmp_path)
+    solver = make_solver("ddpm", asked.pipeline.schedule, 6)
+    noise, taken = NoiseStream(7), []
+
+    async def run(state: State, until: int) -> State:
+        return await denoise(denoiser, solver, noise, state, until, lambda state: taken.append(state.index))
+
+    begin = solver.begin(noise.initial((4, 8, 8)))
+    whole = await run(begin, 6)
+    assert taken == [1, 2, 3, 4, 5, 6]
+    halfway = await run(begin, 2)
+    assert (halfway.index, taken[6:]) == (2, [1, 2])
+    resumed = await run(halfway, 6)
+    assert np.array_equal(resumed.sample, whole.sample), "noise of a step depends on the step alone"
+
+
+async def test_the_last_step_says_that_none_follows(tmp_path: Path) -> None:
+    asked, said = request(steps=3), []
+
+    class Listening(FunctionModels):
+        async def __call__(self, model: str, inputs: Any, *, again: bool = False, **named: Any) -> dict[str, Array]:
+            if model == "denoiser":
+                said.append(again)
+            return await super().__call__(model, inputs, again=again, **named)
+
+    denoiser = await denoiser_of(asked, Listening(), tmp_path)
+    solver, noise = make_solver("ddim", asked.pipeline.schedule, 3), NoiseStream(1)
+    await denoise(denoiser, solver, noise, solver.begin(noise.initial((4, 8, 8))), 3, lambda state: None)
+    assert said == [True, True, False]

@@ -5,11 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
+from orchestrator.arrays import Floats
 from orchestrator.cache.lookups import RequestLookups
-from orchestrator.domain import Floats, Job
-from orchestrator.stages.models import Models
-from orchestrator.stages.style import encode_style, mean_direction
-from tests.orchestrator.small import CLIP, TOKENS, UVE, DictCache, FunctionModels, job, style
+from orchestrator.request import Request
+from orchestrator.stages.style import encode_style, mean_direction, to_model
+from tests.orchestrator.small import CLIP, TOKENS, UVE, DictCache, FunctionModels, request, style
+from tests.orchestrator.stages.running import models_of
 
 WARM, COLD = (230, 150, 60), (30, 80, 200)
 ENCODERS = ("image_encoder_uve", "image_encoder_clip")
@@ -19,8 +20,9 @@ class Bench:
     def __init__(self) -> None:
         self.models, self.cache = FunctionModels(), DictCache()
 
-    async def tokens(self, asked: Job) -> Floats | None:
-        return await encode_style(asked, Models(asked.pipeline, self.models, "id"), RequestLookups(self.cache))
+    async def tokens(self, asked: Request) -> Floats:
+        style = asked.parts.conditioning.style
+        return await encode_style(style, models_of(asked, self.models), RequestLookups(self.cache))
 
 
 @pytest.fixture
@@ -28,14 +30,8 @@ def bench() -> Bench:
     return Bench()
 
 
-async def test_without_pictures_nothing_runs(bench: Bench) -> None:
-    assert await bench.tokens(job(pipeline="small-style")) is None
-    assert bench.models.calls == []
-
-
 async def test_each_encoder_sees_each_picture_in_its_range(bench: Bench) -> None:
-    tokens = await bench.tokens(job(pipeline="small-style", style=style(WARM, COLD)))
-    assert tokens is not None
+    tokens = await bench.tokens(request(pipeline="small-style", style=style(WARM, COLD)))
     assert tokens.shape == TOKENS
     assert [bench.models.rows(encoder) for encoder in ENCODERS] == [2, 2]
     image = bench.models.inputs["image_encoder_clip"]["image"]
@@ -44,10 +40,10 @@ async def test_each_encoder_sees_each_picture_in_its_range(bench: Bench) -> None
     np.testing.assert_allclose(image[0, :, 0, 0], np.array(COLD) / 127.5 - 1, atol=1e-6)
 
 
-async def test_a_picture_is_embedded_once_whatever_its_weight_and_company(bench: Bench) -> None:
-    await bench.tokens(job(pipeline="small-style", style=style(WARM)))
-    await bench.tokens(job(pipeline="small-style", style=style(COLD, WARM, weights=(1.0, 5.0))))
-    await bench.tokens(job(pipeline="small-style", style=style(WARM, weights=(2.0,))))
+async def test_a_picture_is_embedded_once_whatever_its_weight_and_the_others(bench: Bench) -> None:
+    await bench.tokens(request(pipeline="small-style", style=style(WARM)))
+    await bench.tokens(request(pipeline="small-style", style=style(COLD, WARM, weights=(1.0, 5.0))))
+    await bench.tokens(request(pipeline="small-style", style=style(WARM, weights=(2.0,))))
     assert [bench.models.rows(encoder) for encoder in ENCODERS] == [2, 2]
     assert len(bench.cache.data) == 4
 
@@ -55,9 +51,9 @@ async def test_a_picture_is_embedded_once_whatever_its_weight_and_company(bench:
 async def test_the_projector_gets_the_weighted_mean_of_length_1(bench: Bench) -> None:
     alone = {}
     for colour in (WARM, COLD):
-        await bench.tokens(job(pipeline="small-style", style=style(colour)))
+        await bench.tokens(request(pipeline="small-style", style=style(colour)))
         alone[colour] = bench.models.inputs["image_projector"]
-    await bench.tokens(job(pipeline="small-style", style=style(WARM, COLD, weights=(3.0, 1.0))))
+    await bench.tokens(request(pipeline="small-style", style=style(WARM, COLD, weights=(3.0, 1.0))))
     mixed = bench.models.inputs["image_projector"]
     for name, width in (("uve", UVE), ("clip", CLIP)):
         mean = 0.75 * alone[WARM][name] + 0.25 * alone[COLD][name]
@@ -77,7 +73,7 @@ def test_pictures_that_cancel_out_give_numbers_all_the_same() -> None:
     assert np.array_equal(mean_direction(opposite, (1, 1)), [0, 0])
 
 
-def test_embeddings_stay_as_long_as_they_are() -> None:
+def test_a_mean_keeps_the_mean_norm() -> None:
     embeddings = [np.array([3.0, 0.0], np.float32), np.array([0.0, 1.0], np.float32)]
     mixed = mean_direction(embeddings, (1, 1))
     np.testing.assert_allclose(np.linalg.norm(mixed), 2.0, rtol=1e-6)
@@ -85,9 +81,18 @@ def test_embeddings_stay_as_long_as_they_are() -> None:
 
 
 async def test_a_pipeline_without_uve_asks_clip_alone(bench: Bench) -> None:
-    asked = job(pipeline="small-style", style=style(WARM))
+    asked = request(pipeline="small-style", style=style(WARM))
     models = {role: model for role, model in asked.pipeline.models.items() if role != "image_encoder_uve"}
     asked = dataclasses.replace(asked, pipeline=dataclasses.replace(asked.pipeline, models=models))
-    assert await bench.tokens(asked) is not None
+    assert (await bench.tokens(asked)).shape == (TOKENS[0], CLIP)
     assert bench.models.rows("image_encoder_uve") == 0
     assert bench.models.rows("image_encoder_clip") == 1
+
+
+def test_models_see_minus_one_to_one() -> None:
+    pixels = np.zeros((4, 4, 3), np.uint8)
+    pixels[0, 1] = (255, 0, 127)
+    image = to_model(pixels)
+    assert image.shape == (3, 4, 4)
+    assert image.dtype == np.float32
+    np.testing.assert_allclose(image[:, 0, 1], [1, -1, -0.0039216], atol=1e-6)

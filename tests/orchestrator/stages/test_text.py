@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 
 from orchestrator.cache.lookups import RequestLookups
-from orchestrator.stages.models import Models, TextEmbeddings
-from orchestrator.stages.text import encode_texts
-from tests.orchestrator.small import DictCache, FunctionModels, job, tokenizers
+from orchestrator.repository import T5
+from orchestrator.stages.embeddings import TextEmbeddings
+from orchestrator.stages.text import encode_texts, joined_states
+from tests.orchestrator.small import DictCache, FunctionModels, request, tokenizers
+from tests.orchestrator.stages.running import models_of
+
+SMALL, LARGE = np.full((3, 2), 1, np.float32), np.full((3, 4), 2, np.float32)
+LONG = np.full((5, 8), 3, np.float32)
 
 
 class Bench:
@@ -16,10 +21,9 @@ class Bench:
         self.models, self.cache, self.tokenizers = FunctionModels(), DictCache(), tokenizers(folder)[1]
 
     async def embed(self, prompt: str, pipeline: str) -> TextEmbeddings:
-        asked = job(pipeline=pipeline)
-        models = Models(asked.pipeline, self.models, "id")
-        (found,) = await encode_texts([prompt], asked, models, self.tokenizers, RequestLookups(self.cache))
-        return found
+        models = models_of(request(pipeline=pipeline), self.models)
+        (embeddings,) = await encode_texts([prompt], models, self.tokenizers, RequestLookups(self.cache))
+        return embeddings
 
 
 @pytest.fixture
@@ -53,3 +57,19 @@ async def test_pipelines_share_what_is_cached_of_a_shared_encoder(bench: Bench) 
     second = await bench.embed("a beach", "small-flow")
     assert bench.models.rows("text_encoder_g") == 1
     assert np.array_equal(first.pooled, second.pooled)
+
+
+def test_clip_encoders_are_joined_along_their_features() -> None:
+    joined = joined_states({"text_encoder_l": SMALL, "text_encoder_g": LARGE})
+    assert joined.tolist() == [[1, 1, 2, 2, 2, 2]] * 3
+
+
+def test_t5_alone_stays_as_it_is() -> None:
+    assert joined_states({T5: LONG}).tolist() == LONG.tolist()
+
+
+def test_clip_is_padded_to_t5s_width_and_comes_first() -> None:
+    joined = joined_states({"text_encoder_l": SMALL, "text_encoder_g": LARGE, T5: LONG})
+    assert joined.shape == (8, 8)
+    assert joined[:3].tolist() == [[1, 1, 2, 2, 2, 2, 0, 0]] * 3
+    assert joined[3:].tolist() == LONG.tolist()

@@ -1,0 +1,32 @@
+"""Stages over plain functions: the models of one request, and what comes before a stage under test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchestrator.cache.lookups import RequestLookups
+from orchestrator.request import Request
+from orchestrator.stages.denoiser_inputs import DenoiserInputs
+from orchestrator.stages.encode import encode
+from orchestrator.stages.models import Infer, Models
+from orchestrator.stages.prepare import prepare
+from tests.orchestrator.small import DictCache, tokenizers
+
+
+def models_of(asked: Request, infer: Infer) -> Models:
+    """The models of a request's pipeline."""
+    return Models(asked.pipeline, infer, asked.request_id)
+
+
+async def inputs_of(asked: Request, models: Models, folder: Path, adapter: int = 0) -> DenoiserInputs:
+    """The denoiser's inputs of a request: encoded and prepared over an empty cache."""
+    lookups = RequestLookups(DictCache())
+    embeddings = await encode(
+        asked.parts.conditioning,
+        guided=asked.parts.sampling.guided,
+        models=models,
+        tokenizers=tokenizers(folder)[1],
+        lookups=lookups,
+    )
+    prepared = await prepare(asked.task, asked.input, models, lookups)
+    return DenoiserInputs(embeddings, prepared, models, adapter)

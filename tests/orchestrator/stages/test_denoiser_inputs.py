@@ -1,0 +1,115 @@
+"""The rows of a step: what each carries, by what the pipeline's denoiser takes."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from backdrop.contract.geometry import Size
+from orchestrator.stages.denoiser_inputs import DenoiserInputs
+from orchestrator.tasks.text_to_image import TEXT_TO_IMAGE
+from tests.orchestrator.small import DENOISERS, TOKENS, Array, FunctionModels, pipeline_spec, request, style
+from tests.orchestrator.stages.running import inputs_of, models_of
+
+
+async def inputs_for(folder: Path, adapter: int = 0, **changes: Any) -> DenoiserInputs:
+    asked = request(**changes)
+    return await inputs_of(asked, models_of(asked, FunctionModels()), folder, adapter)
+
+
+async def rows_of(folder: Path, **changes: Any) -> dict[str, Array]:
+    return (await inputs_for(folder, **changes)).constant_rows()
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "model"),
+    [("small", "denoiser"), ("small-style", "denoiser_style"), ("small-flow", "denoiser_flow")],
+)
+async def test_a_denoiser_gets_exactly_what_it_takes(tmp_path: Path, pipeline: str, model: str) -> None:
+    rows = await rows_of(tmp_path, pipeline=pipeline)
+    assert set(rows) == set(DENOISERS[model]) - {"sample", "timestep"}
+    assert {len(value) for value in rows.values()} == {2}
+    for spec in pipeline_spec(pipeline).models["denoiser"].inputs:
+        if spec.name in rows:
+            assert rows[spec.name].dtype == {"FP32": np.float32, "INT64": np.int64}[spec.dtype]
+
+
+@pytest.mark.parametrize("name", [name for name in DENOISERS["denoiser_style"] if name not in ("sample", "timestep")])
+async def test_an_input_that_the_metadata_does_not_list_is_not_sent(tmp_path: Path, name: str) -> None:
+    spec = pipeline_spec("small-style")
+    denoiser = spec.models["denoiser"]
+    denoiser = dataclasses.replace(denoiser, inputs=tuple(each for each in denoiser.inputs if each.name != name))
+    spec = dataclasses.replace(spec, models={**spec.models, "denoiser": denoiser})
+    rows = await rows_of(tmp_path, pipeline=spec)
+    assert set(rows) == set(DENOISERS["denoiser_style"]) - {"sample", "timestep", name}
+
+
+async def test_without_known_pixels_the_rows_are_words_and_size(tmp_path: Path) -> None:
+    rows = await rows_of(tmp_path, task=TEXT_TO_IMAGE, pipeline="small-text", size=Size(400, 300))
+    assert set(rows) == {"encoder_hidden_states", "text_embeds", "time_ids"}
+    assert rows["time_ids"].tolist() == [[48.0, 64.0, 0.0, 0.0, 48.0, 64.0]] * 2, (
+        "height first, the bucket's, uncropped"
+    )
+
+
+async def test_known_pixels_and_mask_are_the_same_in_every_row(tmp_path: Path) -> None:
+    inputs = await inputs_for(tmp_path)
+    rows = inputs.constant_rows()
+    assert inputs.prepared.known_latents is not None
+    for row in range(2):
+        assert np.array_equal(rows["masked_image_latents"][row], inputs.prepared.known_latents)
+        assert np.array_equal(rows["mask"][row], inputs.prepared.view.latent_mask)
+
+
+async def test_the_prompts_row_comes_first(tmp_path: Path) -> None:
+    inputs = await inputs_for(tmp_path, prompt="a beach", negative_prompt="a city")
+    rows = inputs.constant_rows()
+    assert inputs.embeddings.negative is not None
+    assert np.array_equal(rows["encoder_hidden_states"][0], inputs.embeddings.positive.hidden_states)
+    assert np.array_equal(rows["encoder_hidden_states"][1], inputs.embeddings.negative.hidden_states)
+    assert np.array_equal(rows["text_embeds"][0], inputs.embeddings.positive.pooled)
+    assert not np.array_equal(rows["text_embeds"][0], rows["text_embeds"][1])
+
+
+async def test_rows_are_read_only_so_that_the_wire_lays_them_out_once(tmp_path: Path) -> None:
+    rows = await rows_of(tmp_path, pipeline="small-style")
+    assert not any(value.flags.writeable for value in rows.values())
+
+
+async def test_style_is_in_the_positive_row_alone(tmp_path: Path) -> None:
+    rows = await rows_of(tmp_path, pipeline="small-style", style=style((230, 150, 60)), image_scale=0.5)
+    assert rows["image_scale"].tolist() == [[0.5], [0.0]]
+    assert rows["image_tokens"].shape == (2, *TOKENS)
+    assert rows["image_tokens"][0].any()
+    assert not rows["image_tokens"][1].any()
+
+
+async def test_without_guidance_the_only_row_has_the_style(tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"style": style((230, 150, 60)), "image_scale": 1.5, "guidance_scale": 1.0}
+    rows = await rows_of(tmp_path, pipeline="small-style", **changes)
+    assert rows["image_scale"].tolist() == [[1.5]]
+    assert rows["image_tokens"].shape == (1, *TOKENS)
+
+
+async def test_without_style_tokens_and_scale_are_zeros(tmp_path: Path) -> None:
+    rows = await rows_of(tmp_path, pipeline="small-style")
+    assert rows["image_tokens"].shape == (2, *TOKENS)
+    assert not rows["image_tokens"].any()
+    assert not rows["image_scale"].any()
+
+
+async def test_a_request_that_names_no_adapter_gets_row_0(tmp_path: Path) -> None:
+    rows = await rows_of(tmp_path, pipeline="small-style")
+    assert rows["adapter"].tolist() == [[0], [0]]
+    assert rows["adapter_scale"].tolist() == [[0.0], [0.0]]
+    assert rows["adapter"].dtype == np.int64
+
+
+async def test_an_adapter_is_in_every_row_at_full_scale(tmp_path: Path) -> None:
+    rows = await rows_of(tmp_path, pipeline="small-style", adapter=2)
+    assert rows["adapter"].tolist() == [[2], [2]]
+    assert rows["adapter_scale"].tolist() == [[1.0], [1.0]]

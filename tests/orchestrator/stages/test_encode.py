@@ -1,0 +1,63 @@
+"""Encode: what a request's conditioning becomes, and what is not encoded because nothing reads it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from orchestrator.cache.lookups import RequestLookups
+from orchestrator.stages.embeddings import Embeddings
+from orchestrator.stages.encode import encode
+from tests.orchestrator.small import TOKENS, DictCache, FunctionModels, request, style, tokenizers
+from tests.orchestrator.stages.running import models_of
+
+
+class Bench:
+    def __init__(self, folder: Path) -> None:
+        self.functions, self.tokenizers = FunctionModels(), tokenizers(folder)[1]
+
+    async def embed(self, **changes: Any) -> Embeddings:
+        asked = request(**{"pipeline": "small-style", **changes})
+        return await encode(
+            asked.parts.conditioning,
+            guided=asked.parts.sampling.guided,
+            models=models_of(asked, self.functions),
+            tokenizers=self.tokenizers,
+            lookups=RequestLookups(DictCache()),
+        )
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+async def test_guidance_reads_both_prompts(bench: Bench) -> None:
+    embeddings = await bench.embed(prompt="a beach", negative_prompt="a city")
+    swapped = await bench.embed(prompt="a city", negative_prompt="a beach")
+    assert embeddings.negative is not None
+    assert swapped.negative is not None
+    assert np.array_equal(embeddings.positive.pooled, swapped.negative.pooled)
+    assert np.array_equal(embeddings.negative.pooled, swapped.positive.pooled)
+    assert not np.array_equal(embeddings.positive.pooled, embeddings.negative.pooled)
+
+
+async def test_without_guidance_the_negative_prompt_is_not_read(bench: Bench) -> None:
+    assert (await bench.embed(guidance_scale=1.0, negative_prompt="a city")).negative is None
+    assert bench.functions.rows("text_encoder_g") == 1
+
+
+async def test_without_style_pictures_nothing_of_style_runs(bench: Bench) -> None:
+    embeddings = await bench.embed(image_scale=0.5)
+    assert (embeddings.image_tokens, embeddings.image_scale) == (None, 0.0)
+    assert {name for name, _ in bench.functions.calls} == {"text_encoder_l", "text_encoder_g"}
+
+
+async def test_style_comes_with_its_scale(bench: Bench) -> None:
+    embeddings = await bench.embed(style=style((230, 150, 60)), image_scale=0.5)
+    assert embeddings.image_tokens is not None
+    assert embeddings.image_tokens.shape == TOKENS
+    assert embeddings.image_scale == 0.5

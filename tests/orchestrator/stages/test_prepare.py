@@ -1,0 +1,73 @@
+"""Prepare: pictures to frame, view and known latents; models run only where something reads what they make."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from backdrop.contract.geometry import Fit, Size
+from orchestrator.cache.lookups import RequestLookups
+from orchestrator.imaging.frame import MaskSource
+from orchestrator.stages.prepare import Prepared, prepare
+from orchestrator.tasks.text_to_image import TEXT_TO_IMAGE
+from tests.orchestrator.small import DictCache, FunctionModels, request
+from tests.orchestrator.stages.running import models_of
+from tests.pictures import ellipse_mask, noisy_photo
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.functions, self.cache = FunctionModels(), DictCache()
+
+    async def prepared(self, **changes: Any) -> Prepared:
+        asked = request(**changes)
+        return await prepare(asked.task, asked.input, models_of(asked, self.functions), RequestLookups(self.cache))
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+async def test_a_sent_mask_is_used_as_it_is(bench: Bench) -> None:
+    prepared = await bench.prepared()
+    assert np.array_equal(prepared.frame.make, 255 - ellipse_mask(64, 64))
+    assert prepared.frame.kept is not None
+    assert prepared.frame.kept.mask_source is MaskSource.REQUEST
+    assert bench.functions.rows("segmenter") == 0
+
+
+async def test_a_missing_mask_is_the_segmenters(bench: Bench) -> None:
+    prepared = await bench.prepared(mask=None, mask_source=MaskSource.SEGMENTER)
+    assert prepared.frame.kept is not None
+    assert prepared.frame.kept.mask_source is MaskSource.SEGMENTER
+    assert bench.functions.rows("segmenter") == 1
+
+
+async def test_known_latents_are_the_encoders_of_the_view(bench: Bench) -> None:
+    prepared = await bench.prepared(size=Size(100, 90), placement=Fit())
+    assert prepared.known_latents is not None
+    assert prepared.known_latents.shape == (4, 8, 8)
+    assert np.array_equal(bench.functions.inputs["vae_encoder"]["image"][0], prepared.view.known)
+    again = await bench.prepared(size=Size(100, 90), placement=Fit())
+    assert bench.functions.rows("vae_encoder") == 1, "cached by the pixels that are encoded"
+    assert again.known_latents is not None
+    assert np.array_equal(again.known_latents, prepared.known_latents)
+    await bench.prepared(photo=noisy_photo(64, 64, seed=1))
+    assert bench.functions.rows("vae_encoder") == 2
+
+
+async def test_a_denoiser_that_sees_no_known_pixels_needs_no_latents(bench: Bench) -> None:
+    prepared = await bench.prepared(task=TEXT_TO_IMAGE, pipeline="small-text")
+    assert prepared.known_latents is None
+    assert prepared.frame.kept is None
+    assert bench.functions.calls == []
+
+
+async def test_a_blank_frame_is_encoded_where_the_denoiser_reads_it(bench: Bench) -> None:
+    prepared = await bench.prepared(task=TEXT_TO_IMAGE)
+    assert prepared.known_latents is not None
+    assert not bench.functions.inputs["vae_encoder"]["image"].any()
+    assert (prepared.view.mask == 1.0).all()

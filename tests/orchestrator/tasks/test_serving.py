@@ -1,0 +1,30 @@
+"""Which pipeline serves which task, by its denoiser's inputs and bank."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from orchestrator.tasks import Task
+from orchestrator.tasks.background import BACKGROUND
+from orchestrator.tasks.serving import served_tasks, serves
+from orchestrator.tasks.text_to_image import TEXT_TO_IMAGE
+from tests.orchestrator.small import ADAPTERS, pipeline_spec
+
+
+@pytest.mark.parametrize("name", ["small", "small-style", "small-flow"])
+def test_a_denoiser_that_sees_known_pixels_serves_every_task(name: str) -> None:
+    assert served_tasks(pipeline_spec(name)) == ["background", "text_to_image"]
+
+
+def test_a_denoiser_of_4_channels_serves_only_what_keeps_nothing() -> None:
+    assert served_tasks(pipeline_spec("small-text")) == ["text_to_image"]
+
+
+@pytest.mark.parametrize("task", [BACKGROUND, TEXT_TO_IMAGE], ids=lambda task: task.name)
+def test_a_tasks_adapters_must_be_in_the_bank(task: Task) -> None:
+    known = dataclasses.replace(task, adapters=(next(iter(ADAPTERS)),))
+    assert serves(pipeline_spec("small-style"), known)
+    assert not serves(pipeline_spec("small"), known), "it has no bank"
+    assert not serves(pipeline_spec("small-style"), dataclasses.replace(task, adapters=("warm", "remove")))
