@@ -24,6 +24,7 @@ from orchestrator.request import Request
 from orchestrator.sampler import FlowConfig, Schedule, ScheduleConfig
 from orchestrator.scheduling import Capacity
 from orchestrator.scheduling.cost import BatchCost
+from orchestrator.settings import Settings
 from orchestrator.tasks import Task, TaskInput
 from orchestrator.tasks.background import BACKGROUND
 from orchestrator.triton.tensors import TensorSpec
@@ -113,6 +114,12 @@ def tokenizers(folder: Path) -> tuple[Repository, PromptTokenizers]:
     pipelines = {name: pipeline_spec(name) for name in PIPELINES}
     repository = Repository(folder, pipelines, "small")
     return repository, PromptTokenizers(repository)
+
+
+def server_settings(folder: Path, **changes: Any) -> Settings:
+    """Settings of a server over the repository in `folder`, on a free port, without a Triton."""
+    values: dict[str, Any] = {"listen": "127.0.0.1:0", "triton_endpoints": "nowhere:1", "repository": folder, **changes}
+    return Settings(**values)
 
 
 def capacity(replicas: int, max_rows: int) -> Capacity:

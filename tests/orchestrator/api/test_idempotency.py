@@ -1,4 +1,6 @@
-"""Idempotency: one call works, the others get its result; another body is refused; failures hand over."""
+"""Idempotency: one call works, the others get its pictures; another body is refused; failures hand over."""
+
+from __future__ import annotations
 
 import asyncio
 
@@ -6,7 +8,8 @@ import pytest
 
 from backdrop.errors import ConflictError
 from backdrop.v1 import generation_service_pb2 as pb
-from orchestrator.api.idempotency import Idempotency, request_digest
+from orchestrator.api.idempotency import Claim, Idempotency, request_digest
+from tests.messages import generate_request
 
 
 class Store:
@@ -23,24 +26,100 @@ class Store:
 
 
 def request(prompt: str = "a beach", key: str = "k") -> pb.GenerateRequest:
-    return pb.GenerateRequest(prompt=prompt, idempotency_key=key)
+    return generate_request("text_to_image", prompt=prompt, idempotency_key=key)
+
+
+def picture(rank: int, name: str) -> pb.GenerateResponse:
+    return pb.GenerateResponse(picture=pb.Picture(rank=rank, data=f"{name} {rank}".encode()))
+
+
+async def keep(claim: Claim, name: str, pictures: int = 2) -> list[pb.GenerateResponse]:
+    """What a call does with its claim: every message goes through it."""
+    messages = [
+        pb.GenerateResponse(accepted=pb.Accepted(request_id=name)),
+        *(picture(rank, name) for rank in range(pictures)),
+        pb.GenerateResponse(summary=pb.Summary(request_id=name, pictures=pictures)),
+    ]
+    for message in messages:
+        await claim.keep(message)
+    return messages
 
 
 async def call(idempotency: Idempotency, asked: pb.GenerateRequest, name: str, fail: bool = False) -> tuple[str, bool]:
     async with idempotency.claim(asked) as claim:
         if claim.replay is not None:
-            return claim.replay.request_id, claim.replay.replayed
+            summary = claim.replay[-1].summary
+            return summary.request_id, summary.replayed
         await asyncio.sleep(0.01)
         if fail:
+            await claim.keep(picture(0, name))
             raise RuntimeError(name)
-        claim.result = pb.GenerateResult(request_id=name)
+        await keep(claim, name)
         return name, False
+
+
+async def replay(idempotency: Idempotency, asked: pb.GenerateRequest) -> list[pb.GenerateResponse] | None:
+    async with idempotency.claim(asked) as claim:
+        return claim.replay
 
 
 async def test_the_second_call_replays_the_first() -> None:
     idempotency = Idempotency(Store(), 60)
     assert await call(idempotency, request(), "one") == ("one", False)
     assert await call(idempotency, request(), "two") == ("one", True)
+
+
+async def test_a_replay_is_the_pictures_and_the_summary() -> None:
+    idempotency = Idempotency(Store(), 60)
+    await call(idempotency, request(), "one")
+    messages = await replay(idempotency, request())
+    assert messages is not None
+    assert messages[:-1] == [picture(0, "one"), picture(1, "one")]
+    assert messages[-1].summary == pb.Summary(request_id="one", pictures=2, replayed=True)
+
+
+async def test_each_picture_is_an_entry_of_its_own_and_events_are_not_kept() -> None:
+    store = Store()
+    idempotency = Idempotency(store, 60)
+    async with idempotency.claim(request()) as claim:
+        await keep(claim, "one", pictures=3)
+    assert len(store.data) == 4, "three pictures and the summary"
+    entries = [pb.GenerateResponse.FromString(data) for name, data in store.data.items() if name.count(":") == 3]
+    assert sorted(entry.picture.rank for entry in entries) == [0, 1, 2]
+
+
+async def test_a_result_that_lost_a_picture_is_not_replayed() -> None:
+    for rank in (0, 1):
+        store = Store()
+        idempotency = Idempotency(store, 60)
+        await call(idempotency, request(), "one")
+        del store.data[next(name for name in store.data if name.endswith(f":{rank}"))]
+        assert await replay(idempotency, request()) is None
+        assert await call(idempotency, request(), "two") == ("two", False)
+        assert await call(idempotency, request(), "three") == ("two", True)
+
+
+async def test_a_result_without_its_summary_is_not_replayed() -> None:
+    store = Store()
+    idempotency = Idempotency(store, 60)
+    async with idempotency.claim(request()) as claim:
+        await claim.keep(picture(0, "one"))
+    assert await replay(idempotency, request()) is None
+    await call(idempotency, request(), "two")
+    store.data[next(name for name in store.data if name.count(":") == 1)] = b"cut off"
+    assert await replay(idempotency, request()) is None
+
+
+async def test_pictures_of_a_failed_call_never_meet_another_requests_summary() -> None:
+    store = Store()
+    idempotency = Idempotency(store, 60)
+    async with idempotency.claim(request("a city")) as claim:
+        await claim.keep(picture(0, "of the city"))
+        await claim.keep(picture(1, "of the city"))
+    await call(idempotency, request(), "one")
+    messages = await replay(idempotency, request())
+    assert messages is not None
+    assert messages[:-1] == [picture(0, "one"), picture(1, "one")]
 
 
 async def test_concurrent_calls_share_one_run() -> None:
@@ -79,12 +158,17 @@ async def test_without_a_key_nothing_is_kept() -> None:
 
 def test_pictures_weights_and_scale_of_the_style_belong_to_the_digest() -> None:
     warm, cold = pb.StyleImage(image=b"warm"), pb.StyleImage(image=b"cold")
-    asked = [
-        pb.GenerateRequest(),
-        pb.GenerateRequest(style_images=[warm]),
-        pb.GenerateRequest(style_images=[warm, cold]),
-        pb.GenerateRequest(style_images=[cold, warm]),
-        pb.GenerateRequest(style_images=[pb.StyleImage(image=b"warm", weight=2.0)]),
-        pb.GenerateRequest(style_images=[warm], image_scale=0.5),
+    requests = [
+        generate_request(),
+        generate_request("text_to_image"),
+        generate_request(style_images=[warm]),
+        generate_request(style_images=[warm, cold]),
+        generate_request(style_images=[cold, warm]),
+        generate_request(style_images=[pb.StyleImage(image=b"warm", weight=2.0)]),
+        generate_request(style_images=[warm], image_scale=0.5),
     ]
-    assert len({request_digest(request) for request in asked}) == len(asked)
+    assert len({request_digest(request) for request in requests}) == len(requests)
+
+
+def test_the_key_does_not_belong_to_the_digest() -> None:
+    assert request_digest(request(key="a")) == request_digest(request(key="b"))

@@ -12,19 +12,14 @@ from orchestrator.__main__ import redis_url
 from orchestrator.api.server import LIVE, Server
 from orchestrator.api.service import Service
 from orchestrator.repository import RepositoryError
-from orchestrator.settings import Settings
 from orchestrator.telemetry.metrics import Metrics
+from tests.orchestrator.small import server_settings
 
 Status = health_pb2.HealthCheckResponse
 
 
-def settings(tmp_path: Path, **changes: object) -> Settings:
-    fields = {"listen": "127.0.0.1:0", "triton_endpoints": "127.0.0.1:1", "repository": tmp_path}
-    return Settings(**(fields | changes))  # type: ignore[arg-type]  # checked by pydantic
-
-
 async def test_it_lives_before_it_is_ready_and_until_it_stops(tmp_path: Path) -> None:
-    server = Server(settings(tmp_path), Service(Metrics()))
+    server = Server(server_settings(tmp_path), Service(Metrics()))
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         health = health_pb2_grpc.HealthStub(channel)
@@ -51,11 +46,11 @@ async def test_it_lives_before_it_is_ready_and_until_it_stops(tmp_path: Path) ->
 def test_the_password_comes_from_its_file(tmp_path: Path, url: str, whole: str) -> None:
     file = tmp_path / "password"
     file.write_text("a/b@c\n")
-    assert redis_url(settings(tmp_path, redis_url=url, redis_password_file=file)) == whole
-    assert redis_url(settings(tmp_path, redis_url=url)) == url
+    assert redis_url(server_settings(tmp_path, redis_url=url, redis_password_file=file)) == whole
+    assert redis_url(server_settings(tmp_path, redis_url=url)) == url
 
 
 def test_a_password_that_cannot_be_read_stops_the_start(tmp_path: Path) -> None:
-    chosen = settings(tmp_path, redis_url="redis://redis:6379", redis_password_file=tmp_path / "none")
+    chosen = server_settings(tmp_path, redis_url="redis://redis:6379", redis_password_file=tmp_path / "none")
     with pytest.raises(RepositoryError, match="BACKDROP_REDIS_PASSWORD_FILE"):
         redis_url(chosen)

@@ -1,7 +1,7 @@
 """The gRPC face over plain functions: statuses, details, readiness and draining, without Triton."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import grpc
 import grpc.aio
 import pytest
 import structlog
-from google.rpc import error_details_pb2
+from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status.rpc_status import from_call
 
@@ -18,17 +18,17 @@ from backdrop.v1 import generation_service_pb2_grpc as stubs
 from backdrop.v1 import info_service_pb2 as info_pb
 from backdrop.v1 import info_service_pb2_grpc as info_stubs
 from orchestrator.api.idempotency import Idempotency
-from orchestrator.api.info import describer
+from orchestrator.api.info import describe_server, describer
 from orchestrator.api.parse import Parser
 from orchestrator.api.server import Server
 from orchestrator.api.service import Service
 from orchestrator.pipeline import Pipeline
 from orchestrator.scheduling import Batcher
 from orchestrator.scheduling.admission import Admission, Limits
-from orchestrator.settings import Settings
 from orchestrator.telemetry.metrics import Metrics
+from tests.messages import generate_request
 from tests.orchestrator.api.test_idempotency import Store
-from tests.orchestrator.small import DictCache, FunctionModels, capacity, tokenizers
+from tests.orchestrator.small import DictCache, FunctionModels, capacity, server_settings, tokenizers
 from tests.pictures import ellipse_mask, encoded, noisy_photo
 
 PHOTO, MASK = encoded(noisy_photo(64, 64)), encoded(ellipse_mask(64, 64))
@@ -38,11 +38,10 @@ class Running:
     """A server over `FunctionModels`, not yet opened."""
 
     def __init__(self, folder: Path) -> None:
-        self.settings = Settings(
-            listen="127.0.0.1:0", triton_endpoints="nowhere:1", repository=folder, idempotency_ttl_s=60
-        )
+        self.settings = server_settings(folder, idempotency_ttl_s=60)
         self.repository, self.prompts = tokenizers(folder)
         self.models, self.admission, self.metrics = FunctionModels(), Admission(Limits(2, 0)), Metrics()
+        self.store = Store()
         self.service = Service(self.metrics)
         self.server = Server(self.settings, self.service)
 
@@ -51,11 +50,12 @@ class Running:
             *(Batcher(self.models, lambda model: capacity(4, 16)), DictCache(), self.prompts, self.admission),
             max_buffered_events=1000,
         )
+        described = describe_server(self.settings, self.repository)
         self.service.open(
-            Parser(self.settings, self.repository, self.prompts),
+            Parser(described, self.repository, self.prompts),
             pipeline,
-            Idempotency(Store(), 60),
-            describer(self.settings, self.repository, lambda: 3),
+            Idempotency(self.store, 60),
+            describer(described, lambda: 3),
         )
         await self.server.ready()
 
@@ -74,16 +74,41 @@ async def channel(running: Running) -> AsyncIterator[grpc.aio.Channel]:
         yield channel
 
 
+def generation(channel: grpc.aio.Channel) -> Any:
+    return stubs.GenerationServiceStub(channel)  # type: ignore[no-untyped-call]  # generated without types
+
+
+async def info_of(channel: grpc.aio.Channel) -> info_pb.GetInfoResponse:
+    stub = info_stubs.InfoServiceStub(channel)  # type: ignore[no-untyped-call]  # generated without types
+    answer: info_pb.GetInfoResponse = await stub.GetInfo(info_pb.GetInfoRequest())
+    return answer
+
+
 def request(**fields: Any) -> pb.GenerateRequest:
-    return pb.GenerateRequest(**({"product": PHOTO, "mask": MASK, "steps": 2, "seed": 1} | fields))
+    values: dict[str, Any] = {"product": PHOTO, "mask": MASK, "steps": 2, "seed": 1, **fields}
+    return generate_request(**values)
+
+
+async def generated(channel: grpc.aio.Channel, message: pb.GenerateRequest) -> list[pb.GenerateResponse]:
+    return [event async for event in generation(channel).Generate(message)]
+
+
+def kinds(events: Sequence[pb.GenerateResponse]) -> list[str | None]:
+    return [event.WhichOneof("event") for event in events]
+
+
+def status_of(failed: Any) -> status_pb2.Status:
+    """The status in a failed call's trailers, which look the same in grpc and grpc.aio."""
+    status = from_call(failed)
+    assert status is not None
+    return status
 
 
 async def failure(call: Any) -> tuple[grpc.StatusCode, error_details_pb2.ErrorInfo, str]:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         async for _ in call:
             pass
-    status = from_call(caught.value)
-    assert status is not None
+    status = status_of(caught.value)
     info = error_details_pb2.ErrorInfo()
     assert status.details[0].Unpack(info)
     return caught.value.code(), info, status.message
@@ -96,31 +121,35 @@ async def health(channel: grpc.aio.Channel) -> int:
 
 async def test_not_ready_until_the_models_are_checked(running: Running, channel: grpc.aio.Channel) -> None:
     assert await health(channel) == health_pb2.HealthCheckResponse.NOT_SERVING
-    code, info, _ = await failure(stubs.GenerationServiceStub(channel).Generate(request()))
+    code, info, _ = await failure(generation(channel).Generate(request()))
     assert (code, info.reason) == (grpc.StatusCode.UNAVAILABLE, "NO_REPLICA")
     with pytest.raises(grpc.aio.AioRpcError):
-        await info_stubs.InfoServiceStub(channel).GetInfo(info_pb.GetInfoRequest())
+        await info_of(channel)
     await running.open()
     assert await health(channel) == health_pb2.HealthCheckResponse.SERVING
 
 
 async def test_a_request_runs_and_info_describes(running: Running, channel: grpc.aio.Channel) -> None:
     await running.open()
-    events = [event async for event in stubs.GenerationServiceStub(channel).Generate(request())]
+    events = await generated(channel, request())
     assert events[0].WhichOneof("event") == "accepted"
     assert events[0].accepted.row_steps == 4
-    assert events[-1].WhichOneof("event") == "result"
-    assert len(events[-1].result.pictures) == 1
-    info = await info_stubs.InfoServiceStub(channel).GetInfo(info_pb.GetInfoRequest())
+    assert kinds(events)[-2:] == ["picture", "summary"]
+    assert kinds(events).count("picture") == events[-1].summary.pictures == 1
+    info = await info_of(channel)
     assert (info.default_pipeline, info.ready_replicas, info.pipelines[0].default_steps) == ("small", 3, 4)
 
 
 async def test_bad_fields_and_malformed_bytes_are_invalid(running: Running, channel: grpc.aio.Channel) -> None:
     await running.open()
-    code, info, _ = await failure(stubs.GenerationServiceStub(channel).Generate(request(steps=0)))
-    assert (code, info.reason, info.metadata["field"]) == (grpc.StatusCode.INVALID_ARGUMENT, "OUT_OF_RANGE", "steps")
+    code, info, _ = await failure(generation(channel).Generate(request(steps=0)))
+    assert (code, info.reason, info.metadata["field"]) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "OUT_OF_RANGE",
+        "sampling.steps",
+    )
     assert len(info.metadata["request_id"]) == 32
-    raw = channel.unary_stream("/backdrop.v1.GenerationService/Generate")
+    raw: Any = channel.unary_stream("/backdrop.v1.GenerationService/Generate", None, None)
     code, info, _ = await failure(raw(b"\xff\xff\xff"))
     assert (code, info.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_MESSAGE")
 
@@ -132,7 +161,7 @@ async def test_a_defect_is_internal_and_leaks_nothing(running: Running, channel:
         raise RuntimeError("secret /path")
 
     running.models.before = burst
-    code, info, message = await failure(stubs.GenerationServiceStub(channel).Generate(request()))
+    code, info, message = await failure(generation(channel).Generate(request()))
     assert (code, info.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
     assert info.metadata["request_id"] in message
     assert "secret" not in message
@@ -146,15 +175,14 @@ async def test_overload_says_when_to_come_back(running: Running, channel: grpc.a
         await gate.wait()
 
     running.models.before = wait
-    stub = stubs.GenerationServiceStub(channel)
+    stub = generation(channel)
     busy = [stub.Generate(request(seed=seed)) for seed in range(2)]
     for call in busy:
         await anext(aiter(call))
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         async for _ in stub.Generate(request()):
             pass
-    status = from_call(caught.value)
-    assert status is not None
+    status = status_of(caught.value)
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert any(detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR) for detail in status.details)
     gate.set()
@@ -167,7 +195,7 @@ async def test_a_caller_who_leaves_stops_the_work(running: Running, channel: grp
         await asyncio.sleep(0.01)  # or everything is done before a busy machine has carried the cancel over
 
     running.models.before = slow
-    call = stubs.GenerationServiceStub(channel).Generate(request(steps=100))
+    call = generation(channel).Generate(request(steps=100))
     async for event in call:
         if event.WhichOneof("event") == "step":
             break
@@ -192,7 +220,7 @@ async def test_draining_lets_running_requests_finish(running: Running, channel: 
             await gate.wait()
 
     running.models.before = wait
-    stub = stubs.GenerationServiceStub(channel)
+    stub = generation(channel)
     call = stub.Generate(request())
     await anext(aiter(call))
     stopping = asyncio.create_task(running.server.stop(running.admission, 10.0))
@@ -201,13 +229,13 @@ async def test_draining_lets_running_requests_finish(running: Running, channel: 
     assert (code, info.reason) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
     gate.set()
     last = [event async for event in call][-1]
-    assert last.WhichOneof("event") == "result"
+    assert last.WhichOneof("event") == "summary"
     await stopping
 
 
 async def test_metrics_count_what_happened(running: Running, channel: grpc.aio.Channel) -> None:
     await running.open()
-    stub = stubs.GenerationServiceStub(channel)
+    stub = generation(channel)
     async for _ in stub.Generate(request()):
         pass
     await failure(stub.Generate(request(steps=0)))
@@ -223,8 +251,8 @@ async def test_style_is_told_to_logs_and_metrics_as_a_number_alone(running: Runn
     picture = pb.StyleImage(image=encoded(noisy_photo(40, 30)), weight=2.0)
     asked = request(pipeline="small-style", style_images=[picture, picture])
     with structlog.testing.capture_logs() as lines:
-        events = [event async for event in stubs.GenerationServiceStub(channel).Generate(asked)]
-    assert events[-1].result.settings.image_scale == 0.75
+        events = await generated(channel, asked)
+    assert events[-1].summary.settings.image_scale == 0.75
     value = running.metrics.registry.get_sample_value
     assert value("backdrop_style_pictures_total", {"pipeline": "small-style"}) == 2
     (line,) = (line for line in lines if line["event"] == "request")
@@ -233,9 +261,60 @@ async def test_style_is_told_to_logs_and_metrics_as_a_number_alone(running: Runn
 
 async def test_info_says_which_pipelines_take_style(running: Running, channel: grpc.aio.Channel) -> None:
     await running.open()
-    info = await info_stubs.InfoServiceStub(channel).GetInfo(info_pb.GetInfoRequest())
+    info = await info_of(channel)
     takes = {pipeline.name: (pipeline.takes_style_images, pipeline.default_image_scale) for pipeline in info.pipelines}
-    assert takes == {"small": (False, 0.0), "small-style": (True, 0.75), "small-flow": (False, 0.0)}
+    plain = dict.fromkeys(("small", "small-flow", "small-text"), (False, 0.0))
+    assert takes == {**plain, "small-style": (True, 0.75)}
     assert info.limits.max_style_images == 4
     flow = next(pipeline for pipeline in info.pipelines if pipeline.name == "small-flow")
     assert (list(flow.schedulers), flow.max_prompt_tokens) == ([pb.SCHEDULER_FLOW_EULER], 20)
+
+
+async def test_pictures_come_one_by_one_and_the_summary_counts_them(
+    running: Running, channel: grpc.aio.Channel
+) -> None:
+    await running.open()
+    events = await generated(channel, request(variants=3, top_k=2))
+    assert kinds(events)[-3:] == ["picture", "picture", "summary"]
+    assert [event.picture.rank for event in events[-3:-1]] == [0, 1]
+    assert all(event.picture.receipt.compared_pixels for event in events[-3:-1])
+    summary = events[-1].summary
+    assert (summary.pictures, summary.replayed) == (2, False)
+    assert summary.request_id == events[0].accepted.request_id
+    assert running.metrics.registry.get_sample_value("backdrop_pictures_total", {"pipeline": "small"}) == 2
+
+
+async def test_words_make_pictures_without_receipt(running: Running, channel: grpc.aio.Channel) -> None:
+    await running.open()
+    asked = generate_request("text_to_image", prompt="a beach", steps=2, pipeline="small-text")
+    events = await generated(channel, asked)
+    (picture,) = (event.picture for event in events if event.WhichOneof("event") == "picture")
+    assert not picture.HasField("receipt")
+    assert (picture.width, picture.height) == (64, 64)
+    assert events[-1].summary.settings.task == "text_to_image"
+    assert events[-1].summary.model_fingerprints["denoiser_text"] == "sha256:denoiser_text"
+
+
+async def test_a_second_call_with_a_key_gets_the_same_pictures(running: Running, channel: grpc.aio.Channel) -> None:
+    await running.open()
+    asked = request(variants=3, top_k=2, idempotency_key="k")
+    first = await generated(channel, asked)
+    rows = running.models.rows("denoiser")
+    second = await generated(channel, asked)
+    assert kinds(second) == ["accepted", "picture", "picture", "summary"]
+    assert [event.picture for event in second[1:-1]] == [event.picture for event in first[-3:-1]]
+    assert second[-1].summary.replayed
+    assert second[-1].summary.request_id == first[0].accepted.request_id != second[0].accepted.request_id
+    assert running.models.rows("denoiser") == rows, "nothing was computed again"
+    code, info, _ = await failure(generation(channel).Generate(request(idempotency_key="k")))
+    assert (code, info.reason) == (grpc.StatusCode.ALREADY_EXISTS, "IDEMPOTENCY_KEY_REUSED")
+
+
+async def test_a_result_that_lost_a_picture_is_made_again(running: Running, channel: grpc.aio.Channel) -> None:
+    await running.open()
+    asked = request(variants=2, top_k=2, idempotency_key="k")
+    first = await generated(channel, asked)
+    del running.store.data[next(name for name in running.store.data if name.endswith(":1"))]
+    second = await generated(channel, asked)
+    assert not second[-1].summary.replayed
+    assert [event.picture for event in second[-3:-1]] == [event.picture for event in first[-3:-1]]
