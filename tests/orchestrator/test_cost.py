@@ -12,16 +12,17 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domain import Dropping, Job, Window
+from backdrop.contract.parts import DroppingRound, Window
 from orchestrator.pipeline import Pipeline
+from orchestrator.request import Request
 from orchestrator.scheduling import Batcher, model_queue
 from orchestrator.scheduling.admission import Admission, Limits
-from tests.orchestrator.small import Array, DictCache, FunctionModels, KnownCost, capacity, job, style, tokenizers
+from tests.orchestrator.small import Array, DictCache, FunctionModels, KnownCost, capacity, request, style, tokenizers
 
 
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever is expected back is waited for, however slow the machine is: counts must not hang on its clock."""
+    """Batches wait for every expected caller, however slow the machine is: counts must not depend on its clock."""
     for name in ("_MIN_RESERVATION_S", "_MAX_RESERVATION_S"):
         monkeypatch.setattr(model_queue, name, 10.0)
 
@@ -44,21 +45,21 @@ class Counted:
         return await self.models(model, inputs, request_id=request_id)
 
 
-async def cost(folder: Path, *jobs: Job, together: bool = False) -> Counted:
-    """Makes the jobs over one cache, one after another or all at once, on an engine to which company costs nothing."""
+async def cost(folder: Path, *requests: Request, together: bool = False) -> Counted:
+    """Runs the requests over one cache, one after another or all at once; larger batches take no longer."""
     counted = Counted(FunctionModels())
     admission = Admission(Limits(8, 8))
     batcher = Batcher(counted, lambda model: capacity(1, 8), new_cost=KnownCost)
     pipeline = Pipeline(batcher, DictCache(), tokenizers(folder)[1], admission, max_buffered_events=1000)
 
-    async def make(asked: Job) -> None:
+    async def make(asked: Request) -> None:
         async for _ in pipeline.run(asked):
             pass
 
     if together:
-        await asyncio.gather(*map(make, jobs))
+        await asyncio.gather(*map(make, requests))
     else:
-        for asked in jobs:
+        for asked in requests:
             await make(asked)
     return counted
 
@@ -71,52 +72,57 @@ async def cost(folder: Path, *jobs: Job, together: bool = False) -> Counted:
         ({"guidance_scale": 1.0}, 40, 11),
         ({"guidance_window": Window(0.0, 0.7)}, 68, 11),
         ({"variants": 1, "top_k": 1}, 20, 10),
-        ({"dropping": (Dropping(2, 0.5),)}, 60, 12),
-        ({"dropping": (Dropping(2, 0.7),), "guidance_window": Window(0.0, 0.7)}, 4 * 14 + 2 * 3, 12),
-        ({"dropping": (Dropping(3, 0.4), Dropping(2, 0.6))}, 2 * (4 * 4 + 3 * 2 + 2 * 4), 13),
+        ({"dropping": (DroppingRound(2, 0.5),)}, 60, 12),
+        ({"dropping": (DroppingRound(2, 0.7),), "guidance_window": Window(0.0, 0.7)}, 4 * 14 + 2 * 3, 12),
+        ({"dropping": (DroppingRound(3, 0.4), DroppingRound(2, 0.6))}, 2 * (4 * 4 + 3 * 2 + 2 * 4), 13),
         # As 0.6 comes off the wire: six steps, not seven.
-        ({"dropping": (Dropping(2, 0.6000000238418579),)}, 2 * (4 * 6 + 2 * 4), 12),
+        ({"dropping": (DroppingRound(2, 0.6000000238418579),)}, 2 * (4 * 6 + 2 * 4), 12),
         # Drafts in three steps each, and then whole ways; a round on the way too; guidance in drafts as in the rest.
-        ({"dropping": (Dropping(2, draft_steps=3),)}, 2 * (4 * 3 + 2 * 10), 15),
-        ({"dropping": (Dropping(3, draft_steps=3), Dropping(2, 0.6))}, 2 * (4 * 3 + 3 * 6 + 2 * 4), 16),
+        ({"dropping": (DroppingRound(2, draft_steps=3),)}, 2 * (4 * 3 + 2 * 10), 15),
+        ({"dropping": (DroppingRound(3, draft_steps=3), DroppingRound(2, 0.6))}, 2 * (4 * 3 + 3 * 6 + 2 * 4), 16),
         (
-            {"dropping": (Dropping(2, draft_steps=4),), "guidance_window": Window(0.0, 0.5)},
+            {"dropping": (DroppingRound(2, draft_steps=4),), "guidance_window": Window(0.0, 0.5)},
             *(4 * (2 * 2 + 2) + 2 * (2 * 5 + 5), 16),
         ),
         # Both fall on the last step but one.
-        ({"dropping": (Dropping(3, 0.95), Dropping(2, 0.97))}, 2 * (4 * 9 + 2), 12),
+        ({"dropping": (DroppingRound(3, 0.95), DroppingRound(2, 0.97))}, 2 * (4 * 9 + 2), 12),
     ],
 )
 async def test_rows_and_calls_of_the_loop(tmp_path: Path, changes: dict[str, Any], rows: int, calls: int) -> None:
-    asked = job(**{"steps": 10, "variants": 4, "top_k": 2, **changes})
-    found = await cost(tmp_path, asked)
-    assert found.rows["denoiser"] == rows == asked.row_steps
-    assert found.calls["denoiser"] == calls
-    looked_at = asked.variants + sum(asked.rounds.values()) + (asked.draft.keep if asked.draft else 0)
-    assert found.rows["vae_decoder"] == found.rows["reward"] == looked_at
-    assert found.calls["vae_decoder"] < looked_at or looked_at == 1
+    asked = request(**{"steps": 10, "variants": 4, "top_k": 2, **changes})
+    counted = await cost(tmp_path, asked)
+    assert counted.rows["denoiser"] == rows == asked.usage.row_steps
+    assert counted.calls["denoiser"] == calls
+    selection = asked.parts.selection
+    looked_at = (
+        selection.variants + sum(selection.rounds(10).values()) + (selection.draft.keep if selection.draft else 0)
+    )
+    assert counted.rows["vae_decoder"] == counted.rows["reward"] == looked_at
+    assert counted.calls["vae_decoder"] < looked_at or looked_at == 1
 
 
 async def test_requests_that_run_side_by_side_share_their_calls(tmp_path: Path) -> None:
-    jobs = [job(steps=10, variants=1, top_k=1, seed=number) for number in range(4)]
-    found = await cost(tmp_path, *jobs, together=True)
-    assert found.rows["denoiser"] == 80
-    # The jobs do not begin in the same moment.
-    assert found.calls["denoiser"] <= 30, "of 40"
+    requests = [request(steps=10, variants=1, top_k=1, seed=number) for number in range(4)]
+    counted = await cost(tmp_path, *requests, together=True)
+    assert counted.rows["denoiser"] == 80
+    # The requests do not begin at the same moment.
+    assert counted.calls["denoiser"] <= 30, "of 40"
 
 
 async def test_what_is_the_same_for_all_variants_is_made_once(tmp_path: Path) -> None:
-    found = await cost(tmp_path, job(steps=2, variants=8, top_k=1, pipeline="small-style", style=style((9, 99, 200))))
+    counted = await cost(
+        tmp_path, request(steps=2, variants=8, top_k=1, pipeline="small-style", style=style((9, 99, 200)))
+    )
     once = ("vae_encoder", "image_encoder_clip", "image_encoder_uve", "image_projector")
-    assert {name: found.calls[name] for name in once} == dict.fromkeys(once, 1)
-    assert found.calls["text_encoder_l"] == found.calls["text_encoder_g"] == 2, "the prompt, and the negative one"
+    assert {name: counted.calls[name] for name in once} == dict.fromkeys(once, 1)
+    assert counted.calls["text_encoder_l"] == counted.calls["text_encoder_g"] == 2, "the prompt, and the negative one"
 
 
 async def test_a_second_request_encodes_nothing_again(tmp_path: Path) -> None:
-    asked = job(steps=2, variants=1, top_k=1)
+    asked = request(steps=2, variants=1, top_k=1)
     once, twice = (
         await cost(tmp_path / "a", asked),
-        await cost(tmp_path / "b", asked, dataclasses.replace(asked, seed=7)),
+        await cost(tmp_path / "b", asked, request(steps=2, variants=1, top_k=1, seed=8)),
     )
     for name in ("text_encoder_l", "text_encoder_g", "vae_encoder"):
         assert twice.calls[name] == once.calls[name]
@@ -125,8 +131,8 @@ async def test_a_second_request_encodes_nothing_again(tmp_path: Path) -> None:
 
 async def test_bytes_of_a_step(tmp_path: Path) -> None:
     """Latents, and the conditioning that goes with every step: what sending it once would save."""
-    found = await cost(tmp_path, job(steps=10, variants=1, top_k=1))
+    counted = await cost(tmp_path, request(steps=10, variants=1, top_k=1))
     latents = 4 * 8 * 8 * 4
     conditioning = latents // 4 + latents + 12 * 10 * 4 + 6 * 4 + 6 * 4  # mask, masked picture, states, pooled, sizes
     timestep = 4
-    assert found.sent["denoiser"] == 10 * 2 * (latents + timestep + conditioning)
+    assert counted.sent["denoiser"] == 10 * 2 * (latents + timestep + conditioning)

@@ -7,24 +7,23 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from orchestrator.cache.lookups import RequestLookups
+from backdrop.contract.geometry import Size
 from orchestrator.stages.denoise import GuidedDenoiser
-from orchestrator.stages.encode import encode
-from orchestrator.stages.models import Models
-from orchestrator.stages.prepare import prepare
 from orchestrator.triton import Wire
 from orchestrator.triton.shared_memory import Region
-from tests.orchestrator.small import DictCache, FunctionModels, job, pipeline_spec, tokenizers
+from tests.orchestrator.small import FunctionModels, pipeline_spec, request
+from tests.orchestrator.stages.running import inputs_of, models_of
 
 STEPS = 10
 # 256 × 256 pixels: latents are 32 × 32, and large enough to be worth a reference.
-SPEC = dataclasses.replace(pipeline_spec(), buckets=((256, 256),))
+SPEC = dataclasses.replace(pipeline_spec(), buckets=(Size(256, 256),))
 ROW = 4 * 32 * 32 * 4
 SMALL = 12 * 10 * 4 + 6 * 4 + 6 * 4  # states, pooled, sizes: below what is worth a reference
 TIMESTEP = 4
@@ -57,24 +56,23 @@ def wire() -> Iterator[Wire]:
     wire.close()
 
 
-async def steps(folder: Any, counted: Counted) -> GuidedDenoiser:
+async def steps(folder: Path, counted: Counted) -> GuidedDenoiser:
     """Ten guided steps of one variant."""
-    asked, lookups = job(pipeline=SPEC, scheduler="dpmpp_2m", steps=STEPS), RequestLookups(DictCache())
-    models = Models(SPEC, counted, "id")
-    conditioning = await encode(asked, models, tokenizers(folder)[1], lookups)
-    denoiser: Any = GuidedDenoiser(asked, models, conditioning, await prepare(asked, models, lookups))
+    asked = request(pipeline=SPEC, scheduler="dpmpp_2m", steps=STEPS)
+    models = models_of(asked, counted)
+    denoiser = GuidedDenoiser(asked.parts.sampling, models, await inputs_of(asked, models, folder))
     for step in range(STEPS):
         await denoiser(np.zeros((4, 32, 32), np.float32), 900.0 - step, step, STEPS)
     return denoiser
 
 
-async def test_without_shared_memory_a_step_is_sent_whole(tmp_path: Any) -> None:
+async def test_without_shared_memory_a_step_is_sent_whole(tmp_path: Path) -> None:
     counted = Counted(Wire(), by_reference=False)
     await steps(tmp_path, counted)
     assert counted.messages == [2 * (ROW + TIMESTEP + ROW + ROW // 4 + SMALL)] * STEPS
 
 
-async def test_with_it_conditioning_is_sent_once_and_placed_once(tmp_path: Any, wire: Wire) -> None:
+async def test_with_it_conditioning_is_sent_once_and_placed_once(tmp_path: Path, wire: Wire) -> None:
     counted = Counted(wire, by_reference=True)
     denoiser = await steps(tmp_path, counted)
     whole, after = counted.messages[0], counted.messages[1:]
