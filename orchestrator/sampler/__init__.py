@@ -12,7 +12,7 @@ from orchestrator.sampler.euler import Euler
 from orchestrator.sampler.flow_euler import FlowEuler
 from orchestrator.sampler.guidance import combine
 from orchestrator.sampler.lcm import Lcm
-from orchestrator.sampler.noise import NoiseStream, variant_seed
+from orchestrator.sampler.noise import NoiseStream
 from orchestrator.sampler.prediction import Array
 from orchestrator.sampler.schedule import FlowConfig, Schedule, ScheduleConfig, read_schedule
 from orchestrator.sampler.solver import Solver, State
@@ -31,7 +31,6 @@ __all__ = [
     "make_solver",
     "read_schedule",
     "solvers_of",
-    "variant_seed",
 ]
 
 SOLVERS: Mapping[str, Callable[[ScheduleConfig, int], Solver]] = MappingProxyType(
