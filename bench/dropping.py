@@ -32,7 +32,7 @@ from bench.figures import ROOT, Figure, record, reported
 from bench.measure.base import AREA, significant
 from bench.requests import SCENES
 from bench.rounds import RESULTS
-from orchestrator.sampler import NoiseStream, State, variant_seed
+from orchestrator.sampler import NoiseStream, State
 from orchestrator.stages.decode import decode
 from orchestrator.stages.score import score
 

@@ -21,7 +21,7 @@ from orchestrator.cache import Lookup
 from orchestrator.cache.lookups import RequestLookups
 from orchestrator.domain import Floats, Job
 from orchestrator.repository.tokenize import PromptTokenizers
-from orchestrator.sampler import NoiseStream, State, combine, make_solver, variant_seed
+from orchestrator.sampler import NoiseStream, State, combine, make_solver
 from orchestrator.settings import Settings
 from orchestrator.stages.decode import decode
 from orchestrator.stages.encode import encode

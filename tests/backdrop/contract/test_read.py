@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from backdrop.contract.geometry import Fit, Rect, Size
-from backdrop.contract.parts import Delivery, OutputFormat, Priority, Selection, Window
+from backdrop.contract.parts import Delivery, OutputFormat, Priority, Sampling, Selection, Window
 from backdrop.contract.read import check_box, check_idempotency_key, read_parts, read_pipeline, read_placement
 from backdrop.contract.rules import TASKS
 from backdrop.errors import InvalidRequestError, NotFoundError, Reason
@@ -55,7 +55,7 @@ def test_what_is_set_is_read() -> None:
         )
     )  # fmt: skip
     assert (parts.conditioning.prompt, parts.conditioning.negative_prompt) == ("a beach", "a city")
-    assert dataclasses.astuple(parts.sampling) == ("styled", 5, "ddim", 20, 7.5, (0.25, 0.75))
+    assert parts.sampling == Sampling("styled", 5, "ddim", 20, 7.5, Window(0.25, 0.75))
     assert parts.selection == Selection(6, 2, ())
     assert parts.delivery == Delivery(Size(100, 90), OutputFormat.WEBP, 7)
     assert parts.priority is Priority.BULK
@@ -189,13 +189,13 @@ def test_other_keys_are_refused(key: str) -> None:
 FIELD = "background.placement"
 
 
-def placed(placement: pb.Placement, size: Size | None = None, given: bool = True) -> Fit | Rect | None:
-    return read_placement(FIELD, placement, size=size, given=given)
+def placed(placement: pb.Placement, size: Size | None = None, is_set: bool = True) -> Fit | Rect | None:
+    return read_placement(FIELD, placement, size=size, is_set=is_set)
 
 
 def test_placement_is_read_or_defaulted() -> None:
-    assert placed(pb.Placement(), given=False) is None
-    assert placed(pb.Placement(), Size(100, 90), given=False) == Fit()
+    assert placed(pb.Placement(), is_set=False) is None
+    assert placed(pb.Placement(), Size(100, 90), is_set=False) == Fit()
     assert placed(pb.Placement()) == Fit()
     assert placed(pb.Placement(box=pb.Box(x=1, y=2, width=30, height=40))) == Rect(1, 2, 30, 40)
     fit = pb.Fit(padding=0.0, horizontal=pb.HORIZONTAL_ALIGNMENT_LEFT, vertical=pb.VERTICAL_ALIGNMENT_BOTTOM)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from backdrop.contract.geometry import Rect, Size
 from backdrop.v1 import generation_service_pb2 as pb
-from orchestrator.imaging.frame import Frame, Kept, MaskSource, blank, frame_of
+from orchestrator.imaging.frame import Frame, MaskSource, blank, frame_of
 from tests.orchestrator.imaging.frames import BUCKETS
 
 sizes = st.builds(Size, st.integers(64, 2048), st.integers(64, 2048))
@@ -51,9 +51,8 @@ def test_of_a_blank_canvas_everything_is_made() -> None:
 
 def test_noise_starts_pure_unless_told_otherwise() -> None:
     known, make = blank(Size(64, 64))
-    kept = Kept(Rect(0, 0, 1, 1), True, MaskSource.ALPHA)
-    assert frame_of(known, make, kept, BUCKETS).strength == 1.0
-    assert frame_of(known, make, kept, BUCKETS, strength=0.6).strength == 0.6
+    assert not frame_of(known, make, None, BUCKETS).from_known
+    assert frame_of(known, make, None, BUCKETS, from_known=True).from_known
 
 
 def test_sources_of_masks_are_the_contracts() -> None:
