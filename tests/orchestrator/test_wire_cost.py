@@ -21,6 +21,7 @@ from orchestrator.stages.prepare import prepare
 from orchestrator.triton import Wire
 from orchestrator.triton.shared_memory import Region
 from tests.orchestrator.small import DictCache, FunctionModels, job, pipeline_spec, tokenizers
+from tests.orchestrator.triton.receiver import Receiver, receiving
 
 STEPS = 10
 # 256 × 256 pixels: latents are 32 × 32, and large enough to be worth a reference.
@@ -35,6 +36,7 @@ class Counted:
     """Models behind a wire: counts the bytes of each message to the denoiser, as a server would receive them."""
 
     wire: Wire
+    receiver: Receiver
     by_reference: bool
     models: FunctionModels = dataclasses.field(default_factory=FunctionModels)
     messages: list[int] = dataclasses.field(default_factory=list)
@@ -45,9 +47,15 @@ class Counted:
     ) -> dict[str, npt.NDArray[Any]]:
         tensors = self.wire.tensors(inputs, by_reference=self.by_reference)
         if model == "denoiser":
-            self.messages.append(sum(len(tensor._get_content() or b"") for tensor in tensors))
+            self.messages.append(sum(len(each.message or b"") for each in self.receiver.receive(tensors)))
             self.placed.append(self.wire.region.used if self.wire.region else 0)
         return await self.models(model, inputs, request_id=request_id)
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    with receiving() as receiver:
+        yield receiver
 
 
 @pytest.fixture
@@ -62,20 +70,20 @@ async def steps(folder: Any, counted: Counted) -> GuidedDenoiser:
     asked, lookups = job(pipeline=SPEC, scheduler="dpmpp_2m", steps=STEPS), RequestLookups(DictCache())
     models = Models(SPEC, counted, "id")
     conditioning = await encode(asked, models, tokenizers(folder)[1], lookups)
-    denoiser: Any = GuidedDenoiser(asked, models, conditioning, await prepare(asked, models, lookups))
+    denoiser = GuidedDenoiser(asked, models, conditioning, await prepare(asked, models, lookups))
     for step in range(STEPS):
         await denoiser(np.zeros((4, 32, 32), np.float32), 900.0 - step, step, STEPS)
     return denoiser
 
 
-async def test_without_shared_memory_a_step_is_sent_whole(tmp_path: Any) -> None:
-    counted = Counted(Wire(), by_reference=False)
+async def test_without_shared_memory_a_step_is_sent_whole(tmp_path: Any, receiver: Receiver) -> None:
+    counted = Counted(Wire(), receiver, by_reference=False)
     await steps(tmp_path, counted)
     assert counted.messages == [2 * (ROW + TIMESTEP + ROW + ROW // 4 + SMALL)] * STEPS
 
 
-async def test_with_it_conditioning_is_sent_once_and_placed_once(tmp_path: Any, wire: Wire) -> None:
-    counted = Counted(wire, by_reference=True)
+async def test_with_it_conditioning_is_sent_once_and_placed_once(tmp_path: Any, receiver: Receiver, wire: Wire) -> None:
+    counted = Counted(wire, receiver, by_reference=True)
     denoiser = await steps(tmp_path, counted)
     whole, after = counted.messages[0], counted.messages[1:]
     assert whole == 2 * (ROW + TIMESTEP + ROW + ROW // 4 + SMALL)
