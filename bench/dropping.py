@@ -25,15 +25,13 @@ from rich.console import Console
 from rich.progress import track
 
 from backdrop.v1 import generation_service_pb2 as pb
-from bench.arms.loop import Loop, denoise
+from bench.arms.loop import Loop
 from bench.arms.sessions import Sessions
 from bench.figures import ROOT, Figure, record, reported
 from bench.measure.base import AREA, significant
 from bench.requests import SCENES
 from bench.rounds import RESULTS
 from orchestrator.sampler import NoiseStream, State, variant_seed
-from orchestrator.stages.decode import decode
-from orchestrator.stages.score import score
 
 COMMAND = "python -m bench.dropping"
 FILE = RESULTS / "dropping.json"
@@ -80,23 +78,22 @@ class Schedule(NamedTuple):
 
 async def variants(loop: Loop, number: int, steps: int, looks: Collection[int]) -> list[list[float]]:
     """By variant of a request that is finished in so many steps: the rewards of its predictions, and of its picture."""
-    request = pb.GenerateRequest(
+    message = pb.GenerateRequest(
         product=(ROOT / "examples" / "product.png").read_bytes(), prompt=SCENES[number % len(SCENES)],
         seed=100 * number, steps=steps, variants=VARIANTS,
     )  # fmt: skip
-    job, models, conditioning, prepared = await loop.begin(request.SerializeToString())
+    request = await loop.begin(message.SerializeToString())
     result = []
     for index in range(VARIANTS):
         rewards: list[float] = []
 
-        async def look(state: State, rewards: list[float] = rewards) -> None:
+        async def look(state: State, index: int = index, rewards: list[float] = rewards) -> None:
             if state.index in looks or state.index == steps:
                 latents = state.sample if state.index == steps else state.predicted_clean
                 assert latents is not None, "a step was taken"
-                decoded = await decode(latents, prepared, models)
-                rewards.append(round((await score(decoded, prepared, conditioning, models)).total, 5))
+                rewards.append(round((await request.judge(index, latents)).scores.total, 5))
 
-        await denoise(job, models, conditioning, prepared, NoiseStream(variant_seed(job.seed, index)), look)
+        await request.denoise(NoiseStream(variant_seed(request.job.seed, index)), look)
         result.append(rewards)
     return result
 

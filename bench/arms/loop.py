@@ -1,17 +1,16 @@
-"""The whole way from a request to a picture in one process: the stages over any `Infer`, one request a call.
+"""The whole way from a request to a picture in one process: the orchestrator's stages over any `Infer`.
 
 It is what a user with the ONNX files and no server would write. The arms `inprocess` and `monolith` differ only in what
-answers the model calls. The sampling loop is spelt out here, not borrowed from the orchestrator's
-denoise stage: that one is under a scheduler's rule, which these arms do not have.
+answers the model calls. Nothing is cached, queued or batched here.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from backdrop.v1 import generation_service_pb2 as pb
@@ -21,11 +20,12 @@ from orchestrator.cache import Lookup
 from orchestrator.cache.lookups import RequestLookups
 from orchestrator.domain import Floats, Job
 from orchestrator.repository.tokenize import PromptTokenizers
-from orchestrator.sampler import NoiseStream, State, combine, make_solver, variant_seed
+from orchestrator.sampler import NoiseStream, State, make_solver, variant_seed
 from orchestrator.settings import Settings
+from orchestrator.stages import denoise as stage
 from orchestrator.stages.decode import decode
 from orchestrator.stages.encode import encode
-from orchestrator.stages.models import Conditioning, Infer, Models, batch_of
+from orchestrator.stages.models import Conditioning, Infer, Models
 from orchestrator.stages.prepare import Prepared, prepare
 from orchestrator.stages.score import score
 from orchestrator.stages.select import Variant, select
@@ -41,8 +41,42 @@ class NoCache:
         return Lookup(await compute(), "computed")
 
 
+@dataclasses.dataclass(frozen=True)
+class LoopRequest:
+    """A request that is ready for its steps."""
+
+    job: Job
+    models: Models
+    conditioning: Conditioning
+    prepared: Prepared
+
+    async def denoise(self, noise: NoiseStream, look: Callable[[State], Awaitable[None]] | None = None) -> Floats:
+        """Clean latents [C, h, w] of one variant; `look` sees the state after every step."""
+        spec, bucket = self.job.pipeline, self.prepared.scene.bucket
+        shape = (spec.latent_channels, bucket.height // spec.latent_factor, bucket.width // spec.latent_factor)
+        denoiser = stage.GuidedDenoiser(self.job, self.models, self.conditioning, self.prepared)
+        solver = make_solver(self.job.scheduler, spec.schedule, self.job.steps)
+        state = solver.begin(noise.initial(shape))
+        while state.index < solver.steps:
+            until = solver.steps if look is None else state.index + 1
+            state = await stage.denoise(denoiser, solver, noise, state, until, lambda _: None)
+            if look is not None:
+                await look(state)
+        return state.sample
+
+    async def judge(self, index: int, latents: Floats) -> Variant:
+        """The variant of clean latents: decoded and scored."""
+        decoded = await decode(latents, self.prepared, self.models)
+        scores = await score(decoded, self.prepared, self.conditioning, self.models)
+        return Variant(index, variant_seed(self.job.seed, index), decoded, scores)
+
+    async def variant(self, index: int) -> Variant:
+        """One variant, from noise to its scores."""
+        return await self.judge(index, await self.denoise(NoiseStream(variant_seed(self.job.seed, index))))
+
+
 class Loop:
-    """Makes pictures over the models behind `infer`."""
+    """Runs requests over the models behind `infer`."""
 
     def __init__(self, folder: Path, infer: Infer) -> None:
         served = repository.load(folder, verify_files=False)
@@ -53,68 +87,13 @@ class Loop:
 
     async def generate(self, message: bytes) -> bytes:
         """Returns the best picture of a serialized GenerateRequest, encoded as it asks."""
-        job, models, conditioning, prepared = await self.begin(message)
-        variants = [await self._variant(index, job, models, conditioning, prepared) for index in range(job.variants)]
-        return (await select(variants, prepared, job))[0].data
+        request = await self.begin(message)
+        variants = [await request.variant(index) for index in range(request.job.variants)]
+        return (await select(variants, request.prepared, request.job))[0].data
 
-    async def begin(self, message: bytes) -> tuple[Job, Models, Conditioning, Prepared]:
+    async def begin(self, message: bytes) -> LoopRequest:
         """What comes before the steps, of a serialized GenerateRequest."""
         job = self._parser.parse(pb.GenerateRequest.FromString(message), "bench")
         models, lookups = Models(job.pipeline, self._infer, job.request_id), RequestLookups(NoCache())
         conditioning = await encode(job, models, self._tokenizers, lookups)
-        return job, models, conditioning, await prepare(job, models, lookups)
-
-    async def _variant(
-        self, index: int, job: Job, models: Models, conditioning: Conditioning, prepared: Prepared
-    ) -> Variant:
-        seed = variant_seed(job.seed, index)
-        latents = await denoise(job, models, conditioning, prepared, NoiseStream(seed))
-        decoded = await decode(latents, prepared, models)
-        return Variant(index, seed, decoded, await score(decoded, prepared, conditioning, models))
-
-
-async def denoise(
-    job: Job,
-    models: Models,
-    conditioning: Conditioning,
-    prepared: Prepared,
-    noise: NoiseStream,
-    look: Callable[[State], Awaitable[None]] | None = None,
-) -> Floats:
-    """Clean latents [C, h, w] of one variant; both rows of a guided step go in one call. `look` sees every step."""
-    spec, bucket = job.pipeline, prepared.scene.bucket
-    shape = (spec.latent_channels, bucket.height // spec.latent_factor, bucket.width // spec.latent_factor)
-    constant = constant_rows(models, conditioning, prepared)
-    rows = len(constant["mask"])
-    solver = make_solver(job.scheduler, spec.schedule, job.steps)
-    state = solver.begin(noise.initial(shape))
-    while state.index < solver.steps:
-        sample, timestep = solver.model_input(state)
-        asked = {"sample": batch_of(*[sample] * rows), "timestep": np.full((rows, 1), timestep, np.float32)}
-        made = (await models.run("denoiser", **asked, **constant))["noise_pred"]
-        prediction = made[0] if rows == 1 else combine(made[0], made[1], job.guidance_scale)
-        fresh = noise.at_step(state.index, shape) if solver.needs_noise else None
-        state = solver.step(state, prediction, fresh)
-        if look is not None:
-            await look(state)
-    return state.sample
-
-
-def constant_rows(models: Models, conditioning: Conditioning, prepared: Prepared) -> Arrays:
-    """The denoiser's inputs that no step changes; the conditional row first. Style pictures are not supported."""
-    prompts = [conditioning.positive] + ([conditioning.negative] if conditioning.negative else [])
-    rows, bucket = len(prompts), prepared.scene.bucket
-    time_ids = np.array([bucket.height, bucket.width, 0, 0, bucket.height, bucket.width], np.float32)
-    known: Arrays = {
-        "mask": batch_of(*[prepared.scene_input.latent_mask] * rows),
-        "masked_image_latents": batch_of(*[prepared.masked_image_latents] * rows),
-        "encoder_hidden_states": batch_of(*[prompt.hidden_states for prompt in prompts]),
-        "text_embeds": batch_of(*[prompt.pooled for prompt in prompts]),
-        "time_ids": batch_of(*[time_ids] * rows),
-        "image_scale": np.zeros((rows, 1), np.float32),
-        "adapter": np.zeros((rows, 1), np.int64),
-        "adapter_scale": np.zeros((rows, 1), np.float32),
-    }
-    if models.takes("denoiser", "image_tokens"):
-        known["image_tokens"] = np.zeros((rows, *models.shape("denoiser", "image_tokens")), np.float32)
-    return {name: value for name, value in known.items() if models.takes("denoiser", name)}
+        return LoopRequest(job, models, conditioning, await prepare(job, models, lookups))
