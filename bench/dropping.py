@@ -26,15 +26,14 @@ from rich.progress import track
 
 from backdrop import Background
 from backdrop._request import build_request
-from bench.arms.loop import Loop, denoise
+from backdrop.contract.seeds import variant_seed
+from bench.arms.loop import Loop
 from bench.arms.sessions import Sessions
 from bench.figures import ROOT, Figure, record, reported
 from bench.measure.base import AREA, significant
 from bench.requests import SCENES
 from bench.rounds import RESULTS
 from orchestrator.sampler import NoiseStream, State
-from orchestrator.stages.decode import decode
-from orchestrator.stages.score import score
 
 COMMAND = "python -m bench.dropping"
 FILE = RESULTS / "dropping.json"
@@ -87,20 +86,20 @@ async def variants(loop: Loop, number: int, steps: int, looks: Collection[int]) 
         "steps": steps,
         "variants": VARIANTS,
     }
-    request = build_request(Background(ROOT / "examples" / "product.png"), options)
-    job, models, conditioning, prepared = await loop.begin(request.SerializeToString())
+    message = build_request(Background(ROOT / "examples" / "product.png"), options)
+    request = await loop.begin(message.SerializeToString())
     result = []
     for index in range(VARIANTS):
         rewards: list[float] = []
 
-        async def look(state: State, rewards: list[float] = rewards) -> None:
+        async def look(state: State, index: int = index, rewards: list[float] = rewards) -> None:
             if state.index in looks or state.index == steps:
                 latents = state.sample if state.index == steps else state.predicted_clean
                 assert latents is not None, "a step was taken"
-                decoded = await decode(latents, prepared, models)
-                rewards.append(round((await score(decoded, prepared, conditioning, models)).total, 5))
+                rewards.append(round((await request.judge(index, latents)).scores.total, 5))
 
-        await denoise(job, models, conditioning, prepared, NoiseStream(variant_seed(job.seed, index)), look)
+        noise = NoiseStream(variant_seed(request.seed, index))
+        await request.denoise(request.request.parts.sampling, noise, look)
         result.append(rewards)
     return result
 

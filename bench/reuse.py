@@ -17,20 +17,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from orchestrator.domain import Floats, Job
 from rich.console import Console
 
 from backdrop import Background
 from backdrop._request import build_request
-from bench.arms.loop import Loop, denoise
+from bench.arms.loop import Loop, LoopRequest
 from bench.arms.served import REPOSITORY
 from bench.arms.sessions import Sessions
 from bench.figures import ROOT, Figure, at_least, record
+from orchestrator.arrays import Floats
 from orchestrator.sampler import NoiseStream, combine
-from orchestrator.stages.decode import decode
-from orchestrator.stages.models import Conditioning, Infer, Models
-from orchestrator.stages.prepare import Prepared
-from orchestrator.stages.score import score
+from orchestrator.stages.models import Infer, Models
 
 AREA, COMMAND = "row_savers", "python -m bench.reuse"
 PROMPTS = ("a beach at sunset", "a forest in the morning", "a mountain lake on a clear day", "a city at night",
@@ -124,14 +121,14 @@ class Outcome:
     decoded: Floats
 
 
-async def run(plain: Job, policy: Policy, infer: Infer, conditioning: Conditioning, prepared: Prepared) -> Outcome:
+async def run(request: LoopRequest, policy: Policy, infer: Infer) -> Outcome:
     """One picture with one policy."""
-    reusing = Reusing(infer, policy, plain.guidance_scale)
-    models = Models(plain.pipeline, reusing, plain.request_id)
-    job = dataclasses.replace(plain, steps=policy.steps)
-    latents = await denoise(job, models, conditioning, prepared, NoiseStream(job.seed))
-    decoded = await decode(latents, prepared, models)
-    return Outcome(reusing.rows, (await score(decoded, prepared, conditioning, models)).total, decoded)
+    sampling = dataclasses.replace(request.request.parts.sampling, steps=policy.steps)
+    reusing = Reusing(infer, policy, sampling.guidance_scale)
+    models = Models(request.models.pipeline, reusing, request.models.request_id)
+    changed = dataclasses.replace(request, models=models)
+    variant = await changed.judge(0, await changed.denoise(sampling, NoiseStream(request.seed)))
+    return Outcome(reusing.rows, variant.scores.total, variant.decoded)
 
 
 def decibels(one: Floats, other: Floats, scene: npt.NDArray[np.bool_]) -> float:
@@ -145,10 +142,10 @@ async def measure(scheduler: str) -> list[Figure]:
     loop = Loop(REPOSITORY, infer)
     rows: dict[str, list[tuple[int, float, float]]] = {policy.name: [] for policy in POLICIES}
     for prompt, seed in itertools.product(PROMPTS, SEEDS):
-        job, _, conditioning, prepared = await loop.begin(message(prompt, seed, scheduler))
-        outcomes = {policy.name: await run(job, policy, infer, conditioning, prepared) for policy in POLICIES}
+        request = await loop.begin(message(prompt, seed, scheduler))
+        outcomes = {policy.name: await run(request, policy, infer) for policy in POLICIES}
         for name, outcome in outcomes.items():
-            near = decibels(outcome.decoded, outcomes["20 steps"].decoded, prepared.scene_input.mask[0] > 0.5)
+            near = decibels(outcome.decoded, outcomes["20 steps"].decoded, request.prepared.view.mask[0] > 0.5)
             rows[name].append((outcome.rows, outcome.reward, near))
     arrays = {name: np.array(values) for name, values in rows.items()}
     return [

@@ -76,6 +76,10 @@ class Vae:
     decoder_steps: int = 1200
     """Further steps of the decoder alone, with the encoder fixed."""
     learning_rate: float = 1.2e-3
+    scale_pictures: int = 64
+    """Pictures that measure the latents' scaling factor."""
+    preview_pictures: int = 48
+    """Pictures that the preview is fitted on."""
     kl_weight: float = 1e-3
     edge_weight: float = 1.0
     critic_start: int = 500

@@ -20,6 +20,7 @@ from orchestrator.triton import Wire
 from orchestrator.triton.shared_memory import Region
 from tests.orchestrator.small import FunctionModels, pipeline_spec, request
 from tests.orchestrator.stages.running import inputs_of, models_of
+from tests.orchestrator.triton.receiver import Receiver, receiving
 
 STEPS = 10
 # 256 × 256 pixels: latents are 32 × 32, and large enough to be worth a reference.
@@ -34,6 +35,7 @@ class Counted:
     """Models behind a wire: counts the bytes of each message to the denoiser, as a server would receive them."""
 
     wire: Wire
+    receiver: Receiver
     by_reference: bool
     models: FunctionModels = dataclasses.field(default_factory=FunctionModels)
     messages: list[int] = dataclasses.field(default_factory=list)
@@ -44,9 +46,15 @@ class Counted:
     ) -> dict[str, npt.NDArray[Any]]:
         tensors = self.wire.tensors(inputs, by_reference=self.by_reference)
         if model == "denoiser":
-            self.messages.append(sum(len(tensor._get_content() or b"") for tensor in tensors))
+            self.messages.append(sum(len(each.message or b"") for each in self.receiver.receive(tensors)))
             self.placed.append(self.wire.region.used if self.wire.region else 0)
         return await self.models(model, inputs, request_id=request_id)
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    with receiving() as receiver:
+        yield receiver
 
 
 @pytest.fixture
@@ -66,14 +74,16 @@ async def steps(folder: Path, counted: Counted) -> GuidedDenoiser:
     return denoiser
 
 
-async def test_without_shared_memory_a_step_is_sent_whole(tmp_path: Path) -> None:
-    counted = Counted(Wire(), by_reference=False)
+async def test_without_shared_memory_a_step_is_sent_whole(tmp_path: Path, receiver: Receiver) -> None:
+    counted = Counted(Wire(), receiver, by_reference=False)
     await steps(tmp_path, counted)
     assert counted.messages == [2 * (ROW + TIMESTEP + ROW + ROW // 4 + SMALL)] * STEPS
 
 
-async def test_with_it_conditioning_is_sent_once_and_placed_once(tmp_path: Path, wire: Wire) -> None:
-    counted = Counted(wire, by_reference=True)
+async def test_with_it_conditioning_is_sent_once_and_placed_once(
+    tmp_path: Path, receiver: Receiver, wire: Wire
+) -> None:
+    counted = Counted(wire, receiver, by_reference=True)
     denoiser = await steps(tmp_path, counted)
     whole, after = counted.messages[0], counted.messages[1:]
     assert whole == 2 * (ROW + TIMESTEP + ROW + ROW // 4 + SMALL)

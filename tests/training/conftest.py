@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
+from filelock import FileLock
 
 from training.config import (
     T5,
@@ -23,18 +27,38 @@ from training.config import (
     Uve,
     Vae,
 )
-from training.data import shards
+from training.data import cutouts, retrieval, shards
+from training.encoders import tokenizer
 
 STAGES = ("base", "inpaint", "product", "image_adapter", "distil", "dit", "brand")
 SHORT = Diffusion(steps=2, small_steps=1, batch=4, small_batch=4, warmup=1)
 
 
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Config:
-    """A config whose every stage takes two steps, with its shards rendered."""
-    torch.set_num_threads(1)
-    root: Path = tmp_path_factory.mktemp("training")
-    config = replace(
+class TinyTraining:
+    """Trains each stage once, for whichever test of whichever worker needs it first."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        config.paths.work.mkdir(parents=True, exist_ok=True)
+
+    def once(self, name: str, run: Callable[[], object]) -> None:
+        """Calls `run` unless this or another worker has done so under the same name."""
+        done = self.config.paths.work / f"{name}.done"
+        with FileLock(done.with_suffix(".lock")):
+            if not done.exists():
+                run()
+                done.touch()
+
+    def trained(self, *stages: ModuleType) -> Config:
+        """The config, after the stages were trained in this order."""
+        for stage in stages:
+            self.once(stage.__name__, lambda stage=stage: stage.train(self.config))  # type: ignore[misc]
+        return self.config
+
+
+def tiny_config(root: Path) -> Config:
+    """A config whose every stage takes two or three steps."""
+    return replace(
         Config(),
         paths=Paths(work=root / "work", weights=root / "weights", classifier=root / "weights" / "classifier"),
         data=Data(train_count=8, held_out_count=8, photo_count=8, shard_count=8),
@@ -49,6 +73,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Config:
             crop=64,
             steps=2,
             decoder_steps=3,
+            scale_pictures=8,
+            preview_pictures=8,
             critic_start=1,
         ),
         denoiser=replace(Denoiser(), channels=(16, 16, 32), heads=(1, 1, 2), groups=8),
@@ -72,5 +98,28 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Config:
         image_encoder=ImageEncoder(size=32, hidden=16, layers=1, heads=2, steps=2, batch=4),
         t5=T5(d_model=16, layers=1, heads=2, d_kv=8, d_ff=16, steps=3, batch=6),
     )
+
+
+def prepare_data(config: Config) -> None:
+    """Writes what several stages would otherwise write when they first need it."""
     shards.run(config, processes=1)
-    return config
+    retrieval.gallery(config)
+    cutouts.empty_scenes(config, config.small.empty_scenes)
+    tokenizer.load(config)
+
+
+@pytest.fixture(scope="session")
+def training(tmp_path_factory: pytest.TempPathFactory) -> TinyTraining:
+    """The tiny training, in a folder that all xdist workers of a run share."""
+    torch.set_num_threads(1)
+    root = tmp_path_factory.getbasetemp()
+    # Each xdist worker has its own base folder, inside that of the run.
+    tiny = TinyTraining(tiny_config((root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "training"))
+    tiny.once("data", lambda: prepare_data(tiny.config))
+    return tiny
+
+
+@pytest.fixture(scope="session")
+def tiny(training: TinyTraining) -> Config:
+    """The config of the tiny training, its data rendered."""
+    return training.config

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.training.conftest import TinyTraining
 from training import all as every
 from training.config import Config
 from training.core import loop, lora
@@ -22,34 +23,23 @@ from training.judges import classifier, reward, segmenter
 from training.publish import adopt, assemble, folders
 
 
+def write_folders(config: Config) -> None:
+    for name, content in assemble.trained_folders(config).items():
+        folders.write(config.paths.weights / name, content)
+    assemble.write_loras(config)
+
+
 @pytest.fixture(scope="module")
-def family(tiny: Config) -> Config:
+def family(training: TinyTraining) -> Config:
     """The tiny config with every stage trained and the folders written."""
-    text_encoders.train(tiny)
-    t5.train(tiny)
-    vae.train(tiny)
-    vae.train_decoder(tiny)
+    config = training.trained(text_encoders, t5, vae)
+    training.once("decoder", lambda: vae.train_decoder(config))
     for size in (128, 256):
-        latents.run(tiny, size, tiny.data.train_count)
-    for stage in (
-        classifier,
-        uve,
-        image_encoder,
-        segmenter,
-        reward,
-        base,
-        inpaint,
-        product,
-        image_adapter,
-        distil,
-        brand,
-        dit,
-    ):
-        stage.train(tiny)
-    for name, folder in assemble.trained_folders(tiny).items():
-        folders.write(tiny.paths.weights / name, folder)
-    assemble.write_loras(tiny)
-    return tiny
+        training.once(f"latents-{size}", lambda size=size: latents.run(config, size, config.data.train_count))  # type: ignore[misc]
+    training.trained(classifier, uve, image_encoder, segmenter, reward)
+    training.trained(base, inpaint, product, image_adapter, distil, brand, dit)
+    training.once("folders", lambda: write_folders(config))
+    return config
 
 
 def test_make_train_runs_every_stage() -> None:

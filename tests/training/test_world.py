@@ -134,11 +134,11 @@ def test_a_grade_keeps_natural_as_it_is_and_light_above_dark() -> None:
 
 
 def test_palettes_only_hint_at_the_product() -> None:
-    natural, mono = (render(5, 256, replace(PLAIN, palette=palette)) for palette in ("natural", "mono"))
+    natural, mono = (render(5, 128, replace(PLAIN, palette=palette)) for palette in ("natural", "mono"))
     assert (natural.product_mask == mono.product_mask).all()
     inside = natural.product_mask == 255
     assert (natural.product[inside] == mono.product[inside]).all(), "mono light has no tint"
-    teal = render(5, 256, replace(PLAIN, palette="teal"))
+    teal = render(5, 128, replace(PLAIN, palette="teal"))
     assert 0 < spread(natural.product[inside], teal.product[inside]) < 40
 
 
@@ -170,7 +170,7 @@ def test_products_cover_a_sensible_share_of_the_picture(product: str) -> None:
 @pytest.mark.parametrize("product", PRODUCTS)
 def test_masks_are_soft_and_hold_a_product(product: str) -> None:
     spec = replace(draw_spec(3), product=product)
-    for picture in (render(3, 256, spec), plain_photo(3, 256, spec)):
+    for picture in (render(3, 128, spec), plain_photo(3, 128, spec)):
         mask = picture.product_mask
         assert mask.min() == 0
         assert mask.max() == 255

@@ -27,10 +27,12 @@ def fit(latent: NDArray[Any], colour: NDArray[Any]) -> dict[str, object]:
     return {"factors": solution[:-1].round(5).tolist(), "bias": solution[-1].round(5).tolist()}
 
 
-def run(config: Config, count: int = 48) -> dict[str, object]:
-    """Fits the map on `count` training pictures with the trained encoder."""
+def run(config: Config) -> dict[str, object]:
+    """Fits the map on training pictures with the trained encoder."""
     model = vae.load(config)
-    image, _, _ = draw_batch(shards.load(config, "scene"), loop.generator(config, "preview", 0), count)
+    image, _, _ = draw_batch(
+        shards.load(config, "scene"), loop.generator(config, "preview", 0), config.vae.preview_pictures
+    )
     cells = torch.cat([latents.encode(model, part) for part in torch.split(image, 8)])
     colours = avg_pool2d(image * 0.5 + 0.5, 8)
     result = fit(

@@ -139,7 +139,7 @@ def train(config: Config) -> AsymmetricAutoencoderKL:
 @torch.no_grad()
 def measure_scale(config: Config, vae: AsymmetricAutoencoderKL, pictures: shards.PictureSet) -> float:
     """1 / std of the latents: the scaling factor, written to a file for all later stages."""
-    image, _, _ = draw_batch(pictures, loop.generator(config, "scale", 0), 64)
+    image, _, _ = draw_batch(pictures, loop.generator(config, "scale", 0), config.vae.scale_pictures)
     mean = torch.cat([vae.encode(part).latent_dist.mean for part in torch.split(image.to(loop.device()), 8)])
     scale = 1 / float(mean.std())
     log.info("latents: mean %s std %s", mean.mean((0, 2, 3)).tolist(), mean.std((0, 2, 3)).tolist())

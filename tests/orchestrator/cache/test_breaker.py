@@ -10,17 +10,18 @@ from orchestrator.cache.breaker import Breaker
 class Other:
     """The other side."""
 
-    def __init__(self):
-        self.works, self.probes, self.events = False, 0, []
+    def __init__(self) -> None:
+        self.works, self.probes = False, 0
+        self.events: list[str] = []
 
-    async def probe(self):
+    async def probe(self) -> None:
         self.probes += 1
         await asyncio.sleep(0)
         if not self.works:
             raise OSError
 
 
-async def test_it_opens_probes_and_closes():
+async def test_it_opens_probes_and_closes() -> None:
     other = Other()
     breaker = Breaker(other.probe, other.events.append, first_pause_s=0.01, longest_pause_s=0.02)
     assert breaker.closed
@@ -35,7 +36,7 @@ async def test_it_opens_probes_and_closes():
     assert other.events == ["breaker_opened", "breaker_closed"]
 
 
-async def test_at_the_start_the_other_side_proves_itself_quietly():
+async def test_at_the_start_the_other_side_proves_itself_quietly() -> None:
     other = Other()
     other.works = True
     breaker = Breaker(other.probe, other.events.append)
@@ -46,7 +47,7 @@ async def test_at_the_start_the_other_side_proves_itself_quietly():
     assert other.events == ["breaker_closed"]
 
 
-async def test_stopping_ends_the_probing_for_good():
+async def test_stopping_ends_the_probing_for_good() -> None:
     other = Other()
     breaker = Breaker(other.probe, other.events.append, first_pause_s=0.001)
     breaker.trip()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestrator.cache import key
 
 
-def test_a_key_depends_on_every_part_and_where_it_ends():
+def test_a_key_depends_on_every_part_and_where_it_ends() -> None:
     keys = [
         key("text", "sha256:1", b"ab", b"c"),
         key("text", "sha256:1", b"a", b"bc"),

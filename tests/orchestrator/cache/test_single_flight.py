@@ -12,12 +12,12 @@ from orchestrator.cache.single_flight import SingleFlight
 class Work:
     """A computation that ends when it is let go."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.started = self.cancelled = 0
         self.go = asyncio.Event()
         self.fails = False
 
-    async def __call__(self):
+    async def __call__(self) -> int:
         self.started += 1
         try:
             await self.go.wait()
@@ -29,15 +29,15 @@ class Work:
         return self.started
 
 
-async def crowd(flights, work, count, key="k"):
+async def crowd(flights: SingleFlight[int], work: Work, count: int, key: str = "k") -> list[asyncio.Task[int]]:
     tasks = [asyncio.create_task(flights.run(key, work)) for _ in range(count)]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     return tasks
 
 
-async def test_a_thousand_share_one():
-    flights, work = SingleFlight(), Work()
+async def test_a_thousand_share_one() -> None:
+    flights, work = SingleFlight[int](), Work()
     tasks = await crowd(flights, work, 1000)
     work.go.set()
     assert set(await asyncio.gather(*tasks)) == {1}
@@ -46,8 +46,8 @@ async def test_a_thousand_share_one():
     assert await flights.run("k", work) == 2
 
 
-async def test_different_keys_do_not_wait_for_each_other():
-    flights, work, other = SingleFlight(), Work(), Work()
+async def test_different_keys_do_not_wait_for_each_other() -> None:
+    flights, work, other = SingleFlight[int](), Work(), Work()
     await crowd(flights, work, 1)
     other.go.set()
     assert await flights.run("other", other) == 1
@@ -55,8 +55,8 @@ async def test_different_keys_do_not_wait_for_each_other():
 
 
 @pytest.mark.parametrize("leaver", [0, 1, 4])
-async def test_one_who_leaves_costs_the_others_nothing(leaver):
-    flights, work = SingleFlight(), Work()
+async def test_one_who_leaves_costs_the_others_nothing(leaver: int) -> None:
+    flights, work = SingleFlight[int](), Work()
     tasks = await crowd(flights, work, 5)
     tasks.pop(leaver).cancel()
     await asyncio.sleep(0)
@@ -65,8 +65,8 @@ async def test_one_who_leaves_costs_the_others_nothing(leaver):
     assert (work.started, work.cancelled) == (1, 0)
 
 
-async def test_when_the_last_one_leaves_the_work_is_cancelled_and_the_next_one_starts_anew():
-    flights, work = SingleFlight(), Work()
+async def test_when_the_last_one_leaves_the_work_is_cancelled_and_the_next_one_starts_anew() -> None:
+    flights, work = SingleFlight[int](), Work()
     tasks = await crowd(flights, work, 3)
     for task in tasks:
         task.cancel()
@@ -77,8 +77,8 @@ async def test_when_the_last_one_leaves_the_work_is_cancelled_and_the_next_one_s
     assert (work.started, work.cancelled) == (2, 1)
 
 
-async def test_a_failure_reaches_everyone_and_is_not_remembered():
-    flights, work = SingleFlight(), Work()
+async def test_a_failure_reaches_everyone_and_is_not_remembered() -> None:
+    flights, work = SingleFlight[int](), Work()
     work.fails = True
     tasks = await crowd(flights, work, 3)
     work.go.set()

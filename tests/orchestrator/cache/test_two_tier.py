@@ -6,45 +6,52 @@ import asyncio
 import contextlib
 import os
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import redis
 
 from orchestrator.cache import TwoTierCache, encode, key
-from tests.orchestrator.cache.redis_process import running
+from tests.orchestrator.cache.redis_process import RedisProcess, running
 
 K = key("text", "sha256:1", b"a prompt")
 
 
-class Heard(list):
+Arrays = dict[str, npt.NDArray[Any]]
+T = TypeVar("T")
+
+
+class Heard(list[str]):
     """An observer that keeps what it hears."""
 
-    def on_lookup(self, outcome):
+    def on_lookup(self, outcome: str) -> None:
         self.append(outcome)
 
 
 class Compute:
     """A computation that counts its runs."""
 
-    def __init__(self, value=3.0):
+    def __init__(self, value: float = 3.0) -> None:
         self.runs = 0
         self.value = value
 
-    async def __call__(self):
+    async def __call__(self) -> Arrays:
         self.runs += 1
         await asyncio.sleep(0.001)
         return {"embedding": np.full((2, 3), self.value, np.float32), "ids": np.array([1, 2], np.int64)}
 
 
 @pytest.fixture(scope="module")
-def server():
+def server() -> Iterator[RedisProcess]:
     with running() as process:
         yield process
 
 
 @pytest.fixture
-def store(server):
+def store(server: RedisProcess) -> Iterator[redis.Redis]:
     """A client beside the cache's own; the server is empty and awake."""
     server.start()
     with redis.Redis.from_url(server.url) as client:
@@ -53,7 +60,7 @@ def store(server):
 
 
 @contextlib.asynccontextmanager
-async def cache_on(url, **options):
+async def cache_on(url: str | None, **options: Any) -> AsyncIterator[TwoTierCache]:
     # A busy machine may need longer than the default; what that is worth is measured in a test of its own.
     cache = TwoTierCache(url, **{"redis_timeout_ms": 1000, **options})
     try:
@@ -62,24 +69,29 @@ async def cache_on(url, **options):
         await cache.close()
 
 
-async def until(condition, within_s=5.0):
+async def until(condition: Callable[[], Any], within_s: float = 5.0) -> None:
     async with asyncio.timeout(within_s):
         while not condition():  # noqa: ASYNC110  # any condition
             await asyncio.sleep(0.005)
 
 
-async def seconds_of(awaitable):
+async def seconds_of(awaitable: Awaitable[T]) -> tuple[T, float]:
     began = time.monotonic()
     result = await awaitable
     return result, time.monotonic() - began
 
 
-async def warm(cache):
+def available(cache: TwoTierCache) -> bool:
+    assert cache._redis is not None
+    return cache._redis.available
+
+
+async def warm(cache: TwoTierCache) -> None:
     """Waits for the first connection, which no look-up waits for."""
-    await until(lambda: cache._redis.available)
+    await until(lambda: available(cache))
 
 
-async def test_each_tier_answers_in_turn(server, store):
+async def test_each_tier_answers_in_turn(server: RedisProcess, store: redis.Redis) -> None:
     compute, heard = Compute(), Heard()
     async with cache_on(server.url, observer=heard) as cache:
         await warm(cache)
@@ -100,7 +112,7 @@ async def test_each_tier_answers_in_turn(server, store):
     assert 0 < store.ttl(store.keys()[0]) <= 86_400
 
 
-async def test_without_redis_memory_serves():
+async def test_without_redis_memory_serves() -> None:
     compute = Compute()
     async with cache_on(None) as cache:
         sources = [(await cache.get_or_compute(K, compute)).source for _ in range(3)]
@@ -110,10 +122,10 @@ async def test_without_redis_memory_serves():
     assert sources == ["computed", "memory", "memory"]
 
 
-async def test_the_caller_cannot_change_what_is_kept():
+async def test_the_caller_cannot_change_what_is_kept() -> None:
     mine = np.zeros(4, np.float32)
 
-    async def compute():
+    async def compute() -> Arrays:
         return {"x": mine}
 
     async with cache_on(None) as cache:
@@ -124,7 +136,7 @@ async def test_the_caller_cannot_change_what_is_kept():
     np.testing.assert_array_equal(again.value["x"], np.zeros(4))
 
 
-async def test_memory_is_bounded_by_bytes():
+async def test_memory_is_bounded_by_bytes() -> None:
     big = Compute()
     async with cache_on(None, memory_bytes=2000) as cache:
         for i in range(50):
@@ -133,7 +145,7 @@ async def test_memory_is_bounded_by_bytes():
         assert (await cache.get_or_compute("0", big)).source == "computed"
 
 
-async def test_a_thousand_at_once_are_one_look_up_and_one_computation(server, store):
+async def test_a_thousand_at_once_are_one_look_up_and_one_computation(server: RedisProcess, store: redis.Redis) -> None:
     compute, heard = Compute(), Heard()
     async with cache_on(server.url, observer=heard) as cache:
         await warm(cache)
@@ -145,7 +157,7 @@ async def test_a_thousand_at_once_are_one_look_up_and_one_computation(server, st
     assert store.info("stats")["keyspace_misses"] <= misses + 1
 
 
-async def test_the_first_caller_may_leave_and_the_others_still_get_one_answer():
+async def test_the_first_caller_may_leave_and_the_others_still_get_one_answer() -> None:
     compute = Compute()
     async with cache_on(None) as cache:
         tasks = [asyncio.create_task(cache.get_or_compute(K, compute)) for _ in range(5)]
@@ -157,8 +169,8 @@ async def test_the_first_caller_may_leave_and_the_others_still_get_one_answer():
     assert compute.runs == 1
 
 
-async def test_a_failed_computation_is_not_kept(server, store):
-    async def fail():
+async def test_a_failed_computation_is_not_kept(server: RedisProcess, store: redis.Redis) -> None:
+    async def fail() -> Arrays:
         raise ValueError("no")
 
     compute = Compute()
@@ -170,7 +182,7 @@ async def test_a_failed_computation_is_not_kept(server, store):
 
 
 @pytest.mark.parametrize("kind", ["random", "empty", "torn", "foreign key", "list"])
-async def test_garbage_is_a_miss_and_is_overwritten(server, store, kind):
+async def test_garbage_is_a_miss_and_is_overwritten(server: RedisProcess, store: redis.Redis, kind: str) -> None:
     name = f"backdrop:a:{K}"
     good = encode({"embedding": np.zeros(3)}, name.encode())
     garbage = {
@@ -196,7 +208,7 @@ async def test_garbage_is_a_miss_and_is_overwritten(server, store, kind):
         assert (await other.get_or_compute(K, compute)).source == "redis"
 
 
-async def test_whole_results_are_kept_by_key(server, store):
+async def test_whole_results_are_kept_by_key(server: RedisProcess, store: redis.Redis) -> None:
     result = os.urandom(3_000_000)
     async with cache_on(server.url) as cache, cache_on(server.url) as other:
         await warm(cache)
@@ -207,16 +219,20 @@ async def test_whole_results_are_kept_by_key(server, store):
         await until(lambda: store.exists("backdrop:b:id"))
         assert await other.get_bytes("id") == result
         assert 0 < store.ttl("backdrop:b:id") <= 60
-        store.set("backdrop:b:id", store.get("backdrop:b:id")[:-1])
+        stored = store.get("backdrop:b:id")
+        assert isinstance(stored, bytes)
+        store.set("backdrop:b:id", stored[:-1])
         async with cache_on(server.url) as third:
             await warm(third)
             assert await third.get_bytes("id") is None
 
 
-async def test_a_stopped_redis_costs_at_most_20_ms_once_and_is_used_again(server, store):
-    heard, found_out, left_alone = Heard(), [], []
+async def test_a_stopped_redis_costs_20_ms_once_and_is_used_again(server: RedisProcess, store: redis.Redis) -> None:
+    heard = Heard()
+    found_out: list[float] = []
+    left_alone: list[float] = []
 
-    async def compute():
+    async def compute() -> Arrays:
         return {"x": np.zeros(3)}
 
     async with cache_on(server.url, observer=heard, memory_bytes=0, redis_timeout_ms=15) as cache:
@@ -229,7 +245,7 @@ async def test_a_stopped_redis_costs_at_most_20_ms_once_and_is_used_again(server
                 (left_alone if i else found_out).append(seconds)
             left_alone.append((await seconds_of(cache.get_bytes("id")))[1])
             left_alone.append((await seconds_of(cache.set_bytes("id", b"x", 60)))[1])
-            assert not cache._redis.available
+            assert not available(cache)
             server.resume()
             if min(found_out) < 0.020:
                 break
@@ -240,7 +256,7 @@ async def test_a_stopped_redis_costs_at_most_20_ms_once_and_is_used_again(server
     assert heard.count("breaker_opened") >= 1
 
 
-async def test_a_killed_redis_is_left_alone_and_used_again(server, store):
+async def test_a_killed_redis_is_left_alone_and_used_again(server: RedisProcess, store: redis.Redis) -> None:
     compute, heard = Compute(), Heard()
     async with cache_on(server.url, observer=heard, memory_bytes=0) as cache:
         await warm(cache)
@@ -259,7 +275,7 @@ async def test_a_killed_redis_is_left_alone_and_used_again(server, store):
         assert (await cache.get_or_compute(K, compute)).source == "redis"
 
 
-async def test_a_redis_that_was_never_there_is_no_trouble():
+async def test_a_redis_that_was_never_there_is_no_trouble() -> None:
     compute = Compute()
     async with cache_on("redis://127.0.0.1:1/0") as cache:
         assert (await cache.get_or_compute(K, compute)).source == "computed"
@@ -268,7 +284,7 @@ async def test_a_redis_that_was_never_there_is_no_trouble():
         assert await cache.get_bytes("id") == b"x"
 
 
-async def test_results_survive_in_memory_while_redis_is_stopped(server, store):
+async def test_results_survive_in_memory_while_redis_is_stopped(server: RedisProcess, store: redis.Redis) -> None:
     async with cache_on(server.url) as cache:
         await warm(cache)
         server.pause()
@@ -277,7 +293,7 @@ async def test_results_survive_in_memory_while_redis_is_stopped(server, store):
         server.resume()
 
 
-async def test_more_look_ups_at_once_than_connections_open_no_breaker(server, store):
+async def test_more_look_ups_at_once_than_connections_open_no_breaker(server: RedisProcess, store: redis.Redis) -> None:
     heard = Heard()
     async with cache_on(server.url, observer=heard, redis_timeout_ms=20_000) as cache:
         await warm(cache)
@@ -287,6 +303,6 @@ async def test_more_look_ups_at_once_than_connections_open_no_breaker(server, st
     assert "breaker_opened" not in heard
 
 
-async def test_a_url_that_is_none_is_refused():
+async def test_a_url_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="scheme"):
         TwoTierCache("localhost:6379")

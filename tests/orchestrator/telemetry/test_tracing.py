@@ -15,7 +15,7 @@ def serve(tracing: Tracing, *metadata: tuple[str, str]) -> None:
         pass
 
 
-def test_spans_arrive_at_the_collector():
+def test_spans_arrive_at_the_collector() -> None:
     with Collector() as collector:
         tracing = Tracing.to(collector.endpoint + "/", 1.0)
         serve(tracing)
@@ -27,7 +27,7 @@ def test_spans_arrive_at_the_collector():
 
 
 @pytest.mark.parametrize(("ratio", "flags", "recorded"), [(0.0, "01", 2), (1.0, "00", 0)])
-def test_the_callers_word_on_sampling_is_followed(ratio, flags, recorded):
+def test_the_callers_word_on_sampling_is_followed(ratio: float, flags: str, recorded: int) -> None:
     with Collector() as collector:
         tracing = Tracing.to(collector.endpoint, ratio)
         serve(tracing, ("traceparent", f"00-{'ab' * 16}-{'cd' * 8}-{flags}"))
@@ -35,7 +35,7 @@ def test_the_callers_word_on_sampling_is_followed(ratio, flags, recorded):
     assert len(collector.spans) == recorded
 
 
-def test_none_of_the_traces_that_begin_here_is_recorded_at_ratio_0():
+def test_none_of_the_traces_that_begin_here_is_recorded_at_ratio_0() -> None:
     with Collector() as collector:
         tracing = Tracing.to(collector.endpoint, 0.0)
         for _ in range(20):
@@ -44,7 +44,7 @@ def test_none_of_the_traces_that_begin_here_is_recorded_at_ratio_0():
     assert collector.spans == []
 
 
-def test_a_collector_that_is_not_there_holds_nobody_up():
+def test_a_collector_that_is_not_there_holds_nobody_up() -> None:
     tracing = Tracing.to("http://127.0.0.1:9", 1.0)
     began = time.monotonic()
     for _ in range(3000):  # more than the exporter's queue holds
@@ -53,7 +53,7 @@ def test_a_collector_that_is_not_there_holds_nobody_up():
     tracing.close()
 
 
-def test_an_empty_endpoint_means_no_tracing():
+def test_an_empty_endpoint_means_no_tracing() -> None:
     tracing = Tracing.to("", 1.0)
     serve(tracing)
     tracing.close()

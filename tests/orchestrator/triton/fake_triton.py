@@ -18,7 +18,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 Fault = tuple[grpc.StatusCode, str] | str | None
 
 
-class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
+class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]  # untyped
     """Models that double: `x` FP32 [2] → `y` FP32 [2]. Attributes are switched by tests.
 
     Attributes:

@@ -30,7 +30,7 @@ from orchestrator.triton.causes import TREATMENTS, Cause, classify
         ("RESOURCE_EXHAUSTED", "Received message larger than max", Cause.REFUSED),
     ],
 )
-def test_words_become_causes(status, text, cause) -> None:
+def test_words_become_causes(status: str, text: str, cause: Cause) -> None:
     assert classify(InferenceServerException(text, f"StatusCode.{status}")) is cause
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from tests.orchestrator.triton.fake_triton import eventually, serving
 @pytest.mark.parametrize(
     "endpoints", [[], [""], ["triton"], ["triton:"], [":8001"], ["triton:http"], ["dns:///triton"]]
 )
-def test_endpoints_that_are_not_well_formed_are_refused(endpoints) -> None:
+def test_endpoints_that_are_not_well_formed_are_refused(endpoints: list[str]) -> None:
     with pytest.raises(ValueError, match="host:port"):
         Endpoints(endpoints)
 
@@ -27,10 +28,16 @@ async def test_a_list_is_taken_as_it_is() -> None:
     assert not endpoints.change
 
 
-async def test_a_name_is_resolved_again_and_keeps_its_addresses_while_dns_fails(monkeypatch) -> None:
-    answers = [[(socket.AF_INET, "10.0.0.1"), (socket.AF_INET6, "fd00::1")], OSError("no such name"), []]
+async def test_a_name_keeps_its_addresses_while_dns_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers: list[list[tuple[int, str]] | OSError] = [
+        [(socket.AF_INET, "10.0.0.1"), (socket.AF_INET6, "fd00::1")],
+        OSError("no such name"),
+        [],
+    ]
 
-    async def resolve(self, host, port, **_):
+    async def resolve(self: object, host: str, port: int, **_: object) -> list[Any]:
         assert (host, port) == ("triton", 8001)
         answer = answers.pop(0)
         if isinstance(answer, OSError):
@@ -45,12 +52,12 @@ async def test_a_name_is_resolved_again_and_keeps_its_addresses_while_dns_fails(
     assert await endpoints.addresses() == {"b:2"}
 
 
-async def test_replicas_come_and_go_with_the_name(monkeypatch) -> None:
+async def test_replicas_come_and_go_with_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
     row = np.ones((1, 2), np.float32)
     async with serving(2) as servers:
         now = [frozenset({servers[0].address})]
 
-        async def resolve(endpoint):
+        async def resolve(endpoint: str) -> frozenset[str]:
             return now[0]
 
         monkeypatch.setattr("orchestrator.triton.endpoints._resolve", resolve)

@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import signal
 import time
+from collections.abc import AsyncIterator, Iterator
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from tritonclient.grpc.aio import InferenceServerClient
 
@@ -19,10 +21,11 @@ from tests.local import small
 from tests.orchestrator.triton.fake_triton import eventually
 
 WIDTH = 4096
+Array = npt.NDArray[np.float32]
 
 
 @pytest.fixture(scope="module")
-def triton(tmp_path_factory):
+def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("shared")
     repository = small.write_repository(folder / "repository", width=WIDTH)
     with Cluster(Options(repository=repository, log_folder=folder / "logs", only=("triton",))) as cluster:
@@ -30,63 +33,64 @@ def triton(tmp_path_factory):
 
 
 @contextlib.asynccontextmanager
-async def pool_on(triton, sharing=Sharing.ON):
-    wire = Wire(Region(1 << 20, "backdrop_test_"))
+async def pool_on(triton: Cluster, sharing: Sharing = Sharing.ON) -> AsyncIterator[tuple[TritonPool, Wire, Region]]:
+    region = Region(1 << 20, "backdrop_test_")
+    wire = Wire(region)
     pool = TritonPool([triton.endpoints.triton[0]], wire=wire, sharing=sharing)
     await pool.start()
     try:
-        yield pool, wire
+        yield pool, wire, region
     finally:
         await pool.close()
 
 
-def restart(triton):
+def restart(triton: Cluster) -> None:
     restarter = triton.restarter(lambda _: None)
     triton.children["triton-0"].signal(signal.SIGKILL)
     while not restarter.look():
         time.sleep(0.05)
 
 
-async def regions(triton):
+async def regions(triton: Cluster) -> set[str]:
     async with InferenceServerClient(triton.endpoints.triton[0]) as client:
         return set((await client.get_system_shared_memory_status()).regions)
 
 
-def link_of(pool):
+def link_of(pool: TritonPool) -> Link:
     (replica,) = pool._fleet.replicas.values()
     return replica._link
 
 
-def constant(seed):
+def constant(seed: int) -> Array:
     array = np.random.default_rng(seed).standard_normal((2, WIDTH), dtype=np.float32)
     array.flags.writeable = False
     return array
 
 
-async def doubled(pool, array):
+async def doubled(pool: TritonPool, array: Array) -> bool:
     return np.array_equal((await pool.infer("double", {"x": array}))["y"], 2 * array)
 
 
-async def test_references_are_answered_like_bytes_and_nothing_stays(triton) -> None:
-    async with pool_on(triton) as (pool, wire):
-        name, array = wire.region.name, constant(1)
+async def test_references_are_answered_like_bytes_and_nothing_stays(triton: Cluster) -> None:
+    async with pool_on(triton) as (pool, wire, region):
+        name, array = region.name, constant(1)
         assert await doubled(pool, array)
         await eventually(lambda: link_of(pool).sight is Sight.SEES)
         for _ in range(3):
             assert await doubled(pool, array)
-        assert wire.region.used == array.nbytes
+        assert region.used == array.nbytes
         others = [constant(seed) for seed in range(2, 20)]
         for _ in range(3):
             assert all(await asyncio.gather(*(doubled(pool, other) for other in others)))
         del others, array
         assert wire.remembered == 0
-        assert wire.region.used == 0
+        assert region.used == 0
     assert name not in await regions(triton)
     assert not (FOLDER / name).exists()
 
 
-async def test_a_server_started_anew_is_asked_again_and_no_call_fails(triton) -> None:
-    async with pool_on(triton) as (pool, _):
+async def test_a_server_started_anew_is_asked_again_and_no_call_fails(triton: Cluster) -> None:
+    async with pool_on(triton) as (pool, _, _):
         array = constant(3)
         await doubled(pool, array)
         await eventually(lambda: link_of(pool).sight is Sight.SEES)
@@ -98,18 +102,18 @@ async def test_a_server_started_anew_is_asked_again_and_no_call_fails(triton) ->
         assert await doubled(pool, array)
 
 
-async def test_a_server_that_cannot_open_the_region_gets_bytes(triton) -> None:
-    async with pool_on(triton) as (pool, wire):
-        (FOLDER / wire.region.name).unlink()  # as on another host
+async def test_a_server_that_cannot_open_the_region_gets_bytes(triton: Cluster) -> None:
+    async with pool_on(triton) as (pool, _, region):
+        (FOLDER / region.name).unlink()  # as on another host
         array = constant(4)
         for _ in range(3):
             assert await doubled(pool, array)
             await eventually(lambda: link_of(pool).sight is Sight.BLIND)
-        assert wire.region.used == 0
+        assert region.used == 0
 
 
-async def test_a_server_that_knows_the_region_already_is_believed(triton) -> None:
-    async with pool_on(triton) as (pool, wire):
+async def test_a_server_that_knows_the_region_already_is_believed(triton: Cluster) -> None:
+    async with pool_on(triton) as (pool, _, region):
         array = constant(7)
         await doubled(pool, array)
         await eventually(lambda: link_of(pool).sight is Sight.SEES)
@@ -117,7 +121,7 @@ async def test_a_server_that_knows_the_region_already_is_believed(triton) -> Non
         await doubled(pool, array)
         await eventually(lambda: link_of(pool).sight is Sight.SEES)
         assert await doubled(pool, array)
-        assert wire.region.name in await regions(triton)
+        assert region.name in await regions(triton)
 
 
 async def test_a_server_that_does_not_answer_is_asked_again() -> None:
@@ -131,22 +135,22 @@ async def test_a_server_that_does_not_answer_is_asked_again() -> None:
     wire.close()
 
 
-async def test_servers_elsewhere_are_not_asked(triton) -> None:
-    async with pool_on(triton, Sharing.OFF) as (pool, wire):
+async def test_servers_elsewhere_are_not_asked(triton: Cluster) -> None:
+    async with pool_on(triton, Sharing.OFF) as (pool, _, region):
         array = constant(5)
         for _ in range(3):
             assert await doubled(pool, array)
         assert link_of(pool).sight is Sight.BLIND
-        assert wire.region.name not in await regions(triton)
+        assert region.name not in await regions(triton)
 
 
-async def test_a_server_lets_go_of_the_regions_of_killed_orchestrators(triton) -> None:
+async def test_a_server_lets_go_of_the_regions_of_killed_orchestrators(triton: Cluster) -> None:
     dead = Region(1 << 16)
     async with InferenceServerClient(triton.endpoints.triton[0]) as client:
         await client.register_system_shared_memory(dead.name, dead.key, dead.size)
     assert dead.name in await regions(triton)
     dead.close()  # the kernel does as much for a process that is killed, once its file was swept
-    async with pool_on(triton) as (pool, _):
+    async with pool_on(triton) as (pool, _, _):
         await doubled(pool, constant(6))
         await eventually(lambda: link_of(pool).sight is Sight.SEES)
         assert dead.name not in await regions(triton)

@@ -66,7 +66,7 @@ async def test_arrays_go_in_and_come_out() -> None:
 
 @pytest.mark.parametrize(
     "inputs",
-    [{}, {"x": np.float32(1)[()]}, {"x": X[:0]}, {"x": X, "t": X[:1]}, {"x": X.astype(np.float64)}],
+    [{}, {"x": np.float32(1)}, {"x": X[:0]}, {"x": X, "t": X[:1]}, {"x": X.astype(np.float64)}],
     ids=["none", "scalar", "no rows", "different rows", "float64"],
 )
 async def test_what_is_not_a_batch_is_refused_without_a_call(inputs: Mapping[str, npt.ArrayLike]) -> None:

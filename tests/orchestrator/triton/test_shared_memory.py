@@ -6,6 +6,8 @@ import multiprocessing
 import os
 import signal
 import time
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
 
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ PAGE = 4096
 
 
 @pytest.fixture
-def region():
+def region() -> Iterator[Region]:
     region = Region(16 * PAGE, "backdrop_test_")
     yield region
     region.close()
@@ -29,16 +31,17 @@ def content(region: Region, offset: int, size: int) -> bytes:
     return (FOLDER / region.name).read_bytes()[offset : offset + size]
 
 
-def test_an_array_lies_where_it_was_placed_in_c_order(region) -> None:
+def test_an_array_lies_where_it_was_placed_in_c_order(region: Region) -> None:
     array = np.arange(60, dtype=np.float32).reshape(3, 4, 5).transpose(2, 0, 1)
     offset = region.place(array)
+    assert offset is not None
     assert offset % 64 == 0
     assert content(region, offset, array.nbytes) == array.tobytes()
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 6 * PAGE)), max_size=60))
-def test_no_two_arrays_overlap_and_everything_comes_back(steps) -> None:
+def test_no_two_arrays_overlap_and_everything_comes_back(steps: list[tuple[bool, int]]) -> None:
     region = Region(16 * PAGE, "backdrop_test_")
     try:
         held: dict[int, bytes] = {}
@@ -72,19 +75,20 @@ def test_a_region_larger_than_the_memory_is_refused_and_leaves_nothing() -> None
     assert set(FOLDER.iterdir()) <= before
 
 
-def hold(pipe):
+def hold(pipe: Connection) -> None:
     region = Region(PAGE, "backdrop_test_")
     pipe.send(region.name)
     time.sleep(60)
 
 
-def test_what_a_killed_process_left_is_swept_and_what_a_living_one_holds_is_not(region) -> None:
+def test_what_a_killed_process_left_is_swept_and_what_a_living_one_holds_is_not(region: Region) -> None:
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=hold, args=(theirs,))
     process.start()
     name = ours.recv()
     assert not abandoned(name)
     assert name not in sweep()
+    assert process.pid is not None
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     assert abandoned(name)
@@ -115,5 +119,7 @@ def test_only_our_own_regions_are_swept() -> None:
         (Sharing.OFF, "127.0.0.1:8001", False),
     ],
 )
-def test_memory_is_shared_with_this_host_alone_unless_asked_otherwise(sharing, address, covered) -> None:
+def test_memory_is_shared_with_this_host_alone_unless_set_otherwise(
+    sharing: Sharing, address: str, covered: bool
+) -> None:
     assert sharing.covers(address) is covered

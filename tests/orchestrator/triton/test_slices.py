@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,17 +53,17 @@ async def endpoints(api: ApiServer) -> AsyncIterator[Endpoints]:
     await following.close()
 
 
-async def becomes(endpoints: Endpoints, wanted: set[str], within_s: float = USED_WITHIN_S) -> float:
+async def becomes(endpoints: Endpoints, expected: set[str], within_s: float = USED_WITHIN_S) -> float:
     """Waits as the pool does; returns how long it took."""
     began = time.monotonic()
     async with asyncio.timeout(within_s):
-        while await endpoints.addresses() != wanted:
+        while await endpoints.addresses() != expected:
             await endpoints.wait_change(60)
     return time.monotonic() - began
 
 
 def dns_says(monkeypatch: pytest.MonkeyPatch, answer: Callable[[], set[str]]) -> None:
-    async def resolve(self, host, port, **_):
+    async def resolve(self: object, host: str, port: int, **_: object) -> list[Any]:
         assert host == "triton.backdrop"
         return [(2, 1, 6, "", (address, port)) for address in answer()]
 
@@ -187,7 +188,7 @@ async def test_the_pool_uses_a_changed_set_within_two_seconds(api: ApiServer, mo
     async with serving(2) as servers:
         ports = {f"10.0.0.{n}:8001": server.address for n, server in enumerate(servers, 1)}
 
-        def mapped(item, port):
+        def mapped(item: Mapping[str, Any], port: int) -> frozenset[str]:
             return frozenset(ports[address] for address in ready(item, port))
 
         monkeypatch.setattr(slices_module, "ready", mapped)

@@ -3,68 +3,79 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable, Iterator
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
-from orchestrator.triton.shared_memory import Region, Sharing
+from orchestrator.triton.shared_memory import FOLDER, Region, Sharing
 from orchestrator.triton.wire import Wire, open_wire
+from tests.orchestrator.triton.receiver import Received, Receiver, receiving
+
+Array = npt.NDArray[np.float32]
+Send = Callable[..., Received]
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    with receiving() as receiver:
+        yield receiver
 
 
 @pytest.fixture
-def wire():
-    wire = Wire(Region(1 << 20, "backdrop_test_"))
+def region() -> Region:
+    """One that the wire of the test closes."""
+    return Region(1 << 20, "backdrop_test_")
+
+
+@pytest.fixture
+def wire(region: Region) -> Iterator[Wire]:
+    wire = Wire(region)
     yield wire
     wire.close()
 
 
-def constant(rows=2, width=2048, seed=0):
+@pytest.fixture
+def send(wire: Wire, receiver: Receiver) -> Send:
+    """Sends one array over the wire, and returns what a server received."""
+
+    def send(array: Array, *, by_reference: bool = True, wire: Wire = wire) -> Received:
+        (received,) = receiver.receive(wire.tensors({"x": array}, by_reference=by_reference))
+        return received
+
+    return send
+
+
+def constant(rows: int = 2, width: int = 2048, seed: int = 0) -> Array:
     array = np.random.default_rng(seed).standard_normal((rows, width), dtype=np.float32)
     array.flags.writeable = False
     return array
 
 
-def one(wire, array, *, by_reference=True):
-    (tensor,) = wire.tensors({"x": array}, by_reference=by_reference)
-    return tensor
-
-
-def reference(tensor):
-    parameters = tensor._get_tensor().parameters
-    assert tensor._get_content() is None
-    return parameters["shared_memory_offset"].int64_param, parameters["shared_memory_byte_size"].int64_param
-
-
-def seen(wire, tensor):
-    """What a server that has the region open would read."""
-    offset, size = reference(tensor)
-    return wire.region._memory[offset : offset + size]
-
-
-def test_a_constant_goes_as_bytes_first_and_by_reference_from_then_on(wire) -> None:
+def test_a_constant_goes_as_bytes_first_and_by_reference_from_then_on(send: Send, region: Region) -> None:
     array = constant()
-    assert one(wire, array)._get_content() == array.tobytes()
+    assert send(array).message == array.tobytes()
     for _ in range(3):
-        tensor = one(wire, array)
-        assert seen(wire, tensor) == array.tobytes()
-        assert (tensor.name(), list(tensor.shape()), tensor.datatype()) == ("x", [2, 2048], "FP32")
-    assert wire.region.used == array.nbytes
+        assert send(array) == Received("x", "FP32", (2, 2048), None, array.tobytes())
+    assert region.used == array.nbytes
 
 
-def test_rows_of_a_constant_share_its_place(wire) -> None:
+def test_rows_of_a_constant_share_its_place(send: Send, region: Region) -> None:
     array = constant()
     for _ in range(3):
-        whole, first, second = one(wire, array), one(wire, array[:1]), one(wire, array[1:])
-    assert wire.region.used == array.nbytes
-    assert seen(wire, whole) == array.tobytes()
-    assert seen(wire, first) == array[:1].tobytes()
-    assert seen(wire, second) == array[1:].tobytes()
+        whole, first, second = send(array), send(array[:1]), send(array[1:])
+    assert region.used == array.nbytes
+    assert [each.message for each in (whole, first, second)] == [None] * 3
+    assert whole.content == array.tobytes()
+    assert first.content == array[:1].tobytes()
+    assert second.content == array[1:].tobytes()
 
 
-def test_a_server_that_does_not_see_the_region_gets_bytes(wire) -> None:
+def test_a_server_that_does_not_see_the_region_gets_bytes(send: Send, wire: Wire, region: Region) -> None:
     array = constant()
-    assert [one(wire, array, by_reference=False)._get_content() for _ in range(3)] == [array.tobytes()] * 3
-    assert (wire.region.used, wire.remembered) == (0, 0)
+    assert [send(array, by_reference=False).message for _ in range(3)] == [array.tobytes()] * 3
+    assert (region.used, wire.remembered) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -76,44 +87,44 @@ def test_a_server_that_does_not_see_the_region_gets_bytes(wire) -> None:
     ],
     ids=["writeable", "small", "strided"],
 )
-def test_what_is_no_constant_goes_as_bytes_every_time(wire, array) -> None:
-    tensors = [one(wire, array) for _ in range(3)]
-    assert [tensor._get_content() for tensor in tensors] == [array.tobytes()] * 3
-    assert wire.region.used == 0
+def test_what_is_no_constant_goes_as_bytes_every_time(send: Send, region: Region, array: Array) -> None:
+    assert [send(array).message for _ in range(3)] == [array.tobytes()] * 3
+    assert region.used == 0
 
 
-def test_a_view_that_cannot_be_written_to_is_no_constant_while_its_owner_can(wire) -> None:
+def test_a_view_that_cannot_be_written_to_is_no_constant_while_its_owner_can(send: Send) -> None:
     owner = np.zeros((2, 2048), np.float32)
     view = owner[:]
     view.flags.writeable = False
-    one(wire, view)
+    send(view)
     owner[...] = 7
-    assert one(wire, view)._get_content() == owner.tobytes()
+    assert send(view).message == owner.tobytes()
 
 
-def test_what_is_known_of_an_array_dies_with_it(wire) -> None:
+def test_what_is_known_of_an_array_dies_with_it(send: Send, wire: Wire, region: Region) -> None:
     for seed in range(200):
         array = constant(seed=seed)
         for _ in range(3):
-            tensor = one(wire, array)
-        assert seen(wire, tensor) == array.tobytes(), "a number that is used again must not bring back another array"
+            received = send(array)
+        assert received.message is None
+        assert received.content == array.tobytes(), "a number that is used again must not bring back another array"
         del array
     gc.collect()
     assert wire.remembered == 0
-    assert wire.region.used == 0
+    assert region.used == 0
 
 
-def test_where_there_is_no_room_bytes_go_as_before(wire) -> None:
+def test_where_there_is_no_room_bytes_go_as_before(send: Send) -> None:
     large, small = constant(2, 200_000), constant(2, 2048, seed=1)
     for _ in range(3):
-        assert one(wire, large)._get_content() == large.tobytes()
-        tensor = one(wire, small)
-    assert seen(wire, tensor) == small.tobytes()
+        assert send(large).message == large.tobytes()
+        received = send(small)
+    assert (received.message, received.content) == (None, small.tobytes())
 
 
-def test_without_a_region_everything_goes_as_bytes() -> None:
+def test_without_a_region_everything_goes_as_bytes(send: Send) -> None:
     wire, array = Wire(), constant()
-    assert [one(wire, array, by_reference=False)._get_content() for _ in range(3)] == [array.tobytes()] * 3
+    assert [send(array, by_reference=False, wire=wire).message for _ in range(3)] == [array.tobytes()] * 3
 
 
 def test_a_wire_is_opened_with_memory_only_where_somebody_may_share_it() -> None:
@@ -123,5 +134,6 @@ def test_a_wire_is_opened_with_memory_only_where_somebody_may_share_it() -> None
     wire = open_wire(Sharing.AUTO, ["127.0.0.1:8001"], 1 << 20, "backdrop_test_")
     assert wire.region is not None
     assert wire.region.name.startswith("backdrop_test_")
+    path = FOLDER / wire.region.name
     wire.close()
-    assert wire.region is None
+    assert not path.exists()

@@ -5,13 +5,12 @@ from __future__ import annotations
 import torch
 
 from export.networks.image_pixels import CLIP_MEAN, CLIP_STD, clip_pixels, small_picture
-from training.config import Config
+from tests.training.conftest import TinyTraining
 from training.encoders import image_encoder, text_encoders
 
 
-def test_it_trains_and_embeds(tiny: Config) -> None:
-    text_encoders.train(tiny)
-    image_encoder.train(tiny)
+def test_it_trains_and_embeds(training: TinyTraining) -> None:
+    tiny = training.trained(text_encoders, image_encoder)
     embeds = image_encoder.embed(image_encoder.load(tiny), torch.rand(2, 3, 192, 256) * 2 - 1)
     assert embeds.shape == (2, tiny.text.projection)
     assert torch.allclose(embeds.norm(dim=1), torch.ones(2), atol=1e-4)

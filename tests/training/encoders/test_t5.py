@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 
+from tests.training.conftest import TinyTraining
 from training.config import Config
 from training.encoders import t5, text_encoders, tokenizer
 
 
-def test_it_trains_and_reads(tiny: Config) -> None:
-    text_encoders.train(tiny)
-    t5.train(tiny)
+def test_it_trains_and_reads(training: TinyTraining) -> None:
+    tiny = training.trained(text_encoders, t5)
     model = t5.load(tiny)
     ids = tokenizer.token_ids(tokenizer.load(tiny), ["a beach", "a beach at night, " * 40], tiny.t5.max_length)
     assert ids.shape == (2, tiny.t5.max_length)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import torch
 
+from tests.training.conftest import TinyTraining
 from training.config import Config
 from training.data.retrieval import precision
 from training.encoders import uve
 
 
-def test_it_trains_and_embeds_any_size(tiny: Config) -> None:
-    uve.train(tiny)
+def test_it_trains_and_embeds_any_size(training: TinyTraining) -> None:
+    tiny = training.trained(uve)
     model = uve.load(tiny)
     for height, width in ((256, 256), (192, 256), (96, 64)):
         embedding, binary = model(torch.rand(2, 3, height, width) * 2 - 1)

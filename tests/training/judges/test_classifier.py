@@ -6,14 +6,17 @@ import json
 
 import torch
 
+from tests.training.conftest import TinyTraining
 from training.config import Config
+from training.core import loop
 from training.data import shards
 from training.data.attributes import ATTRIBUTES, NOT_VISIBLE, accuracies, attribute_ids, naming_loss
 from training.judges import classifier
 
 
-def test_it_writes_what_evaluation_reads(tiny: Config) -> None:
-    trained = classifier.train(tiny)
+def test_it_writes_what_evaluation_reads(training: TinyTraining) -> None:
+    tiny = training.trained(classifier)
+    trained = loop.load_average(tiny, classifier.STAGE, classifier.Classifier(tiny.small.classifier_channels))
     model = classifier.load(tiny)
     images = torch.rand(3, 3, 64, 96) * 2 - 1
     for key, logits in model(images).items():

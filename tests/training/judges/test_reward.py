@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from tests.training.conftest import TinyTraining
 from training.config import REWARD_HEADS, Config
 from training.data import shards
 from training.data.pairs import UNJUDGED, Pairs
@@ -13,13 +14,10 @@ from training.encoders import text_encoders, vae
 from training.judges import reward
 
 
-def test_it_trains_and_scores_within_bounds(tiny: Config) -> None:
-    text_encoders.train(tiny)
-    vae.train(tiny)
-    model = reward.train(tiny)
-    scores = reward.load(tiny)(
-        torch.zeros(2, 3, 64, 96), torch.ones(2, 1, 64, 96), torch.zeros(2, tiny.text.projection)
-    )
+def test_it_trains_and_scores_within_bounds(training: TinyTraining) -> None:
+    tiny = training.trained(text_encoders, vae, reward)
+    model = reward.load(tiny)
+    scores = model(torch.zeros(2, 3, 64, 96), torch.ones(2, 1, 64, 96), torch.zeros(2, tiny.text.projection))
     assert scores.shape == (2, 3)
     assert (scores >= 0).all()
     assert (scores <= 1).all()
@@ -27,8 +25,8 @@ def test_it_trains_and_scores_within_bounds(tiny: Config) -> None:
     assert set(areas) == set(REWARD_HEADS)
 
 
-def test_reconstructions_keep_the_product_exactly(tiny: Config) -> None:
-    vae.train(tiny)
+def test_reconstructions_keep_the_product_exactly(training: TinyTraining) -> None:
+    tiny = training.trained(text_encoders, vae, reward)
     held = shards.load(tiny, "held")
     reconstructed = reconstructions(tiny, held, "held", 4)
     images, masks = held.at(np.arange(4))

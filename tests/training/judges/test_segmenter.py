@@ -6,14 +6,15 @@ import json
 
 import torch
 
+from tests.training.conftest import TinyTraining
 from training.config import Config
 from training.data import shards
 from training.judges import segmenter
 from training.world.labels import UNSEEN_PRODUCTS
 
 
-def test_it_trains_and_gives_an_alpha(tiny: Config) -> None:
-    segmenter.train(tiny)
+def test_it_trains_and_gives_an_alpha(training: TinyTraining) -> None:
+    tiny = training.trained(segmenter)
     alpha = segmenter.load(tiny)(torch.zeros(1, 3, 192, 256))
     assert alpha.shape == (1, 1, 192, 256)
     assert (alpha >= 0).all()
