@@ -16,17 +16,18 @@ from unittest import mock
 import numpy as np
 import torch
 from diffusers.schedulers import scheduling_lcm
-from orchestrator.domain import Bytes, Size
-from orchestrator.imaging.canvas import build_canvas, build_scene_input
-from orchestrator.imaging.output import composite, enlarge
-from orchestrator.imaging.placement import bounding_box, choose_scene
-from orchestrator.imaging.style import to_model
 from torch import Tensor
 
 from backdrop import Background, Client, StyleImage
+from backdrop.contract.geometry import Rect, Size
 from bench.figures import ROOT
 from bench.requests import BenchRequest
+from orchestrator.arrays import Bytes
+from orchestrator.imaging.finish import composite, enlarge
+from orchestrator.imaging.frame import Kept, MaskSource, frame_of
+from orchestrator.imaging.view import view_of
 from orchestrator.sampler import NoiseStream
+from orchestrator.stages.style import to_model
 from tests.pictures import ellipse_mask, encoded, noisy_photo
 from training.evaluation.reference import Embeddings, Pipeline
 from training.publish.weights_folder import WeightsFolder
@@ -39,24 +40,22 @@ class TorchReference:
 
     def __init__(self, folder: Path) -> None:
         self._pipeline = Pipeline.load(folder)
-        self._buckets = tuple(map(tuple, WeightsFolder(folder).setting("buckets")))
+        self._buckets = [Size(width, height) for height, width in WeightsFolder(folder).setting("buckets")]
 
     @torch.inference_mode()
     def generate(self, request: BenchRequest) -> Bytes:
         """Returns the finished picture [H, W, 3], by the folder's own solver."""
-        cutout = bounding_box(request.mask)
-        assert cutout is not None, "the mask has a product"
         size = Size(request.photo.shape[1], request.photo.shape[0])
-        canvas = build_canvas(request.photo, request.mask, cutout, size, cutout)
-        scene = choose_scene(size, self._buckets)
-        scene_input = build_scene_input(canvas, scene, 8)
-        image, mask = torch.from_numpy(scene_input.product)[None], torch.from_numpy(scene_input.mask)[None]
+        kept = Kept(Rect(0, 0, size.width, size.height), unscaled=True, mask_source=MaskSource.REQUEST)
+        frame = frame_of(request.photo, np.invert(request.mask), kept, self._buckets)
+        view = view_of(frame, 8)
+        image, mask = torch.from_numpy(view.known)[None], torch.from_numpy(view.mask)[None]
         vae = self._pipeline.vae
         scale = float(vae.config["scaling_factor"])
         masked = vae.encode(image).latent_dist.mean * scale
-        known = torch.cat([torch.from_numpy(scene_input.latent_mask)[None], masked], dim=1)
+        known = torch.cat([torch.from_numpy(view.latent_mask)[None], masked], dim=1)
         decoded = vae.decode(self._denoise(request, known) / scale, image=image, mask=mask).sample
-        return composite(enlarge(decoded[0].numpy(), scene, size), canvas)
+        return composite(enlarge(decoded[0].numpy(), frame), frame)
 
     def _denoise(self, request: BenchRequest, known: Tensor) -> Tensor:
         """Clean latents [1, C, h, w]; `known` is mask and masked latents [1, 1 + C, h, w]."""

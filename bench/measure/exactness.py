@@ -10,18 +10,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from orchestrator.domain import Size
-from orchestrator.imaging.canvas import resize_cutout
-from orchestrator.imaging.placement import bounding_box
 from tritonclient.grpc.aio import InferenceServerClient
 
 from backdrop import AsyncClient, Background, Box, Fit, Result
+from backdrop.contract.geometry import Size, bounding_box
 from bench.arms.pool import ArmPool
 from bench.arms.served import REPOSITORY
 from bench.figures import Figure, at_most
 from bench.measure.base import Measurement, command
 from bench.model_rows import Arrays, infer, random_rows
 from bench.triton_statistics import TritonStatistics
+from orchestrator.imaging.cutout import resize_cutout
 from tests.pictures import ellipse_mask, encoded, noisy_photo
 
 _OUTPUT = "noise_pred"
