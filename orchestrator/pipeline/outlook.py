@@ -6,8 +6,8 @@ import time
 
 from backdrop.errors import Reason, error
 from orchestrator.events import Stage
+from orchestrator.pipeline.pace import Kind, Pace
 from orchestrator.pipeline.progress import Progress
-from orchestrator.scheduling.pace import Kind, Pace
 
 
 class Outlook:

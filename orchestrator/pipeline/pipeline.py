@@ -11,13 +11,13 @@ from backdrop.errors import Reason, error
 from orchestrator.cache.lookups import ArrayCache, RequestLookups
 from orchestrator.events import Accepted, Event, Finished, Stage
 from orchestrator.pipeline.outlook import Outlook
+from orchestrator.pipeline.pace import Pace
 from orchestrator.pipeline.progress import Progress
 from orchestrator.pipeline.variants import Judge, VariantRun
 from orchestrator.repository.tokenize import PromptTokenizers
 from orchestrator.request import ANONYMOUS, Request
 from orchestrator.scheduling import Batcher, ScheduledRequest
 from orchestrator.scheduling.admission import Admission, Place
-from orchestrator.scheduling.pace import Pace
 from orchestrator.stages.denoise import GuidedDenoiser
 from orchestrator.stages.denoiser_inputs import DenoiserInputs
 from orchestrator.stages.encode import encode

@@ -10,8 +10,8 @@ from backdrop.contract.parts import DroppingRound
 from backdrop.errors import DeadlineExceededError, Reason
 from orchestrator.events import Stage
 from orchestrator.pipeline.outlook import Outlook
+from orchestrator.pipeline.pace import Pace
 from orchestrator.pipeline.progress import Progress
-from orchestrator.scheduling.pace import Pace
 from tests.orchestrator.small import request
 
 KIND = ("small", 1.0)

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from orchestrator.events import Stage
-from orchestrator.scheduling.pace import Pace
+from orchestrator.pipeline.pace import Pace
 
 KIND = ("small", 1.0)
 
