@@ -7,6 +7,7 @@ import enum
 from collections.abc import Mapping
 
 from backdrop.contract.geometry import Size
+from orchestrator.cache.lookups import CacheReport
 from orchestrator.imaging.receipt import Receipt
 
 
@@ -93,15 +94,6 @@ class Picture:
     scores: Scores
     receipt: Receipt | None
     """None where nothing was kept."""
-
-
-@dataclasses.dataclass(frozen=True)
-class CacheReport:
-    """Where the request's cache look-ups were answered."""
-
-    memory_hits: int
-    redis_hits: int
-    misses: int
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
@@ -10,9 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from orchestrator.cache import Lookup, key
-from orchestrator.events import CacheReport
 
 Arrays = dict[str, npt.NDArray[Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class CacheReport:
+    """Where one request's cache look-ups were answered."""
+
+    memory_hits: int
+    redis_hits: int
+    misses: int
 
 
 class ArrayCache(Protocol):
