@@ -13,7 +13,7 @@ from backdrop.v1 import generation_service_pb2 as pb
 from orchestrator.events import Finished
 from orchestrator.request import Request
 from orchestrator.telemetry import past_span
-from orchestrator.telemetry.metrics import Metrics
+from orchestrator.telemetry.metrics import Metrics, RequestCounts
 from orchestrator.telemetry.tracing import RequestSpan
 
 log = structlog.get_logger("orchestrator.service")
@@ -67,8 +67,9 @@ class Audit:
     def finished(self, event: Finished) -> None:
         """Its pictures are ready."""
         assert self._request is not None, "only a valid request finishes"
-        self._fields["stages_s"] = {stage.name.lower(): round(s, 4) for stage, s in event.timings.items()}
-        self._metrics.finished(event, self._request)
+        stages_s = {stage.name.lower(): seconds for stage, seconds in event.timings.items()}
+        self._fields["stages_s"] = {stage: round(seconds, 4) for stage, seconds in stages_s.items()}
+        self._metrics.finished(_counts(event, self._request), stages_s)
 
     def close(self, status: str, problem: BackdropError | None = None) -> None:
         """It ended: writes the record."""
@@ -78,6 +79,18 @@ class Audit:
         self._metrics.request(status, seconds)
         self._span.status(status)
         log.info("request", status=status, seconds=round(seconds, 4), **self._fields)
+
+
+def _counts(event: Finished, request: Request) -> RequestCounts:
+    usage = request.usage
+    return RequestCounts(
+        pipeline=request.pipeline.name,
+        row_steps=usage.row_steps,
+        saved_row_steps=usage.saved_row_steps,
+        work=usage.work,
+        pictures=event.pictures,
+        style_pictures=len(request.parts.conditioning.style),
+    )
 
 
 def _digests(task: Any) -> dict[str, str]:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
-from orchestrator.events import Finished
-from orchestrator.request import Request
-from orchestrator.scheduling import Priority
+from backdrop.contract.parts import Priority
 from orchestrator.telemetry import exemplar
 
 _SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120)
+
+
+@dataclasses.dataclass(frozen=True)
+class RequestCounts:
+    """What one finished request adds to the counters of its pipeline."""
+
+    pipeline: str
+    row_steps: int
+    saved_row_steps: int
+    work: float
+    """Row-steps × megapixels."""
+    pictures: int
+    style_pictures: int
 
 
 class Metrics:
@@ -64,16 +76,15 @@ class Metrics:
         """A request was admitted."""
         self._queue_seconds.observe(seconds, exemplar())
 
-    def finished(self, event: Finished, request: Request) -> None:
+    def finished(self, counts: RequestCounts, stage_seconds: Mapping[str, float]) -> None:
         """A request's pictures are ready."""
-        for stage, seconds in event.timings.items():
-            self._stage_seconds.labels(stage.name.lower()).observe(seconds, exemplar())
-        pipeline, usage = request.pipeline.name, request.usage
-        self._row_steps.labels(pipeline).inc(usage.row_steps)
-        self._work.labels(pipeline).inc(usage.work)
-        self._saved.labels(pipeline).inc(usage.saved_row_steps)
-        self._pictures.labels(pipeline).inc(event.pictures)
-        self._style_pictures.labels(pipeline).inc(len(request.parts.conditioning.style))
+        for stage, seconds in stage_seconds.items():
+            self._stage_seconds.labels(stage).observe(seconds, exemplar())
+        self._row_steps.labels(counts.pipeline).inc(counts.row_steps)
+        self._work.labels(counts.pipeline).inc(counts.work)
+        self._saved.labels(counts.pipeline).inc(counts.saved_row_steps)
+        self._pictures.labels(counts.pipeline).inc(counts.pictures)
+        self._style_pictures.labels(counts.pipeline).inc(counts.style_pictures)
 
     def on_call(self, model: str, replica: str, rows: int, seconds: float, outcome: str) -> None:
         """A model call ended."""
