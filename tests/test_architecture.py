@@ -12,7 +12,7 @@ ROOMS = ("backdrop", "orchestrator", "export", "local", "training", "bench", "te
 # What a room may import of ours, itself apart. bench and tests may import anything.
 ALLOWED: dict[str, set[str]] = {
     "backdrop": set(),
-    "orchestrator": {"backdrop.v1", "backdrop.errors"},
+    "orchestrator": {"backdrop.v1", "backdrop.errors", "backdrop.contract"},
     "export": set(),
     "local": set(),
     "training": {"export"},
@@ -43,38 +43,107 @@ def violations() -> list[str]:
     return found
 
 
-def inner_imports(folder: str) -> set[str]:
-    return {name for file in (ROOT / folder).rglob("*.py") for name in imports(file)}
+def inner_imports(inner: str) -> set[str]:
+    """What a folder, or one file, imports."""
+    path = ROOT / inner
+    files = [path] if path.suffix else sorted(path.rglob("*.py"))
+    assert files, f"there is no {inner}"
+    return {name for file in files for name in imports(file)}
+
+
+def lies_in(name: str, package: str) -> bool:
+    return name == package or name.startswith(package + ".")
 
 
 def test_rooms_import_only_what_the_design_allows() -> None:
     assert violations() == []
 
 
-INNER: dict[str, set[str]] = {
-    "orchestrator/sampler": {
-        "orchestrator.triton",
-        "orchestrator.stages",
-        "orchestrator.pipeline",
-        "tritonclient",
+# What each part of the orchestrator may import of the others, itself apart: from the arrays up to the wire.
+ORDER: dict[str, set[str]] = {
+    "arrays.py": set(),
+    "concurrency.py": set(),
+    "weak_arrays.py": set(),
+    "telemetry": set(),
+    "cache": set(),
+    "sampler": set(),
+    "scheduling": {"telemetry", "weak_arrays"},
+    "triton": {"telemetry", "weak_arrays"},
+    "settings.py": {"triton"},
+    "repository": {"concurrency", "sampler", "telemetry", "triton"},
+    "imaging": {"arrays"},
+    "tasks": {"arrays", "imaging", "repository"},
+    "request.py": {"tasks", "repository"},
+    "events.py": {"cache", "imaging"},
+    "stages": {
+        *("arrays", "cache", "concurrency", "events", "imaging", "repository", "sampler", "tasks", "telemetry"),
     },
-    "orchestrator/triton": {"orchestrator.stages", "orchestrator.pipeline", "orchestrator.sampler"},
-    "orchestrator/stages": {"orchestrator.triton", "orchestrator.pipeline", "backdrop.v1"},
-    "orchestrator/cache": {"orchestrator.triton", "orchestrator.stages", "orchestrator.pipeline"},
-    "orchestrator/imaging": {
-        "orchestrator.stages",
-        "orchestrator.pipeline",
-        "orchestrator.triton",
-        "backdrop.v1",
+    "pipeline": {
+        *("arrays", "cache", "concurrency", "events", "imaging", "repository", "request", "sampler"),
+        *("scheduling", "stages", "telemetry"),
     },
+}
+# The api room and the composition root meet all of them.
+TOP = {"api", "__main__", "__init__"}
+# What the contract says in messages is read where messages come in; everything else reads the contract's own types.
+READS_MESSAGES = ("orchestrator/api", "orchestrator/tasks")
+
+
+def parts_of_the_orchestrator() -> set[str]:
+    paths = (ROOT / "orchestrator").iterdir()
+    return {path.stem for path in paths if path.suffix == ".py" or (path / "__init__.py").exists()}
+
+
+def test_every_part_of_the_orchestrator_has_its_place() -> None:
+    assert parts_of_the_orchestrator() == {name.removesuffix(".py") for name in ORDER} | TOP
+
+
+@pytest.mark.parametrize(("part", "allowed"), ORDER.items())
+def test_data_flows_one_way(part: str, allowed: set[str]) -> None:
+    permitted = {f"orchestrator.{name}" for name in (*allowed, part.removesuffix(".py"))}
+    names = {name for name in inner_imports(f"orchestrator/{part}") if lies_in(name, "orchestrator")}
+    assert [name for name in sorted(names) if not any(lies_in(name, each) for each in permitted)] == []
+
+
+def test_the_order_has_no_circle() -> None:
+    placed: set[str] = set()
+    for part, allowed in ORDER.items():
+        assert allowed <= placed, f"{part} comes before {sorted(allowed - placed)}"
+        placed.add(part.removesuffix(".py"))
+
+
+def test_only_the_api_and_tasks_read_messages() -> None:
+    against = [
+        str(file.relative_to(ROOT))
+        for file in sorted((ROOT / "orchestrator").rglob("*.py"))
+        if not file.relative_to(ROOT).as_posix().startswith(READS_MESSAGES)
+        if any(lies_in(name, "backdrop.v1") for name in imports(file))
+    ]
+    assert against == []
+
+
+# Libraries that a part must not need.
+WITHOUT: dict[str, set[str]] = {
     "orchestrator": {"torch", "diffusers", "transformers", "onnxruntime"},
+    "orchestrator/sampler": {"tritonclient", "grpc", "PIL"},
+    "orchestrator/imaging": {"tritonclient", "grpc"},
+    "orchestrator/stages": {"tritonclient", "grpc"},
+    "orchestrator/tasks": {"tritonclient", "grpc"},
+    "orchestrator/pipeline": {"tritonclient", "grpc"},
+    "backdrop/contract": {"grpc", "typer", "rich"},
 }
 
 
-@pytest.mark.parametrize(("inner", "forbidden"), INNER.items())
-def test_data_flows_one_way(inner: str, forbidden: set[str]) -> None:
-    against = [name for name in inner_imports(inner) for bad in forbidden if name == bad or name.startswith(bad + ".")]
+@pytest.mark.parametrize(("inner", "libraries"), WITHOUT.items())
+def test_parts_do_without_libraries(inner: str, libraries: set[str]) -> None:
+    against = [name for name in inner_imports(inner) if any(lies_in(name, library) for library in libraries)]
     assert against == []
+
+
+def test_the_contract_knows_nobody_who_uses_it() -> None:
+    ours = {name for name in inner_imports("backdrop/contract") if lies_in(name, "backdrop")}
+    allowed = ("backdrop.contract", "backdrop.errors", "backdrop.v1")
+    assert [name for name in sorted(ours) if not any(lies_in(name, each) for each in allowed)] == []
 
 
 def test_only_the_composition_root_reads_the_environment() -> None:
