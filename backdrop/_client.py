@@ -1,4 +1,4 @@
-"""The asynchronous client: one channel, and a method for each thing the server can do."""
+"""The asynchronous client: one channel, and a method for each call of the server."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class AsyncClient:
         """Returns what the server serves: pipelines, limits, model fingerprints.
 
         Raises:
-            UnavailableError: no server is there, or it is not ready yet.
+            UnavailableError: no server answers, or it is not ready yet.
             BackdropError: anything else in `backdrop.errors`.
         """
         attempt = 0
@@ -149,14 +149,14 @@ class AsyncClient:
 
         Raises:
             UnavailableError, DeadlineExceededError: it was not ready within `timeout_s` seconds.
-            BackdropError: it answers, but is not Backdrop, or wants other credentials.
+            BackdropError: it answers, but is not Backdrop, or needs other credentials.
         """
         deadline = time.monotonic() + timeout_s
         while True:
             remaining_s = deadline - time.monotonic()
             try:
                 return await self._info(max(min(remaining_s, _INFO_TIMEOUT_S), 0.1))
-            except (UnavailableError, DeadlineExceededError):  # the latter from a host that swallows packets
+            except (UnavailableError, DeadlineExceededError):  # the latter where a host drops packets
                 if remaining_s <= 0:
                     raise
             await asyncio.sleep(min(0.25, max(remaining_s, 0.0)))
@@ -190,7 +190,7 @@ class AsyncClient:
             options = [
                 ("grpc.max_send_message_length", self._max_message_bytes),
                 ("grpc.max_receive_message_length", self._max_message_bytes),
-                # After an outage gRPC would wait ever longer before it looks whether the server is back.
+                # By default gRPC waits up to two minutes before it connects again after an outage.
                 ("grpc.max_reconnect_backoff_ms", 500),
             ]
             if self._credentials is None:

@@ -172,7 +172,7 @@ def _enum(cls: type[_E], wrapper: EnumTypeWrapper, number: int) -> _E:
 
 
 def enum_number(member: enum.StrEnum, wrapper: EnumTypeWrapper) -> int:
-    """Returns the contract's number for `member`; ValueError for UNKNOWN, which nobody can ask for."""
+    """Returns the contract's number for `member`; ValueError for UNKNOWN, which cannot be requested."""
     return wrapper.Value(_prefix(type(member)) + member.name)
 
 

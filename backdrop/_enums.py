@@ -21,12 +21,12 @@ class Scheduler(enum.StrEnum):
 
 
 class Priority(enum.StrEnum):
-    """How soon the pictures are wanted; the classes share the GPUs 16 : 4 : 1 while each has something to do."""
+    """Classes of requests; while every class has work, their steps share the GPUs 16 : 4 : 1."""
 
     INTERACTIVE = "interactive"
-    """Somebody is looking at the screen."""
+    """A person waits for the pictures."""
     STANDARD = "standard"
-    """A service waits for it."""
+    """A service waits for the answer."""
     BULK = "bulk"
     """Volume: campaigns, nightly runs."""
     UNKNOWN = "unknown"
@@ -34,7 +34,7 @@ class Priority(enum.StrEnum):
 
 
 class OutputFormat(enum.StrEnum):
-    """Encoding of the pictures. Only PNG keeps the product exact to the last bit."""
+    """Encoding of the pictures. Only PNG keeps known pixels exact to the last bit."""
 
     PNG = "png"
     JPEG = "jpeg"
@@ -73,7 +73,7 @@ class Stage(enum.StrEnum):
 
 
 class CompositingMode(enum.StrEnum):
-    """How product and scene were joined."""
+    """How known and made pixels were joined."""
 
     HARD = "hard"
     SOFT = "soft"

@@ -162,7 +162,7 @@ class Accepted:
 
 @dataclasses.dataclass(frozen=True)
 class StageStarted:
-    """A stage began. Variants run side by side, so each stage begins once."""
+    """A stage began. Variants run at the same time, so each stage begins once."""
 
     stage: Stage
 

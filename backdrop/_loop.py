@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, for callers that have none."""
+"""An event loop in a thread of its own, for callers without one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _T = TypeVar("_T")
 
 
 class LoopThread:
-    """Runs coroutines for threads that wait for them. The thread lives from construction until `close`."""
+    """Runs coroutines for threads that wait for their results. The thread lives from construction until `close`."""
 
     def __init__(self, name: str) -> None:
         self.loop = asyncio.new_event_loop()
@@ -19,14 +19,14 @@ class LoopThread:
         self._thread.start()
 
     def run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
-        """Returns what `coroutine` returns, or raises what it raises; an interrupt (Ctrl-C) cancels it.
+        """Returns the result of `coroutine`, or raises its error; an interrupt (Ctrl-C) cancels it.
 
         Raises:
             RuntimeError: the loop is closed.
         """
         if self.loop.is_closed():
             coroutine.close()
-            raise RuntimeError("this is closed; make a new one")
+            raise RuntimeError("this client or fake is closed; make a new one")
         future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
         try:
             return future.result()
@@ -35,7 +35,7 @@ class LoopThread:
             raise
 
     def close(self) -> None:
-        """Cancels what still runs and ends the thread. Safe to call again."""
+        """Cancels running coroutines and ends the thread. Safe to call again."""
         if self.loop.is_closed():
             return
         self.run(self._cancel_all())

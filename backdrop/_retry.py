@@ -13,20 +13,20 @@ _LONGEST_DELAY_S = 5.0
 
 @dataclasses.dataclass(frozen=True)
 class RetryPolicy:
-    """Tries again what may succeed the next time: no server or replica there, or a full queue that says when to return.
+    """Retries calls that may succeed later: those without a server or replica, and those that a full queue refused.
 
-    Everything else fails again, so it is not tried again: bad input, a message too large, a passed deadline; and a
-    defect of the server is not hidden.
+    Other failures are not retried: bad input, too large messages and passed deadlines fail again, and a retry would
+    hide a defect of the server.
     """
 
     retries: int
     """How many more times a call is tried after the first. At least 0."""
 
     def delay_s(self, error: BackdropError, attempt: int) -> float | None:
-        """Returns how long to wait after attempt number `attempt` (from 0) failed, in seconds; None to give up.
+        """Returns the seconds to wait after attempt number `attempt` (from 0) failed; None to give up.
 
-        The delay doubles from 0.2 s to 5 s and never is shorter than the server asked for. Part of it is random, so
-        that callers who failed together do not come back together.
+        The delay doubles from 0.2 s to 5 s and is never shorter than the server's `retry_after_s`. Part of it is
+        random, so that callers that failed together do not retry together.
         """
         overloaded = isinstance(error, OverloadedError) and error.retry_after_s is not None
         if attempt >= self.retries or not (overloaded or isinstance(error, UnavailableError)):

@@ -1,4 +1,4 @@
-"""The one seam where gRPC's exceptions become ours; the other direction is `errors.to_status`."""
+"""gRPC's exceptions to ours; `errors.to_status` is the other direction."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from google.rpc import error_details_pb2, status_pb2
 from backdrop import errors
 from backdrop.errors import BackdropError, Reason
 
-# What to say when a status comes without our details: from a proxy, or from gRPC itself, whose texts help nobody.
+# Messages for statuses without our details, which come from a proxy or from gRPC itself.
 _SENTENCES: dict[Reason, str] = {
     Reason.INVALID_MESSAGE: "The server could not read the request; do client and server come from the same release?",
-    Reason.UNKNOWN_PIPELINE: "The server does not have what the request names; `info()` lists what it has.",
+    Reason.UNKNOWN_PIPELINE: "The server does not serve what the request names; `info()` lists what it serves.",
     Reason.IDEMPOTENCY_KEY_REUSED: "The idempotency key belongs to another request; use a new one.",
-    Reason.UNAUTHENTICATED: "The server does not know who calls; send credentials.",
+    Reason.UNAUTHENTICATED: "The server does not know the caller; send credentials.",
     Reason.PERMISSION_DENIED: "These credentials may not do that.",
-    Reason.MESSAGE_TOO_LARGE: "A message was larger than client or server accept; send a smaller photo, ask for fewer "
-    "pictures, or raise `max_message_bytes`.",
+    Reason.MESSAGE_TOO_LARGE: "A message was larger than client or server accept; send smaller pictures, or raise "
+    "`max_message_bytes`.",
     Reason.UNREACHABLE: "No server answers{at}; is it running, and is the address right?",
-    Reason.DEADLINE_EXCEEDED: "The time was up before the server had finished; give it more, or ask for less work.",
+    Reason.DEADLINE_EXCEEDED: "The deadline passed before the server had finished; allow more time or request less.",
     Reason.CANCELLED: "The call was cancelled.",
     Reason.UNIMPLEMENTED: "The server{at} does not know this method; it is older than this client, or not Backdrop.",
-    Reason.INTERNAL: "The server failed without saying why; its log may say more.",
+    Reason.INTERNAL: "The server failed without a reason; its log may have one.",
 }
 
 
 def from_rpc_error(exc: grpc.RpcError, endpoint: str = "") -> BackdropError:
     """Returns `exc` as one of our errors.
 
-    Statuses that carry our details give exactly what the server raised. All others are mapped by their code
-    (`errors.BY_CODE`), with a sentence of ours: foreign text may hold paths, stacks or secrets. `endpoint` (host:port)
-    is named where that helps.
+    A status with our details becomes exactly what the server raised. Any other is mapped by its code
+    (`errors.BY_CODE`), with a message of ours, because foreign text may hold paths, stacks or secrets. `endpoint`
+    (host:port) is named in messages about an unreachable server.
     """
     code = _code(exc)
     ours = _from_details(_rich_status(exc), code)
@@ -86,5 +86,5 @@ def _rich_status(exc: grpc.RpcError) -> status_pb2.Status | None:
 
 def _code(exc: grpc.RpcError) -> grpc.StatusCode:
     code = getattr(exc, "code", None)
-    found = code() if callable(code) else None
-    return found if isinstance(found, grpc.StatusCode) else grpc.StatusCode.UNKNOWN
+    status = code() if callable(code) else None
+    return status if isinstance(status, grpc.StatusCode) else grpc.StatusCode.UNKNOWN

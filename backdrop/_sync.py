@@ -1,4 +1,4 @@
-"""The same client for code without an event loop: a thin facade that waits."""
+"""The synchronous client, for code without an event loop: it waits for the asynchronous one."""
 
 from __future__ import annotations
 

@@ -91,8 +91,8 @@ def every_second_step(path: str, previews: bool | None) -> int | None:
 def parse_style(text: str) -> StyleImage:
     """Reads "PICTURE" or "PICTURE:WEIGHT".
 
-    A colon belongs to the path wherever that makes sense: when a file has the whole text as its name, and when what
-    follows the last colon is no number (a Windows drive).
+    A colon belongs to the path when a file has the whole text as its name, and when no number follows the last colon
+    (a Windows drive).
     """
     path, colon, weight = text.rpartition(":")
     if colon and path and not Path(text).exists():

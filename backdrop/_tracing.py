@@ -1,4 +1,4 @@
-"""The caller's trace as call metadata (W3C Trace Context): for callers that use OpenTelemetry, nothing for others."""
+"""The caller's trace as call metadata (W3C Trace Context), for callers that use OpenTelemetry."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import sys
 
 
 def trace_metadata() -> tuple[tuple[str, str], ...]:
-    """Returns `traceparent`, and `tracestate` where there is one, of the span that is current here.
-
-    Looked up among what the caller has imported: this package does not depend on OpenTelemetry, and must not load it.
-    """
+    """Returns `traceparent` of the current span, and `tracestate` if it has one; nothing without OpenTelemetry."""
+    # Only a module that the caller has imported is used: this package does not depend on OpenTelemetry.
     api = sys.modules.get("opentelemetry.trace")
     if api is None:
         return ()

@@ -2,7 +2,7 @@
 
 BackdropError
 ├── InvalidRequestError      INVALID_ARGUMENT    the request can never succeed as it is; `field` names the culprit
-├── NotFoundError            NOT_FOUND           a pipeline, adapter, style or job that is not there
+├── NotFoundError            NOT_FOUND           a pipeline, adapter, style or job that is not served
 ├── ConflictError            ALREADY_EXISTS      an idempotency key that belongs to another request
 ├── UnauthenticatedError     UNAUTHENTICATED     no identity, or a wrong one
 ├── PermissionDeniedError    PERMISSION_DENIED   not allowed to do that
@@ -71,9 +71,9 @@ class BackdropError(Exception):
     Attributes:
         message: one sentence that says what is wrong and what to do.
         reason: the same for programs.
-        field: path of the request field at fault ("placement.fit.padding"), or "".
-        retry_after_s: seconds after which a retry may succeed, or None when a retry cannot help or nobody knows.
-        request_id: the server's name for the request, or "" when it never got one.
+        field: path of the request field at fault ("background.placement.fit.padding"), or "".
+        retry_after_s: seconds after which a retry may succeed; None when a retry cannot help, or the time is unknown.
+        request_id: the server's name for the request; "" when the server did not name it.
     """
 
     code: grpc.StatusCode = grpc.StatusCode.INTERNAL
@@ -102,7 +102,7 @@ class InvalidRequestError(BackdropError):
 
 
 class NotFoundError(BackdropError):
-    """Something that the request names is not there."""
+    """Something that the request names is not served."""
 
     code = grpc.StatusCode.NOT_FOUND
 
@@ -126,7 +126,7 @@ class PermissionDeniedError(BackdropError):
 
 
 class OverloadedError(BackdropError):
-    """The server has no room for the request now; `retry_after_s` says when to come back."""
+    """The server has no place for the request now; `retry_after_s` says when to retry."""
 
     code = grpc.StatusCode.RESOURCE_EXHAUSTED
 

@@ -1,14 +1,15 @@
-"""A Backdrop server inside your test: it checks and composites for real, paints scenes, and fails on demand.
+"""A Backdrop server inside a test: it checks and composites as the service does, paints scenes, and fails on demand.
 
 ```python
 with FakeBackdrop() as fake, backdrop.Client(fake.endpoint) as client:
     fake.fail_next(Reason.QUEUE_FULL)
-    result = client.generate("mug.png", prompt="on a beach").result()  # the client has tried again
-    assert fake.requests[-1].prompt == "on a beach"
+    task = backdrop.Background("mug.png")
+    result = client.generate(task, prompt="on a beach").result()  # the client retries once
+    assert fake.requests[-1].conditioning.prompt == "on a beach"
 ```
 
-The fake passes the same contract suite as the real service. Only its scenes and scores mean nothing: gradients and
-numbers that follow from prompt, settings and seed.
+The fake passes the same contract suite as the real service. Its scenes and scores mean nothing: they are gradients
+and numbers that follow from prompt, settings and seed.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ class FakeBackdrop:
     """An in-process server on a free loopback port; a context manager, both `with` and `async with`.
 
     Args:
-        step_delay_s: how long every denoising step takes, so that there is time to cancel or to run out of it.
-        max_running: how many generations run side by side; more wait.
+        step_delay_s: seconds that every denoising step takes, so that a test can cancel or pass a deadline.
+        max_running: how many generations run at the same time; more wait.
         max_queued: how many may wait; the next one is refused with QUEUE_FULL.
     """
 
@@ -60,12 +61,12 @@ class FakeBackdrop:
 
     @property
     def info(self) -> info_pb.GetInfoResponse:
-        """What the fake says about itself, limits included; may be changed."""
+        """What the fake says about itself, limits included; a test may change it."""
         return self._info
 
     @property
     def requests(self) -> Sequence[pb.GenerateRequest]:
-        """Every generation that arrived and could be read, retries included, whatever became of it."""
+        """Every readable request that arrived, in order: refused ones and retries too."""
         return tuple(self._script.requests)
 
     @property
@@ -83,19 +84,19 @@ class FakeBackdrop:
         times: int = 1,
         *,
         after_steps: int = 0,
-        message: str = "This failure was asked for.",
+        message: str = "This failure was scripted by the test.",
         field: str = "",
         retry_after_s: float | None = None,
     ) -> None:
         """Makes the next `times` generations fail with `reason`, in the order of these calls.
 
         Args:
-            reason: see `backdrop.Reason`; class and status follow from it.
+            reason: see `backdrop.Reason`; it decides class and status.
             times: how many generations; at least 1.
-            after_steps: how many steps they run before; 0 = refused at once, before `accepted`.
+            after_steps: how many steps each runs before it fails; 0 = refused at once, before `accepted`.
             message: what the error says.
             field: the field that it names.
-            retry_after_s: when it says to come back; default 0.01 for QUEUE_FULL, else nothing.
+            retry_after_s: seconds after which it says to retry. Default: 0.01 for QUEUE_FULL, else absent.
         """
         if times < 1 or after_steps < 0:
             raise ValueError("times must be at least 1, after_steps at least 0")

@@ -1,4 +1,4 @@
-"""What the command line says and how it exits when something fails: one sentence, never a traceback."""
+"""Failures of the command line: one sentence and an exit status, never a traceback."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ _STATUS: tuple[tuple[type[BackdropError], int], ...] = (
 )
 
 
-class Refusal(Exception):  # noqa: N818  (not a fault, and never seen by callers)
-    """The command line itself cannot go on; says why, and how it exits."""
+class Refusal(Exception):  # noqa: N818  (never seen by callers)
+    """The command line cannot continue: the reason, and the exit status."""
 
     def __init__(self, text: str, status: int) -> None:
         super().__init__(text)
@@ -53,7 +53,7 @@ class Refusal(Exception):  # noqa: N818  (not a fault, and never seen by callers
 
 @contextlib.contextmanager
 def failures_as_sentences() -> Iterator[None]:
-    """Turns every failure inside into a red sentence on stderr and an exit status."""
+    """Turns every failure inside into a red message on stderr and an exit status."""
     try:
         yield
     except BackdropError as exc:
@@ -76,7 +76,7 @@ def status_of(error: BackdropError) -> int:
 
 
 def sentence(error: BackdropError) -> str:
-    """Returns what is wrong and what to do about it."""
+    """Returns the message, and what to do about it."""
     parts = [error.message]
     if flag := _flag(error.field):
         parts.append(f"Change {flag}.")

@@ -88,7 +88,7 @@ class Bars:
                 self._progress.update(self._bar(variant, None), note=f"given up at {scores.total:.3f}")
 
     def _restart(self, description: str) -> None:
-        """A retry starts from nothing, and so do the bars."""
+        """Resets the bars: a retry starts again."""
         for task in self._variants.values():
             self._progress.remove_task(task)
         self._variants.clear()

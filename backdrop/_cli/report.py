@@ -33,7 +33,7 @@ class Sent:
 
 
 def write_result(folder: Path, result: Result, sent: Sent) -> list[Path]:
-    """Writes everything into `folder` and returns the files, pictures first. Raises OSError."""
+    """Writes all files into `folder` and returns their paths, pictures first. Raises OSError."""
     files = []
     for rank, picture in enumerate(result.pictures, 1):
         files.append(folder / f"{rank}.{_EXTENSIONS.get(picture.media_type, 'bin')}")
@@ -47,7 +47,7 @@ def write_result(folder: Path, result: Result, sent: Sent) -> list[Path]:
 
 
 def print_result(console: Console, result: Result, files: list[Path]) -> None:
-    """Prints the ranking and where everything is."""
+    """Prints the ranking and the paths of the files."""
     table = Table("rank", "file", "score", *result.pictures[0].scores.heads)
     table.add_column("seed", no_wrap=True)  # is there to be copied
     table.add_column("known pixels")
@@ -72,7 +72,7 @@ def _kept(receipt: Receipt | None) -> str:
 
 
 def to_json(value: Any) -> Any:
-    """Returns dataclasses, mappings and tuples as what JSON has; bytes are left out."""
+    """Returns dataclasses, mappings and tuples as JSON values, without bytes."""
     if dataclasses.is_dataclass(value):
         fields = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
         return {name: to_json(part) for name, part in fields if not isinstance(part, bytes)}

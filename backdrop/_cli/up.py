@@ -11,15 +11,15 @@ import backdrop
 from backdrop._cli.failures import BAD_INPUT, Refusal
 
 _NO_CHECKOUT = (
-    "There is no checkout here. What pip installs is the SDK and this command line alone; the servers and their models "
-    "come with the repository: clone it, run `make demo` there once, then `backdrop up`."
+    "There is no checkout here. The installed package holds the SDK and this command line; the servers and models are "
+    "in the repository: clone it, run `make demo` there once, then `backdrop up`."
 )
 
 
 def run(arguments: Sequence[str], repository: Path | None) -> None:
     """Becomes `python -m local` in the checkout; returns only by raising.
 
-    Replacing this process is the surest way to pass on what comes in and out: signals, exit status, the terminal.
+    It replaces this process, so that signals, exit status and the terminal pass through unchanged.
 
     Raises:
         Refusal: there is no checkout, or it has no models.
@@ -35,7 +35,7 @@ def run(arguments: Sequence[str], repository: Path | None) -> None:
 
 
 def find_checkout() -> Path | None:
-    """Returns the checkout that this package lies in, else the one in the current folder, else None."""
+    """Returns the checkout that holds this package, else the one in the current folder, else None."""
     for folder in (Path(backdrop.__file__).resolve().parents[1], Path.cwd()):
         if (folder / "local" / "__main__.py").is_file():
             return folder

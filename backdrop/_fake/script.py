@@ -1,4 +1,4 @@
-"""What a test tells the fake to do, and what the fake tells the test that it did."""
+"""State that a test and the fake share: what is to happen, and what has happened."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ class Failure:
 
 @dataclasses.dataclass
 class Script:
-    """State that test and server share; both run in one process."""
+    """The script of one fake; test and server run in one process."""
 
     step_delay_s: float = 0.0
-    """How long every variant takes for a step."""
+    """Seconds that every variant takes for a step."""
     ready: bool = True
     """False: every call fails with UNAVAILABLE, and health says NOT_SERVING."""
     failures: list[Failure] = dataclasses.field(default_factory=list)
     """One for each of the next calls."""
     requests: list[pb.GenerateRequest] = dataclasses.field(default_factory=list)
-    """Every generation that arrived and could be read, whatever became of it."""
+    """Every readable request that arrived, in order."""
     steps_run: int = 0
     """Steps begun so far, over all requests and variants."""

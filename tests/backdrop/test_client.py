@@ -126,7 +126,7 @@ async def test_cancel_between_two_attempts_ends_the_waiting(fake: FakeBackdrop) 
 
 
 @pytest.mark.parametrize("way", ["context manager", "aclose", "task", "garbage"])
-async def test_whoever_leaves_stops_the_server(slow_fake: FakeBackdrop, way: str) -> None:
+async def test_leaving_stops_the_server(slow_fake: FakeBackdrop, way: str) -> None:
     async with AsyncClient(slow_fake.endpoint) as client:
         generation = client.generate(TASK, **{**OPTIONS, "steps": 100})
         if way == "context manager":

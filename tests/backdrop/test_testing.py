@@ -77,7 +77,7 @@ async def test_the_queue_is_told_and_bounded() -> None:
             with pytest.raises(OverloadedError) as caught:
                 await client.generate(TASK, **OPTIONS)
             assert caught.value.retry_after_s
-            await running.aclose()  # whoever leaves makes room
+            await running.aclose()  # a caller who leaves frees a place
             second = await asyncio.wait_for(anext(waiting), 1.0)
             assert isinstance(second, Accepted)
             assert second.queue_position == 0

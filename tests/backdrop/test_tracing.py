@@ -46,7 +46,7 @@ def listener() -> Iterator[tuple[Listener, str]]:
     server.stop(0)
 
 
-async def test_the_trace_is_that_of_whoever_asks(listener: tuple[Listener, str]) -> None:
+async def test_the_trace_is_the_callers(listener: tuple[Listener, str]) -> None:
     heard, endpoint = listener
     async with backdrop.AsyncClient(endpoint, retries=0) as client:
         with tracer.start_as_current_span("asks") as span:
