@@ -5,7 +5,7 @@
     header     [{"name": …, "dtype": "<f4", "shape": […]}, …]
 
 The context is the key under which the bytes are stored. So a value that was copied to another key, by mistake or on
-purpose, is found corrupt like a truncated one.
+purpose, is as corrupt as a truncated one.
 """
 
 from __future__ import annotations
