@@ -78,6 +78,20 @@ def test_data_flows_one_way(inner: str, forbidden: set[str]) -> None:
     assert against == []
 
 
+def test_only_the_composition_root_reads_the_environment() -> None:
+    readers = []
+    for file in (ROOT / "orchestrator").rglob("*.py"):
+        names = {node.attr for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Attribute)}
+        if names & {"environ", "getenv"}:
+            readers.append(file.name)
+    assert readers == []  # pydantic-settings reads it, once, for orchestrator/__main__.py
+
+
+def test_every_file_opens_with_what_lives_in_it() -> None:
+    files = [file for room in ROOMS for file in (ROOT / room).rglob("*.py") if "backdrop/v1" not in file.as_posix()]
+    assert [file for file in files if not ast.get_docstring(ast.parse(file.read_text()))] == []
+
+
 def modules(room: str) -> dict[str, Path]:
     """Every module of a room by its dotted name; a package is its `__init__`."""
     files = (file for file in (ROOT / room).rglob("*.py") if "backdrop/v1" not in file.as_posix())
@@ -101,17 +115,3 @@ def test_no_module_imports_itself_by_way_of_others(room: str) -> None:
         targets |= {package for name in targets for package in ancestors(name)} - ancestors(module)
         graph[module] = (targets & files.keys()) - {module}
     graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
-
-
-def test_only_the_composition_root_reads_the_environment() -> None:
-    readers = []
-    for file in (ROOT / "orchestrator").rglob("*.py"):
-        names = {node.attr for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Attribute)}
-        if names & {"environ", "getenv"}:
-            readers.append(file.name)
-    assert readers == []  # pydantic-settings reads it, once, for orchestrator/__main__.py
-
-
-def test_every_file_opens_with_what_lives_in_it() -> None:
-    files = [file for room in ROOMS for file in (ROOT / room).rglob("*.py") if "backdrop/v1" not in file.as_posix()]
-    assert [file for file in files if not ast.get_docstring(ast.parse(file.read_text()))] == []

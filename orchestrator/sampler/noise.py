@@ -1,7 +1,7 @@
-"""Seeds of variants, and the noise of their steps.
+"""Where randomness comes from: a seed for each variant, and noise for each step of it.
 
-Noise is a function of (seed, step) alone, so a step that is redone on another replica or in another process gets the
-same noise.
+Noise is a function of (seed, step) alone. A step that is redone, on another replica or in another process, gets the
+same noise, whatever was drawn before.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _GOLDEN_GAMMA = 0x9E3779B97F4A7C15
 def variant_seed(seed: int, index: int) -> int:
     """Returns the seed of variant `index` of a request, in 0 … 2⁶³ − 1.
 
-    Variant 0 has the seed itself. So one variant of a request can be made again: by a request with its seed and one
-    variant.
+    Variant 0 keeps the seed itself, so that one variant of a request can be asked for again on its own: put its
+    seed in a request of one.
 
     Raises:
         ValueError: the seed or the index is out of range.
@@ -33,7 +33,7 @@ def variant_seed(seed: int, index: int) -> int:
         raise ValueError(f"the variant's index must not be negative, got {index}")
     if index == 0:
         return seed
-    # The seed is mixed before the index is added, so that neighbouring seeds share no variants.
+    # The seed is mixed before the index is added: neighbouring seeds must not share their variants.
     return _mix(_mix(seed) + index * _GOLDEN_GAMMA) % SEED_LIMIT
 
 
@@ -54,7 +54,7 @@ class NoiseStream:
         self._seed = seed
 
     def initial(self, shape: Sequence[int]) -> Array:
-        """Returns the noise of a trajectory's beginning."""
+        """Returns the noise that a trajectory begins with."""
         return self._draw(0, shape)
 
     def at_step(self, index: int, shape: Sequence[int]) -> Array:
