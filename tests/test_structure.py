@@ -1,4 +1,4 @@
-"""No import circles, and the sizes of the rooms that are held to the marks of the architecture."""
+"""The sizes of the rooms that are held to the marks of the architecture; circles are in test_architecture.py."""
 
 import pytest
 
@@ -18,7 +18,3 @@ def test_files_and_functions_are_small(tree: Tree) -> None:
     held = tree.under(*HELD)
     assert held.files, "git lists the files"
     assert (held.long_files(), held.long_functions(), held.wide_functions()) == ([], [], [])
-
-
-def test_there_is_no_import_circle(tree: Tree) -> None:
-    assert tree.import_circles() == []
