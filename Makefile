@@ -75,8 +75,10 @@ test: $(VENV)/.dev checkov lint protos-check ## Everything CI runs: linters, typ
 test-all: $(VENV)/.dev checkov lint protos-check ## The same and the tests marked `full`: every architecture in every precision is traced and compared
 	@$(PYTEST)
 
+# What is ignored has slow tests only, and importing it loads torch.
+QUICK = $(addprefix --ignore=tests/,export training e2e local/test_backend.py)
 quick: $(VENV)/.dev ## The tests that start no cluster and neither export nor train, in under three minutes
-	@$(PYTEST) -m "not cluster and not slow and not full"
+	@$(PYTEST) $(QUICK) -m "not cluster and not slow and not full"
 
 lint: $(VENV)/.dev ## ruff, mypy --strict, buf lint
 	@$(BIN)/ruff check .

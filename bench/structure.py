@@ -74,11 +74,15 @@ class Tree:
     def import_circles(self) -> list[list[str]]:
         """Modules that import one another, directly or through others; lazy and type-checking imports count too.
 
-        Importing a module also runs the `__init__` of its packages; such imports do not count, or every package that
+        Importing a module also imports its packages. Only a module's own packages do not count, or every package that
         exports its modules would be a circle.
         """
         modules = {_module(path): text for path, text in self.files.items()}
-        graph = {name: _imported(text, modules) - {name} for name, text in modules.items()}
+        graph: dict[str, set[str]] = {}
+        for name, text in modules.items():
+            targets = _imported(text, modules)
+            packages = {package for target in targets for package in _packages(target)} & set(modules)
+            graph[name] = (targets | (packages - _packages(name))) - {name}
         return sorted(component for component in components(graph) if len(component) > 1)
 
     def product_files(self) -> list[str]:
@@ -129,6 +133,12 @@ def components(graph: Mapping[str, set[str]]) -> Iterator[list[str]]:
 
 def _module(path: str) -> str:
     return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def _packages(name: str) -> set[str]:
+    """The packages that are imported before a module is."""
+    parts = name.split(".")
+    return {".".join(parts[:end]) for end in range(1, len(parts))}
 
 
 def _imported(text: str, modules: Mapping[str, str]) -> set[str]:

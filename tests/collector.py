@@ -77,14 +77,14 @@ def read(body: bytes, content_type: str) -> list[SpanSeen]:
     hexadecimal = "json" in content_type
     # protobuf's JSON writes bytes in base64, OTLP's in hexadecimal: the ids are the only difference that matters here.
     document = json.loads(body) if hexadecimal else MessageToDict(ExportTraceServiceRequest.FromString(body))
-    found = []
+    spans = []
     for resource in document.get("resourceSpans", []):
         service = attributes(resource.get("resource", {}))["service.name"]
         for scope in resource.get("scopeSpans", []):
             for span in scope.get("spans", []):
                 ids = [span.get(key, "") for key in ("traceId", "spanId", "parentSpanId")]
                 links = [link["spanId"] for link in span.get("links", [])]
-                found.append(
+                spans.append(
                     SpanSeen(
                         service, span["name"], *(ids if hexadecimal else map(from_base64, ids)),
                         attributes(span), tuple(event["name"] for event in span.get("events", [])),
@@ -92,7 +92,7 @@ def read(body: bytes, content_type: str) -> list[SpanSeen]:
                         tuple(links if hexadecimal else map(from_base64, links)),
                     )
                 )  # fmt: skip
-    return found
+    return spans
 
 
 def attributes(holder: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The import directions of docs/architecture.md, held against the code."""
 
 import ast
+import graphlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -158,3 +159,28 @@ def test_only_the_composition_root_reads_the_environment() -> None:
 def test_every_file_opens_with_what_lives_in_it() -> None:
     files = [file for room in ROOMS for file in (ROOT / room).rglob("*.py") if "backdrop/v1" not in file.as_posix()]
     assert [file for file in files if not ast.get_docstring(ast.parse(file.read_text()))] == []
+
+
+def modules(room: str) -> dict[str, Path]:
+    """Every module of a room by its dotted name; a package is its `__init__`."""
+    files = (file for file in (ROOT / room).rglob("*.py") if "backdrop/v1" not in file.as_posix())
+    return {".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file for file in files}
+
+
+def ancestors(name: str) -> set[str]:
+    """The packages that are imported before a module is."""
+    parts = name.split(".")
+    return {".".join(parts[:end]) for end in range(1, len(parts))}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_module_imports_itself_by_way_of_others(room: str) -> None:
+    """Lazy imports and those for type checkers count too: a circle that only they close has no reading order either."""
+    files = modules(room)
+    graph: dict[str, set[str]] = {}
+    for module, file in files.items():
+        imported = set(imports(file))
+        targets = {name if name in files else name.rpartition(".")[0] for name in imported}
+        targets |= {package for name in targets for package in ancestors(name)} - ancestors(module)
+        graph[module] = (targets & files.keys()) - {module}
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle

@@ -1,4 +1,4 @@
-"""Sizes and import circles of the rooms that are held to the marks of the architecture."""
+"""The sizes of the rooms that are held to the marks of the architecture; circles are in test_architecture.py."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from bench.figures import ROOT
 from bench.structure import Tree
 
 HELD = ("bench",)
-"""Rooms whose files and functions keep to the marks; `python -m bench.architecture` counts over all of them."""
+"""Rooms whose files and functions keep to the marks; `python -m bench.architecture sizes` counts over all of them."""
 
 
 @pytest.fixture(scope="module")
@@ -18,8 +18,3 @@ def test_files_and_functions_are_small(tree: Tree) -> None:
     held = tree.under(*HELD)
     assert held.files, "git lists the files"
     assert (held.long_files(), held.long_functions(), held.wide_functions()) == ([], [], [])
-
-
-def test_no_room_has_an_import_circle(tree: Tree) -> None:
-    circles = tree.import_circles()
-    assert [circle for circle in circles if any(module.partition(".")[0] in HELD for module in circle)] == []

@@ -1,4 +1,4 @@
-"""What need not be computed twice: two tiers of content-addressed arrays and results, never in the way of a request."""
+"""The cache: two tiers of content-addressed arrays and results. Its failures never fail or delay a request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A circuit breaker: after one failure nobody asks again until a probe in the background has gone well."""
+"""A circuit breaker: after one failure the other side is not called until a probe in the background succeeds."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable
 
 
 class Breaker:
-    """Closed while the other side works. Requests pay for finding out that it fails once, not once each.
+    """Closed while the other side works. A failure delays one request, not every request.
 
     Args:
-        probe: returns if the other side works, raises otherwise; must end on its own.
-        changed: hears "breaker_opened" and "breaker_closed".
+        probe: returns if the other side works, raises otherwise; needs a time limit of its own.
+        changed: is told "breaker_opened" and "breaker_closed".
         first_pause_s: after the first probe that fails; doubled after each further one.
         longest_pause_s: where the doubling ends.
     """
@@ -34,7 +34,7 @@ class Breaker:
 
     @property
     def closed(self) -> bool:
-        """Whether the other side may be asked."""
+        """Whether the other side may be called."""
         return self._recovery is None and not self._stopped
 
     def trip(self) -> None:
@@ -44,7 +44,7 @@ class Breaker:
             self.prove()
 
     def prove(self) -> None:
-        """Has the other side prove itself before it is asked: at the start, when nothing is known of it."""
+        """Opens the breaker until a probe succeeds, without reporting it: for the start."""
         if self.closed:
             self._recovery = asyncio.create_task(self._recover())
 
@@ -58,7 +58,7 @@ class Breaker:
 
     async def _recover(self) -> None:
         pause_s = self._first_pause_s
-        # The first probe comes at once: what tripped the breaker may have been a hiccup.
+        # The first probe comes at once: the failure may have been a short one.
         while not await self._works():
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, self._longest_pause_s)
@@ -68,6 +68,6 @@ class Breaker:
     async def _works(self) -> bool:
         try:
             await self._probe()
-        except Exception:  # whatever it is, the other side does not work
+        except Exception:  # of any kind: the other side does not work
             return False
         return True

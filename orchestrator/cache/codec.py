@@ -4,8 +4,8 @@
     body       header length, uint32 little-endian  header, JSON padded with spaces  the arrays' bytes
     header     [{"name": …, "dtype": "<f4", "shape": […]}, …]
 
-The context is the key under which the bytes are stored. A value that got under another key, by mistake or by someone
-else's hand, is as corrupt as a torn one.
+The context is the key under which the bytes are stored. So a value that was copied to another key, by mistake or on
+purpose, is as corrupt as a truncated one.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ import numpy.typing as npt
 _MAGIC = b"BDC1"
 _DIGEST_BYTES = 32
 _ALIGNMENT = 64
-# Plain numbers only: an object array would be pickle by another name.
+# Plain numbers only: an object array is stored by pickle.
 _KINDS = "biufc"
 
 
-class CacheCorrupt(Exception):  # noqa: N818  # the name says what happened, as in the design
-    """The bytes are not a value that we stored under this key."""
+class CacheCorrupt(Exception):  # noqa: N818  # the name says what is wrong
+    """The bytes are not a value that was stored under this key."""
 
 
 def seal(body: bytes, context: bytes = b"") -> bytes:
-    """Returns `body` in an envelope that only opens whole, and in the same context."""
+    """Returns `body` in an envelope that opens only if it is complete and the context is the same."""
     return _MAGIC + _digest(body, context) + body
 
 
@@ -39,7 +39,7 @@ def unseal(data: bytes, context: bytes = b"") -> memoryview:
     """Returns the body of an envelope, without copying it.
 
     Raises:
-        CacheCorrupt: the bytes are foreign, torn, changed, or sealed in another context.
+        CacheCorrupt: the bytes are foreign, truncated, changed, or sealed in another context.
     """
     start = len(_MAGIC) + _DIGEST_BYTES
     if data[: len(_MAGIC)] != _MAGIC:

@@ -1,4 +1,4 @@
-"""Keys: a digest of everything that the value depends on."""
+"""Cache keys: digests of everything that a value depends on."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import hashlib
 
 
 def key(kind: str, fingerprint: str, *parts: bytes) -> str:
-    """Returns the key of what the model with `fingerprint` makes of `parts`.
+    """Returns the key of the output of a model for some inputs.
 
     Args:
-        kind: what is cached, such as "text_l"; stays readable in the key.
-        fingerprint: digest of the component that computes it: new weights never meet old values.
+        kind: the kind of value, such as "text_encoder_l"; stays readable in the key.
+        fingerprint: of the model, so that values of other weights are never used.
         parts: the inputs. Each is hashed with its length, so ("ab", "c") and ("a", "bc") differ.
     """
     digest = hashlib.sha256()

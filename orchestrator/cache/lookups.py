@@ -1,4 +1,4 @@
-"""One request's view of the shared cache: keys by content and fingerprint, and a count of where answers came from."""
+"""One request's view of the cache: keys by content and fingerprint, and how many look-ups each tier answered."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ArrayCache(Protocol):
 
 
 class RequestLookups:
-    """Looks up arrays by what they were computed from."""
+    """Looks up arrays by the inputs that they were computed from."""
 
     def __init__(self, cache: ArrayCache) -> None:
         self._cache = cache
@@ -44,7 +44,7 @@ class RequestLookups:
         parts: Mapping[str, npt.NDArray[Any]],
         compute: Callable[[], Awaitable[Arrays]],
     ) -> Mapping[str, npt.NDArray[Any]]:
-        """Returns what `compute` makes of `parts` with the component of that fingerprint, cached or computed."""
+        """Returns the result of `compute`, or the cached one of the same kind, fingerprint and parts."""
         content = [
             piece
             for name, array in sorted(parts.items())
@@ -55,5 +55,5 @@ class RequestLookups:
         return lookup.value
 
     def report(self) -> CacheReport:
-        """The counts so far."""
+        """How many look-ups each tier has answered so far."""
         return CacheReport(self._sources["memory"], self._sources["redis"], self._sources["computed"])

@@ -9,12 +9,12 @@ from typing import Generic, TypeVar
 
 _V = TypeVar("_V")
 
-# What Python keeps for an entry beside its data: keys, array objects, the links between them.
+# Memory of an entry apart from its data: keys, array objects, and links.
 ENTRY_OVERHEAD_BYTES = 512
 
 
 class MemoryTier(Generic[_V]):
-    """Least recently used values leave first. Not for several threads.
+    """Drops the least recently used values first. For one thread.
 
     Args:
         limit_bytes: of all values together, each counted with its overhead; 0 keeps nothing.
@@ -31,7 +31,7 @@ class MemoryTier(Generic[_V]):
         return len(self._entries)
 
     def get(self, key: str) -> _V | None:
-        """Returns the value, now the most recently used, or None if it is not there or too old."""
+        """Returns the value, now the most recently used, or None if there is none or it has expired."""
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -43,7 +43,7 @@ class MemoryTier(Generic[_V]):
         return value
 
     def put(self, key: str, value: _V, size_bytes: int, ttl_s: float) -> None:
-        """Keeps a value of `size_bytes` for `ttl_s` seconds; one that is larger than the whole tier is not kept."""
+        """Keeps a value of `size_bytes` for `ttl_s` seconds, unless it is larger than the whole tier."""
         self.discard(key)
         size_bytes += ENTRY_OVERHEAD_BYTES
         if size_bytes > self._limit_bytes:
@@ -54,7 +54,7 @@ class MemoryTier(Generic[_V]):
             self.discard(next(iter(self._entries)))
 
     def discard(self, key: str) -> None:
-        """Forgets a value, if it is there."""
+        """Drops a value, if there is one."""
         entry = self._entries.pop(key, None)
         if entry is not None:
             self.size_bytes -= entry[1]

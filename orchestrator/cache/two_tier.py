@@ -1,4 +1,4 @@
-"""The cache that the pipeline sees: memory, then Redis, then computing it, once for everyone who asks."""
+"""The cache of the pipeline: memory, then Redis, then one computation for all callers of a key."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ Source = Literal["memory", "redis", "computed"]
 
 
 class CacheObserver(Protocol):
-    """Hears where each look-up was answered ("memory", "redis", "computed"; "miss" for bytes that are nowhere) and
-    what went wrong ("corrupt", "redis_timeout", "redis_error", "redis_dropped", "breaker_opened", "breaker_closed").
+    """Is told where each look-up was answered ("memory", "redis", "computed"; "miss" for bytes that are in neither) and
+    what failed ("corrupt", "redis_timeout", "redis_error", "redis_dropped", "breaker_opened", "breaker_closed").
     """
 
     def on_lookup(self, outcome: str) -> None: ...
@@ -31,24 +31,25 @@ class CacheObserver(Protocol):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Lookup:
-    """An answer: named read-only arrays, and where they came from."""
+    """The result of a look-up: named read-only arrays, and where they came from."""
 
     value: Arrays
     source: Source
 
 
 class TwoTierCache:
-    """Content-addressed arrays, and results by name. Redis may be down, slow or full of garbage: requests succeed.
+    """Content-addressed arrays, and results by name. Requests succeed while Redis is down, slow or holds garbage.
 
-    Made where the event loop runs: it connects in the background, and Redis is left out until that has gone well.
+    Made inside the event loop: it connects in the background, and does not use Redis before it is connected.
 
     Args:
         redis_url: of the shared tier; None keeps everything in this process.
         memory_bytes: bound of the in-process tier.
         ttl_s: how long arrays are kept.
-        redis_timeout_ms: for a look-up; what a Redis that does not answer adds to one request before it is left alone.
+        redis_timeout_ms: for a look-up; at most so long does a Redis that does not answer delay one request, until the
+            breaker opens.
         namespace: in front of every key in Redis.
-        observer: hears what happens.
+        observer: is told of each look-up and each failure.
 
     Raises:
         ValueError: the URL has no scheme that Redis knows.
@@ -69,30 +70,32 @@ class TwoTierCache:
         self._observer = observer
         self._memory: MemoryTier[Arrays | bytes] = MemoryTier(memory_bytes)
         self._flights: SingleFlight[tuple[Arrays, Source]] = SingleFlight()
-        self._redis = RedisTier(redis_url, timeout_s=redis_timeout_ms / 1000, heard=self._heard) if redis_url else None
+        self._redis = (
+            RedisTier(redis_url, timeout_s=redis_timeout_ms / 1000, report=self._report) if redis_url else None
+        )
 
     async def get_or_compute(self, key: str, compute: Callable[[], Awaitable[Arrays]]) -> Lookup:
         """Returns the arrays under `key`, computing and keeping them if no tier has them.
 
-        Callers with the same key at the same time share one look-up and one `compute`, and get one another's
-        exception if it fails; nothing is kept then. `compute` is cancelled when the last of them is.
+        Callers with the same key at the same time share one look-up and one `compute`. If it fails, all of them get
+        its exception, and nothing is kept. `compute` is cancelled when the last of them is.
         """
         name = self._name("a", key)
-        known = self._memory.get(name)
-        if isinstance(known, dict):
-            self._heard("memory")
-            return Lookup(dict(known), "memory")
+        kept = self._memory.get(name)
+        if isinstance(kept, dict):
+            self._report("memory")
+            return Lookup(dict(kept), "memory")
         value, source = await self._flights.run(name, lambda: self._fetch(name, compute))
-        self._heard(source)
+        self._report(source)
         return Lookup(dict(value), source)
 
     async def get_bytes(self, key: str) -> bytes | None:
-        """Returns what `set_bytes` kept under `key`, or None."""
+        """Returns the bytes that `set_bytes` kept under `key`, or None."""
         name = self._name("b", key)
-        known = self._memory.get(name)
-        if isinstance(known, bytes):
-            self._heard("memory")
-            return known
+        kept = self._memory.get(name)
+        if isinstance(kept, bytes):
+            self._report("memory")
+            return kept
         stored = await self._redis.get_large(name) if self._redis else None
         if stored is not None:
             try:
@@ -100,20 +103,20 @@ class TwoTierCache:
             except CacheCorrupt as problem:
                 self._corrupt(name, problem)
             else:
-                self._heard("redis")
+                self._report("redis")
                 return data
-        self._heard("miss")
+        self._report("miss")
         return None
 
     async def set_bytes(self, key: str, data: bytes, ttl_s: int) -> None:
-        """Keeps `data` under `key` for `ttl_s` seconds, in both tiers if they can."""
+        """Keeps `data` under `key` for `ttl_s` seconds, in both tiers if both are available."""
         name = self._name("b", key)
         self._memory.put(name, data, len(data), ttl_s)
         if self._redis:
             await self._redis.put_soon(name, seal(data, name.encode()), ttl_s)
 
     async def close(self) -> None:
-        """Finishes what is being written and closes the connections."""
+        """Finishes pending writes and closes the connections."""
         if self._redis:
             await self._redis.close()
 
@@ -124,7 +127,7 @@ class TwoTierCache:
             try:
                 value = decode(stored, context)
             except CacheCorrupt as problem:
-                # It is computed again, and overwritten.
+                # The value is computed again and overwrites the entry.
                 self._corrupt(name, problem)
             else:
                 self._memory.put(name, value, len(stored), self._ttl_s)
@@ -140,15 +143,15 @@ class TwoTierCache:
 
     def _corrupt(self, name: str, problem: CacheCorrupt) -> None:
         log.warning("corrupt cache entry", key=name, why=str(problem))
-        self._heard("corrupt")
+        self._report("corrupt")
 
-    def _heard(self, outcome: str) -> None:
+    def _report(self, outcome: str) -> None:
         if self._observer is not None:
             self._observer.on_lookup(outcome)
 
 
 def _owned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A read-only copy: the computer's own may be a view that keeps a whole batch alive, or be written to later."""
+    """A read-only copy: the original may be a view that keeps a whole batch alive, or may be changed later."""
     copy = np.array(array, order="C", copy=True)
     copy.flags.writeable = False
     return copy

@@ -13,7 +13,7 @@ def combine(conditional: Array, unconditional: Array, scale: float) -> Array:
     Args:
         conditional: the model's prediction for the prompt.
         unconditional: its prediction for the empty or negative prompt.
-        scale: 1 + w of equation 6 of the paper; 1 returns `conditional`, larger follows the prompt harder.
+        scale: 1 + w of equation 6 of the paper; 1 returns `conditional`, a larger one follows the prompt more.
 
     Raises:
         ValueError: the two predictions differ in shape.

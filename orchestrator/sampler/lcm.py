@@ -51,7 +51,7 @@ def lcm_timesteps(config: ScheduleConfig, steps: int) -> NDArray[np.int64]:
     """Returns the `steps` timesteps to visit, noisiest first: evenly spaced indices into the 50 of the distillation.
 
     Raises:
-        ValueError: more steps are asked for than the model was distilled at.
+        ValueError: there are more steps than timesteps that the model was distilled at.
     """
     most = min(ORIGINAL_STEPS, config.num_train_timesteps)
     if not 1 <= steps <= most:

@@ -1,9 +1,9 @@
-"""The noise schedule a model was trained with, and the timesteps at which a solver visits it.
+"""The noise schedule that a model was trained with, and the timesteps that a solver visits.
 
 There are two kinds: diffusion (`ScheduleConfig`) and rectified flow (`FlowConfig`); `read_schedule` tells them apart.
 
-The vocabulary and the arithmetic are those of diffusers' schedulers, so a model trained against one of them is
-sampled here without translating a number.
+Names and arithmetic are those of diffusers' schedulers, so a model that was trained with one of them is sampled here
+with the same numbers.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MAX_BETA = 0.999
 
 @dataclasses.dataclass(frozen=True)
 class ScheduleConfig:
-    """How a diffusion model was trained, and where its solvers look at it: `pipeline.json`'s "schedule".
+    """How a diffusion model was trained, and which timesteps its solvers visit: "schedule" in `pipeline.json`.
 
     Attributes:
         num_train_timesteps: noise levels in training; timesteps run from 0 (almost clean) to one less than this.
@@ -123,7 +123,7 @@ _C = TypeVar("_C", ScheduleConfig, FlowConfig)
 
 def _from_json(cls: type[_C], value: Mapping[str, object]) -> _C:
     fields = {field.name: field for field in dataclasses.fields(cls)}
-    # An unknown key means a schedule that we would sample wrongly without noticing.
+    # With an unknown key, pictures would be wrong and nothing would tell.
     for key in value:
         if key not in fields:
             raise ValueError(f"{key} is not a key of a schedule")
@@ -154,8 +154,8 @@ def _typed(key: str, value: object, kind: str) -> object:
 def alphas_cumprod(config: ScheduleConfig) -> NDArray[np.float32]:
     """Returns ᾱ at every training timestep, float32 [num_train_timesteps], read-only (Ho et al. 2020, section 2).
 
-    Betas are rounded to float32 and their product is kept in float64 until the end, which is how torch's cumprod
-    works: a plain float32 product drifts away by 1e-6.
+    Betas are rounded to float32, and their product is rounded once, at the end, as in torch's cumprod: a product in
+    float32 is off by 1e-6.
     """
     alphas = np.float32(1) - _betas(config)
     result = np.cumprod(alphas.astype(np.float64)).astype(np.float32)
@@ -178,8 +178,8 @@ def _betas(config: ScheduleConfig) -> NDArray[np.float32]:
 def _linspace(start: float, end: float, count: int) -> NDArray[np.float32]:
     """torch.linspace to the last bit: float32 ends and step, counted from the nearer end, rounded once.
 
-    numpy's own rounds a third of the betas to the other neighbour. Fifty DDIM steps on a linear schedule turn that
-    into a difference of 4e-5 from the schedule the model was trained on.
+    numpy's linspace rounds a third of the betas to the other neighbour. After fifty DDIM steps on a linear schedule,
+    that is a difference of 4e-5.
     """
     first, last = np.float32(start), np.float32(end)
     step = float((last - first) / np.float32(count - 1))
@@ -201,8 +201,8 @@ def timesteps(config: ScheduleConfig, steps: int, *, points: int | None = None) 
     Args:
         config: the schedule.
         steps: number of model calls.
-        points: into how many points "leading" and "linspace" divide the range; `steps` unless told. A solver that
-            counts the clean end as a point of its own passes one more, and that last point is not returned.
+        points: into how many points "leading" and "linspace" divide the range; `steps` by default. A solver that counts
+            the clean end as a point passes one more; that last point is not returned.
 
     Raises:
         ValueError: the spacing has no `steps` different timesteps in the range.
@@ -216,7 +216,7 @@ def timesteps(config: ScheduleConfig, steps: int, *, points: int | None = None) 
     elif config.timestep_spacing == "leading":
         result = (np.arange(points) * (total // points))[::-1][:steps] + float(config.steps_offset)
     else:
-        # At 61 steps of 1000, among others, arange overshoots by one: the extra point would be timestep -1.
+        # At some numbers of steps, such as 61 of 1000, arange has one point too many, at timestep -1.
         result = np.round(np.arange(total, 0, -total / steps))[:steps] - 1
     return _checked(config, result)
 

@@ -9,9 +9,9 @@ import structlog
 
 
 def configure(level: str, log_format: str) -> None:
-    """Sets up structlog, and sends what libraries log through it too.
+    """Sets up structlog, also for the logs of libraries.
 
-    Called once by the composition root; `log_format` is "json" or "console".
+    The composition root calls it once; `log_format` is "json" or "console".
     """
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,

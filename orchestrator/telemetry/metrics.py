@@ -1,4 +1,4 @@
-"""Prometheus metrics: every series the orchestrator exports, on a registry of its own."""
+"""Prometheus metrics: all series of the orchestrator, on a registry of its own."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class RequestCounts:
 
 
 class Metrics:
-    """Counts what happens; also the observer of the Triton pool (`on_call`) and of the cache (`on_lookup`).
+    """Counts events. Also the observer of the Triton pool (`on_call`), batcher (`on_turn`) and cache (`on_lookup`).
 
-    Durations carry the trace that they are of as an exemplar, for scrapers that ask for OpenMetrics.
+    Durations have their trace as an exemplar, for scrapers that ask for OpenMetrics.
     """
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class Metrics:
         self._lookups = counter("backdrop_cache_lookups_total", "Cache events", "outcome")
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
-        """Exports a gauge whose value is read when it is scraped."""
+        """Exports a gauge whose value is read at each scrape."""
         Gauge(name, text, registry=self.registry).set_function(read)
 
     def serve(self, host: str, port: int) -> None:
@@ -68,12 +68,12 @@ class Metrics:
         start_http_server(port, host, self.registry)
 
     def request(self, status: str, seconds: float) -> None:
-        """A Generate call ended."""
+        """Counts a Generate call that ended."""
         self._requests.labels(status).inc()
         self._request_seconds.labels(status).observe(seconds, exemplar())
 
     def queued(self, seconds: float) -> None:
-        """A request was admitted."""
+        """Counts a request that was admitted."""
         self._queue_seconds.observe(seconds, exemplar())
 
     def finished(self, counts: RequestCounts, stage_seconds: Mapping[str, float]) -> None:
@@ -87,14 +87,14 @@ class Metrics:
         self._style_pictures.labels(counts.pipeline).inc(counts.style_pictures)
 
     def on_call(self, model: str, replica: str, rows: int, seconds: float, outcome: str) -> None:
-        """A model call ended."""
+        """Counts a model call that ended."""
         self._calls.labels(model, outcome).observe(seconds, exemplar())
         self._rows.labels(model, replica).inc(rows)
 
     def on_turn(self, priority: Priority, seconds: float) -> None:
-        """A model call got its turn."""
+        """Counts a model call that left in a batch."""
         self._turn_seconds.labels(priority.name.lower()).observe(seconds)
 
     def on_lookup(self, outcome: str) -> None:
-        """The cache answered, or failed to."""
+        """Counts a look-up or a failure of the cache."""
         self._lookups.labels(outcome).inc()

@@ -1,7 +1,7 @@
-"""Spans by where they are opened: each is a child of the one that is open there, and nothing where none is.
+"""Spans: each is a child of the span that is open where it begins; without an open span, nothing is recorded.
 
-What is open is kept in a context variable, which every task inherits from the one that started it. So the stages and
-the Triton pool say `with span("…")` without being handed a tracer, and cost next to nothing while nobody traces.
+The open span is kept in a context variable, which a task inherits from the task that starts it. So stages and the
+Triton pool write `with span("…")` without a tracer as argument. Without tracing, that costs next to nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Value = str | int | float | bool
 
 @dataclasses.dataclass(frozen=True)
 class Scope:
-    """The span that is open, and what opens its children."""
+    """An open span, and the tracer that opens its children."""
 
     tracer: Tracer
     span: Span
@@ -35,7 +35,7 @@ class Scope:
         start_ns: int | None = None,
         link: SpanContext | None = None,
     ) -> Span:
-        """A span below this one; `call` says that another process does the work, `link` that it is told elsewhere."""
+        """A child of this span; `call`: another process does the work; `link`: the span that shows the work itself."""
         from opentelemetry.trace import Link, SpanKind, set_span_in_context
 
         kind: SpanKind = SpanKind.CLIENT if call else SpanKind.INTERNAL
@@ -47,33 +47,33 @@ _open: ContextVar[Scope | None] = ContextVar("open span", default=None)
 
 
 def enter(scope: Scope) -> None:
-    """Makes the scope the open one, for the rest of this task and for those that it starts."""
+    """Makes the scope the open one for the rest of this task and for the tasks that it starts."""
     _open.set(scope)
 
 
 @contextlib.contextmanager
 def span(name: str, *, call: bool = False, **attributes: Value) -> Iterator[None]:
-    """A span for as long as the block runs; an exception marks it as failed, a cancellation as ended early."""
+    """A span of the block's duration; an exception or a cancellation marks it as failed, by the exception's name."""
     scope = _open.get()
     if scope is None:
         yield
         return
-    made = scope.child(name, attributes, call=call)
-    token = _open.set(Scope(scope.tracer, made))
+    child = scope.child(name, attributes, call=call)
+    token = _open.set(Scope(scope.tracer, child))
     try:
         yield
     except BaseException as problem:
-        fail(made, type(problem).__name__)
+        fail(child, type(problem).__name__)
         raise
     finally:
-        made.end()
+        child.end()
         _open.reset(token)
 
 
 def past_span(name: str, seconds: float, *, link: SpanContext | None = None, **attributes: Value) -> None:
-    """A span that ends now and began so many seconds ago: for waits that are known once they are over.
+    """A span that ends now and began so many seconds ago: for waits whose length is known at their end.
 
-    `link` is the span, of another trace perhaps, below which the work is told that this one waited for.
+    `link` is the span that shows the work that was waited for; it may belong to another trace.
     """
     scope = _open.get()
     if scope is not None:
@@ -82,23 +82,22 @@ def past_span(name: str, seconds: float, *, link: SpanContext | None = None, **a
 
 
 def open_span() -> SpanContext | None:
-    """The span that is open here, for others to link to; None where nobody traces."""
+    """The open span, for other spans to link to; None without tracing."""
     scope = _open.get()
     return None if scope is None else scope.span.get_span_context()
 
 
 def fail(span_: Span, why: str) -> None:
-    """Marks a span as failed, by a word of ours: the text of a foreign exception goes to no one."""
+    """Marks a span as failed. `why` is a word of ours: texts of exceptions may hold data of callers."""
     from opentelemetry.trace import Status, StatusCode
 
     span_.set_status(Status(StatusCode.ERROR, why))
 
 
 def headers() -> dict[str, str]:
-    """The open span as gRPC metadata for Triton (W3C Trace Context); nothing where it is not recorded.
+    """The open span as gRPC metadata for Triton (W3C Trace Context); empty if it is not recorded.
 
-    The standard would have it sent with its flag at 0, but Triton records every call that comes with a parent, whatever
-    the flag says.
+    By the standard, a span that is not recorded is sent with flag 0, but Triton records every call that has a parent.
     """
     context = open_span()
     if context is None or not context.trace_flags.sampled:
@@ -109,6 +108,6 @@ def headers() -> dict[str, str]:
 
 
 def exemplar() -> dict[str, str] | None:
-    """The open trace as a Prometheus exemplar; None where it is not recorded, for then nobody could look it up."""
+    """The open trace as a Prometheus exemplar; None if it is not recorded, since it cannot be looked up then."""
     context = open_span()
     return {"trace_id": f"{context.trace_id:032x}"} if context is not None and context.trace_flags.sampled else None

@@ -1,4 +1,4 @@
-"""Where traces begin and where they go: the caller's W3C context in, OpenTelemetry spans out over OTLP/HTTP."""
+"""The span of each request, below the caller's W3C trace context, and the export of spans over OTLP/HTTP."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _EXPORT_TIMEOUT_S = 5.0
 
 
 class RequestSpan:
-    """A request's own span. Without tracing it takes everything and keeps nothing."""
+    """The span of one request. Without tracing, its methods do nothing."""
 
     def __init__(self, scope: spans.Scope | None = None) -> None:
         self._scope = scope
@@ -27,12 +27,12 @@ class RequestSpan:
         return "" if self._scope is None else f"{self._scope.span.get_span_context().trace_id:032x}"
 
     def describe(self, **attributes: spans.Value) -> None:
-        """Adds what has become known of the request. Never prompts or pixels."""
+        """Adds attributes of the request. Never prompts or pixels."""
         if self._scope is not None:
             self._scope.span.set_attributes({f"backdrop.{name}": value for name, value in attributes.items()})
 
     def status(self, status: str) -> None:
-        """Says how the call ended, by gRPC's word."""
+        """Sets the gRPC status with which the call ended."""
         if self._scope is not None:
             self._scope.span.set_attribute("rpc.response.status_code", status)
             if status != "OK":
@@ -40,7 +40,7 @@ class RequestSpan:
 
 
 class Tracing:
-    """Opens a span for each request. Made without a provider, it opens none."""
+    """Opens a span for each request; without a provider, none."""
 
     def __init__(self, provider: TracerProvider | None = None) -> None:
         self._provider = provider
@@ -49,8 +49,8 @@ class Tracing:
     def to(cls, endpoint: str, sample_ratio: float) -> Tracing:
         """Sends spans to an OTLP/HTTP collector at http://host:4318; an empty endpoint means no tracing.
 
-        A caller's word on sampling is followed; of the traces that begin here, `sample_ratio` are recorded. Spans that
-        no collector takes are dropped: a request never waits for one.
+        A trace of a caller is sampled as the caller says; of the traces that begin here, `sample_ratio` are recorded.
+        Spans that no collector takes are dropped: a request never waits for one.
         """
         if not endpoint:
             return cls()
@@ -68,9 +68,9 @@ class Tracing:
 
     @contextlib.contextmanager
     def request(self, method: str, caller_metadata: Iterable[tuple[str, Any]]) -> Iterator[RequestSpan]:
-        """The span of a whole call, a child of the one that the caller's metadata names.
+        """The span of a whole call, below the caller's span if its metadata names one.
 
-        It stays open for the rest of the task, so this is for tasks that serve one call.
+        The span stays open for the rest of the task, so the task must serve one call alone.
         """
         if self._provider is None:
             yield RequestSpan()
@@ -91,7 +91,7 @@ class Tracing:
             scope.span.end()
 
     def close(self) -> None:
-        """Sends what is left, and stops; blocks for at most as long as an export may take."""
+        """Sends the remaining spans and stops; blocks for one export, 5 s at most."""
         if self._provider is not None:
             self._provider.shutdown()
 
@@ -102,5 +102,5 @@ NO_TRACING = Tracing()
 def _version() -> str:
     try:
         return metadata.version("backdrop")
-    except metadata.PackageNotFoundError:  # an image that holds the folders, not the package
+    except metadata.PackageNotFoundError:  # in an image that has the folders without the package
         return "0+unknown"

@@ -1,7 +1,7 @@
-"""Why a call to Triton failed, and what follows from it: the one place that reads Triton's words.
+"""Why a call to Triton failed, and what follows from it: the one place that reads Triton's messages.
 
-Triton answers UNAVAILABLE for a server that is gone, one that stops, a full queue and a request that waited too long;
-only the message tells them apart. Its text goes to our log, never to a caller.
+Triton answers UNAVAILABLE for a server that is gone, a server that stops, a full queue, and a request that waited too
+long; only the message tells them apart. The message goes to our log, never to a caller.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class Cause(enum.StrEnum):
 
 
 class Verdict(enum.Enum):
-    """What the failure says about the replica."""
+    """What a failure says about the replica."""
 
-    KEEP = "nothing: it works"
-    SUSPECT = "used only if no other is ready, until its probe passes"
-    EJECT = "not used until its probe passes"
+    KEEP = "nothing"
+    SUSPECT = "until its probe passes, it is used only if no other replica is ready"
+    EJECT = "until its probe passes, it is not used"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,9 +44,9 @@ class Treatment:
 
     Attributes:
         verdict: on the replica.
-        attempts: how many attempts of one call may end this way before the caller hears of it.
-        reason: what the caller hears then.
-        message: in our words; {model} is the model's name.
+        attempts: how many attempts of one call may end this way before the call fails.
+        reason: of the error that the caller gets then.
+        message: of that error; {model} is the model's name.
     """
 
     verdict: Verdict
@@ -68,15 +68,15 @@ TREATMENTS: dict[Cause, Treatment] = {
     Cause.STUB_DEAD: Treatment(Verdict.EJECT, _MANY, Reason.NO_REPLICA, _AWAY),
     Cause.NO_MODEL: Treatment(Verdict.EJECT, _MANY, Reason.NO_REPLICA, _AWAY),
     Cause.QUEUE_FULL: Treatment(Verdict.KEEP, _MANY, Reason.QUEUE_FULL, _BUSY),
-    # It waited as long as the queue allows: waiting again would only add to the queue.
+    # The call has waited as long as the queue allows; to wait again would only make the queue longer.
     Cause.QUEUE_TIMEOUT: Treatment(Verdict.KEEP, 1, Reason.QUEUE_FULL, _BUSY),
-    # Twice, on two replicas where there are two: then it is the request or the model, not the replica.
+    # Two attempts, on two replicas if there are two: then the request or the model is the cause, not the replica.
     Cause.MODEL_ERROR: Treatment(Verdict.SUSPECT, 2, Reason.MODEL_FAILED, _BROKEN),
     Cause.BAD_OUTPUT: Treatment(Verdict.SUSPECT, 1, Reason.MODEL_FAILED, _BROKEN),
     Cause.REFUSED: Treatment(Verdict.KEEP, 1, Reason.MODEL_FAILED, _BROKEN),
 }
 
-# Fragments of Triton's messages, lower case, most telling first.
+# Parts of Triton's messages in lower case; the first that matches decides.
 _FRAGMENTS = (
     ("exceeds maximum queue size", Cause.QUEUE_FULL),
     ("request timeout expired", Cause.QUEUE_TIMEOUT),
@@ -91,7 +91,7 @@ _FRAGMENTS = (
 
 _STATUSES = {
     "StatusCode.UNAVAILABLE": Cause.GONE,
-    # A server that is torn down cancels what it still holds. Our own cancellation never comes here.
+    # A server that stops cancels the calls that it still holds. Our own cancellation does not arrive here.
     "StatusCode.CANCELLED": Cause.GONE,
     "StatusCode.UNIMPLEMENTED": Cause.GONE,
     "StatusCode.DEADLINE_EXCEEDED": Cause.TIMEOUT,

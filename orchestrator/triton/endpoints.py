@@ -1,4 +1,4 @@
-"""Where the replicas are: a list of endpoints, some of which are names whose addresses come and go."""
+"""The addresses of the replicas: from a fixed list, from DNS names, or from Kubernetes Services."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Endpoints:
     "kubernetes:///service.namespace:port" one for each ready pod of a Service.
 
     Args:
-        connect: opens the source of a Service's slices, by service and namespace.
+        connect: opens the source of a Service's EndpointSlices, by service and namespace.
 
     Raises:
         ValueError: the list is empty, or an entry has no host or no port, or a Service no namespace.
@@ -63,32 +63,32 @@ class Endpoints:
 
     @property
     def change(self) -> bool:
-        """Whether the addresses can change, so that asking again makes sense."""
+        """Whether the addresses can change."""
         return bool(self._names or self._services)
 
     async def start(self) -> None:
-        """Begins to follow Services, and waits a moment for their first answers."""
+        """Begins to follow Services, and waits for their first answers, 3 s at most."""
         self._tasks = [asyncio.create_task(service.run()) for service in self._services]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FIRST_ANSWER_S):
                 for service in self._services:
-                    await service.known.wait()
+                    await service.answered.wait()
 
     async def close(self) -> None:
-        """Stops following."""
+        """Stops following Services."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def wait_change(self, at_most_s: float) -> None:
-        """Returns when a Service's pods have changed, or when it is time to ask DNS again."""
+        """Returns when the pods of a Service have changed, or after `at_most_s`, when DNS is to be asked again."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(at_most_s):
                 await self._news.wait()
         self._news.clear()
 
     async def addresses(self) -> frozenset[str]:
-        """Returns the addresses now; a name that cannot be resolved keeps those it had."""
+        """Returns the addresses now; a name that cannot be resolved keeps its latest ones."""
         for name in self._names:
             try:
                 self._names[name] = await _resolve(name.removeprefix(_DNS))
@@ -100,6 +100,6 @@ class Endpoints:
 
 async def _resolve(endpoint: str) -> frozenset[str]:
     host, _, port = endpoint.rpartition(":")
-    found = await asyncio.get_running_loop().getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
-    addresses = {(family, str(address[0])) for family, _, _, _, address in found}
+    answers = await asyncio.get_running_loop().getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+    addresses = {(family, str(address[0])) for family, _, _, _, address in answers}
     return frozenset(f"[{ip}]:{port}" if family == socket.AF_INET6 else f"{ip}:{port}" for family, ip in addresses)

@@ -29,7 +29,7 @@ class Health:
         timeout_s: for one readiness probe. A replica in service that does not answer twice in a row is ejected, so a
             hung one leaves within interval + 2 × timeout.
         infer_timeout_s: for one proving inference.
-        dispensable: whether other ready replicas serve everything that the given one serves.
+        dispensable: whether other ready replicas serve every model that this one serves.
         changed: called after a replica's standing changed.
     """
 

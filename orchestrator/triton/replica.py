@@ -92,7 +92,7 @@ class Replica:
             try:
                 result = await self._call(model, inputs, timeout_s, request_id, priority)
             except CallFailed as failure:
-                if not self._link.forgotten(failure.detail):
+                if not self._link.lost_region(failure.detail):
                     raise
                 result = await self._call(model, inputs, timeout_s, request_id, priority)
         finally:

@@ -1,4 +1,4 @@
-"""Memory that this process and a Triton on the same host both see: one region, in which arrays find a place."""
+"""Memory that this process shares with a Triton on the same host: one region, and an allocator for arrays in it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 FOLDER = Path("/dev/shm")  # noqa: S108  # the kernel's place for it, not a temporary file
 PREFIX = "backdrop_"
 _KIND = "wire_"
-# What TensorRT and onnxruntime like tensors to begin at.
+# TensorRT and onnxruntime prefer tensors that begin at multiples of this.
 _ALIGNMENT = 64
 _LOOPBACK = ("localhost", "[::1]")
 
@@ -25,15 +25,15 @@ _LOOPBACK = ("localhost", "[::1]")
 class Region:
     """A POSIX shared-memory file of fixed size, mapped for writing, with a first-fit allocator over it.
 
-    The file is locked for as long as the process lives: whoever finds one that is not may remove it (`sweep`). Process
-    ids would not tell, since two containers that share the memory need not share them.
+    The file is locked while the process lives, so an unlocked one may be removed (`sweep`). A process id in its name
+    would not do: two containers that share the memory may have different process ids.
 
     Args:
-        size: in bytes; reserved at once, because a full tmpfs kills who writes to a page that it cannot give.
-        prefix: of the file's name, "backdrop_…"; the rest is random: no other host has a region of that name.
+        size: in bytes; reserved at once, because a full tmpfs kills a process that writes to a page it cannot supply.
+        prefix: of the file's name, "backdrop_…"; the rest is random, so no other host has a region of that name.
 
     Raises:
-        OSError: there is no shared memory here, or not so much.
+        OSError: there is no shared memory here, or not enough.
     """
 
     def __init__(self, size: int, prefix: str = PREFIX) -> None:
@@ -53,16 +53,16 @@ class Region:
 
     @property
     def key(self) -> str:
-        """What `shm_open` takes."""
+        """The name for `shm_open`."""
         return f"/{self.name}"
 
     @property
     def used(self) -> int:
-        """Bytes that are taken."""
+        """Bytes in use."""
         return sum(self._taken.values())
 
     def place(self, array: npt.NDArray[np.generic]) -> int | None:
-        """Copies an array's bytes in C order into the region; returns their offset, None where there is no room."""
+        """Copies an array's bytes in C order into the region; returns their offset, or None if there is no room."""
         length = -(-max(array.nbytes, 1) // _ALIGNMENT) * _ALIGNMENT
         for index, (offset, room) in enumerate(self._gaps):
             if room >= length:
@@ -74,7 +74,7 @@ class Region:
         return None
 
     def free(self, offset: int) -> None:
-        """Gives back what `place` took; KeyError if it was not taken."""
+        """Frees what `place` took at an offset; KeyError if nothing is there."""
         length = self._taken.pop(offset)
         at = bisect.bisect(self._gaps, (offset,))
         if at < len(self._gaps) and self._gaps[at][0] == offset + length:
@@ -86,19 +86,19 @@ class Region:
             self._gaps.insert(at, (offset, length))
 
     def close(self) -> None:
-        """Removes the file; servers that have it open keep their mapping until they let go of it."""
+        """Removes the file; servers that have it open keep their mapping until they close it."""
         self._path.unlink(missing_ok=True)
         os.close(self._file)
 
 
 class Sharing(enum.StrEnum):
-    """With which servers memory is shared."""
+    """Which servers share memory with us."""
 
     OFF = "off"
     AUTO = "auto"
-    """With those at a loopback address."""
+    """Those at a loopback address."""
     ON = "on"
-    """With all: they are containers that mount the same memory as /dev/shm."""
+    """All: they are containers that mount the same memory as /dev/shm."""
 
     def covers(self, address: str) -> bool:
         """Whether a server at host:port is asked to open the region."""
@@ -107,12 +107,12 @@ class Sharing(enum.StrEnum):
 
 
 def ours(name: str) -> bool:
-    """Whether a region of that name is an orchestrator's."""
+    """Whether a region of that name belongs to an orchestrator."""
     return name.startswith(PREFIX) and _KIND in name
 
 
 def abandoned(name: str) -> bool:
-    """Whether the process that made the region of that name is gone, or the region itself is."""
+    """Whether the process that made the region of that name is gone, or the region itself."""
     try:
         file = os.open(FOLDER / name, os.O_RDWR)
     except FileNotFoundError:
@@ -130,8 +130,8 @@ def abandoned(name: str) -> bool:
 
 def sweep() -> list[str]:
     """Removes the regions of processes that were killed; returns their names."""
-    found = [path.name for path in FOLDER.glob(f"{PREFIX}*") if ours(path.name) and abandoned(path.name)]
-    for name in found:
+    names = [path.name for path in FOLDER.glob(f"{PREFIX}*") if ours(path.name) and abandoned(path.name)]
+    for name in names:
         with contextlib.suppress(OSError):
             (FOLDER / name).unlink()
-    return found
+    return names

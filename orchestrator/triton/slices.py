@@ -1,8 +1,8 @@
 """Triton's pods as Kubernetes names them: a list, then a watch, of the EndpointSlices of a headless Service.
 
-The client's own `Watch` reads lines of at most 64 KiB; a slice of 100 pods can be longer, so lines are put together
-here. The API server may forget (410 Gone), hang up, or go silent; none of it empties the set: the addresses known so
-far stay until a new list has been read, and while the API does not answer, DNS is asked, which knows the same pods.
+The client's own `Watch` reads lines of at most 64 KiB; a slice of 100 pods can be longer, so lines are assembled here.
+The API server may forget a version (410 Gone), close the connection, or fall silent. None of these empties the set: the
+latest addresses stay until a new list has been read. While the API does not answer, DNS is asked for the same pods.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ log = structlog.get_logger("orchestrator.triton")
 
 _GONE = 410
 _WATCH_S = 30
-"""The server ends a watch after this time; one that went silent is noticed as late as that."""
+"""The server ends a watch after this time; a silent one is noticed after twice as long."""
 _LIST_S = 2.0
 _BACKOFF_S = (0.1, 0.2, 0.5, 1.0)
 
 
 class SliceSource(Protocol):
-    """Where slices come from: the API server, or a test."""
+    """Reads the slices of one Service."""
 
     async def list(self) -> Mapping[str, Any]:
         """An EndpointSliceList as plain JSON."""
@@ -36,11 +36,11 @@ class SliceSource(Protocol):
         ...
 
     async def close(self) -> None:
-        """Lets go of the connection."""
+        """Closes the connection."""
         ...
 
 
-class ApiFailed(Exception):  # noqa: N818  # an answer's outcome inside this package, not an error of ours
+class ApiFailed(Exception):  # noqa: N818  # an outcome inside this package, never raised to a caller
     """The API server refused or did not answer."""
 
     def __init__(self, status: int, detail: str) -> None:
@@ -66,14 +66,14 @@ class ServiceWatch:
         changed: Callable[[], None],
     ) -> None:
         self.addresses: frozenset[str] = frozenset()
-        self.known = asyncio.Event()
-        """Set once there is a first answer, whoever gave it."""
+        self.answered = asyncio.Event()
+        """Set once the API or DNS has answered for the first time."""
         self._port = port
         self._connect = connect
         self._resolve = resolve
         self._changed = changed
         self._slices: dict[str, frozenset[str]] = {}
-        self._version = ""  # of the last event; empty = list again
+        self._version = ""  # of the latest event; empty = read a list first
 
     async def run(self) -> None:
         """Follows the Service until cancelled."""
@@ -81,7 +81,7 @@ class ServiceWatch:
         while True:
             try:
                 source = await self._connect()
-            except Exception as problem:  # whatever the client finds wrong with its surroundings: DNS is left
+            except Exception as problem:  # no configuration, no token, no client: DNS remains
                 failures = await self._failed(failures, problem)
                 continue
             try:
@@ -98,11 +98,11 @@ class ServiceWatch:
         """One list, if one is needed, and one watch to its end."""
         if not self._version:
             async with asyncio.timeout(_LIST_S):
-                found = await source.list()
-            self._slices = {item["metadata"]["name"]: ready(item, self._port) for item in found["items"]}
-            self._version = found["metadata"]["resourceVersion"]
+                slices = await source.list()
+            self._slices = {item["metadata"]["name"]: ready(item, self._port) for item in slices["items"]}
+            self._version = slices["metadata"]["resourceVersion"]
             self._take(frozenset[str]().union(*self._slices.values()))
-        # Twice as long as the server was asked to: longer than that, nobody is there.
+        # The server was asked to end the watch after half of this time; later than that, it is gone.
         async with asyncio.timeout(2 * _WATCH_S):
             async for event in source.watch(self._version):
                 self._apply(event)
@@ -118,19 +118,19 @@ class ServiceWatch:
         elif kind in ("ADDED", "MODIFIED"):
             self._slices[metadata["name"]] = ready(item, self._port)
         else:
-            return  # a bookmark: the version is all it brings
+            return  # a bookmark: it brings a version alone
         self._take(frozenset[str]().union(*self._slices.values()))
 
     async def _failed(self, failures: int, problem: Exception) -> int:
-        """What to do after `failures` failures and one more: at first nothing, for a watch is cut now and then."""
+        """Handles one more failure and returns their number. The first has no effect: watches do get cut."""
         if isinstance(problem, ApiFailed) and problem.status == _GONE:
-            # Older than what the server remembers. Nothing is wrong, but the list must be read again.
+            # The server has forgotten our version: not a fault, but a new list is needed.
             self._version = ""
         if failures == 0:
             return 1
         if failures == 1:
             log.warning("endpoint slices not followed", why=str(problem) or type(problem).__name__)
-        # What DNS says is no version of a list: once the API answers, it is asked for a whole one.
+        # Addresses from DNS belong to no version, so once the API answers again, it is asked for a list.
         self._version = ""
         try:
             self._take(await self._resolve())
@@ -141,7 +141,7 @@ class ServiceWatch:
         return failures + 1
 
     def _take(self, addresses: frozenset[str]) -> None:
-        self.known.set()
+        self.answered.set()
         if addresses != self.addresses:
             log.info("triton pods", were=sorted(self.addresses), are=sorted(addresses))
             self.addresses = addresses
@@ -149,12 +149,12 @@ class ServiceWatch:
 
 
 def ready(item: Mapping[str, Any], port: int) -> frozenset[str]:
-    """The addresses of a slice's ready endpoints. A pod that terminates is not ready, whatever it answers."""
+    """The addresses of a slice's ready endpoints. A pod that terminates is not ready, though it may still answer."""
     host = "[{}]" if item.get("addressType") == "IPv6" else "{}"
     return frozenset(
         f"{host.format(address)}:{port}"
         for endpoint in item.get("endpoints") or ()
-        # Unknown counts as ready, says the API's definition.
+        # By the API's definition, unknown counts as ready.
         if (endpoint.get("conditions") or {}).get("ready") is not False
         for address in endpoint["addresses"]
     )
@@ -170,7 +170,7 @@ class ClusterSource:
         Raises:
             ConfigException: this process is not in a cluster, or was given no token.
         """
-        # Only a process inside a cluster pays for importing the client: seconds, in which health must be answered.
+        # The import takes seconds, in which health checks must be answered; only a process in a cluster pays for it.
         await asyncio.to_thread(importlib.import_module, "kubernetes.aio.client.api.discovery_v1_api")
         return cls(service, namespace)
 
@@ -178,7 +178,7 @@ class ClusterSource:
         from kubernetes.aio import client, config
 
         configuration = client.Configuration()
-        # Reads the mounted token again when it is renewed.
+        # The configuration reads the mounted token again when it is renewed.
         config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         self._failure: type[Exception] = client.ApiException
         self._client = client.ApiClient(configuration)
@@ -194,8 +194,8 @@ class ClusterSource:
             ApiFailed: the API server refused, or could not be reached.
         """
         response = await self._ask(_request_timeout=_LIST_S)
-        found: Mapping[str, Any] = json.loads(await response.read())
-        return found
+        slices: Mapping[str, Any] = json.loads(await response.read())
+        return slices
 
     async def watch(self, resource_version: str) -> AsyncIterator[Mapping[str, Any]]:
         """Watch events after a version, until the server ends the watch.

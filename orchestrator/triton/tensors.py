@@ -1,4 +1,4 @@
-"""What crosses the wire: numpy arrays to Triton's tensors and back, and what Triton says of a model."""
+"""numpy arrays to Triton's tensors and back, and a model's metadata."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ModelMetadata:
 
 
 def read_config(config: Any) -> ModelMetadata:
-    """Returns what a `ModelConfig` message says."""
+    """Returns the metadata in a `ModelConfig` message."""
 
     def specs(tensors: Iterable[Any]) -> tuple[TensorSpec, ...]:
         return tuple(TensorSpec(tensor.name, _type_name(tensor), tuple(tensor.dims)) for tensor in tensors)
@@ -74,14 +74,14 @@ def batch_rows(inputs: Arrays) -> int:
 
 
 def in_full(name: str, array: npt.NDArray[Any]) -> InferInput:
-    """Returns a tensor that carries its bytes; the array is one that `batch_rows` accepts."""
+    """Returns a tensor that carries its bytes; `batch_rows` accepts the array."""
     tensor = InferInput(name, list(array.shape), _DTYPES[array.dtype])
     tensor.set_data_from_numpy(array)
     return tensor
 
 
 def in_region(name: str, array: npt.NDArray[Any], region: str, offset: int) -> InferInput:
-    """Returns a tensor that says where its bytes lie in a region of shared memory, in C order."""
+    """Returns a tensor that refers to its bytes in a region of shared memory, in C order."""
     tensor = InferInput(name, list(array.shape), _DTYPES[array.dtype])
     tensor.set_shared_memory(region, array.nbytes, offset)
     return tensor
@@ -103,10 +103,10 @@ def from_wire(result: InferResult, rows: int, expected: Iterable[str]) -> dict[s
         try:
             array = result.as_numpy(output.name)
         except ValueError:
-            # A stub with numpy 2 is "ready" and sends empty outputs.
+            # A stub with numpy 2 says that it is ready, and sends empty outputs.
             raise CallFailed(Cause.BAD_OUTPUT, f"{output.name} does not hold what its shape says") from None
         if array is None or array.shape[:1] != (rows,):
-            raise CallFailed(Cause.BAD_OUTPUT, f"{output.name} has not {rows} rows")
+            raise CallFailed(Cause.BAD_OUTPUT, f"{output.name} does not have {rows} rows")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise CallFailed(Cause.BAD_OUTPUT, f"{output.name} has values that are not finite")
         outputs[output.name] = array

@@ -39,6 +39,14 @@ def test_a_package_that_exports_its_modules_is_no_circle_unless_they_import_it()
     ]
 
 
+def test_importing_a_module_imports_its_packages() -> None:
+    tree = Tree({
+        "pool/__init__.py": "import stages.denoise\n", "pool/wire.py": "",
+        "stages/__init__.py": "", "stages/denoise.py": "import pool.wire\n",
+    })  # fmt: skip
+    assert tree.import_circles() == [["pool", "stages.denoise"]]
+
+
 def test_components_are_found_through_others() -> None:
     graph = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set[str]()}
     assert sorted(components(graph)) == [["a"], ["b", "c"], ["d"]]

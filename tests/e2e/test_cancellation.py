@@ -49,4 +49,4 @@ async def test_no_step_follows_a_caller_who_left(cluster_endpoint: str, triton_e
         at_once = await rows_computed(triton)
         # Each variant's step of two rows may be running, and another may have begun while the word was on its way.
         assert await settled(triton) <= at_once + 2 * 2 * VARIANTS
-        assert at_once - before < 2 * 100 * VARIANTS, "it was left in the middle"
+        assert at_once - before < 2 * 100 * VARIANTS, "the caller left before the end"

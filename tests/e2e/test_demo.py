@@ -1,4 +1,4 @@
-"""`make demo`'s own command, whole: a cluster of its own, the sample product, pictures, and nothing left running."""
+"""`make demo`'s own command, whole: a cluster of its own, the sample product, pictures, and no process afterwards."""
 
 import json
 import subprocess
@@ -25,8 +25,8 @@ def test_the_demo_makes_ranked_pictures_and_stops(tmp_path: Path) -> None:
     result = json.loads((out / "result.json").read_text())
     assert result["pictures"][0]["receipt"]["max_difference"] == 0
     photo = np.asarray(Image.open(ROOT / "examples" / "product.png").convert("RGBA"))
-    made = np.asarray(Image.open(out / "1.png").convert("RGB"))
+    picture = np.asarray(Image.open(out / "1.png").convert("RGB"))
     opaque = photo[..., 3] == 255
-    assert made.shape[:2] == photo.shape[:2]
-    assert (made[opaque] == photo[..., :3][opaque]).all()
+    assert picture.shape[:2] == photo.shape[:2]
+    assert (picture[opaque] == photo[..., :3][opaque]).all()
     assert "stopping" in (out / "logs" / "orchestrator.log").read_text()

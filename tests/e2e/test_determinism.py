@@ -1,4 +1,4 @@
-"""The same request makes the same bytes, whoever else is being served; a variant's seed makes it again."""
+"""The same request makes the same bytes, whatever else is served at the same time; a variant's seed makes it again."""
 
 import asyncio
 from typing import Any

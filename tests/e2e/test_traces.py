@@ -46,7 +46,7 @@ def trace(traced: Cluster, collector: Collector) -> list[SpanSeen]:
         client.generate(task, steps=STEPS, variants=VARIANTS, seed=1).result()
         trace_id = f"{span.get_span_context().trace_id:032x}"
         caller_id = f"{span.get_span_context().span_id:016x}"
-    wanted = STEPS * VARIANTS
+    calls_expected = STEPS * VARIANTS
 
     def complete() -> bool:
         spans = collector.trace(trace_id)
@@ -57,7 +57,7 @@ def trace(traced: Cluster, collector: Collector) -> list[SpanSeen]:
         computed = {each.parent_id for each in spans if each.name == "compute"}
         led = {each.span_id for each in spans if each.span_id in calls and not each.links}
         followed = any(models.get(requests.get(call, "")) in computed for call in led)
-        return any(each.parent_id == caller_id for each in spans) and len(calls) == wanted and followed
+        return any(each.parent_id == caller_id for each in spans) and len(calls) == calls_expected and followed
 
     collector.wait(complete)
     return collector.trace(trace_id)

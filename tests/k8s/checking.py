@@ -29,10 +29,10 @@ class Findings:
 def checkov() -> str:
     """The command; skips the test where it is not installed."""
     ours = ENVIRONMENT / "bin" / "checkov"
-    found = str(ours) if ours.is_file() else shutil.which("checkov")
-    if found is None:
+    program = str(ours) if ours.is_file() else shutil.which("checkov")
+    if program is None:
         pytest.skip("no checkov: install it with `make checkov`")
-    return found
+    return program
 
 
 def check(folder: Path, framework: str = "kubernetes") -> Findings:
@@ -46,8 +46,8 @@ def check(folder: Path, framework: str = "kubernetes") -> Findings:
 
     def lines(kind: str) -> tuple[str, ...]:
         return tuple(
-            f"{found['check_id']} {found['check_name']}: {found['resource']} in {Path(found['file_path']).name}"
-            for found in results[f"{kind}_checks"]
+            f"{entry['check_id']} {entry['check_name']}: {entry['resource']} in {Path(entry['file_path']).name}"
+            for entry in results[f"{kind}_checks"]
         )
 
     return Findings(len(results["passed_checks"]), lines("failed"), lines("skipped"))

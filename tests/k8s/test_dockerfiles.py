@@ -38,8 +38,8 @@ def test_hadolint_finds_nothing(file: Path) -> None:
 
 @pytest.mark.slow
 def test_checkov_finds_nothing() -> None:
-    found = checking.check(IMAGES, "dockerfile")
-    assert (found.failed, found.skipped) == ((), ())
+    findings = checking.check(IMAGES, "dockerfile")
+    assert (findings.failed, findings.skipped) == ((), ())
 
 
 def test_bases_are_pinned_by_digest(stages: list[Stage]) -> None:
@@ -79,15 +79,15 @@ def test_a_lock_has_a_hash_for_every_wheel_and_our_versions(lock: Path) -> None:
 
 
 def test_every_image_of_ours_has_a_dockerfile() -> None:
-    wanted = {
+    named = {
         re.sub(r"@.*", "", container["image"]).rpartition("/")[2]
         for name in OVERLAYS
         for workload in workloads(overlay(name))
         for container in containers(workload)
         if "registry.invalid" in container["image"]
     }
-    made = {stage.name for stages in STAGES.values() for stage in stages} - {"wheels", "image"}
-    assert wanted == made | {"engine-builder"}
+    built_here = {stage.name for stages in STAGES.values() for stage in stages} - {"wheels", "image"}
+    assert named == built_here | {"engine-builder"}
 
 
 @pytest.fixture(scope="module")

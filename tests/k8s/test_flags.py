@@ -33,8 +33,8 @@ UID = "0f2d8c1e-pod"
 
 
 def container(name: str, index: int = 0, kind: str = "containers") -> Manifest:
-    found: Manifest = next(pod(w)[kind][index] for w in workloads(overlay("cpu")) if w["metadata"]["name"] == name)
-    return found
+    spec: Manifest = next(pod(w)[kind][index] for w in workloads(overlay("cpu")) if w["metadata"]["name"] == name)
+    return spec
 
 
 def wait(condition: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
@@ -135,8 +135,8 @@ def redis_port(tmp_path: Path) -> Iterator[int]:
 
 
 def secret(key: str) -> bytes:
-    found = next(s for s in of(overlay("cpu"), "Secret") if s["metadata"]["name"].startswith("redis-auth"))
-    return base64.b64decode(found["data"][key])
+    manifest = next(s for s in of(overlay("cpu"), "Secret") if s["metadata"]["name"].startswith("redis-auth"))
+    return base64.b64decode(manifest["data"][key])
 
 
 def test_redis_takes_its_files_and_knows_who_may_what(redis_port: int) -> None:

@@ -14,16 +14,16 @@ from tests.k8s.rendering import K8S, Manifest, combine, containers, of, workload
 WHOLE, SLICE, TURN = "nvidia.com/gpu", "nvidia.com/mig-3g.40gb", "nvidia.com/gpu.shared"
 
 
-def asked(manifests: list[Manifest]) -> dict[str, set[str]]:
+def gpus_of(manifests: list[Manifest]) -> dict[str, set[str]]:
     """The GPU requests of the containers of each workload; fails where limits differ."""
-    found: dict[str, set[str]] = {}
+    kinds: dict[str, set[str]] = {}
     for workload in workloads(manifests):
         for container in containers(workload):
             names = {name for name in container["resources"]["limits"] if name.startswith("nvidia.com/")}
             assert all(container["resources"]["requests"][n] == container["resources"]["limits"][n] == 1 for n in names)
             assert len(names) <= 1
-            found.setdefault(workload["metadata"]["name"], set()).update(names)
-    return {name: names for name, names in found.items() if names}
+            kinds.setdefault(workload["metadata"]["name"], set()).update(names)
+    return {name: names for name, names in kinds.items() if names}
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_every_pod_asks_for_one_kind(
     tmp_path: Path, overlay: str, components: tuple[str, ...], expected: dict[str, str]
 ) -> None:
     manifests = combine(tmp_path, overlay, components)
-    assert asked(manifests) == {name: {kind} for name, kind in expected.items()}
+    assert gpus_of(manifests) == {name: {kind} for name, kind in expected.items()}
     (quota,) = of(manifests, "ResourceQuota")
     assert all(f"requests.{kind}" in quota["spec"]["hard"] for kind in expected.values())
 

@@ -44,7 +44,7 @@ def test_a_release_writes_digests_and_keeps_the_others(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "given",
+    "argument",
     [
         "models=example.com/models:1.0",
         "other=example.com/m@sha256:" + "ab" * 32,
@@ -52,10 +52,10 @@ def test_a_release_writes_digests_and_keeps_the_others(tmp_path: Path) -> None:
         "models",
     ],
 )
-def test_a_release_takes_nothing_but_digests(tmp_path: Path, given: str) -> None:
+def test_a_release_takes_nothing_but_digests(tmp_path: Path, argument: str) -> None:
     file = tmp_path / "kustomization.yaml"
     file.write_text(release.render({}))
-    assert release.main([given], file) == 1
+    assert release.main([argument], file) == 1
     assert release.read(file.read_text()) == {}
 
 

@@ -105,11 +105,11 @@ def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 @pytest.fixture
 async def reloader(server: tuple[str, Path]) -> AsyncIterator[Reloader]:
     address, file = server
-    made = Reloader(file.parents[2], address, f"backdrop-pod={UID}")
+    reloader = Reloader(file.parents[2], address, f"backdrop-pod={UID}")
     for _ in range(2):
-        assert await made.look() == [], "nothing has changed yet"
-    yield made
-    await made.close()
+        assert await reloader.look() == [], "nothing has changed yet"
+    yield reloader
+    await reloader.close()
 
 
 async def settle(reloader: Reloader) -> list[str]:

@@ -38,8 +38,8 @@ def serving(manifests: list[Manifest], name: str) -> Manifest:
 
 
 def main_container(workload: Manifest) -> Manifest:
-    found: Manifest = pod(workload)["containers"][0]
-    return found
+    container: Manifest = pod(workload)["containers"][0]
+    return container
 
 
 def pre_stop_s(container: Manifest) -> int:
@@ -178,10 +178,10 @@ def test_secrets_are_files(manifests: list[Manifest]) -> None:
 def test_resources_are_bounded(manifests: list[Manifest]) -> None:
     for workload in workloads(manifests):
         for container in containers(workload):
-            asked, limit = container["resources"]["requests"], container["resources"]["limits"]
-            assert {"cpu", "memory"} <= asked.keys()
+            request, limit = container["resources"]["requests"], container["resources"]["limits"]
+            assert {"cpu", "memory"} <= request.keys()
             assert {"cpu", "memory"} <= limit.keys()
-            assert asked.get("nvidia.com/gpu") == limit.get("nvidia.com/gpu")
+            assert request.get("nvidia.com/gpu") == limit.get("nvidia.com/gpu")
         if workload["kind"] != "Job":
             # A full node first evicts pods that use more than their request.
             memory = main_container(workload)["resources"]
@@ -237,12 +237,12 @@ def test_what_a_container_mounts_is_there(manifests: list[Manifest]) -> None:
 
 
 def test_triton_does_inference_by_grpc_and_nothing_else(manifests: list[Manifest]) -> None:
-    given = flags(main_container(serving(manifests, "triton")))
+    arguments = flags(main_container(serving(manifests, "triton")))
     # The models to load are fixed at start, in either mode; no outside client can load more.
-    assert given["model-control-mode"] == ("explicit" if "load-model" in given else "none")
-    assert given["strict-readiness"] == "true"
-    assert given["allow-http"] == "false"
-    closed, _, key = given["grpc-restricted-protocol"].partition(":")
+    assert arguments["model-control-mode"] == ("explicit" if "load-model" in arguments else "none")
+    assert arguments["strict-readiness"] == "true"
+    assert arguments["allow-http"] == "false"
+    closed, _, key = arguments["grpc-restricted-protocol"].partition(":")
     assert set(closed.split(",")) == {"shared-memory", "model-repository", "trace", "logging"}
     assert key == "backdrop-pod=$(POD_UID)"
 
@@ -250,9 +250,9 @@ def test_triton_does_inference_by_grpc_and_nothing_else(manifests: list[Manifest
 def test_triton_serves_engines_on_gpus(manifests: list[Manifest]) -> None:
     triton = serving(manifests, "triton")
     has_gpu = "nvidia.com/gpu" in main_container(triton)["resources"]["limits"]
-    given = flags(main_container(triton))
-    assert (given.get("model-config-name") == "tensorrt") == has_gpu
-    assert given["allow-gpu-metrics"] == ("true" if has_gpu else "false")
+    arguments = flags(main_container(triton))
+    assert (arguments.get("model-config-name") == "tensorrt") == has_gpu
+    assert arguments["allow-gpu-metrics"] == ("true" if has_gpu else "false")
 
 
 # The complete list of allowed connections between callers and our pods.
@@ -260,8 +260,8 @@ EDGES = {("caller", "orchestrator", 50061), ("orchestrator", "triton", 8001), ("
 
 
 def selected(policy: Manifest, labels: dict[str, str]) -> bool:
-    wanted = policy["spec"]["podSelector"].get("matchLabels", {})
-    return bool(wanted.items() <= labels.items())
+    labels_selected = policy["spec"]["podSelector"].get("matchLabels", {})
+    return bool(labels_selected.items() <= labels.items())
 
 
 def test_every_pod_has_a_policy_and_the_default_is_deny(manifests: list[Manifest]) -> None:
@@ -275,18 +275,18 @@ def test_every_pod_has_a_policy_and_the_default_is_deny(manifests: list[Manifest
 
 def peers(rule: dict[str, Any], side: str) -> list[str]:
     """The names that these tests use for a rule's peers."""
-    found = []
+    names = []
     for peer in rule[side]:
         labels = peer.get("podSelector", {}).get("matchLabels", {})
         if "ipBlock" in peer:
-            found.append("api-server")
+            names.append("api-server")
         elif "k8s-app" in labels:
-            found.append("dns")
+            names.append("dns")
         elif "namespaceSelector" in peer:
-            found.append("caller")
+            names.append("caller")
         else:
-            found.append(labels["app.kubernetes.io/name"])
-    return found
+            names.append(labels["app.kubernetes.io/name"])
+    return names
 
 
 def test_only_the_listed_edges_are_open(manifests: list[Manifest]) -> None:

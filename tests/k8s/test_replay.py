@@ -47,12 +47,12 @@ async def test_pods_are_followed_through_the_api_server(replay: Replay) -> None:
 @pytest.mark.parametrize("workload", ["orchestrator", "triton"])
 async def test_a_rollout_loses_no_request(replay: Replay, workload: str) -> None:
     before = replay.of(workload)
-    async with asking(replay.endpoint("orchestrator"), backdrop.Background(PRODUCT), **FAST) as asked:
+    async with asking(replay.endpoint("orchestrator"), backdrop.Background(PRODUCT), **FAST) as tally:
         await asyncio.sleep(1)
         await replay.rollout_restart(workload)
         await asyncio.sleep(1)
-    assert asked.failed == []
-    assert asked.made >= 4
+    assert tally.failed == []
+    assert tally.made >= 4
     assert not set(before) & set(replay.of(workload))
 
 
@@ -77,8 +77,8 @@ def config(name: str, old: str, new: str) -> Callable[[list[Manifest]], None]:
 def mount(name: str, old: str, new: str) -> Callable[[list[Manifest]], None]:
     def change(manifests: list[Manifest]) -> None:
         container = pod(next(w for w in workloads(manifests) if w["metadata"]["name"] == name))["containers"][0]
-        (found,) = [mounted for mounted in container["volumeMounts"] if mounted["mountPath"] == old]
-        found["mountPath"] = new
+        (volume_mount,) = [mounted for mounted in container["volumeMounts"] if mounted["mountPath"] == old]
+        volume_mount["mountPath"] = new
 
     return change
 

@@ -17,7 +17,7 @@ HERE = Here(
 
 
 @pytest.mark.parametrize(
-    ("given", "written"),
+    ("text", "written"),
     [
         ("--model-repository=/store/repository", "--model-repository=/tmp/x/store/repository"),
         ("/store", "/tmp/x/store"),
@@ -31,8 +31,8 @@ HERE = Here(
         ("redis.backdrop.example", "redis.backdrop.example"),
     ],
 )
-def test_paths_and_addresses(given: str, written: str) -> None:
-    assert HERE.text(given) == written
+def test_paths_and_addresses(text: str, written: str) -> None:
+    assert HERE.text(text) == written
 
 
 def test_arguments_are_expanded_as_the_kubelet_does() -> None:
@@ -46,8 +46,8 @@ def config(**data: str) -> Manifest:
 def test_a_volume_has_what_its_items_say(tmp_path: Path) -> None:
     volumes = Volumes([config(a="1", b="2")], tmp_path / "claims", tmp_path / "own", tmp_path)
     items = [{"key": "a", "path": "x"}]
-    made = volumes.make({"volumes": [{"name": "v", "configMap": {"name": "settings", "items": items}}]}, "pod")
-    assert {file.name: file.read_text() for file in made["v"].iterdir()} == {"x": "1"}
+    folders = volumes.make({"volumes": [{"name": "v", "configMap": {"name": "settings", "items": items}}]}, "pod")
+    assert {file.name: file.read_text() for file in folders["v"].iterdir()} == {"x": "1"}
 
 
 @pytest.mark.parametrize(

@@ -64,8 +64,8 @@ def test_both_scale_on_their_own_queues(tmp_path: Path) -> None:
 
 
 def test_the_models_names_are_not_in_any_other_manifest() -> None:
-    found = [file for file in K8S.rglob("*.yaml") if "load-model" in file.read_text()]
-    assert {file.parent.name for file in found} == {"split-roles"}
+    files = [file for file in K8S.rglob("*.yaml") if "load-model" in file.read_text()]
+    assert {file.parent.name for file in files} == {"split-roles"}
 
 
 @pytest.mark.cluster

@@ -114,7 +114,7 @@ def running(pid: int) -> bool:
 
 
 def wait_gone(pids: set[int], launcher: int) -> float:
-    """Waits until nothing is left and returns how long that took."""
+    """Waits until `leftovers` is empty and returns how long that took."""
     started = time.monotonic()
     while leftovers(pids, launcher):
         assert time.monotonic() - started < GONE_S, leftovers(pids, launcher)

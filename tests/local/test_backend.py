@@ -1,4 +1,4 @@
-"""The onnxruntime backend behind a real Triton: what it answers is what onnxruntime answers, alone and in company."""
+"""The onnxruntime backend behind a real Triton: it answers what onnxruntime answers, for a row alone and in a batch."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def client(tiny_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     """A client of a Triton that serves the tiny pipeline."""
     logs = tmp_path_factory.mktemp("logs")
     with Cluster(Options(repository=tiny_repository, log_folder=logs, only=("triton",))) as cluster:
-        found = triton.InferenceServerClient(cluster.endpoints.triton[0])
-        yield found
-        found.close()
+        connection = triton.InferenceServerClient(cluster.endpoints.triton[0])
+        yield connection
+        connection.close()
 
 
 def rows_for(repository: Path, role: str) -> tuple[dict[str, Any], list[str]]:
@@ -44,8 +44,8 @@ def infer(client: triton.InferenceServerClient, role: str, feed: dict[str, Any],
         tensor = triton.InferInput(name, list(values.shape), "INT64" if values.dtype == np.int64 else "FP32")
         tensor.set_data_from_numpy(np.ascontiguousarray(values))
         tensors.append(tensor)
-    wanted = [triton.InferRequestedOutput(name) for name in outputs]
-    answer = client.infer(role, tensors, outputs=wanted, client_timeout=60)
+    requested = [triton.InferRequestedOutput(name) for name in outputs]
+    answer = client.infer(role, tensors, outputs=requested, client_timeout=60)
     return [answer.as_numpy(name) for name in outputs]
 
 
@@ -67,15 +67,15 @@ def test_requests_that_meet_in_a_batch_get_their_own_rows(
     expected = session(tiny_repository / role / "1" / "model.onnx").run(outputs, feed)
 
     def ask(rows: list[int]) -> None:
-        found = infer(client, role, {name: values[rows] for name, values in feed.items()}, outputs)
-        for one, other in zip(found, expected, strict=True):
+        results = infer(client, role, {name: values[rows] for name, values in feed.items()}, outputs)
+        for one, other in zip(results, expected, strict=True):
             assert np.array_equal(one, other[rows])
 
     # One and two rows a request, as variants without and with guidance have.
-    wanted = [[row] for row in range(ROWS)] * 6 + [[row, row - 1] for row in range(1, ROWS)] * 4
+    row_sets = [[row] for row in range(ROWS)] * 6 + [[row, row - 1] for row in range(1, ROWS)] * 4
     before = batches(client, role)
     with ThreadPoolExecutor(16) as pool:
-        list(pool.map(ask, wanted))
+        list(pool.map(ask, row_sets))
     after = batches(client, role)
     assert sum(after.values()) > sum(before.values())
     assert max(after) > 2, "no two requests met; the test shows nothing"
@@ -87,7 +87,7 @@ def batches(client: triton.InferenceServerClient, role: str) -> dict[int, int]:
     return {entry.batch_size: entry.compute_infer.count for entry in model.batch_stats}
 
 
-def test_one_bad_request_does_not_fail_its_company(client: triton.InferenceServerClient, tiny_repository: Path) -> None:
+def test_one_bad_request_fails_alone(client: triton.InferenceServerClient, tiny_repository: Path) -> None:
     feed, outputs = rows_for(tiny_repository, "text_encoder_l")
     ids = feed["input_ids"]
     expected = session(tiny_repository / "text_encoder_l" / "1" / "model.onnx").run(outputs, feed)
@@ -96,11 +96,11 @@ def test_one_bad_request_does_not_fail_its_company(client: triton.InferenceServe
         bad = row % 4 == 0
         mine = np.full_like(ids[:1], 10**6) if bad else ids[row % ROWS][None]
         try:
-            (found,) = infer(client, "text_encoder_l", {"input_ids": mine}, outputs)
+            (result,) = infer(client, "text_encoder_l", {"input_ids": mine}, outputs)
         except InferenceServerException as error:
             # Foreign texts and paths stay in the log.
             return bad and error.message() == "inference failed"
-        return not bad and np.array_equal(found[0], expected[0][row % ROWS])
+        return not bad and np.array_equal(result[0], expected[0][row % ROWS])
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(ask, range(64)))
@@ -111,5 +111,5 @@ def test_only_the_outputs_that_were_asked_for_come_back(
     client: triton.InferenceServerClient, tiny_repository: Path
 ) -> None:
     feed, _ = rows_for(tiny_repository, "text_encoder_g")
-    (found,) = infer(client, "text_encoder_g", feed, ["text_embeds"])
-    assert found.shape == (ROWS, 16)
+    (result,) = infer(client, "text_encoder_g", feed, ["text_embeds"])
+    assert result.shape == (ROWS, 16)

@@ -1,4 +1,4 @@
-"""Cores are lent to as many threads as there are cores, whoever they belong to, and come back from those that die."""
+"""No more threads hold cores than there are cores, in whatever process, and a dead process holds none."""
 
 from __future__ import annotations
 
@@ -82,6 +82,6 @@ def test_a_killed_process_gives_its_cores_back(tmp_path: Path) -> None:
 
 def test_the_bell_may_be_full(tmp_path: Path) -> None:
     cores = Cores(tmp_path, 1)
-    for _ in range(100_000):  # a pipe holds 65,536 rings
+    for _ in range(66_000):  # a pipe holds 65,536 rings
         with cores.held(1) as held:
             assert held == 1

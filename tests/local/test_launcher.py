@@ -1,4 +1,4 @@
-"""`python -m local` as a process: it starts, stops when asked, explains itself, and leaves nothing behind."""
+"""`python -m local` as a process: it starts, stops on a signal, names what is wrong, and leaves no process behind."""
 
 from __future__ import annotations
 

@@ -14,8 +14,10 @@ from tests.local import small
 
 @pytest.mark.parametrize(("threads", "workers", "rows_a_run"), [(1, 3, 0), (2, 3, 0), (2, 2, 1), (2, 1, 2)])
 def test_every_row_gets_its_own_answer(threads: int, workers: int, rows_a_run: int, tmp_path: Path) -> None:
-    given = {"row_workers": workers, "intra_op_threads": threads, "rows_a_run": rows_a_run}
-    parameters = [f'parameters {{ key: "{key}" value: {{ string_value: "{value}" }} }}' for key, value in given.items()]
+    options = {"row_workers": workers, "intra_op_threads": threads, "rows_a_run": rows_a_run}
+    parameters = [
+        f'parameters {{ key: "{key}" value: {{ string_value: "{value}" }} }}' for key, value in options.items()
+    ]
     repository = small.write_repository(tmp_path / "repository", "\n".join([small.CONFIG, *parameters]))
     with Cluster(Options(repository=repository, log_folder=tmp_path / "logs", only=("triton",))) as cluster:
         client = triton.InferenceServerClient(cluster.endpoints.triton[0])

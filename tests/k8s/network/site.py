@@ -89,12 +89,12 @@ class Site:
         product = str(ROOT / "examples" / "product.png")
         command = [sys.executable, "-m", "tests.k8s.network.caller", f"ipv4:{addresses}", product, str(at_once)]
         caller = self.run(host, command, PYTHONPATH=str(ROOT))
-        found: list[dict[str, Any]] = []
+        results: list[dict[str, Any]] = []
         try:
-            yield found
+            yield results
         finally:
             words, _ = caller.communicate("over", timeout=180)
-            found += [json.loads(line) for line in words.splitlines()]
+            results += [json.loads(line) for line in words.splitlines()]
 
     def kill(self, name: str) -> None:
         """Kills the processes of a host and cuts its link at the same time."""

@@ -129,7 +129,7 @@ class Switch:
 
 def _open_wire(namespace: str) -> int:
     """Opens a TUN device inside a namespace; the descriptor works in any namespace."""
-    found: list[int | OSError] = []
+    outcome: list[int | OSError] = []
 
     def inside() -> None:
         try:
@@ -139,17 +139,17 @@ def _open_wire(namespace: str) -> int:
                     raise OSError(ctypes.get_errno(), "setns")
             wire = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
             fcntl.ioctl(wire, _TUNSETIFF, struct.pack("16sH", DEVICE.encode(), _IFF_TUN | _IFF_NO_PI))
-            found.append(wire)
+            outcome.append(wire)
         except OSError as problem:
-            found.append(problem)
+            outcome.append(problem)
 
     # A namespace belongs to a thread, so this thread enters it and ends there.
     thread = threading.Thread(target=inside)
     thread.start()
     thread.join()
-    if isinstance(found[0], OSError):
-        raise CannotError(f"no TUN device: {found[0]}")
-    return found[0]
+    if isinstance(outcome[0], OSError):
+        raise CannotError(f"no TUN device: {outcome[0]}")
+    return outcome[0]
 
 
 def _ip(*arguments: str) -> None:

@@ -59,15 +59,15 @@ def differing(calls: list[dict[str, Any]], expected: dict[int, str]) -> list[int
 def left_out(site: Site, name: str, since: float) -> float:
     """Seconds from `since` until every orchestrator had taken the replica out of service."""
     address = f"{site.switch.hosts[name].address}:8001"
-    found = []
+    seconds = []
     for orchestrator in ORCHESTRATORS:
         times = [
             datetime.fromisoformat(line["timestamp"]).timestamp()
             for line in site.log(orchestrator)
             if line.get("event") == "replica out" and line["replica"] == address
         ]
-        found.append(next(moment - since for moment in times if moment >= since))
-    return max(found)
+        seconds.append(next(moment - since for moment in times if moment >= since))
+    return max(seconds)
 
 
 def test_a_link_that_is_cut_costs_nobody_anything(site: Site, undisturbed: dict[int, str]) -> None:

@@ -107,30 +107,30 @@ class Replay:
         host, port = self.api.url.removeprefix("https://").split(":")
         always = {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port, "HOSTNAME": name}
 
-        def container(given: Manifest) -> Container:
-            image = self._images[name_of(given["image"])]
-            missing = [mount["name"] for mount in given.get("volumeMounts", []) if mount["name"] not in folders]
+        def container(entry: Manifest) -> Container:
+            image = self._images[name_of(entry["image"])]
+            missing = [mount["name"] for mount in entry.get("volumeMounts", []) if mount["name"] not in folders]
             if missing:
-                raise NotThereError(f"{name}/{given['name']} mounts {missing[0]}, which is no volume of the pod")
-            mounts = {mount["mountPath"]: folders[mount["name"]] for mount in given.get("volumeMounts", [])}
+                raise NotThereError(f"{name}/{entry['name']} mounts {missing[0]}, which is no volume of the pod")
+            mounts = {mount["mountPath"]: folders[mount["name"]] for mount in entry.get("volumeMounts", [])}
             here = Here({**image.files, **mounts}, address, names)
             for folder in mounts.values():
                 _rewrite(folder, here, own)
-            variables = always | environment(given, self._manifests, uid, address)
-            return Container(f"{name}/{given['name']}", given, image, here, variables, own / f"{given['name']}.log")
+            variables = always | environment(entry, self._manifests, uid, address)
+            return Container(f"{name}/{entry['name']}", entry, image, here, variables, own / f"{entry['name']}.log")
 
-        made = Pod(
+        new = Pod(
             name,
             spec,
             template["metadata"]["labels"],
             address,
-            [container(given) for given in spec.get("initContainers", [])],
-            [container(given) for given in spec["containers"]],
+            [container(entry) for entry in spec.get("initContainers", [])],
+            [container(entry) for entry in spec["containers"]],
             self._publish,
         )
-        self.pods.append(made)
-        made.start().add_done_callback(lambda _: self._publish())
-        return made
+        self.pods.append(new)
+        new.start().add_done_callback(lambda _: self._publish())
+        return new
 
     async def wait_ready(self, *workloads: str, within_s: float = 240.0) -> None:
         """Waits until every pod of these workloads (default: all) is ready, or done for a Job.

@@ -125,8 +125,8 @@ class Container:
         if self._process is not None and self._process.returncode is None:
             self._process.send_signal(number)
 
-    def _command(self, given: list[str]) -> list[str]:
-        program, *arguments = expanded(given, self._variables)
+    def _command(self, command: list[str]) -> list[str]:
+        program, *arguments = expanded(command, self._variables)
         if program not in self._image.programs:
             raise NotThereError(f"{self.name}: the image has no {program}; it has {', '.join(self._image.programs)}")
         return [*self._image.programs[program], *(self._here.text(argument) for argument in arguments)]

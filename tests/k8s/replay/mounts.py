@@ -32,7 +32,7 @@ class Here:
     address: str
     names: Mapping[str, str]
 
-    def text(self, given: str) -> str:
+    def text(self, text: str) -> str:
         """The text with paths and addresses of this machine."""
         # One pass, so that a replacement, which may begin with /tmp, is not replaced again.
         hosts = {**self.names, "0.0.0.0": self.address, "127.0.0.1": self.address}
@@ -41,7 +41,7 @@ class Here:
         # Service through the API needs the Service's name, so kubernetes:// names stay.
         path, host = _any(self.paths), _any(hosts)
         pattern = rf"(?:(?<![\w./-]){path}|(?<![\w.-])(?<!kubernetes:///){host})(?![\w.-])"
-        return re.sub(pattern, lambda found: meant[found[0]], given)
+        return re.sub(pattern, lambda match: meant[match[0]], text)
 
 
 def _any(names: Iterable[str]) -> str:
@@ -93,28 +93,28 @@ class Volumes:
             (folder / item["path"]).write_text("backdrop")
         for kind in ("configMap", "secret"):
             if kind in source:
-                given = source[kind]
-                content = self._content(kind, given.get("name") or given["secretName"])
-                for key, path in self._items(given, content):
+                reference = source[kind]
+                content = self._content(kind, reference.get("name") or reference["secretName"])
+                for key, path in self._items(reference, content):
                     (folder / path).write_bytes(content[key])
 
-    def _items(self, given: Manifest, content: Mapping[str, bytes]) -> list[tuple[str, str]]:
-        wanted = [(item["key"], item["path"]) for item in given.get("items", [])] or [(key, key) for key in content]
-        missing = [key for key, _ in wanted if key not in content]
+    def _items(self, reference: Manifest, content: Mapping[str, bytes]) -> list[tuple[str, str]]:
+        items = [(item["key"], item["path"]) for item in reference.get("items", [])] or [(key, key) for key in content]
+        missing = [key for key, _ in items if key not in content]
         if missing:
-            raise NotThereError(f"{given} has no {missing[0]}")
-        return wanted
+            raise NotThereError(f"{reference} has no {missing[0]}")
+        return items
 
     def _content(self, kind: str, name: str) -> dict[str, bytes]:
         if name == "kube-root-ca.crt":
             return {"ca.crt": self._certificate.read_bytes()}
-        found = of(self._manifests, {"configMap": "ConfigMap", "secret": "Secret"}[kind], name)
-        if not found:
+        matches = of(self._manifests, {"configMap": "ConfigMap", "secret": "Secret"}[kind], name)
+        if not matches:
             raise NotThereError(f"there is no {kind} {name}")
-        plain = {key: value.encode() for key, value in found[0].get("stringData", {}).items()}
+        plain = {key: value.encode() for key, value in matches[0].get("stringData", {}).items()}
         if kind == "configMap":
-            return plain | {key: value.encode() for key, value in found[0].get("data", {}).items()}
-        return plain | {key: base64.b64decode(value) for key, value in found[0].get("data", {}).items()}
+            return plain | {key: value.encode() for key, value in matches[0].get("data", {}).items()}
+        return plain | {key: base64.b64decode(value) for key, value in matches[0].get("data", {}).items()}
 
 
 def environment(container: Manifest, manifests: list[Manifest], uid: str, address: str) -> dict[str, str]:
@@ -123,19 +123,19 @@ def environment(container: Manifest, manifests: list[Manifest], uid: str, addres
     Raises:
         NotThereError: a variable refers to an object that does not exist.
     """
-    found: dict[str, str] = {}
+    variables: dict[str, str] = {}
     for source in container.get("envFrom", []):
         config = of(manifests, "ConfigMap", source["configMapRef"]["name"])
         if not config:
             raise NotThereError(f"there is no ConfigMap {source['configMapRef']['name']}")
-        found |= config[0]["data"]
+        variables |= config[0]["data"]
     fields = {"metadata.uid": uid, "status.podIP": address, "metadata.namespace": "backdrop"}
     for entry in container.get("env", []):
         path = entry.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath")
         if path is not None and path not in fields:
             raise NotThereError(f"the replay knows no {path}")
-        found[entry["name"]] = fields[path] if path else entry["value"]
-    return found
+        variables[entry["name"]] = fields[path] if path else entry["value"]
+    return variables
 
 
 def expanded(arguments: list[Any], variables: Mapping[str, str]) -> list[str]:

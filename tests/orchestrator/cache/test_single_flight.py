@@ -1,4 +1,4 @@
-"""One computation for everyone who asks at the same time, whoever leaves."""
+"""One computation for all callers at the same time, whichever of them is cancelled."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def server() -> Iterator[RedisProcess]:
 
 @pytest.fixture
 def store(server: RedisProcess) -> Iterator[redis.Redis]:
-    """A client beside the cache's own; the server is empty and awake."""
+    """A client apart from the cache's own; the server is empty and runs."""
     server.start()
     with redis.Redis.from_url(server.url) as client:
         client.flushall()

@@ -1,9 +1,9 @@
-"""Whole trajectories of our solvers beside diffusers' schedulers, for every configuration offered.
+"""Whole trajectories of our solvers compared with diffusers' schedulers, for every configuration offered.
 
 Both sides run freely from the same noise, each feeding its own samples to the same nonlinear stand-in for a model,
 so errors may add up as they would in a picture. Run as a module, it rewrites the golden trajectories.
 
-What is left between the two is torch's arithmetic: its float32 square root, logarithm and exponential are not
+The remaining difference is torch's arithmetic: its float32 square root, logarithm and exponential are not
 correctly rounded on x86 (one root in five is a unit off). Where ᾱ is small, predicting epsilon divides that unit by
 √ᾱ, 0.006 on the linear schedule, and the clean estimate moves by 1e-5 and more. `correctly_rounded` takes the cause
 away: inside it the two sides agree to the last bit.

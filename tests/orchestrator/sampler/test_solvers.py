@@ -70,7 +70,7 @@ def beginnings(name: str) -> list[reference.Case]:
 @pytest.mark.parametrize("at", [0, 3, 7])
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_known_latents_are_noised_as_diffusers_does_before_any_step(name: str, at: int) -> None:
-    """Every solver offered has its like in diffusers: none is left out."""
+    """Every solver has its counterpart in diffusers, so none is skipped."""
     pytest.importorskip("diffusers")
     for case in beginnings(name):
         scheduler, _ = reference.scheduler_of(case)
@@ -148,7 +148,7 @@ def test_a_step_can_be_redone_and_a_trajectory_set_aside(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_a_row_does_not_depend_on_the_rows_beside_it(name: str) -> None:
+def test_a_row_does_not_depend_on_the_other_rows(name: str) -> None:
     noise = NoiseStream(5)
     shape = (3, 4, 5, 5)
     solver = make_solver(name, SCHEDULES[name], 4)

@@ -27,7 +27,7 @@ def size(sizing: BatchSizing, most: int = 64) -> int:
 @pytest.mark.parametrize(
     ("cost", "present", "best"),
     [
-        # Rows that cost nothing but themselves: one request after another, whoever waits.
+        # Rows that cost nothing but themselves: one request after another, however many wait.
         ((0.0, 20.0), 64, 2),
         (NEAR, 4, 2),
         # Rows that cost next to nothing: all of them together.

@@ -1,4 +1,4 @@
-"""Batches: who leaves together, who waits for whom, and that nothing is lost or leaks whatever happens."""
+"""The batcher: which calls leave together, which wait for others, and that no call is lost in any failure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from orchestrator.scheduling.request import unknown_need
 from tests.orchestrator.small import KnownCost, capacity
 
 FREE, LINEAR = (0.04, 0.0), (0.0, 0.02)
-"""What a batch costs beside its rows, and each row: company costs nothing, or as much as oneself."""
+"""Base and row cost of a batch: more rows cost nothing, or each row costs as much as the first."""
 
 
 class Model:
@@ -75,18 +75,18 @@ class World:
         priority: Priority = Priority.STANDARD, work: float | None = None, width: int = 3, model: str = "model",
         due: float = math.inf, need_s: Callable[[], float] = unknown_need,
     ) -> asyncio.Task[list[float]]:  # fmt: skip
-        """A job that takes steps one after another; its rows hold its name. Returns what came of each step."""
+        """A request that takes steps one after another; its rows hold its name. Returns the result of each step."""
         request = ScheduledRequest(tenant, priority, float(steps * rows) if work is None else work, due, need_s)
         ticket = self.batcher.ticket(request, megapixels=1.0)
 
         async def run() -> list[float]:
-            made: list[float] = []
+            results: list[float] = []
             for step in range(steps):
                 inputs = {"x": np.full((rows, width), name, np.float32)}
                 outputs = await ticket.infer(model, inputs, request_id=f"id{name}", again=step + 1 < steps)
                 assert outputs["y"].shape == (rows, width)
-                made.append(float(outputs["y"][0, 0]))
-            return made
+                results.append(float(outputs["y"][0, 0]))
+            return results
 
         return asyncio.create_task(run())
 
@@ -125,8 +125,8 @@ async def test_a_call_alone_leaves_at_once() -> None:
 
 
 @pytest.mark.usefixtures("long_reservations")
-async def test_those_who_run_side_by_side_share_their_steps() -> None:
-    """A newcomer waits for the batch that is out; from then on both leave together, and neither waits for long."""
+async def test_requests_that_run_at_the_same_time_share_their_steps() -> None:
+    """A new request waits for the running batch; from then on both leave together."""
     world = World()
     jobs = [world.job(1, steps=3)]
     await settle()
@@ -136,18 +136,18 @@ async def test_those_who_run_side_by_side_share_their_steps() -> None:
     for step in range(3):
         await world.model.end(step)
     assert world.model.batches == [[1, 1], [5, 5, 1, 1], [5, 5, 1, 1]]
-    assert await asyncio.gather(*jobs) == [[2, 2, 2], [6, 6]], "everybody has their own rows"
+    assert await asyncio.gather(*jobs) == [[2, 2, 2], [6, 6]], "each gets its own rows"
     assert world.model.ids == ["id1", "id5+1", "id5+1"]
 
 
-async def test_where_company_costs_as_much_as_oneself_the_shorter_job_is_finished_first() -> None:
+async def test_where_each_row_costs_as_much_as_the_first_the_shorter_request_is_done_first() -> None:
     world = World(LINEAR)
     jobs = [world.job(1, steps=8), world.job(5, steps=5)]
     for step in range(13):
         await settle()
         await world.model.end(step)
     await asyncio.gather(*jobs)
-    # Every fourth turn of a tenant is the oldest's, however much that has left.
+    # Every fourth turn of a tenant goes to its oldest request.
     assert [rows[0] for rows in world.model.batches] == [1, 5, 5, 5, 1, 5, 5, 1, 1, 1, 1, 1, 1]
 
 
@@ -164,7 +164,7 @@ async def test_a_caller_that_does_not_return_is_waited_for_until_its_reservation
     await settle()
     await world.model.end(0)
     await gone
-    assert len(world.model.batches) == 1, "it is expected back, and comes first"
+    assert len(world.model.batches) == 1, "its reservation comes first"
     await until(lambda: len(world.model.batches) == 2)
     await world.model.end(1)
     assert await other == [6]
@@ -206,7 +206,7 @@ async def test_each_replica_has_a_batch_and_they_share_the_rows() -> None:
 
 
 async def test_with_many_waiting_the_next_batch_is_queued_behind_the_one_that_runs() -> None:
-    """For then the engine's gaps between steps cost more than being passed by one batch."""
+    """Then the gaps between batches cost more than one batch that goes first."""
     world = World(LINEAR)
     jobs = [world.job(number) for number in range(1, 30)]
     await settle()
@@ -224,7 +224,7 @@ async def test_with_many_waiting_the_next_batch_is_queued_behind_the_one_that_ru
         await few.model.end(number)
 
 
-async def test_while_requests_wait_for_those_that_run_the_engine_never_waits() -> None:
+async def test_while_requests_wait_for_admission_the_replica_never_idles() -> None:
     world = World(LINEAR)
     world.saturated = True
     jobs = [world.job(number) for number in (1, 2, 3)]
@@ -310,9 +310,9 @@ async def test_other_replicas_go_on() -> None:
     await asyncio.gather(urgent, *bulk)
 
 
-@pytest.mark.parametrize(("cost", "company"), [(FREE, [1, 1, 5, 5]), (LINEAR, [1, 1])])
-async def test_lower_classes_travel_with_an_urgent_call_where_they_hardly_slow_it(
-    cost: tuple[float, float], company: list[float]
+@pytest.mark.parametrize(("cost", "batch"), [(FREE, [1, 1, 5, 5]), (LINEAR, [1, 1])])
+async def test_calls_of_lower_classes_join_an_urgent_batch_that_they_hardly_slow(
+    cost: tuple[float, float], batch: list[float]
 ) -> None:
     world = World(cost)
     first = world.job(9)
@@ -321,8 +321,8 @@ async def test_lower_classes_travel_with_an_urgent_call_where_they_hardly_slow_i
     urgent = world.job(1, priority=Priority.INTERACTIVE)
     await settle()
     await world.model.end(0)
-    assert world.model.batches[1] == company
-    assert world.model.priorities[1] is Priority.INTERACTIVE, "the highest of the company"
+    assert world.model.batches[1] == batch
+    assert world.model.priorities[1] is Priority.INTERACTIVE, "the highest class in the batch"
     await world.model.end(1)
     if not bulk.done():
         await until(lambda: len(world.model.batches) == 3)
@@ -332,7 +332,7 @@ async def test_lower_classes_travel_with_an_urgent_call_where_they_hardly_slow_i
 
 async def test_in_an_outage_nothing_is_held_back() -> None:
     world = World(replicas=0)
-    world.model.broken = lambda rows: error(Reason.NO_REPLICA, "nobody is there")
+    world.model.broken = lambda rows: error(Reason.NO_REPLICA, "no replica answers")
     jobs = [world.job(number) for number in range(5)]
     await settle()
     assert len(world.model.batches) == 5
@@ -341,7 +341,7 @@ async def test_in_an_outage_nothing_is_held_back() -> None:
     assert (world.batcher.running_rows, world.batcher.waiting_rows) == (0, 0)
 
 
-async def test_one_bad_call_does_not_fail_its_company() -> None:
+async def test_one_bad_call_does_not_fail_its_batch_mates() -> None:
     world = World()
     world.model.broken = lambda rows: error(Reason.MODEL_FAILED, "it failed") if 3 in rows else None
     jobs = [world.job(number) for number in (1, 2, 3, 4)]
@@ -356,7 +356,7 @@ async def test_one_bad_call_does_not_fail_its_company() -> None:
     assert third.reason is Reason.MODEL_FAILED
 
 
-@pytest.mark.parametrize("problem", [error(Reason.NO_REPLICA, "nobody is there"), RuntimeError("a bug")])
+@pytest.mark.parametrize("problem", [error(Reason.NO_REPLICA, "no replica answers"), RuntimeError("a bug")])
 async def test_what_fails_for_all_fails_once(problem: Exception) -> None:
     world = World()
     jobs = [world.job(number) for number in (1, 2, 3)]
@@ -369,7 +369,7 @@ async def test_what_fails_for_all_fails_once(problem: Exception) -> None:
     assert (world.batcher.running_rows, world.batcher.waiting_rows) == (0, 0)
 
 
-async def test_who_leaves_a_batch_leaves_it_running_for_the_others() -> None:
+async def test_a_cancelled_call_leaves_its_batch_running_for_the_others() -> None:
     world = World()
     first, stays, leaves = (world.job(number) for number in (1, 2, 3))
     await settle()
@@ -381,7 +381,7 @@ async def test_who_leaves_a_batch_leaves_it_running_for_the_others() -> None:
     assert (await stays, await first) == ([3], [2])
 
 
-async def test_a_batch_that_everybody_has_left_is_cancelled() -> None:
+async def test_a_batch_whose_calls_are_all_cancelled_is_cancelled() -> None:
     world = World()
     jobs = [world.job(number) for number in (1, 2, 3)]
     await settle()
@@ -393,12 +393,12 @@ async def test_a_batch_that_everybody_has_left_is_cancelled() -> None:
     assert (world.batcher.running_rows, world.batcher.waiting_rows) == (0, 0)
 
 
-async def test_who_leaves_in_the_breath_of_their_turn_is_not_sent() -> None:
+async def test_a_call_that_is_cancelled_at_its_turn_is_not_sent() -> None:
     world = World(LINEAR)
     first, second, third = (world.job(number) for number in (1, 2, 3))
     await settle()
     world.model.out[0].set_result(None)
-    second.cancel()  # its coroutine hears of it after the batch has ended
+    second.cancel()  # its coroutine runs after the batch has ended
     await settle()
     assert [rows[0] for rows in world.model.batches] == [1, 3]
     await world.model.end(1)
@@ -409,11 +409,11 @@ async def test_calls_count_down_what_a_request_has_left() -> None:
     world = World()
     request = ScheduledRequest("a", Priority.STANDARD, 3.0)
     ticket = world.batcher.ticket(request, megapixels=0.5)
-    for number, (rows, left) in enumerate(((2, 2.0), (8, 0.0))):
+    for number, (rows, remaining) in enumerate(((2, 2.0), (8, 0.0))):
         call: Awaitable[Any] = ticket.infer("model", {"x": np.ones((rows, 3), np.float32)}, request_id="")
         task = asyncio.ensure_future(call)
         await settle()
-        assert request.work == left
+        assert request.work == remaining
         await world.model.end(number)
         await task
 
@@ -435,14 +435,14 @@ async def test_nothing_leaks_whatever_is_cancelled_when(seed: int, cost: tuple[f
         if running:
             await world.model.end(dice.choice(running))
         else:
-            await asyncio.sleep(0.002)  # somebody who was expected will not come
+            await asyncio.sleep(0.002)  # a reservation has to expire
     for number, job in enumerate(jobs):
         with contextlib.suppress(asyncio.CancelledError):
             assert await job == [number + 1] * (1 + number % 4)
     await until(lambda: (world.batcher.running_rows, world.batcher.waiting_rows) == (0, 0))
 
 
-async def test_a_job_that_cannot_meet_its_deadline_any_more_ends_before_its_next_step() -> None:
+async def test_a_request_that_cannot_meet_its_deadline_any_more_ends_before_its_next_step() -> None:
     world, pace = World(LINEAR), {"s": 1.0}
     other = world.job(1)
     await settle()
@@ -457,7 +457,7 @@ async def test_a_job_that_cannot_meet_its_deadline_any_more_ends_before_its_next
     assert (world.batcher.running_rows, world.batcher.waiting_rows) == (0, 0)
 
 
-async def test_a_job_that_loses_its_deadline_on_the_way_leaves_its_company_going() -> None:
+async def test_a_request_that_loses_its_deadline_on_the_way_does_not_stop_its_batch_mates() -> None:
     world, pace = World(FREE), {"s": 1.0}
     on_time = world.job(1, steps=3)
     late = world.job(2, steps=3, due=time.monotonic() + 100, need_s=lambda: pace["s"])

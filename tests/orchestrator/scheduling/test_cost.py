@@ -1,4 +1,4 @@
-"""What batches cost, by what was seen of them."""
+"""The cost of batches, learned from their durations."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_while_nothing_was_seen_it_is_not_known() -> None:
     assert cost.seconds(2) == math.inf
 
 
-def test_while_one_size_is_known_company_costs_nothing() -> None:
+def test_while_one_size_has_run_more_rows_cost_nothing() -> None:
     cost = learned(0.04, 0.0, sizes=(2,))
     assert cost.seconds(16) == 0.04
 

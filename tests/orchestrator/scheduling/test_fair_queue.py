@@ -1,4 +1,4 @@
-"""The fair queue: shares of classes and tenants, small requests first, and nobody waits for ever."""
+"""The fair queue: shares of classes and tenants, small requests first, and no request waits for ever."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class Item:
 
 
 def served(queue: FairQueue[Item], turns: int) -> list[Item]:
-    """Serves so many; whoever was served comes back at once, as a request with many steps does."""
-    found = []
+    """Serves so many entries; each comes back at once, as a request with many steps does."""
+    entries = []
     for _ in range(turns):
         item = queue.first()
         assert item is not None
         queue.serve(item, item.cost)
         queue.push(item)
-        found.append(item)
-    return found
+        entries.append(item)
+    return entries
 
 
 def of(*requests: ScheduledRequest, cost: float = 1.0) -> FairQueue[Item]:
@@ -80,7 +80,7 @@ def test_of_a_tenants_requests_the_smallest_goes_first_and_the_oldest_every_four
     old, small = ScheduledRequest("a", Priority.STANDARD, 100.0), ScheduledRequest("a", Priority.STANDARD, 8.0)
     queue = of(old, small)
     names = [item.request is small for item in served(queue, 400)]
-    # The oldest is whoever has waited longest for this turn; of two that take turns it is the one that was passed over.
+    # The oldest is the one that has waited longest for this turn: of two, the one that was passed over.
     assert 290 <= sum(names) <= 310
 
 
@@ -118,7 +118,7 @@ def test_how_pressing_a_deadline_is_goes_by_what_is_needed_still() -> None:
         (False, False), (True, False), (True, True)
     ]  # fmt: skip
     assert not ScheduledRequest("a", Priority.STANDARD, 100.0, need_s=lambda: 1e9).lost(), "it has no deadline"
-    assert not due(1, 100.0, need_s=0.0).tight(), "nothing is known of the pace"
+    assert not due(1, 100.0, need_s=0.0).tight(), "the need is unknown"
 
 
 def test_equal_ones_are_served_in_the_order_of_arrival() -> None:
@@ -135,7 +135,7 @@ def test_the_order_ahead_is_the_order_that_comes() -> None:
         ScheduledRequest("a", Priority.INTERACTIVE, 5.0),
     )
     ahead = queue.projected()
-    assert len(queue) == 4, "looking ahead serves nobody"
+    assert len(queue) == 4, "a projection serves no entry"
     for expected in ahead:
         item = queue.first()
         assert item is expected
@@ -150,7 +150,7 @@ def test_only_some_classes_can_be_asked_for() -> None:
 
 
 @pytest.mark.parametrize("priority", list(Priority))
-def test_nobody_starves(priority: Priority) -> None:
+def test_no_class_starves(priority: Priority) -> None:
     others = [ScheduledRequest(f"t{number}", other, 1.0) for other in Priority for number in range(5)]
     last = ScheduledRequest("last", priority, 1e6)
     queue = of(*others, last)

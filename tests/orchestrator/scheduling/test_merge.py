@@ -1,4 +1,4 @@
-"""Calls as one batch: the rows' order, and constants that stay the same array for as long as they travel together."""
+"""Merged calls: the order of rows, and constants that stay the same array while the same calls share batches."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def call(seed: int, rows: int = 2) -> dict[str, Any]:
 
 
 def again(before: dict[str, Any]) -> dict[str, Any]:
-    """The next step: views are made anew."""
+    """The next step: new views of the same constants."""
     return {"sample": before["sample"] + 1, "mask": before["mask"].base[: len(before["mask"])]}
 
 
@@ -35,7 +35,7 @@ def test_a_call_alone_is_not_touched() -> None:
     assert Merger().merge([alone]) is alone
 
 
-def test_constants_are_laid_out_once_for_a_company() -> None:
+def test_constants_are_merged_once_for_a_set_of_batch_mates() -> None:
     merger, calls = Merger(), [call(1), call(2)]
     first = merger.merge(calls)
     later = merger.merge([again(each) for each in calls])
@@ -45,13 +45,13 @@ def test_constants_are_laid_out_once_for_a_company() -> None:
     assert later["sample"].flags.writeable
 
 
-def test_another_company_or_other_rows_are_other_constants() -> None:
+def test_other_batch_mates_or_other_rows_are_other_constants() -> None:
     merger, one, two, three = Merger(), call(1), call(2), call(3)
     first = merger.merge([one, two])
     for others in ([two, one], [one, three], [one, {name: value[:1] for name, value in two.items()}]):
-        found = merger.merge(others)
-        assert found["mask"] is not first["mask"]
-        assert found["mask"][:, 0].tolist() == found["sample"][:, 0].tolist()
+        merged = merger.merge(others)
+        assert merged["mask"] is not first["mask"]
+        assert merged["mask"][:, 0].tolist() == merged["sample"][:, 0].tolist()
 
 
 def test_what_can_be_written_to_is_no_constant() -> None:
@@ -64,7 +64,7 @@ def test_what_can_be_written_to_is_no_constant() -> None:
     assert merger.remembered == 0
 
 
-def test_nothing_is_kept_of_who_has_gone_and_little_of_who_stays() -> None:
+def test_constants_of_calls_that_are_gone_are_dropped_and_few_others_are_kept() -> None:
     merger, calls = Merger(), [call(seed) for seed in range(8)]
     for first in range(7):
         merger.merge(calls[first : first + 2])

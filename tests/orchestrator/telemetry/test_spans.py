@@ -1,4 +1,4 @@
-"""Spans: children of whatever is open where they are opened, in every task, and nothing where nobody traces."""
+"""Spans: children of the open span in every task, and nothing without tracing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where spans go: to an OTLP collector, sampled as asked, and never at a request's cost."""
+"""Where spans go: to an OTLP collector, sampled by the settings, and never at a request's cost."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ async def test_calls_go_to_the_replicas_that_serve_their_model() -> None:
             ("denoiser", denoisers[0].address),
             ("denoiser", denoisers[1].address),
         }
-        assert set(calls.outcomes) == {"ok"}, "nobody was asked for what it lacks"
+        assert set(calls.outcomes) == {"ok"}, "no replica was called for a model that it lacks"
 
 
 async def test_the_scarcest_model_says_how_many_replicas_are_ready() -> None:
@@ -85,7 +85,7 @@ async def test_the_wanted_fingerprint_is_taken_whoever_answers_first() -> None:
     async with serving(2) as servers, pool_on(servers) as pool:
         old, new = servers
         new.fingerprint = "sha256:2"
-        # Where nobody has it, nobody is kept out: the right one may come later.
+        # If no replica has it, none is excluded: one that has it may come later.
         assert (await pool.metadata("double", "sha256:3")).fingerprint in ("sha256:1", "sha256:2")
         assert pool.ready_replicas == 2
         assert (await pool.metadata("double", "sha256:2")).fingerprint == "sha256:2"

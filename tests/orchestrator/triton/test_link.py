@@ -15,7 +15,7 @@ from tritonclient.grpc.aio import InferenceServerClient
 
 from local.cluster import Cluster, Options
 from orchestrator.triton import Sharing, TritonPool, Wire
-from orchestrator.triton.link import Link, Sight
+from orchestrator.triton.link import Access, Link
 from orchestrator.triton.shared_memory import FOLDER, Region
 from tests.local import small
 from tests.orchestrator.triton.fake_triton import eventually
@@ -75,7 +75,7 @@ async def test_references_are_answered_like_bytes_and_nothing_stays(triton: Clus
     async with pool_on(triton) as (pool, wire, region):
         name, array = region.name, constant(1)
         assert await doubled(pool, array)
-        await eventually(lambda: link_of(pool).sight is Sight.SEES)
+        await eventually(lambda: link_of(pool).access is Access.OPEN)
         for _ in range(3):
             assert await doubled(pool, array)
         assert region.used == array.nbytes
@@ -93,12 +93,12 @@ async def test_a_server_started_anew_is_asked_again_and_no_call_fails(triton: Cl
     async with pool_on(triton) as (pool, _, _):
         array = constant(3)
         await doubled(pool, array)
-        await eventually(lambda: link_of(pool).sight is Sight.SEES)
+        await eventually(lambda: link_of(pool).access is Access.OPEN)
         await asyncio.to_thread(restart, triton)
         await eventually(lambda: pool.ready_replicas == 1, within_s=10)
         assert await doubled(pool, array)
         assert await doubled(pool, array)
-        await eventually(lambda: link_of(pool).sight is Sight.SEES)
+        await eventually(lambda: link_of(pool).access is Access.OPEN)
         assert await doubled(pool, array)
 
 
@@ -108,7 +108,7 @@ async def test_a_server_that_cannot_open_the_region_gets_bytes(triton: Cluster) 
         array = constant(4)
         for _ in range(3):
             assert await doubled(pool, array)
-            await eventually(lambda: link_of(pool).sight is Sight.BLIND)
+            await eventually(lambda: link_of(pool).access is Access.NONE)
         assert region.used == 0
 
 
@@ -116,10 +116,10 @@ async def test_a_server_that_knows_the_region_already_is_believed(triton: Cluste
     async with pool_on(triton) as (pool, _, region):
         array = constant(7)
         await doubled(pool, array)
-        await eventually(lambda: link_of(pool).sight is Sight.SEES)
-        assert link_of(pool).forgotten("Unable to find shared memory region: 'x'")  # though nothing was forgotten
+        await eventually(lambda: link_of(pool).access is Access.OPEN)
+        assert link_of(pool).lost_region("Unable to find shared memory region: 'x'")  # though the region was not lost
         await doubled(pool, array)
-        await eventually(lambda: link_of(pool).sight is Sight.SEES)
+        await eventually(lambda: link_of(pool).access is Access.OPEN)
         assert await doubled(pool, array)
         assert region.name in await regions(triton)
 
@@ -129,8 +129,8 @@ async def test_a_server_that_does_not_answer_is_asked_again() -> None:
     async with InferenceServerClient("127.0.0.1:9") as client:
         link = Link(wire, client, "127.0.0.1:9", shared=True)
         link.tensors({"x": constant(8)})
-        assert link.sight is Sight.ASKED
-        await eventually(lambda: link.sight is Sight.UNTRIED)
+        assert link.access is Access.REQUESTED
+        await eventually(lambda: link.access is Access.UNKNOWN)
         await link.close()
     wire.close()
 
@@ -140,7 +140,7 @@ async def test_servers_elsewhere_are_not_asked(triton: Cluster) -> None:
         array = constant(5)
         for _ in range(3):
             assert await doubled(pool, array)
-        assert link_of(pool).sight is Sight.BLIND
+        assert link_of(pool).access is Access.NONE
         assert region.name not in await regions(triton)
 
 
@@ -152,5 +152,5 @@ async def test_a_server_lets_go_of_the_regions_of_killed_orchestrators(triton: C
     dead.close()  # the kernel does as much for a process that is killed, once its file was swept
     async with pool_on(triton) as (pool, _, _):
         await doubled(pool, constant(6))
-        await eventually(lambda: link_of(pool).sight is Sight.SEES)
+        await eventually(lambda: link_of(pool).access is Access.OPEN)
         assert dead.name not in await regions(triton)

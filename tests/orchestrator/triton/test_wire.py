@@ -1,4 +1,4 @@
-"""The wire: constants are placed once, the rest goes as bytes, and what is known of an array dies with it."""
+"""The wire: constants are placed once, other arrays go as bytes, and what is remembered dies with its array."""
 
 from __future__ import annotations
 
