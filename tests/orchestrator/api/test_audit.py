@@ -12,7 +12,8 @@ import structlog
 from backdrop.errors import Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
 from orchestrator.api.audit import Audit
-from orchestrator.events import CacheReport, Finished, Stage
+from orchestrator.cache.lookups import CacheReport
+from orchestrator.events import Finished, Stage
 from orchestrator.request import Request
 from orchestrator.tasks.text_to_image import TEXT_TO_IMAGE
 from orchestrator.telemetry.metrics import Metrics

@@ -10,9 +10,9 @@ from backdrop.contract.geometry import Rect, Size
 from backdrop.contract.parts import DroppingRound, OutputFormat, Priority, Window
 from backdrop.v1 import generation_service_pb2 as pb
 from orchestrator.api.convert import response
+from orchestrator.cache.lookups import CacheReport
 from orchestrator.events import (
     Accepted,
-    CacheReport,
     Event,
     Finished,
     Picture,

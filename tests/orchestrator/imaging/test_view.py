@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backdrop.contract.geometry import Size
+from backdrop.contract.geometry import Rect, Size
 from orchestrator.imaging.frame import blank, frame_of
-from orchestrator.imaging.view import composite_view, view_of
+from orchestrator.imaging.view import composite_view, start_of, view_of
 from tests.orchestrator.imaging.frames import BUCKETS, product_frame
 from tests.pictures import ellipse_mask
 
@@ -48,6 +48,22 @@ def test_of_a_blank_frame_everything_is_made_of_mid_grey() -> None:
     assert (view.mask == 1.0).all()
     assert (view.latent_mask == 1.0).all()
     assert not view.known.any()
+
+
+def test_noise_starts_from_the_whole_picture_its_border_repeated() -> None:
+    photo = np.zeros((256, 64, 3), np.uint8)
+    photo[:, :32] = (255, 0, 0)
+    frame = frame_of(photo, ellipse_mask(64, 256), None, BUCKETS, from_known=True)
+    assert (frame.bucket, frame.inset) == (Size(192, 256), Rect(64, 0, 64, 256))
+    start = start_of(frame)
+    assert start.shape == (3, 256, 192)
+    assert start.dtype == np.float32
+    assert start.flags.c_contiguous
+    # The canvas is the middle third of the bucket: what is to be made in it is seen too.
+    assert start[:, 100, 64].tolist() == [1.0, -1.0, -1.0]
+    assert start[:, 100, 127].tolist() == [-1.0, -1.0, -1.0]
+    assert (start[:, :, :64] == start[:, :, 64:65]).all()
+    assert (start[:, :, 128:] == start[:, :, 127:128]).all()
 
 
 def test_the_composite_shows_the_product_over_the_clipped_scene() -> None:

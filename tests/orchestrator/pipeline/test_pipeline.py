@@ -29,14 +29,14 @@ from orchestrator.events import (
     VariantFinished,
 )
 from orchestrator.imaging.finish import encode
-from orchestrator.imaging.frame import MaskSource
+from orchestrator.imaging.frame import Frame, MaskSource
 from orchestrator.imaging.receipt import Receipt
 from orchestrator.pipeline import Pipeline
 from orchestrator.request import Request
 from orchestrator.scheduling import Batcher, Priority
 from orchestrator.scheduling.admission import Admission, Limits
 from orchestrator.stages import select
-from orchestrator.tasks import Task
+from orchestrator.tasks import Task, TaskInput
 from orchestrator.tasks.background import BACKGROUND
 from orchestrator.tasks.text_to_image import TEXT_TO_IMAGE
 from tests.orchestrator.small import (
@@ -426,6 +426,23 @@ async def test_a_tasks_adapter_reaches_the_rows(bench: Bench, name: str) -> None
     assert set(rows["adapter"][:, 0]) == {ADAPTERS[name]}
     assert set(rows["adapter_scale"][:, 0]) == {1.0}
     assert run.best.data != (await bench.run(request(pipeline="small-style"))).best.data
+
+
+async def test_a_start_from_the_picture_skips_steps_and_keeps_what_is_known(bench: Bench) -> None:
+    def from_known(inputs: TaskInput) -> Frame:
+        return dataclasses.replace(BACKGROUND.frame(inputs), from_known=True)
+
+    task = dataclasses.replace(BACKGROUND, frame=from_known)
+    asked = request(task, steps=10, strength=0.5)
+    run = await bench.run(asked)
+    assert bench.models.rows("denoiser") == asked.usage.row_steps == 20
+    for variant in (0, 1):
+        steps = [event.step for event in run.events if isinstance(event, StepDone) and event.variant == variant]
+        assert steps == [6, 7, 8, 9, 10]
+    assert run.receipt.max_difference == 0
+    assert run.best.data != (await bench.run(request(task, steps=10, strength=0.9))).best.data
+    other = await bench.run(request(task, steps=10, strength=0.5, photo=noisy_photo(64, 64, seed=3)))
+    assert other.best.data != run.best.data
 
 
 async def test_a_tasks_heads_decide_the_ranking(bench: Bench) -> None:

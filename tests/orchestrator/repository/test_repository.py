@@ -15,7 +15,7 @@ from orchestrator.triton.tensors import ModelMetadata, TensorSpec
 
 def document(folder: Path) -> dict[str, Any]:
     """Writes a repository of one-byte models and returns its pipeline.json."""
-    models = {}
+    models: dict[str, Any] = {}
     for role in (*ROLES, *IMAGE_ROLES, T5):
         (folder / role / "1").mkdir(parents=True)
         (folder / role / "1" / "model.onnx").write_bytes(b"x")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,11 @@ import pytest
 
 from backdrop.contract.geometry import Fit, Size
 from orchestrator.cache.lookups import RequestLookups
-from orchestrator.imaging.frame import MaskSource
+from orchestrator.imaging.frame import Frame, MaskSource
+from orchestrator.imaging.view import start_of
 from orchestrator.stages.prepare import Prepared, prepare
+from orchestrator.tasks import TaskInput
+from orchestrator.tasks.background import BACKGROUND
 from orchestrator.tasks.text_to_image import TEXT_TO_IMAGE
 from tests.orchestrator.small import DictCache, FunctionModels, request
 from tests.orchestrator.stages.running import models_of
@@ -64,6 +68,21 @@ async def test_a_denoiser_that_sees_no_known_pixels_needs_no_latents(bench: Benc
     assert prepared.known_latents is None
     assert prepared.frame.kept is None
     assert bench.functions.calls == []
+
+
+def from_known(inputs: TaskInput) -> Frame:
+    return dataclasses.replace(BACKGROUND.frame(inputs), from_known=True)
+
+
+async def test_where_noise_starts_from_the_picture_its_latents_are_made_too(bench: Bench) -> None:
+    assert (await bench.prepared()).start_latents is None
+    prepared = await bench.prepared(task=dataclasses.replace(BACKGROUND, frame=from_known))
+    assert prepared.start_latents is not None
+    assert prepared.start_latents.shape == (4, 8, 8)
+    assert np.array_equal(bench.functions.inputs["vae_encoder"]["image"][0], start_of(prepared.frame))
+    assert prepared.known_latents is not None
+    assert not np.array_equal(prepared.start_latents, prepared.known_latents)
+    assert bench.functions.rows("vae_encoder") == 2, "the known pixels once for both requests, and the whole picture"
 
 
 async def test_a_blank_frame_is_encoded_where_the_denoiser_reads_it(bench: Bench) -> None:
