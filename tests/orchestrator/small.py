@@ -261,7 +261,7 @@ def request(task: Task = BACKGROUND, pipeline: PipelineSpec | str = "small", **c
         delivery=_taken(Delivery, values),
         priority=values["priority"],
     )
-    given = TaskInput(
+    task_input = TaskInput(
         options=values["placement"],
         buckets=spec.buckets,
         delivery_size=values["size"],
@@ -270,7 +270,7 @@ def request(task: Task = BACKGROUND, pipeline: PipelineSpec | str = "small", **c
         mask_source=values["mask_source"],
     )
     assert set(changes) <= _FLAT, f"no fields of a request: {sorted(set(changes) - _FLAT)}"
-    return Request(values["request_id"], spec, task, given, parts)
+    return Request(values["request_id"], spec, task, task_input, parts)
 
 
 _FLAT = {"photo", "mask", "mask_source", "placement", "priority", "request_id"} | {

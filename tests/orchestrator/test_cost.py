@@ -52,15 +52,15 @@ async def cost(folder: Path, *requests: Request, together: bool = False) -> Coun
     batcher = Batcher(counted, lambda model: capacity(1, 8), new_cost=KnownCost)
     pipeline = Pipeline(batcher, DictCache(), tokenizers(folder)[1], admission, max_buffered_events=1000)
 
-    async def make(asked: Request) -> None:
-        async for _ in pipeline.run(asked):
+    async def make(request_: Request) -> None:
+        async for _ in pipeline.run(request_):
             pass
 
     if together:
         await asyncio.gather(*map(make, requests))
     else:
-        for asked in requests:
-            await make(asked)
+        for request_ in requests:
+            await make(request_)
     return counted
 
 
@@ -89,11 +89,11 @@ async def cost(folder: Path, *requests: Request, together: bool = False) -> Coun
     ],
 )
 async def test_rows_and_calls_of_the_loop(tmp_path: Path, changes: dict[str, Any], rows: int, calls: int) -> None:
-    asked = request(**{"steps": 10, "variants": 4, "top_k": 2, **changes})
-    counted = await cost(tmp_path, asked)
-    assert counted.rows["denoiser"] == rows == asked.usage.row_steps
+    request_ = request(**{"steps": 10, "variants": 4, "top_k": 2, **changes})
+    counted = await cost(tmp_path, request_)
+    assert counted.rows["denoiser"] == rows == request_.usage.row_steps
     assert counted.calls["denoiser"] == calls
-    selection = asked.parts.selection
+    selection = request_.parts.selection
     looked_at = (
         selection.variants + sum(selection.rounds(10).values()) + (selection.draft.keep if selection.draft else 0)
     )
@@ -119,10 +119,10 @@ async def test_what_is_the_same_for_all_variants_is_made_once(tmp_path: Path) ->
 
 
 async def test_a_second_request_encodes_nothing_again(tmp_path: Path) -> None:
-    asked = request(steps=2, variants=1, top_k=1)
+    request_ = request(steps=2, variants=1, top_k=1)
     once, twice = (
-        await cost(tmp_path / "a", asked),
-        await cost(tmp_path / "b", asked, request(steps=2, variants=1, top_k=1, seed=8)),
+        await cost(tmp_path / "a", request_),
+        await cost(tmp_path / "b", request_, request(steps=2, variants=1, top_k=1, seed=8)),
     )
     for name in ("text_encoder_l", "text_encoder_g", "vae_encoder"):
         assert twice.calls[name] == once.calls[name]

@@ -66,9 +66,9 @@ def wire() -> Iterator[Wire]:
 
 async def steps(folder: Path, counted: Counted) -> GuidedDenoiser:
     """Ten guided steps of one variant."""
-    asked = request(pipeline=SPEC, scheduler="dpmpp_2m", steps=STEPS)
-    models = models_of(asked, counted)
-    denoiser = GuidedDenoiser(asked.parts.sampling, models, await inputs_of(asked, models, folder))
+    request_ = request(pipeline=SPEC, scheduler="dpmpp_2m", steps=STEPS)
+    models = models_of(request_, counted)
+    denoiser = GuidedDenoiser(request_.parts.sampling, models, await inputs_of(request_, models, folder))
     for step in range(STEPS):
         await denoiser(np.zeros((4, 32, 32), np.float32), 900.0 - step, step, STEPS)
     return denoiser

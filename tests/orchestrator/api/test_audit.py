@@ -32,9 +32,9 @@ def record(end: Callable[[Audit], None], metrics: Metrics | None = None) -> dict
     return dict(line)
 
 
-def finished(asked: Request, message: pb.GenerateRequest) -> Callable[[Audit], None]:
+def finished(request_: Request, message: pb.GenerateRequest) -> Callable[[Audit], None]:
     def run(audit: Audit) -> None:
-        audit.parsed(asked, message)
+        audit.parsed(request_, message)
         audit.started()
         audit.finished(Finished(2, {Stage.DENOISE: 1.25}, CacheReport(0, 0, 0)))
         audit.close("OK")

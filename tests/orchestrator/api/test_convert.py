@@ -101,12 +101,12 @@ def test_without_a_receipt_the_field_is_absent() -> None:
 
 
 def test_the_summary_has_every_setting() -> None:
-    asked = request(
+    request_ = request(
         pipeline="small-style", style=style((9, 9, 9)), image_scale=0.5, size=Size(100, 75), steps=10, variants=4,
         top_k=1, dropping=(DroppingRound(3, draft_steps=2), DroppingRound(2, 0.5)), guidance_window=Window(0.0, 0.5),
         format=OutputFormat.WEBP, preview_every=3, priority=Priority.BULK,
     )  # fmt: skip
-    summary = response(END, asked).summary
+    summary = response(END, request_).summary
     settings = summary.settings
     assert (settings.task, settings.image_scale, settings.priority) == ("background", 0.5, pb.PRIORITY_BULK)
     sampling = settings.sampling

@@ -45,8 +45,10 @@ async def keep(claim: Claim, name: str, pictures: int = 2) -> list[pb.GenerateRe
     return messages
 
 
-async def call(idempotency: Idempotency, asked: pb.GenerateRequest, name: str, fail: bool = False) -> tuple[str, bool]:
-    async with idempotency.claim(asked) as claim:
+async def call(
+    idempotency: Idempotency, message: pb.GenerateRequest, name: str, fail: bool = False
+) -> tuple[str, bool]:
+    async with idempotency.claim(message) as claim:
         if claim.replay is not None:
             summary = claim.replay[-1].summary
             return summary.request_id, summary.replayed
@@ -58,8 +60,8 @@ async def call(idempotency: Idempotency, asked: pb.GenerateRequest, name: str, f
         return name, False
 
 
-async def replay(idempotency: Idempotency, asked: pb.GenerateRequest) -> list[pb.GenerateResponse] | None:
-    async with idempotency.claim(asked) as claim:
+async def replay(idempotency: Idempotency, message: pb.GenerateRequest) -> list[pb.GenerateResponse] | None:
+    async with idempotency.claim(message) as claim:
         return claim.replay
 
 

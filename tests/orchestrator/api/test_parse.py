@@ -74,14 +74,14 @@ def test_style_pictures_alone_say_what_to_make_too(parser: Parser) -> None:
 
 def test_alpha_is_the_mask_and_a_mask_replaces_it(parser: Parser) -> None:
     product = encoded(np.dstack([noisy_photo(80, 60), ellipse_mask(80, 60, soft=True)]))
-    given = parse(parser, generate_request(product=product)).input
-    assert given.mask_source is MaskSource.ALPHA
-    assert given.mask is not None
-    assert (given.mask == ellipse_mask(80, 60, soft=True)).all()
-    given = parse(parser, request(product=product)).input
-    assert given.mask_source is MaskSource.REQUEST
-    assert given.mask is not None
-    assert (given.mask == ellipse_mask(80, 60)).all()
+    task_input = parse(parser, generate_request(product=product)).input
+    assert task_input.mask_source is MaskSource.ALPHA
+    assert task_input.mask is not None
+    assert (task_input.mask == ellipse_mask(80, 60, soft=True)).all()
+    task_input = parse(parser, request(product=product)).input
+    assert task_input.mask_source is MaskSource.REQUEST
+    assert task_input.mask is not None
+    assert (task_input.mask == ellipse_mask(80, 60)).all()
 
 
 def test_placement_is_read_or_defaulted(parser: Parser) -> None:
@@ -274,13 +274,13 @@ def test_any_numbers_are_read_or_refused(
     parser: Parser, variants: int, top_k: int, steps: int, scheduler: int, guidance: float, width: int, height: int,
     padding: float, prompt: str, seed: int,
 ) -> None:  # fmt: skip
-    asked = request(
+    message = request(
         variants=variants, top_k=top_k, steps=steps, scheduler=scheduler, guidance_scale=guidance, seed=seed,
         size=pb.Size(width=width, height=height), placement=pb.Placement(fit=pb.Fit(padding=padding)),
         prompt=prompt.encode("utf-8", "ignore").decode(),
     )  # fmt: skip
     try:
-        selection = parse(parser, asked).parts.selection
+        selection = parse(parser, message).parts.selection
         sound = 1 <= selection.top_k <= selection.variants <= 8
     except InvalidRequestError as refused:
         sound = bool(refused.field)

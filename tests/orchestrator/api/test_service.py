@@ -249,9 +249,9 @@ async def test_metrics_count_what_happened(running: Running, channel: grpc.aio.C
 async def test_style_is_told_to_logs_and_metrics_as_a_number_alone(running: Running, channel: grpc.aio.Channel) -> None:
     await running.open()
     picture = pb.StyleImage(image=encoded(noisy_photo(40, 30)), weight=2.0)
-    asked = request(pipeline="small-style", style_images=[picture, picture])
+    message = request(pipeline="small-style", style_images=[picture, picture])
     with structlog.testing.capture_logs() as lines:
-        events = await generated(channel, asked)
+        events = await generated(channel, message)
     assert events[-1].summary.settings.image_scale == 0.75
     value = running.metrics.registry.get_sample_value
     assert value("backdrop_style_pictures_total", {"pipeline": "small-style"}) == 2
@@ -286,8 +286,8 @@ async def test_pictures_come_one_by_one_and_the_summary_counts_them(
 
 async def test_words_make_pictures_without_receipt(running: Running, channel: grpc.aio.Channel) -> None:
     await running.open()
-    asked = generate_request("text_to_image", prompt="a beach", steps=2, pipeline="small-text")
-    events = await generated(channel, asked)
+    message = generate_request("text_to_image", prompt="a beach", steps=2, pipeline="small-text")
+    events = await generated(channel, message)
     (picture,) = (event.picture for event in events if event.WhichOneof("event") == "picture")
     assert not picture.HasField("receipt")
     assert (picture.width, picture.height) == (64, 64)
@@ -297,10 +297,10 @@ async def test_words_make_pictures_without_receipt(running: Running, channel: gr
 
 async def test_a_second_call_with_a_key_gets_the_same_pictures(running: Running, channel: grpc.aio.Channel) -> None:
     await running.open()
-    asked = request(variants=3, top_k=2, idempotency_key="k")
-    first = await generated(channel, asked)
+    message = request(variants=3, top_k=2, idempotency_key="k")
+    first = await generated(channel, message)
     rows = running.models.rows("denoiser")
-    second = await generated(channel, asked)
+    second = await generated(channel, message)
     assert kinds(second) == ["accepted", "picture", "picture", "summary"]
     assert [event.picture for event in second[1:-1]] == [event.picture for event in first[-3:-1]]
     assert second[-1].summary.replayed
@@ -312,9 +312,9 @@ async def test_a_second_call_with_a_key_gets_the_same_pictures(running: Running,
 
 async def test_a_result_that_lost_a_picture_is_made_again(running: Running, channel: grpc.aio.Channel) -> None:
     await running.open()
-    asked = request(variants=2, top_k=2, idempotency_key="k")
-    first = await generated(channel, asked)
+    message = request(variants=2, top_k=2, idempotency_key="k")
+    first = await generated(channel, message)
     del running.store.data[next(name for name in running.store.data if name.endswith(":1"))]
-    second = await generated(channel, asked)
+    second = await generated(channel, message)
     assert not second[-1].summary.replayed
     assert [event.picture for event in second[-3:-1]] == [event.picture for event in first[-3:-1]]

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from orchestrator.domain import CacheReport
 
 from orchestrator.cache import TwoTierCache
-from orchestrator.cache.lookups import RequestLookups
+from orchestrator.cache.lookups import CacheReport, RequestLookups
 
 Arrays = dict[str, npt.NDArray[Any]]
 PARTS = {"ids": np.array([[1, 2]]), "mask": np.ones((1, 2), np.float32)}

@@ -95,8 +95,8 @@ class Bench:
             max_buffered_events=max_buffered_events,
         )
 
-    async def run(self, asked: Request, deadline: float | None = None) -> Run:
-        return Run([event async for event in self.pipeline.run(asked, deadline=deadline)])
+    async def run(self, request_: Request, deadline: float | None = None) -> Run:
+        return Run([event async for event in self.pipeline.run(request_, deadline=deadline)])
 
 
 @pytest.fixture
@@ -146,10 +146,10 @@ async def test_a_picture_leaves_before_the_next_is_finished(bench: Bench, monkey
 
 
 async def test_rows_are_what_the_job_says_they_cost(bench: Bench) -> None:
-    for asked in (request(), request(guidance_scale=1.0), request(variants=3, top_k=1, steps=2)):
+    for request_ in (request(), request(guidance_scale=1.0), request(variants=3, top_k=1, steps=2)):
         bench.models.calls.clear()
-        await bench.run(asked)
-        assert bench.models.rows("denoiser") == asked.usage.row_steps
+        await bench.run(request_)
+        assert bench.models.rows("denoiser") == request_.usage.row_steps
 
 
 async def test_the_best_come_first_and_no_more_than_asked(bench: Bench) -> None:
@@ -174,8 +174,8 @@ async def test_a_draft_is_the_picture_in_so_few_steps(bench: Bench) -> None:
 
 
 def test_drafts_that_cost_more_than_they_save_have_saved_nothing() -> None:
-    asked = request(variants=4, top_k=1, steps=4, dropping=(DroppingRound(3, draft_steps=3),))
-    assert (asked.usage.row_steps, asked.usage.saved_row_steps) == (2 * (4 * 3 + 3 * 4), 0)
+    request_ = request(variants=4, top_k=1, steps=4, dropping=(DroppingRound(3, draft_steps=3),))
+    assert (request_.usage.row_steps, request_.usage.saved_row_steps) == (2 * (4 * 3 + 3 * 4), 0)
 
 
 @pytest.mark.parametrize("scheduler", ["ddim", "euler", "dpmpp_2m", "ddpm", "lcm"])
@@ -187,8 +187,8 @@ async def test_a_variants_seed_alone_makes_its_bytes_again(bench: Bench, schedul
 
 
 async def test_the_product_is_exact_and_the_receipt_says_so(bench: Bench) -> None:
-    asked = request(photo=noisy_photo(90, 70), mask=ellipse_mask(90, 70))
-    run = await bench.run(asked)
+    request_ = request(photo=noisy_photo(90, 70), mask=ellipse_mask(90, 70))
+    run = await bench.run(request_)
     out = np.asarray(Image.open(io.BytesIO(run.best.data)))
     opaque = ellipse_mask(90, 70) == 255
     assert (out[opaque] == noisy_photo(90, 70)[opaque]).all()
@@ -213,8 +213,8 @@ async def test_a_second_request_finds_embeddings_and_latents_cached(bench: Bench
 
 
 async def test_a_style_pictures_embeddings_are_cached_beside_the_texts(bench: Bench) -> None:
-    asked = request(pipeline="small-style", style=style((230, 150, 60), (30, 80, 200)), image_scale=1.0)
-    first, second = await bench.run(asked), await bench.run(asked)
+    request_ = request(pipeline="small-style", style=style((230, 150, 60), (30, 80, 200)), image_scale=1.0)
+    first, second = await bench.run(request_), await bench.run(request_)
     assert (first.finished.cache.misses, first.finished.cache.memory_hits) == (
         9,
         0,
@@ -226,11 +226,11 @@ async def test_a_style_pictures_embeddings_are_cached_beside_the_texts(bench: Be
 
 
 async def test_a_flow_is_sampled_from_noise_with_previews_and_repeats_itself(bench: Bench) -> None:
-    asked = request(pipeline="small-flow", preview_every=1)
-    run = await bench.run(asked)
+    request_ = request(pipeline="small-flow", preview_every=1)
+    run = await bench.run(request_)
     steps = [event for event in run.events if isinstance(event, StepDone)]
     assert all(Image.open(io.BytesIO(step.preview)).size == (32, 32) for step in steps)
-    assert bench.models.rows("denoiser_flow") == asked.usage.row_steps
+    assert bench.models.rows("denoiser_flow") == request_.usage.row_steps
     assert run.receipt.max_difference == 0
     for picture in run.pictures:
         alone = await bench.run(request(pipeline="small-flow", variants=1, top_k=1, seed=picture.seed))
@@ -287,11 +287,11 @@ async def test_a_deadline_that_cannot_be_met_stops_the_work(bench: Bench) -> Non
         await asyncio.sleep(0.05 if model == "denoiser" else 0)
 
     bench.models.before = slow
-    asked = request(steps=50)
+    request_ = request(steps=50)
     with pytest.raises(DeadlineExceededError, match="can no longer be met") as caught:
-        await bench.run(asked, deadline=time.monotonic() + 1.0)
+        await bench.run(request_, deadline=time.monotonic() + 1.0)
     assert caught.value.reason is Reason.DEADLINE_EXCEEDED
-    rows_a_step = asked.usage.row_steps // asked.parts.sampling.steps
+    rows_a_step = request_.usage.row_steps // request_.parts.sampling.steps
     assert bench.models.rows("denoiser") <= 2 * rows_a_step, "the pace of the first step says that 50 are hopeless"
     assert bench.admission.running == 0
     # Once the pace is known, a hopeless deadline costs nothing.
@@ -344,14 +344,14 @@ async def test_a_picture_without_room_for_a_scene_is_refused(bench: Bench, chang
 
 
 async def test_steps_outside_the_guidance_window_are_one_row(bench: Bench) -> None:
-    asked = request(steps=10, variants=2, top_k=1)
-    whole = await bench.run(asked)
-    assert bench.models.rows("denoiser") == asked.usage.row_steps == 40
+    request_ = request(steps=10, variants=2, top_k=1)
+    whole = await bench.run(request_)
+    assert bench.models.rows("denoiser") == request_.usage.row_steps == 40
     bench.models.calls.clear()
     windowed_request = request(steps=10, variants=2, top_k=1, guidance_window=Window(0.2, 0.7))
     windowed = await bench.run(windowed_request)
     assert bench.models.rows("denoiser") == windowed_request.usage.row_steps == 30
-    assert (asked.usage.saved_row_steps, windowed_request.usage.saved_row_steps) == (0, 10)
+    assert (request_.usage.saved_row_steps, windowed_request.usage.saved_row_steps) == (0, 10)
     assert windowed.best.data != whole.best.data
     again = await bench.run(request(steps=10, variants=2, top_k=1, guidance_window=Window(0.0, 1.0)))
     assert again.best.data == whole.best.data
@@ -362,10 +362,10 @@ async def test_urgent_steps_go_first_and_nothing_is_lost(bench: Bench) -> None:
     steps = dict.fromkeys(Priority, 0)
     bulk_at: list[int] = []  # at every step of the interactive job
 
-    async def follow(asked: Request) -> None:
-        async for event in bench.pipeline.run(asked):
-            steps[asked.parts.priority] += isinstance(event, StepDone)
-            if isinstance(event, StepDone) and asked.parts.priority is Priority.INTERACTIVE:
+    async def follow(request_: Request) -> None:
+        async for event in bench.pipeline.run(request_):
+            steps[request_.parts.priority] += isinstance(event, StepDone)
+            if isinstance(event, StepDone) and request_.parts.priority is Priority.INTERACTIVE:
                 bulk_at.append(steps[Priority.BULK])
 
     await asyncio.gather(
@@ -394,8 +394,8 @@ async def test_no_step_starts_after_the_caller_has_left(bench: Bench) -> None:
 
 @pytest.mark.parametrize("pipeline", ["small", "small-text"])
 async def test_a_picture_from_words_keeps_nothing_and_has_no_receipt(bench: Bench, pipeline: str) -> None:
-    asked = request(TEXT_TO_IMAGE, pipeline, size=Size(96, 72), preview_every=4)
-    run = await bench.run(asked)
+    request_ = request(TEXT_TO_IMAGE, pipeline, size=Size(96, 72), preview_every=4)
+    run = await bench.run(request_)
     assert [picture.receipt for picture in run.pictures] == [None, None]
     assert [Image.open(io.BytesIO(data)).size for data in run.data] == [(96, 72)] * 2
     assert [e.stage for e in run.events if isinstance(e, StageStarted)] == list(Stage)
@@ -404,7 +404,7 @@ async def test_a_picture_from_words_keeps_nothing_and_has_no_receipt(bench: Benc
     assert [Image.open(io.BytesIO(preview)).size for preview in previews] == [(32, 24)] * 2
     other = await bench.run(request(TEXT_TO_IMAGE, pipeline, size=Size(96, 72), prompt="a city"))
     assert other.best.data != run.best.data, "the prompt decides"
-    assert (await bench.run(asked)).data == run.data
+    assert (await bench.run(request_)).data == run.data
 
 
 async def test_without_a_size_a_picture_from_words_has_the_first_bucket(bench: Bench) -> None:
@@ -433,9 +433,9 @@ async def test_a_start_from_the_picture_skips_steps_and_keeps_what_is_known(benc
         return dataclasses.replace(BACKGROUND.frame(inputs), from_known=True)
 
     task = dataclasses.replace(BACKGROUND, frame=from_known)
-    asked = request(task, steps=10, strength=0.5)
-    run = await bench.run(asked)
-    assert bench.models.rows("denoiser") == asked.usage.row_steps == 20
+    request_ = request(task, steps=10, strength=0.5)
+    run = await bench.run(request_)
+    assert bench.models.rows("denoiser") == request_.usage.row_steps == 20
     for variant in (0, 1):
         steps = [event.step for event in run.events if isinstance(event, StepDone) and event.variant == variant]
         assert steps == [6, 7, 8, 9, 10]

@@ -13,20 +13,20 @@ from orchestrator.stages.prepare import prepare
 from tests.orchestrator.small import DictCache, tokenizers
 
 
-def models_of(asked: Request, infer: Infer) -> Models:
+def models_of(request_: Request, infer: Infer) -> Models:
     """The models of a request's pipeline."""
-    return Models(asked.pipeline, infer, asked.request_id)
+    return Models(request_.pipeline, infer, request_.request_id)
 
 
-async def inputs_of(asked: Request, models: Models, folder: Path, adapter: int = 0) -> DenoiserInputs:
+async def inputs_of(request_: Request, models: Models, folder: Path, adapter: int = 0) -> DenoiserInputs:
     """The denoiser's inputs of a request: encoded and prepared over an empty cache."""
     lookups = RequestLookups(DictCache())
     embeddings = await encode(
-        asked.parts.conditioning,
-        guided=asked.parts.sampling.guided,
+        request_.parts.conditioning,
+        guided=request_.parts.sampling.guided,
         models=models,
         tokenizers=tokenizers(folder)[1],
         lookups=lookups,
     )
-    prepared = await prepare(asked.task, asked.input, models, lookups)
+    prepared = await prepare(request_.task, request_.input, models, lookups)
     return DenoiserInputs(embeddings, prepared, models, adapter)

@@ -18,17 +18,17 @@ from tests.orchestrator.stages.running import inputs_of, models_of
 SAMPLE = np.zeros((4, 8, 8), np.float32)
 
 
-async def denoiser_of(asked: Request, functions: FunctionModels, folder: Path) -> GuidedDenoiser:
-    models = models_of(asked, functions)
-    return GuidedDenoiser(asked.parts.sampling, models, await inputs_of(asked, models, folder))
+async def denoiser_of(request_: Request, functions: FunctionModels, folder: Path) -> GuidedDenoiser:
+    models = models_of(request_, functions)
+    return GuidedDenoiser(request_.parts.sampling, models, await inputs_of(request_, models, folder))
 
 
 async def rows_of(folder: Path, step: int = 0, **changes: Any) -> dict[str, Array]:
     """What a step sends to the denoiser."""
-    asked, functions = request(**changes), FunctionModels()
-    denoiser = await denoiser_of(asked, functions, folder)
-    await denoiser(SAMPLE, 500.0, step, asked.parts.sampling.steps)
-    return dict(functions.inputs[asked.pipeline.models["denoiser"].name])
+    request_, functions = request(**changes), FunctionModels()
+    denoiser = await denoiser_of(request_, functions, folder)
+    await denoiser(SAMPLE, 500.0, step, request_.parts.sampling.steps)
+    return dict(functions.inputs[request_.pipeline.models["denoiser"].name])
 
 
 @pytest.mark.parametrize(
@@ -55,8 +55,8 @@ async def test_outside_the_guidance_window_the_only_row_is_the_prompts(tmp_path:
 
 
 async def test_two_rows_are_combined_by_the_guidance_scale(tmp_path: Path) -> None:
-    asked, functions = request(guidance_scale=2.5), FunctionModels()
-    denoiser = await denoiser_of(asked, functions, tmp_path)
+    request_, functions = request(guidance_scale=2.5), FunctionModels()
+    denoiser = await denoiser_of(request_, functions, tmp_path)
     combined = await denoiser(SAMPLE, 500.0, 0, 4)
     inputs = functions.inputs["denoiser"]
     rows = (await functions("denoiser", inputs, request_id="id"))["noise_pred"]
@@ -65,9 +65,9 @@ async def test_two_rows_are_combined_by_the_guidance_scale(tmp_path: Path) -> No
 
 
 async def test_the_loop_stops_where_it_is_told_and_goes_on_from_there(tmp_path: Path) -> None:
-    asked = request(steps=6, scheduler="ddpm")
-    denoiser = await denoiser_of(asked, FunctionModels(), tmp_path)
-    solver = make_solver("ddpm", asked.pipeline.schedule, 6)
+    request_ = request(steps=6, scheduler="ddpm")
+    denoiser = await denoiser_of(request_, FunctionModels(), tmp_path)
+    solver = make_solver("ddpm", request_.pipeline.schedule, 6)
     noise, taken = NoiseStream(7), []
 
     async def run(state: State, until: int) -> State:
@@ -83,7 +83,7 @@ async def test_the_loop_stops_where_it_is_told_and_goes_on_from_there(tmp_path: 
 
 
 async def test_the_last_step_says_that_none_follows(tmp_path: Path) -> None:
-    asked, said = request(steps=3), []
+    request_, said = request(steps=3), []
 
     class Listening(FunctionModels):
         async def __call__(self, model: str, inputs: Any, *, again: bool = False, **named: Any) -> dict[str, Array]:
@@ -91,7 +91,7 @@ async def test_the_last_step_says_that_none_follows(tmp_path: Path) -> None:
                 said.append(again)
             return await super().__call__(model, inputs, again=again, **named)
 
-    denoiser = await denoiser_of(asked, Listening(), tmp_path)
-    solver, noise = make_solver("ddim", asked.pipeline.schedule, 3), NoiseStream(1)
+    denoiser = await denoiser_of(request_, Listening(), tmp_path)
+    solver, noise = make_solver("ddim", request_.pipeline.schedule, 3), NoiseStream(1)
     await denoise(denoiser, solver, noise, solver.begin(noise.initial((4, 8, 8))), 3, lambda state: None)
     assert said == [True, True, False]

@@ -17,8 +17,8 @@ from tests.orchestrator.stages.running import inputs_of, models_of
 
 
 async def inputs_for(folder: Path, adapter: int = 0, **changes: Any) -> DenoiserInputs:
-    asked = request(**changes)
-    return await inputs_of(asked, models_of(asked, FunctionModels()), folder, adapter)
+    request_ = request(**changes)
+    return await inputs_of(request_, models_of(request_, FunctionModels()), folder, adapter)
 
 
 async def rows_of(folder: Path, **changes: Any) -> dict[str, Array]:

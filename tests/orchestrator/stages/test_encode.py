@@ -20,11 +20,11 @@ class Bench:
         self.functions, self.tokenizers = FunctionModels(), tokenizers(folder)[1]
 
     async def embed(self, **changes: Any) -> Embeddings:
-        asked = request(**{"pipeline": "small-style", **changes})
+        request_ = request(**{"pipeline": "small-style", **changes})
         return await encode(
-            asked.parts.conditioning,
-            guided=asked.parts.sampling.guided,
-            models=models_of(asked, self.functions),
+            request_.parts.conditioning,
+            guided=request_.parts.sampling.guided,
+            models=models_of(request_, self.functions),
             tokenizers=self.tokenizers,
             lookups=RequestLookups(DictCache()),
         )

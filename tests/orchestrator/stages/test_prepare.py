@@ -26,8 +26,10 @@ class Bench:
         self.functions, self.cache = FunctionModels(), DictCache()
 
     async def prepared(self, **changes: Any) -> Prepared:
-        asked = request(**changes)
-        return await prepare(asked.task, asked.input, models_of(asked, self.functions), RequestLookups(self.cache))
+        request_ = request(**changes)
+        return await prepare(
+            request_.task, request_.input, models_of(request_, self.functions), RequestLookups(self.cache)
+        )
 
 
 @pytest.fixture

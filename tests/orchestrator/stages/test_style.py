@@ -20,9 +20,9 @@ class Bench:
     def __init__(self) -> None:
         self.models, self.cache = FunctionModels(), DictCache()
 
-    async def tokens(self, asked: Request) -> Floats:
-        style = asked.parts.conditioning.style
-        return await encode_style(style, models_of(asked, self.models), RequestLookups(self.cache))
+    async def tokens(self, request_: Request) -> Floats:
+        style = request_.parts.conditioning.style
+        return await encode_style(style, models_of(request_, self.models), RequestLookups(self.cache))
 
 
 @pytest.fixture
@@ -81,10 +81,10 @@ def test_a_mean_keeps_the_mean_norm() -> None:
 
 
 async def test_a_pipeline_without_uve_asks_clip_alone(bench: Bench) -> None:
-    asked = request(pipeline="small-style", style=style(WARM))
-    models = {role: model for role, model in asked.pipeline.models.items() if role != "image_encoder_uve"}
-    asked = dataclasses.replace(asked, pipeline=dataclasses.replace(asked.pipeline, models=models))
-    assert (await bench.tokens(asked)).shape == (TOKENS[0], CLIP)
+    request_ = request(pipeline="small-style", style=style(WARM))
+    models = {role: model for role, model in request_.pipeline.models.items() if role != "image_encoder_uve"}
+    request_ = dataclasses.replace(request_, pipeline=dataclasses.replace(request_.pipeline, models=models))
+    assert (await bench.tokens(request_)).shape == (TOKENS[0], CLIP)
     assert bench.models.rows("image_encoder_uve") == 0
     assert bench.models.rows("image_encoder_clip") == 1
 
