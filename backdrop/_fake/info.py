@@ -8,7 +8,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from backdrop.contract.limits import MAX_STYLE_IMAGES
 from backdrop.contract.rules import TASKS
-from backdrop.contract.write import task_messages
+from backdrop.contract.write import task_message
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
 
@@ -41,7 +41,7 @@ def make_info() -> info_pb.GetInfoResponse:
         default_pipeline="backdrop",
         limits=limits,
         ready_replicas=1,
-        tasks=task_messages(),
+        tasks=map(task_message, TASKS.values()),
     )
 
 

@@ -13,23 +13,20 @@ from backdrop.contract.parts import (
     row_steps,
     saved_row_steps,
 )
-from backdrop.contract.rules import TASKS
+from backdrop.contract.rules import TaskRules
 from backdrop.contract.vocabulary import FORMAT_VALUES, SCHEDULER_VALUES
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
 
 
-def task_messages() -> list[info_pb.Task]:
-    """What InfoService says about every task."""
-    return [
-        info_pb.Task(
-            name=rules.name,
-            description=rules.description,
-            required_fields=rules.required,
-            refused_fields=rules.refused,
-        )
-        for rules in TASKS.values()
-    ]
+def task_message(rules: TaskRules) -> info_pb.Task:
+    """What InfoService says about a task."""
+    return info_pb.Task(
+        name=rules.name,
+        description=rules.description,
+        required_fields=rules.required,
+        refused_fields=rules.refused,
+    )
 
 
 def settings_message(task: str, parts: Parts, size: Size, scene_size: Size) -> pb.EffectiveSettings:

@@ -9,11 +9,11 @@ from google.protobuf import duration_pb2
 
 from backdrop.contract.limits import MAX_STYLE_IMAGES
 from backdrop.contract.vocabulary import SCHEDULER_VALUES
-from backdrop.contract.write import size_message
+from backdrop.contract.write import size_message, task_message
 from backdrop.v1 import info_service_pb2 as info_pb
 from orchestrator.repository import PipelineSpec, Repository
 from orchestrator.settings import Settings
-from orchestrator.tasks import ALL, Task
+from orchestrator.tasks import ALL
 from orchestrator.tasks.serving import served_tasks
 
 
@@ -37,7 +37,7 @@ def describe_server(settings: Settings, repository: Repository) -> info_pb.GetIn
         server_version=_version(),
         pipelines=[_pipeline(pipeline) for pipeline in repository.pipelines.values()],
         default_pipeline=repository.default,
-        tasks=[_task(task) for task in ALL.values()],
+        tasks=[task_message(task.rules) for task in ALL.values()],
         limits=info_pb.Limits(
             max_variants=settings.max_variants,
             max_steps=settings.max_steps,
@@ -69,16 +69,6 @@ def _pipeline(pipeline: PipelineSpec) -> info_pb.Pipeline:
         takes_style_images=pipeline.takes_style,
         default_image_scale=pipeline.default_image_scale if pipeline.takes_style else 0.0,
         tasks=served_tasks(pipeline),
-    )
-
-
-def _task(task: Task) -> info_pb.Task:
-    rules = task.rules
-    return info_pb.Task(
-        name=rules.name,
-        description=rules.description,
-        required_fields=rules.required,
-        refused_fields=rules.refused,
     )
 
 
