@@ -49,7 +49,7 @@ def function_of(task: type[Task]) -> Callable[..., None]:
 
     required = {name for name, parameter in inspect.signature(task).parameters.items() if not _has_default(parameter)}
     parameters = list(_parameters(fields, required))
-    parameters.append(_parameter("out", _Out))
+    parameters.append(_parameter("out", _Out, default=Path("pictures")))
     parameters += _parameters(options, set())
     parameters.append(_parameter("endpoint", Endpoint, default=None))
     parameters.sort(key=_has_default)

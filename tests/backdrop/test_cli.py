@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -80,6 +81,19 @@ def test_generate_writes_pictures_result_and_contact_sheet(fake: FakeBackdrop, p
     assert described["model_fingerprints"]["denoiser"].startswith("sha256:")
     assert {timing["stage"] for timing in described["timings"]} >= {"denoise", "decode"}
     assert set(described["cache"]) == {"memory_hits", "redis_hits", "misses"}
+
+
+def test_the_commands_of_the_readme_run(fake: FakeBackdrop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "README.md").read_text()
+    commands = [shlex.split(line) for line in text.splitlines() if line.startswith("backdrop generate ")]
+    assert commands
+    monkeypatch.chdir(tmp_path)
+    for name in ("photo.png", "mood.png", "light.jpg"):
+        Image.fromarray(PHOTO).save(name)
+    for _, *arguments in commands:
+        result = run(*arguments, "--endpoint", fake.endpoint)
+        assert result.exit_code == 0, result.output
+        assert (tmp_path / "pictures" / "1.png").exists()
 
 
 def test_every_option_reaches_the_server(fake: FakeBackdrop, product: Path, tmp_path: Path) -> None:
