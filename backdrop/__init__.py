@@ -61,7 +61,7 @@ from backdrop.errors import (
     UnavailableError,
     UnimplementedError,
 )
-from backdrop.tasks import Background, Task, TextToImage
+from backdrop.tasks import Background, Erase, Task, TextToImage
 
 __version__ = "0.1.0"
 
@@ -78,6 +78,7 @@ __all__ = [
     "ConflictError",
     "DeadlineExceededError",
     "EarlyDropping",
+    "Erase",
     "Event",
     "Fit",
     "Generation",

@@ -95,7 +95,42 @@ class TextToImage(Task):
     name: ClassVar[str] = "text_to_image"
 
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Background, TextToImage)}
+@dataclasses.dataclass(frozen=True, eq=False)
+class Erase(Task):
+    """A picture without something that is in it: what the mask marks is filled from its surroundings."""
+
+    name: ClassVar[str] = "erase"
+
+    picture: Annotated[
+        ImageSource,
+        Option(
+            "erase.picture",
+            wire.picture,
+            "The picture: PNG, JPEG or WebP, at most 16 megapixels and 16 MiB. An alpha channel is dropped.",
+            (Flag("--picture", Path),),
+        ),
+    ] = dataclasses.field(repr=False)
+    mask: Annotated[
+        ImageSource,
+        Option(
+            "erase.mask",
+            wire.picture,
+            "What to erase, of the picture's size: 255 (white) = erase, 0 (black) = keep, between = soft edge.",
+            (Flag("--mask", Path),),
+        ),
+    ] = dataclasses.field(repr=False)
+    grow: Annotated[
+        int | None,
+        Option(
+            "erase.grow",
+            wire.integer,
+            "By how many pixels the mask is widened on every side, 0 to 64. Default: 1/64 of the longer side.",
+            (Flag("--grow", int),),
+        ),
+    ] = None
+
+
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Background, TextToImage, Erase)}
 """Every task by its name in the contract."""
 
-__all__ = ["TASKS", "Background", "Task", "TextToImage"]
+__all__ = ["TASKS", "Background", "Erase", "Task", "TextToImage"]

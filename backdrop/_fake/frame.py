@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from backdrop.contract.geometry import Rect, Size, bounding_box, place
+from backdrop.contract.masks import check_erased, read_grow, widened
 from backdrop.contract.pictures import Photo, decode_mask, decode_photo
 from backdrop.contract.read import check_box, read_placement
 from backdrop.contract.write import box_message
@@ -63,6 +64,19 @@ def text_to_image(message: pb.TextToImageTask, size: Size | None, scene_size: Si
     return Frame(np.zeros((height, width, 3), np.uint8), np.full((height, width), 255, np.uint8), None)
 
 
+def erase(message: pb.EraseTask, size: Size | None, scene_size: Size, max_pixels: int) -> Frame:
+    """The whole picture, except under the widened mask."""
+    photo = decode_photo(message.picture, max_pixels=max_pixels, field="erase.picture")
+    mask = decode_mask(message.mask, max_pixels=max_pixels, field="erase.mask")
+    _check_size(mask, photo, "erase.mask")
+    grow = read_grow(message)
+    check_erased(mask, grow)
+    box = Rect(0, 0, photo.rgb.shape[1], photo.rgb.shape[0])
+    source = pb.MASK_SOURCE_REQUEST
+    receipt = pb.PreservationReceipt(mask_source=source, known_box=box_message(box), unscaled=True)
+    return Frame(photo.rgb, widened(mask, grow), receipt)
+
+
 def make_frame(request: pb.GenerateRequest, size: Size | None, scene_size: Size, max_pixels: int) -> Frame:
     """The frame of a request; `scene_size` is the size where neither the request nor a picture has one.
 
@@ -70,7 +84,7 @@ def make_frame(request: pb.GenerateRequest, size: Size | None, scene_size: Size,
         InvalidRequestError: a picture, mask or placement is wrong; the error names the field.
     """
     name = request.WhichOneof("task")
-    tasks: dict[str | None, Any] = {"background": background, "text_to_image": text_to_image}
+    tasks: dict[str | None, Any] = {"background": background, "text_to_image": text_to_image, "erase": erase}
     frame: Frame = tasks[name](getattr(request, str(name)), size, scene_size, max_pixels)
     return frame
 
@@ -79,13 +93,16 @@ def _product_mask(message: pb.BackgroundTask, photo: Photo, max_pixels: int) -> 
     """The mask, where it comes from, and the field that errors about it name."""
     if message.mask:
         mask = decode_mask(message.mask, max_pixels=max_pixels, field="background.mask")
-        if mask.shape != photo.rgb.shape[:2]:
-            text = "background.mask must have exactly the photo's size."
-            raise error(Reason.INVALID_MASK, text, field="background.mask")
+        _check_size(mask, photo, "background.mask")
         return mask, pb.MASK_SOURCE_REQUEST, "background.mask"
     if photo.alpha is not None:
         return photo.alpha, pb.MASK_SOURCE_ALPHA, "background.product"
     return _segment(photo.rgb), pb.MASK_SOURCE_SEGMENTER, "background.product"
+
+
+def _check_size(mask: Bytes, photo: Photo, field: str) -> None:
+    if mask.shape != photo.rgb.shape[:2]:
+        raise error(Reason.INVALID_MASK, f"{field} must have exactly the picture's size.", field=field)
 
 
 def _segment(rgb: Bytes) -> Bytes:

@@ -42,6 +42,12 @@ TASKS = {
             "Makes a whole picture from a prompt, or from style pictures.",
             required=("conditioning.prompt|conditioning.style_images",),
         ),
+        TaskRules(
+            "erase",
+            "Removes what a mask marks from a picture, and fills the hole from its surroundings.",
+            required=("erase.picture", "erase.mask"),
+            refused=(*_PROMPTED, "delivery.size"),
+        ),
     )
 }
 

@@ -109,9 +109,10 @@ MASK_SOURCE_ALPHA: MaskSource
 MASK_SOURCE_SEGMENTER: MaskSource
 
 class GenerateRequest(_message.Message):
-    __slots__ = ("background", "text_to_image", "conditioning", "sampling", "selection", "delivery", "idempotency_key", "priority")
+    __slots__ = ("background", "text_to_image", "erase", "conditioning", "sampling", "selection", "delivery", "idempotency_key", "priority")
     BACKGROUND_FIELD_NUMBER: _ClassVar[int]
     TEXT_TO_IMAGE_FIELD_NUMBER: _ClassVar[int]
+    ERASE_FIELD_NUMBER: _ClassVar[int]
     CONDITIONING_FIELD_NUMBER: _ClassVar[int]
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
     SELECTION_FIELD_NUMBER: _ClassVar[int]
@@ -120,13 +121,14 @@ class GenerateRequest(_message.Message):
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     background: BackgroundTask
     text_to_image: TextToImageTask
+    erase: EraseTask
     conditioning: Conditioning
     sampling: Sampling
     selection: Selection
     delivery: Delivery
     idempotency_key: str
     priority: Priority
-    def __init__(self, background: _Optional[_Union[BackgroundTask, _Mapping]] = ..., text_to_image: _Optional[_Union[TextToImageTask, _Mapping]] = ..., conditioning: _Optional[_Union[Conditioning, _Mapping]] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., delivery: _Optional[_Union[Delivery, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., priority: _Optional[_Union[Priority, str]] = ...) -> None: ...
+    def __init__(self, background: _Optional[_Union[BackgroundTask, _Mapping]] = ..., text_to_image: _Optional[_Union[TextToImageTask, _Mapping]] = ..., erase: _Optional[_Union[EraseTask, _Mapping]] = ..., conditioning: _Optional[_Union[Conditioning, _Mapping]] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., delivery: _Optional[_Union[Delivery, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., priority: _Optional[_Union[Priority, str]] = ...) -> None: ...
 
 class BackgroundTask(_message.Message):
     __slots__ = ("product", "mask", "placement")
@@ -141,6 +143,16 @@ class BackgroundTask(_message.Message):
 class TextToImageTask(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class EraseTask(_message.Message):
+    __slots__ = ("picture", "mask", "grow")
+    PICTURE_FIELD_NUMBER: _ClassVar[int]
+    MASK_FIELD_NUMBER: _ClassVar[int]
+    GROW_FIELD_NUMBER: _ClassVar[int]
+    picture: bytes
+    mask: bytes
+    grow: int
+    def __init__(self, picture: _Optional[bytes] = ..., mask: _Optional[bytes] = ..., grow: _Optional[int] = ...) -> None: ...
 
 class Conditioning(_message.Message):
     __slots__ = ("prompt", "negative_prompt", "style_images", "image_scale")
