@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Protocol, TypedDict, Unpack
 
@@ -26,6 +26,8 @@ from export.networks.image_projector import ImageProjector
 from export.networks.reward import RewardModel
 from export.networks.segmenter import Segmenter
 from export.networks.uve import UVE
+from export.walk.denoise import denoise
+from export.walk.runner import Array, Tensors
 from training.data.pictures import latent_mask, masked_picture
 from training.encoders import image_encoder
 from training.publish.weights_folder import WeightsFolder
@@ -45,7 +47,7 @@ class Embeddings:
 
 
 class Denoiser(Protocol):
-    """Predicts for noisy latents, masks and masked latents [B, 9, h, w] at one timestep."""
+    """Predicts for noisy latents, masks and masked latents [B, 9, h, w] at one timestep, or one for each row [B]."""
 
     def __call__(self, rows: Tensor, timestep: Tensor, embeddings: Embeddings) -> Tensor: ...
 
@@ -215,31 +217,41 @@ class Pipeline:
         **options: Unpack[Sampling],
     ) -> Tensor:
         """The clean latents [B, 4, h, w] of `pictures`."""
-        guidance = options.get("guidance", self.guidance_scale)
         conditional = self.embeddings(texts, options.get("styles"), options.get("image_scale", 1.0))
-        unconditional = self.embeddings([""], None, 0.0)
+        unconditional = _repeat(self.embeddings([""], None, 0.0), len(texts))
         channels = self.mask_and_masked_latents(image, mask)
-        noise = torch.Generator().manual_seed(seed)
-        latents = torch.randn(len(texts), channels.shape[1] - 1, *channels.shape[2:], generator=noise)
-        self.scheduler.set_timesteps(options.get("steps", self.steps))
-        for t in self.scheduler.timesteps:
-            rows = torch.cat([latents, channels], dim=1)
-            prediction = self.denoiser(rows, t, conditional)
-            if guidance > 1:
-                base = self.denoiser(rows, t, _repeat(unconditional, len(texts)))
-                prediction = base + guidance * (prediction - base)
-            latents = self._step(prediction, t, latents, noise)
-        return latents
+        generator = torch.Generator().manual_seed(seed)
+        noise = torch.randn(len(texts), channels.shape[1] - 1, *channels.shape[2:], generator=generator)
+        rows = {"channels": torch.cat([channels, channels])}
+        for field in fields(Embeddings):
+            rows[field.name] = torch.cat([getattr(part, field.name) for part in (conditional, unconditional)])
+        latents = denoise(
+            self._run,
+            self.scheduler,
+            {name: value.numpy() for name, value in rows.items()},
+            noise.numpy(),
+            steps=options.get("steps", self.steps),
+            guidance=options.get("guidance", self.guidance_scale),
+            generator=generator,
+        )
+        return torch.from_numpy(latents)
 
     def mask_and_masked_latents(self, image: Tensor, mask: Tensor) -> Tensor:
         """Mask and masked latents [B, 5, h, w]."""
         encoded = self.vae.encode(masked_picture(image, mask)).latent_dist.mean
         return torch.cat([latent_mask(mask), encoded * float(self.vae.config["scaling_factor"])], dim=1)
 
-    def _step(self, prediction: Tensor, t: Tensor, latents: Tensor, noise: torch.Generator) -> Tensor:
-        """One solver step; only the consistency model's solver draws new noise."""
-        fresh = {"generator": noise} if type(self.scheduler).__name__ == "LCMScheduler" else {}
-        return torch.as_tensor(self.scheduler.step(prediction, t, latents, **fresh).prev_sample)
+    def _run(self, inputs: Mapping[str, Array]) -> Tensors:
+        """Runs the denoiser for the request walk, which gives it named arrays."""
+        sample, timestep, channels, *embeddings = (
+            torch.from_numpy(inputs[name]) for name in ("sample", "timestep", *_ROWS)
+        )
+        rows = torch.cat([sample, channels], dim=1)
+        return {"noise_pred": self.denoiser(rows, timestep[:, 0], Embeddings(*embeddings)).numpy()}
+
+
+_ROWS = ("channels", *(field.name for field in fields(Embeddings)))
+"""The denoiser's inputs that no step changes."""
 
 
 def _ids(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
