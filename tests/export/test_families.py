@@ -145,7 +145,7 @@ def test_latents_are_shifted_and_back(folders: dict[str, Path]) -> None:
     ],
 )
 def test_inspect_knows_the_family(name: str, family: str, missing: str, folders: dict[str, Path]) -> None:
-    found = survey(folders[name], Precisions(), "onnxruntime")
-    assert found.problems == ()
-    assert family in found.title
-    assert missing in found.notes[0]
+    surveyed = survey(folders[name], Precisions(), "onnxruntime")
+    assert surveyed.problems == ()
+    assert family in surveyed.title
+    assert missing in surveyed.notes[0]

@@ -88,12 +88,12 @@ def test_tokens_are_those_of_the_paper(folder: Path) -> None:
     picture = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
     with torch.inference_mode():
         embeds = encoder.prepare(encoder.load(sources["image_encoder_clip"])).module(picture)
-        found = projector.prepare(projector.load(sources["image_projector"])).module(embeds)
+        image_tokens = projector.prepare(projector.load(sources["image_projector"])).module(embeds)
         linear = embeds @ tensors[ip_adapters.LINEAR].T + tensors["image_proj.proj.bias"]
         expected = torch.nn.functional.layer_norm(
             linear.reshape(2, TOKENS, STATES), (STATES,), tensors[ip_adapters.NORM], tensors["image_proj.norm.bias"]
         )
-    assert torch.allclose(found, expected, atol=1e-5)
+    assert torch.allclose(image_tokens, expected, atol=1e-5)
     assert (embeds.norm(dim=1) - 1).abs().min() > 1e-2, "a published projector reads embeddings as CLIP made them"
 
 

@@ -66,11 +66,11 @@ def test_products_take_rounded_numbers(tmp_path: Path) -> None:
     weight = write_graph(path)
     plain = session(path).run(None, {"x": x})[0]
     assert quantising.quantise(path, [{"x": x[:1]}, {"x": x}]) == 1
-    found = session(path).run(None, {"x": x})[0]
+    result = session(path).run(None, {"x": x})[0]
     positive = np.maximum(x.astype(np.float16).astype(np.float32), 0)
     expected = rounded(positive, positive.max()) @ rounded(weight.astype(np.float32), np.abs(weight).max())
-    assert np.abs(found - expected).max() / np.abs(expected).max() < 2e-3
-    assert 1e-3 < np.abs(found - plain).max() / np.abs(plain).max() < 0.1
+    assert np.abs(result - expected).max() / np.abs(expected).max() < 2e-3
+    assert 1e-3 < np.abs(result - plain).max() / np.abs(plain).max() < 0.1
     assert quantising.quantise(path, []) == 0, "a quantised graph stays as it is"
 
 
