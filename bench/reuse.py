@@ -1,4 +1,4 @@
-"""Whether reusing a prediction at the next step pays: its pictures against those of fewer steps, at as many rows.
+"""Whether it pays to reuse a prediction at the next step: its pictures against those of fewer steps, at as many rows.
 
 usage: python -m bench.reuse [SCHEDULER …]        (default: dpmpp_2m and ddim)
 
@@ -64,7 +64,7 @@ POLICIES = (
 )
 
 
-class Reusing:
+class PredictionReuse:
     """Answers model calls; some of the denoiser's with its last answer.
 
     Args:
@@ -129,11 +129,11 @@ class Outcome:
 
 async def run(request: LoopRequest, policy: Policy, infer: Infer) -> Outcome:
     """One picture with one policy."""
-    reusing = Reusing(infer, policy, request.job.guidance_scale)
-    models = Models(request.job.pipeline, reusing, request.job.request_id)
+    reuse = PredictionReuse(infer, policy, request.job.guidance_scale)
+    models = Models(request.job.pipeline, reuse, request.job.request_id)
     changed = dataclasses.replace(request, models=models, job=dataclasses.replace(request.job, steps=policy.steps))
     variant = await changed.judge(0, await changed.denoise(NoiseStream(request.job.seed)))
-    return Outcome(reusing.rows, variant.scores.total, variant.decoded)
+    return Outcome(reuse.rows, variant.scores.total, variant.decoded)
 
 
 def decibels(one: Floats, other: Floats, scene: npt.NDArray[np.bool_]) -> float:
