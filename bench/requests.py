@@ -106,7 +106,8 @@ class RequestSource:
     """
 
     def __init__(self, numbers: range) -> None:
-        self._numbers = iter(numbers)
+        self.numbers = numbers
+        self._next = iter(numbers)
 
     def next(self, **options: Unpack[RequestOptions]) -> BenchRequest:
         """One more request.
@@ -114,11 +115,11 @@ class RequestSource:
         Raises:
             StopIteration: the numbers are used up.
         """
-        return numbered(next(self._numbers), **options)
+        return numbered(next(self._next), **options)
 
     def take(self, count: int, **options: Unpack[RequestOptions]) -> list[BenchRequest]:
         """Some more requests."""
-        return [numbered(number, **options) for number in itertools.islice(self._numbers, count)]
+        return [numbered(number, **options) for number in itertools.islice(self._next, count)]
 
 
 def requests(measurement: str, round_number: int) -> RequestSource:

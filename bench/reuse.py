@@ -1,4 +1,4 @@
-"""Whether reusing a prediction at the next step pays: its pictures against those of fewer steps, at as many rows.
+"""Whether it pays to reuse a prediction at the next step: its pictures against those of fewer steps, at as many rows.
 
 usage: python -m bench.reuse [SCHEDULER …]        (default: dpmpp_2m and ddim)
 
@@ -65,7 +65,7 @@ POLICIES = (
 )
 
 
-class Reusing:
+class PredictionReuse:
     """Answers model calls; some of the denoiser's with its last answer.
 
     Args:
@@ -124,11 +124,11 @@ class Outcome:
 async def run(request: LoopRequest, policy: Policy, infer: Infer) -> Outcome:
     """One picture with one policy."""
     sampling = dataclasses.replace(request.request.parts.sampling, steps=policy.steps)
-    reusing = Reusing(infer, policy, sampling.guidance_scale)
-    models = Models(request.models.pipeline, reusing, request.models.request_id)
+    reuse = PredictionReuse(infer, policy, sampling.guidance_scale)
+    models = Models(request.models.pipeline, reuse, request.models.request_id)
     changed = dataclasses.replace(request, models=models)
     variant = await changed.judge(0, await changed.denoise(sampling, NoiseStream(request.seed)))
-    return Outcome(reusing.rows, variant.scores.total, variant.decoded)
+    return Outcome(reuse.rows, variant.scores.total, variant.decoded)
 
 
 def decibels(one: Floats, other: Floats, scene: npt.NDArray[np.bool_]) -> float:

@@ -164,7 +164,7 @@ def candidates(model: str) -> list[Config]:
 
 
 @dataclass(frozen=True)
-class Stepping:
+class StepLoad:
     """Callers that send a model's step again and again; `calls` are those of one step, sent at once."""
 
     client: InferenceServerClient
@@ -224,10 +224,10 @@ async def _step(
 ) -> Step:
     step_rows = 2 if model.startswith("denoiser") else 1
     calls = [random_rows(entry, rows, seed) for seed in range(step_rows // rows)]
-    stepping = Stepping(client, model, calls, entry["outputs"][0]["name"])
-    await stepping.rows_s(settings.callers, settings.seconds / 4)
-    lone_ms = await stepping.lone_ms(settings.seconds)
-    rows_s = await stepping.rows_s(settings.callers, settings.seconds)
+    steps_of_model = StepLoad(client, model, calls, entry["outputs"][0]["name"])
+    await steps_of_model.rows_s(settings.callers, settings.seconds / 4)
+    lone_ms = await steps_of_model.lone_ms(settings.seconds)
+    rows_s = await steps_of_model.rows_s(settings.callers, settings.seconds)
     return Step(rows, round(lone_ms, 2), round(rows_s, 2))
 
 

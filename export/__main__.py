@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(options: argparse.Namespace, console: Console) -> int:
     """Runs one step; returns the exit status."""
-    # Checked before anything else: a wrong path should not take seconds to be told.
+    # Checked first: a wrong path should be reported at once.
     for folder in getattr(options, "pipelines", ()):
         if not folder.is_dir():
             raise ExportError(f"{folder} is not a folder.")
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
 
         def progress(name: str, what: str) -> None:
             status.update(f"{name}: {what}")
-            # A log has no status line; there, one line a step. What a component took is worth a line anywhere.
+            # A log has no status line: it gets one line for each step. A terminal gets a line for each component.
             if not console.is_terminal or what.startswith(("done", "built")):
                 console.print(f"{name}: {what}", highlight=False, soft_wrap=True)
 

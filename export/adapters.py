@@ -1,4 +1,4 @@
-"""The adapters of a served denoiser: which files, in which rows of its bank, and the file that holds the bank."""
+"""The adapters of a served denoiser: their rows in its bank, and the file that holds the bank."""
 
 from __future__ import annotations
 
@@ -92,15 +92,15 @@ class Bank:
     def placeholders(self) -> dict[str, Tensor]:
         """Random numbers in the bank's shapes.
 
-        The graph is traced with these. The exporter merges equal tensors and folds constants away, and adapters have
-        plenty of both (a layer that one leaves alone is all zeros); the next adapter would not.
+        The graph is traced with these. The exporter merges equal tensors and folds constants away. Adapters have
+        many of both (zeros in layers that an adapter does not change), and the next adapter might not.
         """
         generator = torch.Generator().manual_seed(0)
         return {name: torch.randn(value.shape, generator=generator).half() for name, value in self.tensors().items()}
 
     @property
     def layout(self) -> dict[str, Any]:
-        """All of it that a graph knows."""
+        """What the graph depends on."""
         return {"layers": {name: list(shape) for name, shape in self.layers.items()}, **self.size}
 
     @property
@@ -124,7 +124,7 @@ class Bank:
         inputs = (TensorSpec("adapter", "INT64", (1,)), TensorSpec("adapter_scale", "FP32", (1,)))
 
         def sample(count: int, size: Size, generator: torch.Generator) -> Inputs:
-            # Every row its own adapter, as far as they go round, then one with none; and its own scale.
+            # Rows name different adapters in turn, none among them, each at its own scale.
             adapter = (torch.arange(count)[:, None] + 1) % (1 + self.capacity)
             return (*prepared.sample(count, size, generator), adapter, torch.linspace(1, 0.5, count)[:, None])
 
@@ -148,9 +148,9 @@ def write(
 ) -> DiskSizes:
     """Writes the graph of `prepared`, which has the bank on its `network`, and the bank beside it.
 
-    Where each tensor of the bank's file begins depends on names and shapes alone. So the graph is the same whatever
-    the adapters are, as long as they fit into its rows and rank and change the same layers: then one that was made
-    before is taken, and nothing is traced. The network is left with random adapters.
+    The offsets in the bank's file depend on names and shapes alone. So the graph is the same for all adapters that fit
+    into its rows and rank and change the same layers: then an earlier graph is reused, and nothing is traced. The
+    network keeps random adapters.
 
     Args:
         bank: The adapters.
@@ -173,7 +173,7 @@ def write(
             fill(network, placeholders)
             disk = graph.write(prepared, path, files)
         save_file(tensors, beside)
-        # Copied: what safetensors writes is readable by its owner alone, and the server is somebody else.
+        # Copied: safetensors writes files that only their owner can read, and the server runs as another user.
         shutil.copyfile(beside, path.with_name(FILE))
     return disk
 
@@ -202,7 +202,7 @@ def disk_sizes(path: Path) -> DiskSizes:
 
 
 def open_banks(plan: RepositoryPlan, selection: AdapterSelection) -> dict[str, Bank]:
-    """Reads and checks every adapter that was asked for; returns the banks by their denoisers' names.
+    """Reads and checks every adapter of a selection; returns the banks by their denoisers' names.
 
     Raises:
         BadFolderError: if a file is not a LoRA of its pipeline's denoiser.

@@ -1,4 +1,4 @@
-"""The command line of `python -m export`: its steps, and what each is told."""
+"""The command line of `python -m export`: its steps and their options."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from export.rehearsal.recording import RehearsalConfig
 from export.store import DEFAULT
 
 if TYPE_CHECKING:
-    # At run time only when it is needed: it brings torch, and --help should not wait for torch.
+    # Not imported at run time: it brings torch, and --help should not wait for torch.
     from export.adapters import AdapterSelection
 
 DESCRIPTION = """\

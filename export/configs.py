@@ -28,7 +28,7 @@ def _tensors(kind: str, specs: Iterable[TensorSpec]) -> str:
 
 @dataclass(frozen=True)
 class Runtime:
-    """Who serves a model: the part of a config that differs from node to node."""
+    """The backend that serves a model: the part of a config that differs from node to node."""
 
     head: str
     """The backend, and the file it reads."""
@@ -50,7 +50,7 @@ def config_text(
     entries = "".join(
         f'parameters {{ key: "{key}" value: {{ string_value: "{parameters[key]}" }} }}\n' for key in sorted(parameters)
     )
-    # Which of several versions is served is said here and nowhere else; the first has no other beside it.
+    # The policy alone says which of several versions is served; a first version is the only one.
     policy = "" if version == VERSION else f"version_policy: {{ specific {{ versions: [ {version} ] }} }}\n"
     return f"""\
 name: "{name}"
@@ -81,7 +81,7 @@ def finish_model(
         contract: Its tensors and limits.
         precision: Of its graph.
         version: Which of the version folders is served.
-        profiles: The shapes that engines are built for; none where nobody will build one.
+        profiles: The shapes that engines are built for; none where no engines will be built.
     """
     (folder / CONFIG).unlink(missing_ok=True)
     mark = fingerprint(model_files(folder, version))

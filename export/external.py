@@ -32,12 +32,12 @@ STORED: dict[str, tuple[Any, int]] = {
 COMPUTED: dict[int, Any] = {kind: dtype for dtype, kind in STORED.values()}
 """Types of a graph's initialisers that may be weights."""
 FEWEST_UNNAMED = 4
-"""Values that an initialiser must have to be known by its content alone."""
+"""Values that an initialiser must have to be identified by its content alone."""
 
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor of a weights file, and whether the graph wants it turned over."""
+    """A tensor of a weights file, and whether the graph reads it transposed."""
 
     file: str
     extent: Extent
@@ -87,8 +87,8 @@ class Catalogue:
     def find(self, name: str, values: Array, kind: int = TensorProto.FLOAT) -> StoredTensor | None:
         """The tensor that an initialiser came from, or None.
 
-        Equal content decides; among equals, the name. Without a name that fits, content that says nothing (a few
-        numbers, or all the same: ones, zeros) is not taken for a weight, whose value the next training would change.
+        Equal content decides; among equals, the name. Without a matching name, content that identifies nothing (a few
+        numbers, or all the same: ones, zeros) is not taken for a weight: the next training would change the weight.
         """
         matches = self._tensors.get((kind, _key(values)), [])
         for stored in matches:

@@ -28,7 +28,7 @@ from export.report import DiskSizes
 OPSET, OPSET_BF16 = 20, 22
 """From 22 on, convolutions and norms may compute in bfloat16."""
 ROUND_FROM = 1024
-"""Tensors of at least so many values are stored as fp16. Smaller ones (norms, biases) are precision for nothing."""
+"""Tensors of at least so many values are stored as fp16. Smaller ones (norms, biases) would save next to nothing."""
 FP16_MAX = 65504.0
 EXAMPLE = Size(height=128, width=96, tokens=24)
 """The request that is traced. Its sizes differ from each other, so that no two dynamic axes are taken for one."""
@@ -43,7 +43,7 @@ def _rounds(values: torch.Tensor) -> bool:
 def round_weights(module: nn.Module) -> None:
     """Rounds every big parameter to the nearest fp16 value, in place; arithmetic stays FP32.
 
-    Done before tracing, so torch and the graph hold the same numbers: what parity then measures is the graph, and
+    Done before tracing, so that torch and the graph hold the same numbers: parity then measures the graph alone, and
     storing the initialisers as fp16 loses nothing.
     """
     with torch.no_grad():
@@ -123,7 +123,7 @@ def trace(prepared: ComponentModule) -> TracedGraph:
 
 
 def set_apart(model: onnx_ir.Model) -> dict[str, Array]:
-    """Takes the larger numbers out of a graph, in place, so that the message made of it does not hold them once more.
+    """Takes large initialisers out of a graph, in place, so that its message does not hold a copy of them.
 
     SDXL's UNet is 10 GB in FP32. A message with its weights in it would be as much again, for weights that end up as
     references to the file that they came from.
@@ -140,7 +140,7 @@ def set_apart(model: onnx_ir.Model) -> dict[str, Array]:
 
 
 def tidy(model: onnx.ModelProto) -> None:
-    """Drops what only a debugger of the exporter reads: stack traces and the places of this machine in them."""
+    """Drops stack traces, which hold paths of this machine, and other data that only the exporter's debugger reads."""
     for node in model.graph.node:
         del node.metadata_props[:]
         node.doc_string = ""
@@ -213,7 +213,7 @@ def write(prepared: ComponentModule, path: Path, files: Mapping[str, Path]) -> D
 
 
 def expect_names(prepared: ComponentModule, model: onnx.ModelProto) -> None:
-    """Refuses a graph that lost an input on the way: a tensor nobody reads would be a silent bug of the wrapper."""
+    """Refuses a graph that lost an input on the way: an input that is never read is a bug of the wrapper."""
     for kind, values, specs in (
         ("inputs", model.graph.input, prepared.inputs),
         ("outputs", model.graph.output, prepared.outputs),

@@ -21,7 +21,7 @@ LINEAR, NORM = f"{PROJECTOR}proj.weight", f"{PROJECTOR}norm.weight"
 
 @dataclass(frozen=True)
 class PublishedProjector:
-    """What a published file says of its projector: CLIP's embedding alone, as long as CLIP made it."""
+    """The projector inside a published file: it reads CLIP's embedding alone, not normalised."""
 
     clip_dim: int
     tokens: int
@@ -54,7 +54,7 @@ def find_file(folder: Path) -> Path:
 
 
 def read_published(path: Path) -> PublishedProjector | None:
-    """What a file says of its projector; None where it has none inside.
+    """The projector inside a file; None where there is none.
 
     Raises:
         BadFolderError: if the file is damaged, or its projector is of another kind.

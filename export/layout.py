@@ -1,4 +1,4 @@
-"""What a diffusers folder holds, and which model each part of it becomes; no torch, so that a look takes no seconds."""
+"""What a diffusers folder holds, and which model each part becomes. No torch, so that `inspect` is quick."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Adapter:
 
 @dataclass(frozen=True)
 class Source:
-    """Where one component of one pipeline comes from: files that have been looked at, but not loaded."""
+    """Where one component of one pipeline comes from: files that were checked, but not loaded."""
 
     kind: Kind
     folder: Path
@@ -46,7 +46,7 @@ class Source:
     last_states: bool = False
     """Text encoders: whether the pipeline reads the normalised states of the last layer, not the penultimate ones."""
     unnormalised: bool = False
-    """CLIP's image encoder: whether embeddings stay as long as they are, as published IP-Adapters want them."""
+    """CLIP's image encoder: whether embeddings keep their norm, as published IP-Adapters need them."""
 
     @property
     def identity(self) -> tuple[object, ...]:

@@ -1,4 +1,4 @@
-"""LoRA files as people have them (peft, diffusers, kohya), read to one form: layer name -> down, up, strength."""
+"""LoRA files of peft, diffusers and kohya, read to one form: layer name → down, up, strength."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from export.errors import BadFolderError
-from export.lora_names import Names
+from export.lora_names import LayerNames
 from export.tensor_files import PICKLES, extents
 
 ENDINGS = {
@@ -95,7 +95,7 @@ def read_lora(path: Path, layers: Mapping[str, tuple[int, ...]]) -> Lora:
             f"{path.name} is a pickle, which can run code when it is read; save the LoRA as safetensors."
         )
     extents(path)
-    names, parts, unserved = Names(layers), defaultdict[str, dict[str, Tensor]](dict), 0
+    names, parts, unserved = LayerNames(layers), defaultdict[str, dict[str, Tensor]](dict), 0
     with safe_open(path, "pt") as file:
         for key in sorted(file.keys()):
             if key.startswith(TEXT_ENCODERS):
@@ -129,7 +129,7 @@ def _unwrapped(layer: str) -> str:
     return layer if wrapper is None else _unwrapped(layer.removeprefix(wrapper))
 
 
-def _layer(path: Path, written: str, names: Names) -> str:
+def _layer(path: Path, written: str, names: LayerNames) -> str:
     name = names.find(written)
     if name is None:
         raise BadFolderError(f"{path.name} adapts {written}, a layer that this denoiser does not have.")

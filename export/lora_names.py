@@ -1,4 +1,4 @@
-"""Layer names as LoRA files write them: the network's own, with underscores for dots, or of SDXL's first code."""
+"""Layer names in LoRA files: the network's own, with underscores for dots, or those of SDXL's first code."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MIDDLE = re.compile(r"mid_block\.(resnets|attentions)\.(\d+)\.(.+)")
 UP = re.compile(r"up_blocks\.(\d+)\.(resnets|attentions|upsamplers)\.(\d+)\.(.+)")
 
 
-class Names:
+class LayerNames:
     """Finds a network's layer by any of the names that files give it."""
 
     def __init__(self, layers: Iterable[str]) -> None:

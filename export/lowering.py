@@ -1,4 +1,4 @@
-"""A component in half precision: its module computes in fp16 or bf16, and speaks FP32 at the border as before."""
+"""A component in half precision: its module computes in fp16 or bf16; its inputs and outputs stay FP32."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ DTYPES: dict[Precision, torch.dtype] = {
 UNRUNNABLE: frozenset[Precision] = frozenset({"bf16"})
 """What onnxruntime has no arithmetic for on a CPU."""
 WIDE = frozenset({"timestep", "time_ids"})
-"""Inputs whose values half precision cannot tell apart: 999 and 1000 are one number in bf16. The networks turn them
-into sines in FP32 and round those."""
+"""Inputs whose values half precision cannot tell apart: 999 and 1000 are the same number in bf16. The networks turn
+them into sines in FP32 and round the sines."""
 
 
 class LowPrecisionModule(nn.Module):
@@ -42,7 +42,7 @@ class LowPrecisionModule(nn.Module):
 
 
 def lower(prepared: ComponentModule, precision: Precision) -> ComponentModule:
-    """The component in another precision; its module is converted in place, so it is worth copying nothing."""
+    """The component in another precision; its module is converted in place."""
     if precision == "fp32":
         return prepared
     return replace(prepared, module=LowPrecisionModule(prepared.module, prepared.inputs, DTYPES[precision]).eval())

@@ -19,7 +19,7 @@ class ExportOptions:
     work: Path | None = None
     """The work folder; None to keep nothing, and to take nothing from earlier exports."""
     engines: bool = False
-    """Whether the repository gets what engines are built and served with."""
+    """Whether the repository gets the profiles and configs that engines are built and served with."""
     rollout: bool = False
     """Whether a model that has changed goes in beside its previous version, instead of in its place."""
     batches: tuple[int, ...] = BATCHES

@@ -1,4 +1,4 @@
-"""Torch against onnxruntime: how far an exported graph is from the module it came from, by output."""
+"""Torch compared with onnxruntime: how far an exported graph is from its module, by output."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from export.running import Array, bits_differing, onnx_outputs, relative, sessio
 
 @dataclass(frozen=True)
 class Case:
-    """A batch, and what torch makes of it."""
+    """A batch, and the module's outputs for it."""
 
     size: Size
     rows: int
     inputs: Inputs
     expected: list[Array]
     rounded: list[Array] | None = None
-    """What torch makes of it in the graph's precision, where onnxruntime cannot run that precision here."""
+    """The module's outputs in the graph's precision, where onnxruntime cannot run that precision here."""
     conditioning: Conditioning = "random"
 
     def lowered(self, prepared: ComponentModule) -> Case:
-        """The same with what the module makes of it now that it is in another precision."""
+        """The same case with the outputs of a module in another precision."""
         return replace(self, rounded=torch_outputs(prepared.module, self.inputs))
 
 
 def references(prepared: ComponentModule, sizes: Sequence[Size], batches: Sequence[int] = BATCHES) -> list[Case]:
-    """What the module, as it is now, makes of every batch and size."""
+    """The module's outputs for every batch and size."""
     cases = []
     for size in sizes:
         for rows in batches:
@@ -45,7 +45,7 @@ def references(prepared: ComponentModule, sizes: Sequence[Size], batches: Sequen
 
 
 def rehearsed(prepared: ComponentModule, size: Size, calls: Sequence[Mapping[str, Array]]) -> list[Case]:
-    """What the module makes of the inputs that a rehearsal at this size gave it."""
+    """The module's outputs for the inputs that a rehearsal at this size gave it."""
     cases = []
     for call in calls:
         rows = len(next(iter(call.values())))
@@ -55,7 +55,7 @@ def rehearsed(prepared: ComponentModule, size: Size, calls: Sequence[Mapping[str
 
 
 def completed(prepared: ComponentModule, rows: int, size: Size, call: Mapping[str, Array]) -> Inputs:
-    """A call in the order of the component's inputs; which adapters its rows name, a rehearsal does not know."""
+    """A call in the order of the component's inputs. Adapters are not in a rehearsal: sample values stand for them."""
     sample = prepared.sample(rows, size, torch.Generator().manual_seed(rows))
     return tuple(
         torch.from_numpy(call[spec.name]) if spec.name in call else value
@@ -66,7 +66,7 @@ def completed(prepared: ComponentModule, rows: int, size: Size, call: Mapping[st
 def compare(
     prepared: ComponentModule, path: Path, cases: Sequence[Case], rounding: float, precision: Precision = "fp32"
 ) -> ComponentReport:
-    """Compares a graph with what its module made; of the component only the description is read, not the module.
+    """Compares a graph with its module's outputs; reads the component's description, not its module.
 
     bfloat16 is not run here: the graph is, in FP32, and torch in bfloat16; the larger difference counts.
     """

@@ -60,5 +60,5 @@ def parse_precisions(texts: Iterable[str]) -> Precisions:
 
 
 def lowest(precisions: Iterable[Precision]) -> Precision:
-    """The one that costs the most."""
+    """The precision that differs most from FP32."""
     return max(precisions, key=PRECISIONS.index)

@@ -104,7 +104,7 @@ def calibrate(model: onnx.ModelProto, path: Path, tensors: Iterable[str], calls:
             )
         )
         probed.graph.output.append(helper.make_tensor_value_info(name + PROBE, TensorProto.FLOAT, []))
-    # Beside the weights that it refers to.
+    # In the graph's own folder: external data is found relative to the file.
     with NamedTemporaryFile(dir=path.parent, suffix=".onnx") as file:
         file.write(probed.SerializeToString())
         file.flush()

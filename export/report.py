@@ -13,16 +13,17 @@ from export.errors import ParityError
 TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2, "bf16": 1e-1, "fp8": 2e-1}
 """Largest |torch − onnx| over largest |torch| of an output, by the graph's precision.
 
-torch computes in FP32 whatever the graph does, so this is what the precision costs, not only what the exporter spoilt.
-Weights do not enter: both sides hold the same numbers, rounded to fp16 where the graph stores them so.
+torch computes in FP32 whatever the graph does, so the tolerance covers what the precision costs, and not only errors of
+the exporter. Rounding of weights does not count: both sides hold the same numbers, rounded to fp16 where the graph
+stores fp16.
 """
 LEAST_PSNR = {"fp32": 50.0, "fp16": 40.0, "bf16": 25.0, "fp8": 25.0}
-"""Of a pipeline's pictures beside torch's in FP32, in dB, by the lowest precision among its graphs.
+"""Of a pipeline's pictures compared with torch's in FP32, in dB, by the lowest precision among its graphs.
 
 50 dB is an error of half a step of 255, 40 dB is not seen, 25 dB is a picture of the same scene with other details.
 """
 Conditioning = Literal["random", "real"]
-"""Inputs drawn at random, or those that a rehearsal of the pipeline gave the component."""
+"""Inputs drawn at random, or the inputs that a rehearsal of the pipeline gave the component."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,9 @@ class ComponentReport:
 
     @property
     def worst(self) -> Difference:
-        """The case with the largest relative difference, among those that the tolerance is for.
+        """The case with the largest relative difference, among those that the tolerance applies to.
 
-        fp8's scales are those of real inputs; what lies beyond them is cut off, and random inputs do.
+        fp8's scales come from real inputs. Random inputs exceed them and are cut off, so they do not count for fp8.
         """
         real = self.worst_of("real") if self.precision == "fp8" else None
         return real or max(self.differences, key=lambda difference: difference.relative)
@@ -99,7 +100,7 @@ class ComponentReport:
 
     @property
     def exact(self) -> bool:
-        """Whether rows were bit-identical alone and in company, in every case."""
+        """Whether rows were bit-identical alone and batched with others, in every case."""
         return all(difference.exact for difference in self.differences)
 
     def to_json(self) -> dict[str, Any]:
@@ -202,7 +203,7 @@ class PictureReport:
 
 
 def check_picture(report: PictureReport) -> None:
-    """Refuses a pipeline whose graphs are each good enough, and together are not.
+    """Refuses a pipeline whose pictures are too far from torch's although each graph is within its tolerance.
 
     Raises:
         ParityError: naming the pipeline and the difference.

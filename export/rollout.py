@@ -1,4 +1,4 @@
-"""Versions of a model: a changed one goes in as the next number, the one before stays until it is pruned."""
+"""Versions of a model: a changed model gets the next number, the version before stays until it is pruned."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def add_version(folder: Path, served: Path, entry: Mapping[str, Any], contract: 
     """Numbers a model that was just exported, and copies its earlier versions into its folder.
 
     Args:
-        folder: Its folder, with its files in version folder 1.
-        served: Its folder in the repository so far.
-        entry: Its entry there.
+        folder: The exported model, with its files in version folder 1.
+        served: The model's folder in the repository that is replaced.
+        entry: The model's entry in that repository's `pipeline.json`.
         contract: What it takes and gives.
 
     Returns:
-        Its version: the one that is served if nothing has changed, else the next. And the entries of those before.
+        Its version: the served one if nothing has changed, else the next; and the entries of the earlier versions.
 
     Raises:
         ExportError: if the two cannot stand in one folder, because Triton has one config for all versions.
@@ -34,7 +34,7 @@ def add_version(folder: Path, served: Path, entry: Mapping[str, Any], contract: 
     renumber(folder, current)
     changed = fingerprint(model_files(folder, current)) != entry["fingerprint"]
     if changed:
-        expect_same_face(folder, served, entry, contract)
+        expect_same_interface(folder, served, entry, contract)
         previous[current] = {
             "fingerprint": entry["fingerprint"],
             "precision": entry.get("precision", "fp32"),
@@ -54,7 +54,7 @@ def renumber(folder: Path, version: str, old: str = VERSION) -> None:
         (folder / old).rename(folder / version)
 
 
-def expect_same_face(folder: Path, served: Path, entry: Mapping[str, Any], contract: Contract) -> None:
+def expect_same_interface(folder: Path, served: Path, entry: Mapping[str, Any], contract: Contract) -> None:
     """Refuses a next version whose tensors or tokenizer are not those of the one before."""
     for kind, specs in (("inputs", contract.inputs), ("outputs", contract.outputs)):
         before = {spec["name"]: (spec["dtype"], tuple(spec["shape"])) for spec in entry[kind]}
@@ -120,7 +120,7 @@ def prune(repository: Path, models: Collection[str] | None = None) -> list[str]:
         entry = entry_of(content, repository, model)
         gone += [f"{model}/{version}" for version in entry.pop("previous", {})]
     if gone:
-        # First the list, then the files: whoever reads the list in between finds everything that it names.
+        # First the list, then the files: at every moment all files that the list names exist.
         write_pipelines_file(repository, content)
     for name in gone:
         shutil.rmtree(repository / name, ignore_errors=True)

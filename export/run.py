@@ -55,7 +55,7 @@ def export_graphs(
     rehearsals = Rehearsals(plan, options.rehearsal, options.store, progress)
     chosen = [model for name, model in plan.models.items() if names is None or name in names]
     reports = []
-    # One file system with the work folder, which may be large where the temporary one is not.
+    # In the work folder: its file system has room for graphs, the default temporary folder may not.
     with TemporaryDirectory(dir=options.work) as folder:
         for model in chosen:
             started, name = time.monotonic(), model.name
@@ -121,7 +121,7 @@ def export_pipelines(
             )
             report, models[name] = export.run(options, progress)
             reports.append(report)
-            # The module, its trace and the session of one component are of no use to the next.
+            # Frees the module, trace and session of this component before the next one is loaded.
             gc.collect()
         pictures = rehearsals.compare(
             served_precisions(models),
@@ -152,7 +152,7 @@ def open_banks(plan: RepositoryPlan, selection: AdapterSelection | None, kept: C
 
 
 def expect_models(plan: RepositoryPlan, names: Collection[str] | None) -> None:
-    """Refuses names of models that there are none of."""
+    """Refuses unknown names of models."""
     unknown = sorted(set(names or ()) - set(plan.models))
     if unknown:
         raise ExportError(f"There is no component {unknown[0]!r}; there are {', '.join(plan.models)}.")
@@ -161,10 +161,10 @@ def expect_models(plan: RepositoryPlan, names: Collection[str] | None) -> None:
 def kept_models(
     plan: RepositoryPlan, out: Path, entries: dict[str, Any], names: Collection[str] | None
 ) -> dict[str, Any]:
-    """The entries of the models that are not to be exported again.
+    """The entries of the models that are kept as they are.
 
     Raises:
-        ExportError: if `names` has a stranger, or a model to be kept is not there yet.
+        ExportError: if `names` has an unknown model, or a model to be kept is not there yet.
     """
     expect_models(plan, names)
     kept = {name: entries.get(name) for name in plan.models if names is not None and name not in names}

@@ -19,7 +19,7 @@ DIFFUSION_KEYS = (
 )
 DIFFUSION_SOLVERS = ("ddim", "euler", "dpmpp_2m", "ddpm")
 LCM = {"original_inference_steps": 50, "timestep_scaling": 10.0}
-"""How every consistency model is distilled, in the paper's code and in diffusers; the sampler knows nothing else."""
+"""The values of the paper's code and of diffusers, the only ones that the orchestrator's sampler supports."""
 REFUSED = {
     "diffusion": ("trained_betas", "rescale_betas_zero_snr"),
     "flow": (
@@ -32,7 +32,7 @@ REFUSED = {
         "use_beta_sigmas",
     ),
 }
-"""Settings that would change what the samplers do, and that they do not know."""
+"""Settings that the orchestrator's samplers do not support."""
 
 
 def read_schedule(folder: Path) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""`backdrop.json`: what a diffusers folder has no place for."""
+"""`backdrop.json`: the settings that a diffusers folder has no place for."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEFAULTS = {
     "lcm": {"scheduler": "lcm", "steps": 4, "guidance_scale": 1.0},
     "flow_euler": {"scheduler": "flow_euler", "steps": 20, "guidance_scale": 4.0},
 }
-"""What a request gets that asks for nothing, by the first solver; for the others, the last entry of `defaults_for`."""
+"""Defaults of requests, by the pipeline's first solver; for other solvers, those in `defaults_for`."""
 
 
 def own_settings(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The pipeline folder an export starts from: what it must hold, checked in seconds, before anything is loaded."""
+"""The pipeline folder that an export starts from, checked in seconds, before anything is loaded."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LONGEST_T5 = 512
 
 @dataclass(frozen=True)
 class PipelineFolder:
-    """A diffusers folder whose files have been looked at, with the settings that stand beside the weights."""
+    """A diffusers folder whose files were checked, with its settings."""
 
     path: Path
     name: str
@@ -83,7 +83,7 @@ def shared_folder(path: Path, own: dict[str, Any]) -> tuple[Path, ...]:
     """The folder that components come from which `path` lacks, if its settings name one."""
     if own.get("shares") is None:
         return ()
-    # Not resolved: messages should name it as the person who wrote it did.
+    # Not resolved: messages name the folder as the settings do.
     shared = path / str(own["shares"])
     if not shared.is_dir():
         raise BadFolderError(f"{path.name}/{NAME} shares {own['shares']}, which is not a folder.")
@@ -113,7 +113,7 @@ def find_sources(roots: tuple[Path, ...]) -> dict[str, Source]:
 
 
 def needed_roles(denoiser: Source, roots: tuple[Path, ...]) -> set[str]:
-    """The roles of a pipeline, which its denoiser knows; what only products need may be missing.
+    """The roles of a pipeline, which its denoiser decides; what only products need may be missing.
 
     A UNet with pooled text (`addition_embed_type`) is SDXL's and reads two CLIP encoders, any other one reads one. A
     transformer reads T5 and the second CLIP encoder's pooled embedding, and the first one's too where it is wider.

@@ -1,4 +1,4 @@
-"""What each step of the command line does; argument values in, tables and files out."""
+"""What each step of the command line does: argument values in, tables and files out."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def inspect(options: argparse.Namespace, console: Console) -> int:
 
 
 def run_step(options: argparse.Namespace, progress: Progress) -> StepResult:
-    """Makes graphs, a repository, engines, as far as the step goes."""
+    """Exports graphs, a repository and engines, as far as the step goes."""
     export_options = ExportOptions(
         parse_precisions(options.precision),
         options.work,
@@ -95,7 +95,7 @@ def run_step(options: argparse.Namespace, progress: Progress) -> StepResult:
 
 
 def rehearsal_config(options: argparse.Namespace) -> RehearsalConfig | None:
-    """How the command line wants pipelines rehearsed; None where it wants no rehearsal."""
+    """The rehearsal that the command line asks for; None where it asks for none."""
     if options.steps < 0:
         raise ExportError(f"--steps {options.steps} is negative.")
     if options.steps == 0:

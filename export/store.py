@@ -1,7 +1,7 @@
-"""The work folder: graphs and comparisons of earlier exports, found by what they were made from.
+"""The work folder: graphs and comparisons of earlier exports, under digests of what they were made from.
 
 An entry's name is a digest of everything that decides its bytes: weights, config, precision, the code that traces, and
-the libraries that it calls. So nothing has to be declared stale, and nothing is made again that has not changed.
+the libraries that it calls. So nothing has to be declared stale, and what has not changed is never built again.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def key(source: Source, precision: Precision, bank: Any = None, calibration: str
         bank: The layout of its bank of adapters, as JSON-ready values, if it has one.
         calibration: The rehearsal that its scales come from, if it has any.
     """
-    # What a config says of where it once was does not change the network.
+    # The path that a config records does not change the network.
     config = {name: value for name, value in source.config.items() if name != "_name_or_path"}
     return sha256(
         {
@@ -137,7 +137,7 @@ class Store:
         self.root = root
 
     def find(self, name: str) -> StoredGraph | None:
-        """The entry of this key, if it is there and whole; a damaged one is as good as none."""
+        """The entry of this key, if it is there and whole; a damaged entry counts as missing."""
         folder = self.root / "graphs" / name
         try:
             facts = json.loads((folder / FACTS).read_text())

@@ -20,7 +20,7 @@ LIBRARIES = ("torch", "diffusers", "transformers", "onnx", "onnxruntime")
 
 
 def write_report(path: Path, export: ExportReport, seconds: float) -> None:
-    """Writes the machine's half of the report; the table is the reader's."""
+    """Writes the report as JSON; the tables show the same to readers."""
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {
         "seconds": round(seconds, 1),
@@ -78,7 +78,7 @@ def difference_of(report: ComponentReport, conditioning: Conditioning) -> str:
 
 
 def pictures_table(pictures: Sequence[PictureReport]) -> Table:
-    """One line to a pipeline: its picture beside torch's, end to end."""
+    """One line to a pipeline: its pictures compared with torch's."""
     result = plain_table(
         ("pipeline", "precision", "pictures", "steps", "largest", "PSNR", "at least"),
         "largest: difference of a pixel from torch in FP32, in steps of 255; PSNR: of the worst picture",

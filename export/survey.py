@@ -1,4 +1,4 @@
-"""A look at a pipeline folder: what it holds, what becomes of it, what is wrong with it; loads nothing."""
+"""A survey of a pipeline folder: its components, the models they become, its problems. Loads no weights."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Survey:
-    """All that a look at a folder tells."""
+    """The result of surveying a folder."""
 
     title: str
     parts: tuple[Part, ...]
@@ -44,12 +44,12 @@ class Survey:
 
 
 def survey(path: Path, precisions: Precisions, target: str) -> Survey:
-    """Looks at a folder; what is wrong is told, not raised, and not only the first of it."""
+    """Surveys a folder. Problems are returned, not raised, and all of them."""
     problems = part_problems(path)
     try:
         folder = open_folder(path)
     except BadFolderError as error:
-        # What is wrong with a part is wrong with the whole, and need not be said twice.
+        # The problems of the parts say it already.
         whole = () if problems else (str(error),)
         return Survey(f"{path.resolve().name}: cannot be exported", (), (), (*problems, *whole))
     models = plan_repository([folder]).models
@@ -115,7 +115,7 @@ def family(folder: PipelineFolder) -> str:
 
 
 def notes(folder: PipelineFolder) -> list[str]:
-    """What the person should know although it is nothing wrong."""
+    """What a user should know although it is not a problem."""
     sentences = []
     missing = [KINDS[role].folder for role in PRODUCT_ROLES if role not in folder.sources]
     latents = folder.sources["vae_encoder"].config["latent_channels"]

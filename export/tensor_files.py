@@ -1,4 +1,4 @@
-"""Safetensors files as they lie on disk: whole or damaged, and where in them each tensor begins."""
+"""Safetensors files on disk: whether they are whole, and the offset of each tensor."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from export.reading import read_json
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 BITS = {"F64": 64, "F32": 32, "F16": 16, "BF16": 16, "I64": 64, "I32": 32, "I16": 16, "I8": 8, "U8": 8, "BOOL": 8}
-"""Of one number, by safetensors' names; stranger ones are not measured."""
+"""Of one number, by safetensors' names; sizes of other dtypes are not checked."""
 LARGEST_HEADER = 100 * 2**20
 
 

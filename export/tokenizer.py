@@ -17,8 +17,8 @@ LEGACY_EOS = 2
 def convert(folder: Path, encoder: Mapping[str, Any], length: int, out: Path) -> None:
     """Writes `out`, padding to `length` with the pipeline's pad token and never truncating.
 
-    SDXL's second tokenizer pads with another token than its first; written into the file, nobody has to know. A prompt
-    that is too long comes out too long, so that it can be refused instead of cut.
+    SDXL's second tokenizer pads with another token than its first; the file says which, so the reader need not know. A
+    prompt that is too long keeps all its tokens, so that the orchestrator can refuse it instead of cutting it.
 
     Args:
         folder: A diffusers tokenizer folder, with `tokenizer.json` or with `vocab.json` and `merges.txt`.
@@ -41,7 +41,7 @@ def convert(folder: Path, encoder: Mapping[str, Any], length: int, out: Path) ->
     tokenizer.no_truncation()
     tokenizer.no_padding()
     ids, eos = tokenizer.encode("a photo").ids, encoder.get("eos_token_id")
-    # CLIP's pooled embedding is read at the end token: without one it would silently be another word's.
+    # CLIP's pooled embedding is read at the end token. Without one, another word's state would be read silently.
     pooled = "projection_dim" in encoder and eos is not None and eos != LEGACY_EOS
     if pooled and (not ids or ids[-1] != eos):
         raise BadFolderError(f"{folder.name}/ does not end a prompt with the encoder's end token ({eos}).")

@@ -11,7 +11,7 @@ from export.layout import Source
 from export.tensor_files import extents
 
 Fact = tuple[str, object, object]
-"""What is compared, what was found, what is needed."""
+"""What is compared, its value, and the value that is needed."""
 
 
 def check_widths(sources: Mapping[str, Source]) -> None:
@@ -44,7 +44,7 @@ def facts(sources: Mapping[str, Source]) -> Iterator[Fact]:
 
 
 def stored_facts(sources: Mapping[str, Source]) -> Iterator[Fact]:
-    """The tensors by which a config that was edited, or copied from another model, is told from its weights.
+    """The tensors that reveal a config which was edited, or copied from another model.
 
     All the others are compared when the weights are loaded, which takes longer.
     """

@@ -11,7 +11,7 @@ from local.cluster import Cluster, Options
 
 ROOT = Path(__file__).resolve().parent.parent
 _CLUSTER_FIXTURES = {"cluster", "cluster_endpoint", "triton_endpoint", "redis_url"}
-_EXPORT_FIXTURES = {"tiny_repository", "half_repository"}
+_EXPORT_FIXTURES = {"tiny_repository", "half_repository", "whole_half_repository"}
 _SLOW_FOLDERS = {"export", "training"}
 
 

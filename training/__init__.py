@@ -1,1 +1,1 @@
-"""How the reference weights are made: a procedural world, and one re-runnable training stage to a module."""
+"""Trains the reference weights on a procedural world, one module per stage."""

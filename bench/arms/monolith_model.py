@@ -29,10 +29,10 @@ class TritonPythonModel:
         parameters = {key: value["string_value"] for key, value in entries}
         sys.path.insert(0, parameters["root"])
         from bench.arms.loop import Loop
-        from bench.arms.sessions import Gathering
+        from bench.arms.sessions import BatchGatherer
 
         models = importlib.import_module(parameters["models"]).open_models(parameters)
-        self._loop = Loop(Path(parameters["repository"]), Gathering(models, int(parameters["max_rows"])))
+        self._loop = Loop(Path(parameters["repository"]), BatchGatherer(models, int(parameters["max_rows"])))
         self._runner = asyncio.Runner()
 
     def execute(self, requests: list[Any]) -> list[Any]:

@@ -73,7 +73,7 @@ class _Call:
         return self.model, *((name, value.shape[1:]) for name, value in sorted(self.inputs.items()))
 
 
-class Gathering:
+class BatchGatherer:
     """Waits until every request of a batch has sent its next call, and answers calls of one kind in one run."""
 
     def __init__(self, sessions: Models, max_rows: int) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.capacity.costs import ModelCost, OrchestratorCost, Site, Work
-from bench.capacity.measured import Load, Measured
+from bench.capacity.machine import Load, MachineCosts
 from bench.capacity.simulator import Outcome, Run
 
 GPUS = (10, 100, 1000)
@@ -58,10 +58,10 @@ class Answer:
     redis_cores: float
 
 
-def compared(measured: Measured, loads: Sequence[Load], steps: int, seconds: float = 300.0) -> list[tuple[Load, Load]]:
+def compared(costs: MachineCosts, loads: Sequence[Load], steps: int, seconds: float = 300.0) -> list[tuple[Load, Load]]:
     """Each measured load with the simulated one."""
-    work = dataclasses.replace(measured.work, steps=steps)
-    site = Site(1, 1, measured.models, measured.orchestrator, shared_machine=True)
+    work = dataclasses.replace(costs.work, steps=steps)
+    site = Site(1, 1, costs.models, costs.orchestrator, shared_machine=True)
     result = []
     for real in loads:
         outcome = Run(site, work, seed=1).closed(real.callers, seconds)

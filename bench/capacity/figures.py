@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from bench.capacity import answers, measured, plot, pool_cost
+from bench.capacity import answers, machine, plot, pool_cost
 from bench.capacity.costs import ModelCost, OrchestratorCost, Work
 from bench.figures import FOLDER, ROOT, Figure, at_most, reported
 from local.cluster import Cluster, Options
@@ -23,7 +23,7 @@ MOST_ORCHESTRATORS = 48
 
 @dataclasses.dataclass(frozen=True)
 class Costs:
-    """docs/figures/capacity.json: what `measured` and `pool_cost` measured, in shares of this machine.
+    """docs/figures/capacity.json: what `machine` and `pool_cost` measured, in shares of this machine.
 
     Attributes:
         models: by name.
@@ -52,8 +52,8 @@ class Costs:
     def of_own_core(self) -> OrchestratorCost:
         """The cost of an orchestrator that has a core to itself."""
         return OrchestratorCost(
-            request_s=self.orchestrator.request_s * measured.CORES,
-            call_s=self.orchestrator.call_s * measured.CORES,
+            request_s=self.orchestrator.request_s * machine.CORES,
+            call_s=self.orchestrator.call_s * machine.CORES,
             choice_s=self.choice_s,
             probe_s=self.probe_s,
             wire_s=self.orchestrator.wire_s,
@@ -65,10 +65,10 @@ def capacity() -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         cluster = Cluster(Options(port=0, log_folder=Path(folder)))
         with cluster:
-            fitted = asyncio.run(measured.everything(cluster, 15))
+            fitted = asyncio.run(machine.everything(cluster, 15))
             service = cluster.endpoints.orchestrator
-            loads = {steps: [asyncio.run(measured.load(service, n, 30, steps)) for n in (2, 4, 8)] for steps in (2, 8)}
-            redis_s = 1 / measured.redis_rate(cluster.endpoints.redis_url, cluster.children["redis"].pid)
+            loads = {steps: [asyncio.run(machine.load(service, n, 30, steps)) for n in (2, 4, 8)] for steps in (2, 8)}
+            redis_s = 1 / machine.redis_rate(cluster.endpoints.redis_url, cluster.children["redis"].pid)
     worst, lines = 0.0, []
     for steps, measured_loads in loads.items():
         for real, simulated in answers.compared(fitted, measured_loads, steps):
@@ -111,7 +111,7 @@ def _answer(one: answers.Answer, cost: OrchestratorCost) -> Figure:
         f"p95 {outcome.p95_s:.1f} s, {one.free.p95_s:.1f} s if one orchestrator saw every row; "
         f"{one.orchestrators} orchestrators, {outcome.orchestrator_busy:.0%} busy and "
         f"{min(cost.probing(one.gpus), 1):.0%} probing; GPUs {outcome.engine_busy:.0%} busy, "
-        f"{outcome.rows_a_batch:.1f} rows a batch; Redis {one.redis_cores:.1%} of a core"
+        f"{outcome.rows_per_batch:.1f} rows a batch; Redis {one.redis_cores:.1%} of a core"
     )
     name = f"simulated, {one.engine} engine, {one.gpus} GPUs: requests a second"
     return Figure(name, round(outcome.rate, 2), reported("higher"), f"{_COMMAND} answers", spread)

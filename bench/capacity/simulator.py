@@ -35,7 +35,7 @@ class Outcome:
         rate: requests finished a second.
         p50_s, p95_s: from a request's arrival to its end.
         engine_busy, orchestrator_busy: share of the time, on average; orchestrators' with their probes.
-        rows_a_batch: mean over all models.
+        rows_per_batch: mean over all models.
     """
 
     rate: float
@@ -43,7 +43,7 @@ class Outcome:
     p95_s: float
     engine_busy: float
     orchestrator_busy: float
-    rows_a_batch: float
+    rows_per_batch: float
 
 
 class Clock:
@@ -286,5 +286,5 @@ class Run:
             engine_busy=min(1.0, sum(core.busy_s for core in engines) / seconds / len(engines)),
             # A core is slower by its probes, so its busy time includes them.
             orchestrator_busy=min(1.0, sum(core.busy_s for core in cores) / seconds / len(cores)),
-            rows_a_batch=sum(replica.rows for replica in self.replicas) / max(batches, 1),
+            rows_per_batch=sum(replica.rows for replica in self.replicas) / max(batches, 1),
         )

@@ -15,7 +15,7 @@ from bench.emulated.costs import OTHERS, Cost
 from bench.emulated.repository import shrinks, source
 
 
-class Sleeping:
+class SleepingModels:
     """Runs a batch by sleeping for its cost; answers zeros of the right shapes.
 
     Args:
@@ -45,7 +45,7 @@ class Sleeping:
         return outputs
 
 
-def open_models(parameters: Mapping[str, str]) -> Sleeping:
+def open_models(parameters: Mapping[str, str]) -> SleepingModels:
     """The models of the emulated monolith, for `monolith_model.py`."""
     cost = Cost(float(parameters["base_ms"]), float(parameters["row_ms"]))
-    return Sleeping(Path(parameters["repository"]), cost)
+    return SleepingModels(Path(parameters["repository"]), cost)

@@ -80,7 +80,7 @@ class BurstSettings:
 
 
 @dataclass(frozen=True)
-class Answered:
+class AnswerTimes:
     """Seconds until the first, the median and the last request is answered."""
 
     first: float
@@ -92,7 +92,7 @@ class Answered:
 class BurstRound:
     """By arm."""
 
-    answered: dict[str, Answered]
+    answered: dict[str, AnswerTimes]
 
 
 async def measure_burst(pool: ArmPool, number: int, settings: BurstSettings) -> BurstRound:
@@ -102,7 +102,7 @@ async def measure_burst(pool: ArmPool, number: int, settings: BurstSettings) -> 
     for name in ARMS:
         arm = await pool.get(name)
         latencies_s = sorted((await open_loop(arm.generate, batch, [0.0] * len(batch))).latencies_s)
-        answered[name] = Answered(latencies_s[0], statistics.median(latencies_s), latencies_s[-1])
+        answered[name] = AnswerTimes(latencies_s[0], statistics.median(latencies_s), latencies_s[-1])
     return BurstRound(answered)
 
 
@@ -114,7 +114,7 @@ def burst_figures(rounds: Sequence[BurstRound], settings: BurstSettings) -> list
     return [_over(pairs[key], f"burst: {name}", "burst", note) for key, name in names.items()]
 
 
-def _pair(by_arm: dict[str, Slowdowns] | dict[str, Answered], key: str) -> tuple[float, float]:
+def _pair(by_arm: dict[str, Slowdowns] | dict[str, AnswerTimes], key: str) -> tuple[float, float]:
     ours, theirs = (float(getattr(by_arm[arm], key)) for arm in ARMS)
     return ours, theirs
 

@@ -38,7 +38,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def add_build_options(parser: argparse.ArgumentParser) -> None:
-    """What an engine gives up speed for."""
+    """Properties of an engine that cost speed."""
     parser.add_argument(
         "--version-compatible", action="store_true", help="engines that later minor versions of TensorRT load too"
     )

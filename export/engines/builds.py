@@ -1,4 +1,4 @@
-"""Engines of a repository's models in a shared store: built once, whoever comes first, and never half written."""
+"""Engines of a repository's models in a shared store: each is built by one process, and never seen half written."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Engine:
     identity: Identity
     path: Path
     seconds: float
-    """What building took; 0 where it was there."""
+    """What building took; 0 where the store had it."""
     size: int
     """Bytes."""
 
@@ -93,7 +93,7 @@ def build_once(
     """Builds one engine unless it is there; returns the seconds it took, 0 where it was."""
     name, folder = identity.component, store / identity.folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    progress(name, "waiting for whoever builds it now")
+    progress(name, "waiting for another process that builds it")
     with FileLock(f"{folder}.lock"):
         if sound(store, identity):
             progress(name, "there already")
@@ -107,7 +107,7 @@ def build_once(
         making.mkdir()
         (making / identity.file.name).write_bytes(engine)
         write_whole(making / FACTS, facts(identity, digest(making / identity.file.name), seconds))
-        # Only a damaged one can be here, or it would have been taken.
+        # A sound engine would have been used, so only a damaged one can be here.
         shutil.rmtree(folder, ignore_errors=True)
         making.rename(folder)
         progress(name, f"built in {seconds:.1f} s")

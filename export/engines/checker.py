@@ -1,4 +1,4 @@
-"""Whether the store has the engines that this node needs; if not, what is there instead, and what to do about it."""
+"""Checks that the store has the engines that this node needs; if not, says what it has and how to build them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def check_engines(repository: Path, store: Path, target: EngineTarget) -> dict[s
 
 
 def refusal(needed: Identity, repository: Path, store: Path) -> str:
-    """One sentence on what is wrong, and the command that makes it right."""
+    """One sentence on what is wrong, with the command that builds the engine."""
     command = f"python -m export.engines build --repository {repository} --store {store} --builder {needed.builder}"
     if (store / needed.folder).exists():
         return f"{needed.component}: its engine in {store / needed.folder} is damaged; build it again: {command}"
@@ -54,7 +54,7 @@ def refusal(needed: Identity, repository: Path, store: Path) -> str:
 
 
 def differences(needed: Identity, facts: Path) -> Mapping[str, tuple[Any, Any]]:
-    """How an engine that is there differs from the one that is needed, by field: what it has, what it should have."""
+    """How a stored engine differs from the needed one, by field: the stored value and the needed one."""
     try:
         there = asdict(read_facts(facts.parent)[0])
     except ExportError:

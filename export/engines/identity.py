@@ -1,4 +1,4 @@
-"""What an engine is: of which graph and shapes, by which TensorRT, for which GPU; and its place in the store."""
+"""An engine's identity (its graph, shapes, TensorRT and GPU), and its place in the store."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FILES = {"tensorrt": "model.plan", "tensorrt_rtx": "model.rtx"}
 
 @dataclass(frozen=True)
 class Identity:
-    """Two engines with the same identity do the same; one with another may not even load."""
+    """Engines with the same identity are interchangeable; one with another identity may not even load."""
 
     component: str
     """The model's name in the repository."""
@@ -36,7 +36,7 @@ class Identity:
 
     @property
     def folder(self) -> Path:
-        """Where in the store it lies."""
+        """Its place in the store."""
         mark = self.digest.removeprefix("sha256:")[:16]
         graph, builder = f"{self.precision}-{self.shapes}", f"{self.builder}-{self.version}"
         return Path(self.component, mark, graph, f"{builder}-sm{self.compute_capability}")
@@ -75,7 +75,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class EngineTarget:
-    """What an engine is built by and for."""
+    """The builder and the GPU of an engine."""
 
     builder: str
     version: str
@@ -83,7 +83,7 @@ class EngineTarget:
 
 
 def facts(identity: Identity, digest: str, seconds: float) -> dict[str, Any]:
-    """What stands beside an engine."""
+    """The content of the `engine.json` in an engine's folder."""
     return {"identity": asdict(identity), "sha256": digest, "seconds": round(seconds, 1)}
 
 

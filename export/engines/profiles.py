@@ -20,9 +20,9 @@ Profile = dict[str, Range]
 def profiles_of(model: Model, contract: Contract) -> tuple[Profile, ...]:
     """One profile to a size bucket, or a single one where pictures are not among the inputs.
 
-    TensorRT tunes a profile for its `opt` shape, and Triton takes the profile that is nearest to a request: a bucket
-    of its own is worth one. The opt batch is the cap: guided rows of a few variants fill it, and a batch below it is
-    cheap in any case. Text is as long as the pipelines' prompts: padded to one length each, so min and max are few.
+    TensorRT tunes a profile for its `opt` shape, and Triton takes the profile that is nearest to a request, so every
+    bucket gets one. The opt batch is the cap: guided rows of a few variants fill it, and smaller batches are cheap.
+    Each pipeline pads its prompts to one length, so the token axis ranges over the pipelines' lengths alone.
     """
     tokens = sorted({length for folder in model.pipelines for length in prompts(model, folder)})
     profiles: list[Profile] = []

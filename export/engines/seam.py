@@ -18,7 +18,7 @@ Compatibility = Literal["none", "ampere_plus", "same_compute_capability"]
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """What an engine gives up speed for."""
+    """Properties of an engine that cost speed."""
 
     version_compatible: bool = False
     """Whether later versions of TensorRT may load it too (same major version)."""
@@ -47,8 +47,8 @@ class Tensorrt:
         """Builds an engine.
 
         Args:
-            graph: A model.onnx, with the files it refers to beside it. Its types are the engine's: networks are
-                strongly typed, so precision is the graph's affair and never the builder's.
+            graph: A model.onnx, with the files it refers to beside it. Networks are
+                strongly typed: the engine's precision is the graph's.
             profiles: As `profiles.py` makes them.
             options: Compatibility, and the timing cache.
 
@@ -93,11 +93,11 @@ class Tensorrt:
         return profile
 
     def _timing_cache(self, config: Any, path: Path | None) -> Any:
-        # What is compiled where it runs has nothing to time here.
+        # An RTX engine is compiled where it runs, so no kernel is timed here.
         if path is None or self.is_rtx:
             return None
         cache = config.create_timing_cache(path.read_bytes() if path.is_file() else b"")
-        # A cache of another GPU is of no use; TensorRT says so, and starts a new one.
+        # TensorRT rejects a cache of another GPU; then a new one is started.
         if not config.set_timing_cache(cache, ignore_mismatch=False):
             cache = config.create_timing_cache(b"")
             config.set_timing_cache(cache, ignore_mismatch=False)
@@ -122,7 +122,7 @@ def find(name: str | None = None) -> Tensorrt:
 
 
 def local_target(builder: Tensorrt, options: BuildOptions) -> EngineTarget:
-    """What engines that this builder makes on this node are built by and for.
+    """The builder, version and GPU of engines that are built on this node.
 
     Raises:
         ExportError: if it needs a GPU, and there is none.

@@ -15,7 +15,7 @@ from export.layout import Kind, Source
 # `make tune`, on two cores: a row alone has both for every operator, and a batch is cut in two that meet at its end.
 ON_A_CPU = {"intra_op_threads": "2", "row_workers": "2"}
 LARGE_ON_A_CPU = {**ON_A_CPU, "rows_a_run": "1"}
-"""For graphs of whole pictures: two rows do not fit the caches, and each is slower in company than alone."""
+"""For graphs of whole pictures: two rows do not fit the caches, and each is slower batched than alone."""
 
 Inputs = tuple[torch.Tensor, ...]
 """A component's inputs with a batch dimension, in the order of its specs."""
@@ -43,7 +43,7 @@ class ComponentModule:
 
     @property
     def contract(self) -> Contract:
-        """What is left of it once the module is gone."""
+        """All of it but the module."""
         return Contract(
             self.inputs, self.outputs, self.max_batch_size, parameters=self.parameters, instances=self.instances
         )

@@ -105,7 +105,7 @@ def row_samples(latents: int, rows: int, size: Size, generator: torch.Generator,
     """Sample values for `row_specs`."""
     at = (size.height // FACTOR, size.width // FACTOR)
     sample = torch.randn(rows, latents, *at, generator=generator)
-    # No two rows at the same timestep: that is what the row contract is about.
+    # No two rows at the same timestep: the row contract allows each row its own.
     timestep = torch.linspace(999, 1, rows + 1)[:rows, None].round()
     if not inpaints:
         return sample, timestep

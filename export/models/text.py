@@ -31,7 +31,7 @@ def clip_states(model: ClipText, ids: torch.Tensor) -> tuple[torch.Tensor, torch
     asking the model for `output_hidden_states`, leaves out the hooks that transformers collects them with.
 
     Returns:
-        The penultimate hidden states [B, T, D] and the causal mask, for whoever wants to run the last layer.
+        The penultimate hidden states [B, T, D] and the causal mask, for callers that run the last layer too.
     """
     mask = causal_mask(ids)
     states = model.embeddings(input_ids=ids)

@@ -103,7 +103,7 @@ def prepare(model: vae.Vae) -> ComponentModule:
         ),
         outputs=(TensorSpec("decoded", "FP32", (3, *vae.pixels())),),
         sample=sample,
-        # The dearest row after the denoiser's, and nobody sees a picture before it is done.
+        # The most expensive row after the denoiser's, and no picture is shown before it.
         parameters=LARGE_ON_A_CPU,
         instances=2,
     )

@@ -28,7 +28,7 @@ class Rows:
         """FP32 [B, 1, 1]."""
 
     def pick(self, layer: nn.Module) -> tuple[Tensor, Tensor] | None:
-        """The rows' down [B, kw·kh·R, in] and scaled up [B, out, R]; None where nobody asked for adapters."""
+        """The rows' down [B, kw·kh·R, in] and scaled up [B, out, R]; None where the call names no adapters."""
         if self.adapter is None or self.scale is None:
             return None
         down = layer.get_buffer(DOWN).index_select(0, self.adapter)
@@ -38,7 +38,7 @@ class Rows:
 class AdaptedDenoiser(nn.Module):
     """A network whose last two inputs are `adapter` INT64 [B, 1] and `adapter_scale` FP32 [B, 1].
 
-    An adapter that the bank has no row for is none at all: a row must not be able to spoil its company.
+    A number without a row in the bank counts as 0, no adapter: a bad request must not fail the others of its batch.
     """
 
     def __init__(self, network: nn.Module, rows: Rows, capacity: int) -> None:

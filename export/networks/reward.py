@@ -15,11 +15,11 @@ from export.networks.blocks import Residual
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What the network makes of pictures before any head judges it."""
+class Features:
+    """What the network computes of pictures before the heads score them."""
 
     places: Tensor
-    """Features [B, C, H/8, W/8] that still know where in the picture they are."""
+    """Features [B, C, H/8, W/8] by place in the picture."""
     whole: Tensor
     """Features [B, W] of the whole picture, its colours among them."""
 
@@ -40,7 +40,7 @@ class _Worst(nn.Module):
         """[B, C, H, W] to [B, 1]."""
         share = self.look(x).flatten(2).softmax(dim=2)
         # A product and a sum, not a matrix product: onnxruntime cuts the sums of one up differently for a row alone on
-        # several threads than for a row in a batch, and a score must not depend on company.
+        # several threads than for a row in a batch, and a score must not depend on the batch.
         picked = (share[:, :, None] * x.flatten(2)[:, None]).sum(dim=3).flatten(1)
         out: Tensor = self.judge(torch.cat([picked, x.amax(dim=(2, 3))], dim=1)) - self.vote(x).amax(dim=(2, 3))
         return out
@@ -61,7 +61,7 @@ class RewardModel(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(self, channels: tuple[int, ...] = (24, 48, 64, 96), text_dim: int = 160, match_dim: int = 64) -> None:
         super().__init__()
-        # Seen beside the picture: the mask, fine detail, and the band along the product's border. 4x4 windows two
+        # Read with the picture: the mask, fine detail, and the band along the product's border. 4x4 windows two
         # pixels apart keep the full resolution: a broken outline is one pixel wide.
         self.stem = nn.Conv2d(6, channels[0], 4, stride=2, padding=1)
         self.first = nn.Conv2d(channels[0], channels[0], 3, padding=1)
@@ -78,7 +78,7 @@ class RewardModel(ModelMixin, ConfigMixin):
         self.text_match = nn.Sequential(nn.Linear(text_dim, match_dim), nn.SiLU(), nn.Linear(match_dim, match_dim))
         self.fidelity = nn.Sequential(nn.Linear(2 * match_dim, match_dim), nn.SiLU(), nn.Linear(match_dim, 1))
 
-    def see(self, image: Tensor, mask: Tensor) -> Seen:
+    def see(self, image: Tensor, mask: Tensor) -> Features:
         """Features of pictures [B, 3, H, W] whose background was made where `mask` [B, 1, H, W] is 1."""
         fine = (image - functional.avg_pool2d(image, 3, 1, 1)).abs().mean(dim=1, keepdim=True) * 8
         # Widened by 4 pixels to each side of the border, which is where defects live.
@@ -98,7 +98,7 @@ class RewardModel(ModelMixin, ConfigMixin):
         middle = plain.mean(dim=(2, 3), keepdim=True)
         spread = (plain - middle).abs().mean(dim=(2, 3))
         deep = torch.cat([x.mean(dim=(2, 3)), x.amax(dim=(2, 3)), middle.flatten(1), spread], dim=1)
-        return Seen(places, self.whole(deep))
+        return Features(places, self.whole(deep))
 
     def match(self, whole: Tensor, text_embeds: Tensor) -> Tensor:
         """Logits [B, 1] of pictures' features [B, W] showing what texts [B, text_dim] say."""

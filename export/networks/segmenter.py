@@ -29,7 +29,7 @@ class Segmenter(ModelMixin, ConfigMixin):
         self.stem = nn.Conv2d(3, channels[0], 4, stride=2, padding=1)
         self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairs)
         self.enter = nn.ModuleList(Residual(width, GROUPS) for width in channels[1:])
-        # Dilated, and with the mean of everything beside them: "the object in front" is a question about the whole.
+        # Dilated, and with the mean of the whole picture: "the object in front" is a question about the whole.
         self.bottom = nn.ModuleList(Residual(channels[-1], GROUPS, dilation) for dilation in (1, 2))
         self.whole = nn.Linear(channels[-1], channels[-1])
         self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in reversed(pairs))
@@ -55,7 +55,7 @@ class Segmenter(ModelMixin, ConfigMixin):
         for up, block in zip(self.up, self.leave, strict=False):
             x = block(nn.functional.interpolate(up(x), scale_factor=2.0, mode="nearest") + skips.pop())
         x = nn.functional.interpolate(self.up[-1](x), scale_factor=2.0, mode="nearest")
-        # What was thought, beside the stem's view of the pixels.
+        # The deep features, with the stem's features of the pixels.
         out: Tensor = self.border(torch.cat([x, fine], dim=1))
         return out
 

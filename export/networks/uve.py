@@ -29,7 +29,7 @@ class UVE(ModelMixin, ConfigMixin):
         self.blocks = nn.ModuleList(Residual(width, groups) for width in channels)
         self.downs = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in itertools.pairwise(channels))
         self.norm = nn.GroupNorm(groups, channels[-1])
-        # Beside the deep features: mean and spread of the shallow ones, which know the colours best.
+        # With the deep features: mean and spread of the shallow ones, which describe colours best.
         self.embed = nn.Linear(2 * channels[-1] + 2 * channels[0], dim)
         self.signs = nn.Linear(dim, dim)
 

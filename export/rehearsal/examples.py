@@ -35,7 +35,7 @@ class Example:
 
 
 def drawn() -> tuple[Example, ...]:
-    """Two requests whose photos are drawn here: a shaded bottle before a backdrop, so that nobody has to bring any."""
+    """Two requests whose photos are drawn here: a shaded bottle before a backdrop, so that no photos are needed."""
     return tuple(Example(prompt, *draw(seed)) for seed, prompt in enumerate(PROMPTS))
 
 

@@ -1,4 +1,4 @@
-"""The picture at the end of a pipeline, by its graphs and by torch: how far they are apart."""
+"""Compares the pictures of a pipeline's graphs with the pictures of its torch modules."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def compare_pictures(
         rehearsal: Of the pipeline.
         precisions: Of its models' graphs.
         graph_of: The `model.onnx` of a model, by the model's name.
-        store: Where the comparison is kept; None to keep nothing, and to make it in any case.
+        store: Where the comparison is kept; None to compare in any case and keep nothing.
         progress: Told what is going on.
     """
     names = {role: model.name for role, model in rehearsal.models.items()}
@@ -44,7 +44,7 @@ def compare_pictures(
         try:
             return PictureReport.from_json(json.loads(path.read_text()), rehearsal.folder.name)
         except (OSError, ValueError, KeyError, TypeError):
-            pass  # none was kept, or it is damaged: it is made
+            pass  # no comparison was kept, or it is damaged: compare now
     from export.rehearsal.walks import walk_examples
     from export.walk.runner import opened
     from export.walk.runners import graph_or_module

@@ -1,4 +1,4 @@
-"""A pipeline's rehearsal in torch: made when it is first asked for, kept in the work folder, found by what made it."""
+"""A pipeline's rehearsal in torch: run at its first use, and kept in the work folder under a digest of its inputs."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from export.store import Store, code, key, sha256
 from export.walk.runner import Bytes
 
 if TYPE_CHECKING:
-    # torch, and only where a rehearsal has to be made.
+    # Both bring torch, which is needed only where a rehearsal has to run.
     from export.walk.runner import Array, Runner, Tensors
 
 MOST_CALLS = 6
-"""Calls that are kept of a component, evenly taken: of a denoiser, timesteps from the first to the last."""
+"""Calls that are kept of a component, evenly spaced: of a denoiser, timesteps from the first to the last."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class RehearsalConfig:
     steps: int = 8
     """Denoising steps of each picture."""
     examples: tuple[Example, ...] = ()
-    """The requests; none for those that are drawn here."""
+    """The requests; empty for the ones that `examples.drawn` draws."""
 
     @cached_property
     def requests(self) -> tuple[Example, ...]:
@@ -46,16 +46,16 @@ class RehearsalConfig:
 
 @dataclass(frozen=True)
 class Recording:
-    """What a rehearsal in torch has shown."""
+    """What a rehearsal in torch recorded."""
 
     calls: Mapping[str, Sequence[Tensors]]
-    """Inputs that components were given, by role."""
+    """The inputs of every component, by role."""
     pictures: tuple[Bytes, ...]
     """[H, W, 3], one an example."""
 
 
 class Rehearsal:
-    """One pipeline's."""
+    """The rehearsal of one pipeline."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Rehearsal:
         store: Store | None,
         progress: Progress,
     ) -> None:
-        """Nothing is done yet."""
+        """Runs nothing yet."""
         self.folder = folder
         self.config = config
         self.models: dict[str, Model] = {role: plan.models[name] for role, name in plan.components(folder).items()}
@@ -75,7 +75,7 @@ class Rehearsal:
 
     @cached_property
     def key(self) -> str:
-        """What identifies what it shows."""
+        """What identifies its recording."""
         return sha256(
             {
                 "components": {role: key(model.source, "fp32") for role, model in self.models.items()},
@@ -91,7 +91,7 @@ class Rehearsal:
 
     @cached_property
     def recording(self) -> Recording:
-        """What it shows; the first time, every component of the pipeline is loaded and run."""
+        """The recording; the first time, every component of the pipeline is loaded and run."""
         path = None if self._store is None else self._store.root / "rehearsals" / f"{self.key}.safetensors"
         if path is not None and (kept := read(path)) is not None:
             return kept
@@ -116,7 +116,7 @@ class Rehearsal:
 
 
 def thinned(calls: Sequence[Tensors]) -> list[Tensors]:
-    """At most `MOST_CALLS`, evenly taken, the first and the last among them."""
+    """At most `MOST_CALLS`, evenly spaced, with the first and the last."""
     if len(calls) <= MOST_CALLS:
         return list(calls)
     return [calls[int(place)] for place in np.linspace(0, len(calls) - 1, MOST_CALLS)]

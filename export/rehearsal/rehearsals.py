@@ -1,4 +1,4 @@
-"""The rehearsals of all pipelines of an export: which model is compared on whose, and every pipeline's picture."""
+"""The rehearsals of an export's pipelines: which one each model is compared on, and the pictures of each pipeline."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from export.store import Store
 
 
 class Rehearsals:
-    """One to a pipeline; none at all where nobody wants any."""
+    """One rehearsal for each pipeline; none where the export is told to leave them out."""
 
     def __init__(
         self, plan: RepositoryPlan, config: RehearsalConfig | None, store: Store | None, progress: Progress
     ) -> None:
-        """Nothing is done yet."""
+        """Runs nothing yet."""
         self._store, self._progress = store, progress
         pipelines = () if config is None else plan.pipelines
         self._of = {
@@ -29,7 +29,7 @@ class Rehearsals:
         }
 
     def of(self, model: Model) -> Rehearsal | None:
-        """That of the first pipeline that uses a model."""
+        """The rehearsal of the first pipeline that uses a model."""
         return self._of.get(model.pipelines[0].name)
 
     def compare(

@@ -105,6 +105,8 @@ class Pipeline:
             )
         with progress.stage(Stage.PREPARE):
             prepared = await prepare(request.task, request.input, models, lookups)
+        # The cost of a request follows from its strength, the steps that it takes from its frame.
+        assert prepared.frame.from_known == (parts.sampling.strength < 1), f"{request.task.name}: strength and frame"
         inputs = DenoiserInputs(embeddings, prepared, models, _adapter(request))
         run = VariantRun(
             parts.sampling,

@@ -28,8 +28,12 @@ def test_a_later_run_continues_them(name: str) -> None:
 
 
 def test_no_two_rounds_share_a_request() -> None:
-    first = {requests(name, number).next().seed for name in (*MEASUREMENTS, "warm-up") for number in range(50)}
-    assert len(first) == 50 * (len(MEASUREMENTS) + 1)
+    ranges = {requests(name, number).numbers for name in (*MEASUREMENTS, "warm-up") for number in range(50)}
+    assert len(ranges) == 50 * (len(MEASUREMENTS) + 1)
+    # Ranges of one length that begin at multiples of it do not overlap.
+    assert {len(numbers) for numbers in ranges} == {10_000}
+    assert all(numbers.start % 10_000 == 0 for numbers in ranges)
+    assert requests("warm-up", 7).next().seed == requests("warm-up", 7).numbers.start
 
 
 def test_every_missed_mark_has_its_reason() -> None:

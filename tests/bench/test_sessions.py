@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from bench.arms.sessions import Answer, Gathering, Sessions
+from bench.arms.sessions import Answer, BatchGatherer, Sessions
 from tests.local import small
 
 
@@ -30,7 +30,7 @@ def rows(count: int, value: float, width: int = 3) -> dict[str, npt.NDArray[Any]
 
 async def test_requests_that_ask_together_are_answered_together() -> None:
     sessions = Doubling()
-    gather = Gathering(sessions, max_rows=16)
+    gather = BatchGatherer(sessions, max_rows=16)
 
     async def request(value: float) -> list[float]:
         answers = []
@@ -45,7 +45,7 @@ async def test_requests_that_ask_together_are_answered_together() -> None:
 
 async def test_kinds_are_kept_apart_and_batches_bounded() -> None:
     sessions = Doubling()
-    gather = Gathering(sessions, max_rows=4)
+    gather = BatchGatherer(sessions, max_rows=4)
     calls = [("a", rows(2, 1)), ("a", rows(2, 2)), ("a", rows(2, 3)), ("b", rows(1, 4)), ("a", rows(1, 5, width=4))]
     answers = await asyncio.gather(*(gather(model, inputs, request_id="") for model, inputs in calls))
     assert [float(answer["y"][0, 0]) for answer in answers] == [2, 4, 6, 8, 10]
@@ -54,7 +54,7 @@ async def test_kinds_are_kept_apart_and_batches_bounded() -> None:
 
 async def test_a_request_that_ends_early_leaves_its_rows_out() -> None:
     sessions = Doubling()
-    gather = Gathering(sessions, max_rows=16)
+    gather = BatchGatherer(sessions, max_rows=16)
 
     async def request(steps: int) -> None:
         for _ in range(steps):
@@ -67,6 +67,6 @@ async def test_a_request_that_ends_early_leaves_its_rows_out() -> None:
 @pytest.mark.parametrize("gathered", [False, True])
 async def test_real_sessions_answer_either_way(tmp_path: Path, gathered: bool) -> None:
     sessions = Sessions(small.write_repository(tmp_path), threads=1)
-    infer = Gathering(sessions, max_rows=8) if gathered else sessions
+    infer = BatchGatherer(sessions, max_rows=8) if gathered else sessions
     answer = await infer("double", rows(2, 1.5), request_id="")
     assert np.array_equal(answer["y"], np.full((2, 3), 3.0, np.float32))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bench.capacity.costs import ModelCost, OrchestratorCost, Site, Work
+from bench.capacity.figures import Costs
+from bench.capacity.machine import CORES
 from bench.capacity.simulator import Run
 
 FREE = OrchestratorCost(request_s=0, call_s=0, choice_s=0, probe_s=0)
@@ -36,7 +38,7 @@ def test_waiting_is_that_of_an_m_d_1_queue() -> None:
 
 def test_rows_that_wait_go_together() -> None:
     outcome = Run(site(cap=4), ONE_CALL).closed(callers=8, seconds=40)
-    assert outcome.rows_a_batch == pytest.approx(4, rel=0.02)
+    assert outcome.rows_per_batch == pytest.approx(4, rel=0.02)
     assert outcome.rate == pytest.approx(40, rel=0.02)
 
 
@@ -78,3 +80,10 @@ def test_on_one_machine_models_and_orchestrator_take_turns() -> None:
     cost = OrchestratorCost(request_s=0, call_s=0.1, choice_s=0, probe_s=0)
     together = Site(1, 1, {"m": ModelCost(0.1, 0, 1)}, cost, shared_machine=True)
     assert Run(together, ONE_CALL).closed(callers=2, seconds=40).rate == pytest.approx(5, rel=0.05)
+
+
+def test_the_costs_on_disk_are_those_of_the_simulator() -> None:
+    costs = Costs.load()
+    assert set(dict((*costs.work.once, costs.work.step, *costs.work.after))) <= set(costs.models)
+    assert costs.of_own_core().call_s == pytest.approx(costs.orchestrator.call_s * CORES)
+    assert costs.of_own_core().probe_s == costs.probe_s > 0

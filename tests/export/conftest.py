@@ -34,5 +34,11 @@ def tiny_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def half_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same in fp16; read only."""
+    """The same with `tiny.SMALL_ONES` in fp16; read only."""
     return tiny.half_repository(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def whole_half_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every model in fp16; read only."""
+    return tiny.whole_half_repository(tmp_path_factory)

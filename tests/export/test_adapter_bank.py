@@ -45,8 +45,10 @@ class Case:
     def run(self, adapter: list[int], scale: Tensor, rows: slice = slice(None)) -> Tensor:
         """The denoiser's answer for some of the rows."""
         with torch.inference_mode():
-            found: Tensor = self.adapted(*(value[rows] for value in self.inputs), torch.tensor(adapter)[:, None], scale)
-        return found
+            outputs: Tensor = self.adapted(
+                *(value[rows] for value in self.inputs), torch.tensor(adapter)[:, None], scale
+            )
+        return outputs
 
 
 @pytest.fixture(scope="module", params=["denoiser", "denoiser_dit"])
@@ -55,15 +57,15 @@ def case(request: pytest.FixtureRequest, tiny_pipelines: Path) -> Case:
     component, source = COMPONENTS[request.param], tiny.source(tiny_pipelines, request.param)
     shapes = adapters.layer_shapes(source)
     some = dict(list(shapes.items())[::2])
-    made = tuple(
+    random_loras = tuple(
         loras.random_lora(some if rank == 3 else shapes, rank, seed=rank, strength=0.5) for rank in (8, 3, 1, 5)
     )
-    bank = Bank(shapes, 4, 8, tuple((LoraRef(f"lora{n}", Path("x")), lora) for n, lora in enumerate(made)))
+    bank = Bank(shapes, 4, 8, tuple((LoraRef(f"lora{n}", Path("x")), lora) for n, lora in enumerate(random_loras)))
     network = component.load(source)
     prepared = bank.attach(network, component.prepare(network))
     adapters.fill(network, bank.tensors())
     inputs = prepared.sample(ROWS, SIZE, torch.Generator().manual_seed(1))[:-2]
-    return Case(request.param, tiny_pipelines, made, prepared.module, inputs)
+    return Case(request.param, tiny_pipelines, random_loras, prepared.module, inputs)
 
 
 def test_four_adapters_in_one_batch_are_four_runs_with_fused_weights(case: Case) -> None:
@@ -99,8 +101,8 @@ def test_a_row_alone_is_the_row_in_company(case: Case) -> None:
 
 
 def test_a_row_that_the_bank_lacks_is_none(case: Case) -> None:
-    found = case.run([5, -1, 1 << 40, 0], SCALES)
-    assert torch.equal(found, case.run([0, 0, 0, 0], SCALES))
+    outputs = case.run([5, -1, 1 << 40, 0], SCALES)
+    assert torch.equal(outputs, case.run([0, 0, 0, 0], SCALES))
 
 
 @pytest.mark.parametrize(
@@ -117,12 +119,12 @@ def test_convolutions_of_every_kind(kernel: int, stride: int, padding: int) -> N
     adapters.fill(network, bank.tensors())
     x = torch.randn(2, 5, 9, 8)
     rows.adapter, rows.scale = torch.tensor([1, 0]), torch.full((2, 1, 1), 1.5)
-    found = layer(x)
+    outputs = layer(x)
     rows.adapter = None
     plain = layer(x)
     loras.fuse(network, lora, 1.5)
-    assert torch.allclose(found[0], layer(x)[0], atol=1e-5)
-    assert torch.equal(found[1], plain[1])
+    assert torch.allclose(outputs[0], layer(x)[0], atol=1e-5)
+    assert torch.equal(outputs[1], plain[1])
     assert not torch.allclose(plain[0], layer(x)[0], atol=1e-3)
 
 
@@ -133,5 +135,5 @@ def test_a_grouped_convolution_is_refused() -> None:
 
 def test_shifts_sum_what_a_kernel_of_ones_sums() -> None:
     x = torch.randn(1, 1, 1, 6)
-    found = adapter_bank.sum_shifted(x.repeat(1, 3, 1, 1), 3, 1, columns=True)
-    assert torch.allclose(found, functional.conv2d(x, torch.ones(1, 1, 1, 3), padding=(0, 1)), atol=1e-6)
+    outputs = adapter_bank.sum_shifted(x.repeat(1, 3, 1, 1), 3, 1, columns=True)
+    assert torch.allclose(outputs, functional.conv2d(x, torch.ones(1, 1, 1, 3), padding=(0, 1)), atol=1e-6)

@@ -53,8 +53,8 @@ SIZE = Size(height=64, width=96, tokens=16)
 
 def shapes_of(folder: Path, name: str) -> dict[str, tuple[int, ...]]:
     """The layers that the test's adapters change."""
-    found = adapters.layer_shapes(tiny.source(folder, name))
-    return {layer: found[layer] for layer in LAYERS[name]}
+    outputs = adapters.layer_shapes(tiny.source(folder, name))
+    return {layer: outputs[layer] for layer in LAYERS[name]}
 
 
 @pytest.fixture(scope="module")
@@ -62,11 +62,11 @@ def files(tiny_pipelines: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
     """Three adapters of the UNet, one of the transformer."""
     folder, unet = tmp_path_factory.mktemp("loras"), shapes_of(tiny_pipelines, "denoiser")
     dit = shapes_of(tiny_pipelines, "denoiser_dit")
-    made = {
+    paths = {
         name: loras.write_peft(folder / f"{name}.safetensors", loras.random_lora(unet, rank, seed=rank), unet)
         for name, rank in (("first", 4), ("second", 2), ("third", 3))
     }
-    return made | {"dit": loras.write_peft(folder / "dit.safetensors", loras.random_lora(dit, 2, 9), dit)}
+    return paths | {"dit": loras.write_peft(folder / "dit.safetensors", loras.random_lora(dit, 2, 9), dit)}
 
 
 @pytest.fixture(scope="module")
@@ -107,8 +107,8 @@ def fused(folder: Path, name: str, lora: Lora | None, inputs: Inputs) -> np.ndar
     if lora is not None:
         loras.fuse(network, lora, 1.0)
     with torch.inference_mode():
-        found: np.ndarray = component.prepare(network).module(*inputs).numpy()
-    return found
+        outputs: np.ndarray = component.prepare(network).module(*inputs).numpy()
+    return outputs
 
 
 def test_the_entry_names_every_adapter(adapted: Path, files: dict[str, Path]) -> None:
@@ -138,12 +138,12 @@ def test_a_row_is_the_denoiser_with_its_adapter_in_the_weights(
     name: str, row: int, file: str, adapted: Path, tiny_pipelines: Path, files: dict[str, Path]
 ) -> None:
     feed, inputs = rows(tiny_pipelines, name, [row, 0])
-    (found,) = session(adapted / name / "1" / "model.onnx").run(None, feed)
+    (outputs,) = session(adapted / name / "1" / "model.onnx").run(None, feed)
     lora = read_lora(files[file], shapes_of(tiny_pipelines, name))
     expected, plain = fused(tiny_pipelines, name, lora, inputs), fused(tiny_pipelines, name, None, inputs)
-    assert relative(expected[0], found[0]) <= 1e-4
-    assert relative(plain[1], found[1]) <= 1e-4
-    assert relative(plain[0], found[0]) > 1e-2, "the adapter changes nothing"
+    assert relative(expected[0], outputs[0]) <= 1e-4
+    assert relative(plain[1], outputs[1]) <= 1e-4
+    assert relative(plain[0], outputs[0]) > 1e-2, "the adapter changes nothing"
 
 
 @pytest.mark.parametrize("name", list(LAYERS))
@@ -171,14 +171,14 @@ def test_one_more_adapter_is_another_file_beside_the_same_graph(
     monkeypatch.delattr(graph, "trace")
     selection = AdapterSelection(tuple(LoraRef(name, files[name]) for name in ("first", "second", "third")), 3)
     sources = [tiny_pipelines / name for name in tiny.NAMES]
-    (found,) = export_pipelines(sources, out, lambda name, what: None, names=["denoiser"], selection=selection).models
+    (outputs,) = export_pipelines(sources, out, lambda name, what: None, names=["denoiser"], selection=selection).models
     after = json.loads((out / "pipeline.json").read_text())["models"]["denoiser"]
     changed = {name for name, digest in after["files"].items() if before["files"][name] != digest}
     assert changed == {f"1/{FILE}", "config.pbtxt"}
     assert after["fingerprint"] != before["fingerprint"]
     assert after["adapters"]["names"]["third"]["row"] == 3
-    assert found.disk.graph == (out / "denoiser" / "1" / "model.onnx").stat().st_size
-    assert found.disk.referred > 0
+    assert outputs.disk.graph == (out / "denoiser" / "1" / "model.onnx").stat().st_size
+    assert outputs.disk.referred > 0
     feed, inputs = rows(tiny_pipelines, "denoiser", [3])
     (answer,) = session(out / "denoiser" / "1" / "model.onnx").run(None, feed)
     third = read_lora(files["third"], shapes_of(tiny_pipelines, "denoiser"))
@@ -251,9 +251,16 @@ def test_a_bad_lora_is_told_before_anything_is_made(
     name: str, tensor: str, message: str, tiny_pipelines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     save_file({tensor: torch.zeros(2, 9)}, tmp_path / name)
-    given = ["--pipeline", str(tiny_pipelines / "tiny"), "--out", str(tmp_path / "out"), "--work", f"{tmp_path}/work"]
+    arguments = [
+        "--pipeline",
+        str(tiny_pipelines / "tiny"),
+        "--out",
+        str(tmp_path / "out"),
+        "--work",
+        f"{tmp_path}/work",
+    ]
     started = time.monotonic()
-    assert main(["all", *given, "--adapter", f"x={tmp_path / name}"]) == 1
+    assert main(["all", *arguments, "--adapter", f"x={tmp_path / name}"]) == 1
     assert time.monotonic() - started < 20
     assert message in capsys.readouterr().err
     assert [entry.name for entry in tmp_path.iterdir()] == [name]
@@ -277,15 +284,15 @@ def test_a_denoiser_that_is_kept_gets_no_adapters(
 
 
 def test_the_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    given = ["all", "--pipeline", str(tmp_path), "--out", str(tmp_path / "out")]
-    assert adapter_selection(parse(given)) is None
-    found = adapter_selection(
-        parse([*given, "--adapter", "a=x.safetensors", "--adapter", "tiny-dit:b=c:/y", "--adapter-rows", "6"])
+    arguments = ["all", "--pipeline", str(tmp_path), "--out", str(tmp_path / "out")]
+    assert adapter_selection(parse(arguments)) is None
+    outputs = adapter_selection(
+        parse([*arguments, "--adapter", "a=x.safetensors", "--adapter", "tiny-dit:b=c:/y", "--adapter-rows", "6"])
     )
-    assert found == AdapterSelection((LoraRef("a", Path("x.safetensors")), LoraRef("b", Path("c:/y"), "tiny-dit")), 6)
+    assert outputs == AdapterSelection((LoraRef("a", Path("x.safetensors")), LoraRef("b", Path("c:/y"), "tiny-dit")), 6)
     for wrong, message in (
         (["--adapter", "nothing"], "'nothing' is not NAME=FILE"),
         (["--adapter", "a=b", "--adapter-rows", "0"], "--adapter-rows 0 is not a positive number"),
     ):
-        assert main([*given, *wrong]) == 1
+        assert main([*arguments, *wrong]) == 1
         assert message in capsys.readouterr().err

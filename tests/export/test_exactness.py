@@ -50,10 +50,10 @@ def inputs(content: dict[str, Any], name: str, bucket: tuple[int, int]) -> dict[
     clip = name.startswith(("text_encoder_l", "text_encoder_g"))
     tokens = texts["max_tokens"] if clip else texts.get("t5_max_tokens", texts["max_tokens"])
     factor = pipeline["latents"]["factor"]
-    found = {}
+    outputs = {}
     for tensor, shape in specs.items():
         if tensor == "input_ids":
-            found[tensor] = random.integers(0, 60, (ROWS, tokens))
+            outputs[tensor] = random.integers(0, 60, (ROWS, tokens))
             continue
         # A denoiser's mask is one of latents, every other mask is a picture's.
         at_pixels = tensor == "image" or (tensor == "mask" and "sample" not in specs)
@@ -67,8 +67,8 @@ def inputs(content: dict[str, Any], name: str, bucket: tuple[int, int]) -> dict[
             values = np.linspace(0, 1.4, ROWS)[:, None]
         if tensor == "mask":
             values = values.clip(0, 1)
-        found[tensor] = values.astype(np.float32)
-    return found
+        outputs[tensor] = values.astype(np.float32)
+    return outputs
 
 
 def check(repository: Path, name: str, batches: Iterable[Sequence[int]]) -> None:
@@ -83,11 +83,11 @@ def check(repository: Path, name: str, batches: Iterable[Sequence[int]]) -> None
         run = session(path, threads)
         for batch in batches:
             rows = list(batch)
-            found = run.run(None, {tensor: values[rows] for tensor, values in feed.items()})
+            outputs = run.run(None, {tensor: values[rows] for tensor, values in feed.items()})
             for place, row in enumerate(rows):
                 if row not in alone:
                     alone[row] = single.run(None, {tensor: values[[row]] for tensor, values in feed.items()})
-                for one, many in zip(alone[row], found, strict=True):
+                for one, many in zip(alone[row], outputs, strict=True):
                     assert np.array_equal(one[0], many[place]), (name, threads, rows, row)
 
 

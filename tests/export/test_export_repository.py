@@ -128,8 +128,8 @@ def test_a_second_pipeline_shares_what_it_has_not_of_its_own(tiny_repository: Pa
 def test_image_tokens_have_the_shape_that_their_projector_makes(tiny_repository: Path) -> None:
     models = json.loads((tiny_repository / "pipeline.json").read_text())["models"]
     inputs = {spec["name"]: spec["shape"] for spec in models["denoiser"]["inputs"]}
-    (made,) = models["image_projector"]["outputs"]
-    assert inputs["image_tokens"] == made["shape"] == [2, 64]
+    (tokens,) = models["image_projector"]["outputs"]
+    assert inputs["image_tokens"] == tokens["shape"] == [2, 64]
     assert inputs["image_scale"] == [1]
     assert "image_tokens" not in {spec["name"] for spec in models["denoiser_dit"]["inputs"]}
 

@@ -64,8 +64,8 @@ def test_a_graph_computes_the_same_from_the_file(
     assert all(external.is_external(tensor) for tensor in model.graph.initializer)
     x = np.random.default_rng(1).standard_normal((3, HEIGHT)).astype(np.float32)
     (expected,) = session(tmp_path / "plain.onnx").run(None, {"x": x})
-    (found,) = session(tmp_path / "model.onnx").run(None, {"x": x})
-    assert np.array_equal(found, expected)
+    (match,) = session(tmp_path / "model.onnx").run(None, {"x": x})
+    assert np.array_equal(match, expected)
 
 
 def test_other_numbers_stay_in_the_graph(weights: np.ndarray, tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_equal_tensors_are_told_apart_by_their_names(tmp_path: Path) -> None:
     referring(model, tmp_path, **tensors)
     stored = next(tensor for tensor in model.graph.initializer if tensor.name == "fc.bias.stored")
     offset = next(int(entry.value) for entry in stored.external_data if entry.key == "offset")
-    (extent,) = (found for found in external.extents(tmp_path / "weights.safetensors") if found.name == "fc.bias")
+    (extent,) = (match for match in external.extents(tmp_path / "weights.safetensors") if match.name == "fc.bias")
     assert offset == extent.offset
 
 

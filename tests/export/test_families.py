@@ -12,8 +12,10 @@ from diffusers import AutoencoderKL
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from export.contract import Size
+from export.engines.profiles import profiles_of
 from export.models import COMPONENTS
 from export.options import ExportOptions
+from export.plan import plan_repository
 from export.precision import Precisions
 from export.rehearsal.recording import RehearsalConfig
 from export.run import export_pipelines
@@ -38,13 +40,13 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def export(folder: Path, out: Path) -> dict[str, Any]:
     """Exports a folder, with parity and shapes for engines; returns the models of its pipeline.json."""
     options = ExportOptions(Precisions(), engines=True, rehearsal=RehearsalConfig(steps=3))
-    made = export_pipelines([folder], out, lambda name, what: None, options=options)
-    found = made.models
-    assert all(report.parity.worst.relative <= 1e-4 for report in found)
+    result = export_pipelines([folder], out, lambda name, what: None, options=options)
+    reports = result.models
+    assert all(report.parity.worst.relative <= 1e-4 for report in reports)
     models: dict[str, Any] = json.loads((out / "pipeline.json").read_text())["models"]
-    assert set(models) == {report.model for report in found}
-    assert {report.parity.worst_of("real") is None for report in found} == {False}
-    (picture,) = made.pictures
+    assert set(models) == {report.model for report in reports}
+    assert {report.parity.worst_of("real") is None for report in reports} == {False}
+    (picture,) = result.pictures
     assert picture.largest <= 1
     return models
 
@@ -54,6 +56,7 @@ def names(model: dict[str, Any], kind: str = "inputs") -> list[str]:
     return [spec["name"] for spec in model[kind]]
 
 
+@pytest.mark.full  # test_ip_adapters.py exports this family in the default suite
 def test_stable_diffusion_15_is_exported_with_parity(folders: dict[str, Path], tmp_path: Path) -> None:
     models = export(folders["sd15"], tmp_path / "out")
     assert set(models) == {"text_encoder_l", "vae_encoder", "denoiser", "vae_decoder"}
@@ -65,6 +68,24 @@ def test_stable_diffusion_15_is_exported_with_parity(folders: dict[str, Path], t
     assert profile["encoder_hidden_states"] == {"min": [1, 16, 24], "opt": [8, 16, 24], "max": [8, 16, 24]}
 
 
+def test_stable_diffusion_3_has_its_own_inputs_and_shapes(folders: dict[str, Path]) -> None:
+    folder = open_folder(folders["sd3"])
+    models = plan_repository([folder]).models
+    contracts = {
+        name: component.prepare(component.load(models[name].source)).contract
+        for name in ("denoiser", "text_encoder_l")
+        if (component := COMPONENTS[models[name].source.kind.name])
+    }
+    sample, *others = contracts["denoiser"].inputs
+    assert (sample.name, sample.dims) == ("sample", (16, -1, -1))
+    assert [spec.name for spec in others] == ["timestep", "encoder_hidden_states", "text_embeds"]
+    assert [spec.name for spec in contracts["text_encoder_l"].outputs] == ["hidden_states", "text_embeds"]
+    # CLIP's 16 tokens and T5's 24, one after the other.
+    (profile,) = profiles_of(models["denoiser"], contracts["denoiser"])
+    assert profile["encoder_hidden_states"]["max"] == [8, 40, 48]
+
+
+@pytest.mark.full
 def test_stable_diffusion_3_is_exported_with_parity(folders: dict[str, Path], tmp_path: Path) -> None:
     models = export(folders["sd3"], tmp_path / "out")
     assert set(models) == {
@@ -124,7 +145,7 @@ def test_latents_are_shifted_and_back(folders: dict[str, Path]) -> None:
     ],
 )
 def test_inspect_knows_the_family(name: str, family: str, missing: str, folders: dict[str, Path]) -> None:
-    found = survey(folders[name], Precisions(), "onnxruntime")
-    assert found.problems == ()
-    assert family in found.title
-    assert missing in found.notes[0]
+    surveyed = survey(folders[name], Precisions(), "onnxruntime")
+    assert surveyed.problems == ()
+    assert family in surveyed.title
+    assert missing in surveyed.notes[0]

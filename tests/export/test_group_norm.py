@@ -21,9 +21,9 @@ def test_it_is_torchs_group_norm(shape: tuple[int, ...]) -> None:
     nn.init.normal_(plain.weight)
     nn.init.normal_(plain.bias)
     expected = plain(x)
-    found = widen_norms(nn.Sequential(plain))(x)
+    outputs = widen_norms(nn.Sequential(plain))(x)
     assert isinstance(plain, WideGroupNorm)
-    assert torch.allclose(found, expected, atol=1e-5)
+    assert torch.allclose(outputs, expected, atol=1e-5)
 
 
 def flat_picture() -> torch.Tensor:
@@ -39,8 +39,8 @@ def from_graph(module: nn.Module, path: Path) -> float:
     """How far onnxruntime is from torch in double precision on a flat picture."""
     x = flat_picture()
     torch.onnx.export(module, (x,), str(path), dynamo=True, input_names=["x"], verbose=False, external_data=False)
-    (found,) = session(path).run(None, {"x": x.numpy()})
-    return relative(module.double()(x.double()).detach().numpy(), found)
+    (outputs,) = session(path).run(None, {"x": x.numpy()})
+    return relative(module.double()(x.double()).detach().numpy(), outputs)
 
 
 def test_a_graph_of_it_is_exact_on_flat_pictures(tmp_path: Path) -> None:

@@ -38,27 +38,27 @@ def stock(folder: Path, inputs: Inputs, processors: Any = None, style: Any = Non
     unet.set_attn_processor(processors(unet) if processors is not None else AttnProcessor())
     sample, mask, masked, timestep, states, text_embeds, time_ids, *_ = inputs
     with torch.inference_mode():
-        found: torch.Tensor = unet(
+        outputs: torch.Tensor = unet(
             torch.cat([sample, mask, masked], dim=1),
             timestep[:, 0],
             states if style is None else (states, style),
             added_cond_kwargs={"text_embeds": text_embeds, "time_ids": time_ids},
         ).sample
-    return found
+    return outputs
 
 
-def asked(denoiser: tuple[ComponentModule, Inputs], scale: torch.Tensor) -> torch.Tensor:
+def prediction(denoiser: tuple[ComponentModule, Inputs], scale: torch.Tensor) -> torch.Tensor:
     """The denoiser's answer at other image scales [rows, 1]."""
     prepared, inputs = denoiser
     with torch.inference_mode():
-        found: torch.Tensor = prepared.module(*inputs[:-1], scale)
-    return found
+        outputs: torch.Tensor = prepared.module(*inputs[:-1], scale)
+    return outputs
 
 
 def test_at_scale_zero_it_is_the_stock_unet_to_the_last_bit(
     denoiser: tuple[ComponentModule, Inputs], tiny_pipelines: Path
 ) -> None:
-    assert torch.equal(asked(denoiser, torch.zeros(ROWS, 1)), stock(tiny_pipelines, denoiser[1]))
+    assert torch.equal(prediction(denoiser, torch.zeros(ROWS, 1)), stock(tiny_pipelines, denoiser[1]))
 
 
 def test_one_scale_for_all_is_what_diffusers_ip_adapter_does(
@@ -67,29 +67,29 @@ def test_one_scale_for_all_is_what_diffusers_ip_adapter_does(
     weights = load_file(tiny_pipelines / "tiny" / IP_ADAPTER)
 
     def processors(unet: Any) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        outputs: dict[str, Any] = {}
         for number, name in enumerate(unet.attn_processors):
             attn = unet.get_submodule(name.removesuffix(".processor"))
             if not name.endswith("attn2.processor"):
-                found[name] = AttnProcessor()
+                outputs[name] = AttnProcessor()
                 continue
             theirs = IPAdapterAttnProcessor(attn.to_k.out_features, attn.to_k.in_features, num_tokens=(2,), scale=0.7)
             theirs.to_k_ip[0].weight.data = weights[f"ip_adapter.{number}.to_k_ip.weight"].float()
             theirs.to_v_ip[0].weight.data = weights[f"ip_adapter.{number}.to_v_ip.weight"].float()
-            found[name] = theirs
-        return found
+            outputs[name] = theirs
+        return outputs
 
     expected = stock(tiny_pipelines, denoiser[1], processors, [denoiser[1][-2]])
-    found = asked(denoiser, torch.full((ROWS, 1), 0.7))
-    assert torch.allclose(found, expected, atol=1e-6)
-    assert not torch.allclose(found, stock(tiny_pipelines, denoiser[1]), atol=1e-3), "the adapter changes nothing"
+    outputs = prediction(denoiser, torch.full((ROWS, 1), 0.7))
+    assert torch.allclose(outputs, expected, atol=1e-6)
+    assert not torch.allclose(outputs, stock(tiny_pipelines, denoiser[1]), atol=1e-3), "the adapter changes nothing"
 
 
 def test_every_row_has_its_own_scale(denoiser: tuple[ComponentModule, Inputs]) -> None:
     scales = torch.tensor([[0.0], [1.0], [0.4]])
-    together = asked(denoiser, scales)
+    together = prediction(denoiser, scales)
     for row in range(ROWS):
-        alike = asked(denoiser, scales[row].expand(ROWS, 1).contiguous())
+        alike = prediction(denoiser, scales[row].expand(ROWS, 1).contiguous())
         assert torch.equal(together[row], alike[row])
 
 

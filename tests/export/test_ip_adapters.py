@@ -60,12 +60,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_is_exported_with_parity_and_reads_clip_alone(folder: Path, tmp_path: Path) -> None:
     options = ExportOptions(Precisions(), engines=True, rehearsal=RehearsalConfig(steps=2))
-    made = export_pipelines([folder], tmp_path / "out", lambda name, what: None, options=options)
-    assert all(report.parity.worst.relative <= 1e-4 for report in made.models)
-    assert made.pictures[0].largest <= 1
+    export = export_pipelines([folder], tmp_path / "out", lambda name, what: None, options=options)
+    assert all(report.parity.worst.relative <= 1e-4 for report in export.models)
+    assert export.pictures[0].largest <= 1
     models = json.loads((tmp_path / "out" / "pipeline.json").read_text())["models"]
     assert [spec["name"] for spec in models["image_projector"]["inputs"]] == ["clip"]
     assert "image_encoder_uve" not in models
+    assert set(models) == {
+        *("text_encoder_l", "image_encoder_clip", "image_projector", "vae_encoder", "denoiser", "vae_decoder"),
+    }
+    assert all(report.parity.worst_of("real") is not None for report in export.models)
+    assert [spec["name"] for spec in models["text_encoder_l"]["outputs"]] == ["hidden_states"]
+    names = [spec["name"] for spec in models["denoiser"]["inputs"]]
+    assert names[:5] == ["sample", "mask", "masked_image_latents", "timestep", "encoder_hidden_states"]
+    assert "text_embeds" not in names
+    (profile,) = models["denoiser"]["profiles"]
+    assert profile["encoder_hidden_states"] == {"min": [1, 16, 24], "opt": [8, 16, 24], "max": [8, 16, 24]}
     taken = {spec["name"]: spec["shape"] for spec in models["denoiser"]["inputs"]}
     assert taken["image_tokens"] == [TOKENS, STATES]
     assert taken["image_scale"] == [1]
@@ -78,12 +88,12 @@ def test_tokens_are_those_of_the_paper(folder: Path) -> None:
     picture = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
     with torch.inference_mode():
         embeds = encoder.prepare(encoder.load(sources["image_encoder_clip"])).module(picture)
-        found = projector.prepare(projector.load(sources["image_projector"])).module(embeds)
+        image_tokens = projector.prepare(projector.load(sources["image_projector"])).module(embeds)
         linear = embeds @ tensors[ip_adapters.LINEAR].T + tensors["image_proj.proj.bias"]
         expected = torch.nn.functional.layer_norm(
             linear.reshape(2, TOKENS, STATES), (STATES,), tensors[ip_adapters.NORM], tensors["image_proj.norm.bias"]
         )
-    assert torch.allclose(found, expected, atol=1e-5)
+    assert torch.allclose(image_tokens, expected, atol=1e-5)
     assert (embeds.norm(dim=1) - 1).abs().min() > 1e-2, "a published projector reads embeddings as CLIP made them"
 
 

@@ -26,12 +26,12 @@ SHAPES: dict[str, tuple[int, ...]] = {
 }
 
 
-def same(found: Lora, expected: Lora) -> bool:
+def same(read_back: Lora, expected: Lora) -> bool:
     """Whether two adapters are the same change."""
-    assert list(found.updates) == sorted(expected.updates)
+    assert list(read_back.updates) == sorted(expected.updates)
     return all(
-        torch.equal(found.updates[name].strength * found.updates[name].up, update.strength * update.up)
-        and torch.equal(found.updates[name].down, update.down)
+        torch.equal(read_back.updates[name].strength * read_back.updates[name].up, update.strength * update.up)
+        and torch.equal(read_back.updates[name].down, update.down)
         for name, update in expected.updates.items()
     )
 
@@ -54,10 +54,10 @@ def test_diffusers_with_the_keys_of_old_processors(lora: Lora, tmp_path: Path) -
 
 
 def test_kohya_with_alpha(lora: Lora, tmp_path: Path) -> None:
-    found = read_lora(loras.write_kohya(tmp_path / "a.safetensors", lora, SHAPES), SHAPES)
-    assert same(found, lora)
-    assert found.updates["conv_in"].strength == 0.5
-    assert found.rank == 4
+    read_back = read_lora(loras.write_kohya(tmp_path / "a.safetensors", lora, SHAPES), SHAPES)
+    assert same(read_back, lora)
+    assert read_back.updates["conv_in"].strength == 0.5
+    assert read_back.rank == 4
 
 
 def test_kohya_with_the_names_of_sdxls_first_code(tmp_path: Path) -> None:
@@ -107,9 +107,9 @@ def test_text_encoders_are_counted_and_left_out(lora: Lora, tmp_path: Path) -> N
     path = loras.write_kohya(tmp_path / "a.safetensors", lora, SHAPES)
     extra = {"lora_te1_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": torch.zeros(4, 8)}
     save_file(load_file(path) | extra, path)
-    found = read_lora(path, SHAPES)
-    assert same(found, lora)
-    assert found.unserved == 1
+    read_back = read_lora(path, SHAPES)
+    assert same(read_back, lora)
+    assert read_back.unserved == 1
 
 
 STEM = f"unet.{ATTENTION}.to_q"

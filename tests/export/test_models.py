@@ -34,8 +34,8 @@ def wrapped(role: str, folder: Path) -> tuple[Any, ComponentModule, Inputs]:
 def test_samples_and_outputs_have_the_shapes_that_the_specs_say(role: str, tiny_pipelines: Path) -> None:
     _, prepared, inputs = wrapped(role, tiny_pipelines)
     with torch.inference_mode():
-        found = prepared.module(*inputs)
-    outputs = (found,) if isinstance(found, torch.Tensor) else found
+        output = prepared.module(*inputs)
+    outputs = (output,) if isinstance(output, torch.Tensor) else output
     for specs, tensors in ((prepared.inputs, inputs), (prepared.outputs, outputs)):
         for spec, tensor in zip(specs, tensors, strict=True):
             assert tensor.shape[0] == 3
@@ -49,11 +49,11 @@ def test_text_encoders_give_the_penultimate_states(role: str, tiny_pipelines: Pa
     stock, prepared, inputs = wrapped(role, tiny_pipelines)
     with torch.inference_mode():
         expected = stock(*inputs, output_hidden_states=True)
-        found = prepared.module(*inputs)
-    states = found if role == "text_encoder_l" else found[0]
+        output = prepared.module(*inputs)
+    states = output if role == "text_encoder_l" else output[0]
     assert torch.allclose(states, expected.hidden_states[-2], atol=1e-6)
     if role == "text_encoder_g":
-        assert torch.allclose(found[1], expected.text_embeds, atol=1e-6)
+        assert torch.allclose(output[1], expected.text_embeds, atol=1e-6)
 
 
 def test_vae_encoder_gives_the_scaled_mean(tiny_pipelines: Path) -> None:
@@ -75,10 +75,10 @@ def test_vae_decoder_equals_the_mask_conditioned_original(tiny_pipelines: Path) 
 def test_clip_image_encoder_gives_the_normalised_embedding(tiny_pipelines: Path) -> None:
     stock, prepared, (image,) = wrapped("image_encoder_clip", tiny_pipelines)
     with torch.inference_mode():
-        found = prepared.module(image)
+        output = prepared.module(image)
         expected = stock(clip_pixels(image, stock.config.image_size)).image_embeds
-    assert torch.allclose(found, expected / expected.norm(dim=1, keepdim=True), atol=1e-6)
-    assert torch.allclose(found.norm(dim=1), torch.ones(3), atol=1e-6)
+    assert torch.allclose(output, expected / expected.norm(dim=1, keepdim=True), atol=1e-6)
+    assert torch.allclose(output.norm(dim=1), torch.ones(3), atol=1e-6)
 
 
 def test_t5_gives_its_last_states_with_the_padding_attended_to(tiny_pipelines: Path) -> None:

@@ -9,22 +9,22 @@ from export.precision import Precisions, lowest, parse_precisions
 
 
 def test_one_for_all_and_others_by_name() -> None:
-    found = parse_precisions(["vae_decoder=fp32", "fp16", "denoiser=bf16"])
-    assert [found.of(name) for name in ("denoiser", "vae_decoder", "reward")] == ["bf16", "fp32", "fp16"]
+    precisions = parse_precisions(["vae_decoder=fp32", "fp16", "denoiser=bf16"])
+    assert [precisions.of(name) for name in ("denoiser", "vae_decoder", "reward")] == ["bf16", "fp32", "fp16"]
     assert parse_precisions([]) == Precisions()
     assert Precisions().of("denoiser") == "fp32"
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("text", "message"),
     [
         ("fp12", "'fp12' is not one of fp32, fp16, bf16, fp8"),
         ("denoiser=", "'denoiser=' is not one of"),
     ],
 )
-def test_other_precisions_are_refused(given: str, message: str) -> None:
+def test_other_precisions_are_refused(text: str, message: str) -> None:
     with pytest.raises(ExportError, match=message):
-        parse_precisions([given])
+        parse_precisions([text])
 
 
 def test_a_model_that_is_not_there_has_no_precision() -> None:

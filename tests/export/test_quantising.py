@@ -66,11 +66,11 @@ def test_products_take_rounded_numbers(tmp_path: Path) -> None:
     weight = write_graph(path)
     plain = session(path).run(None, {"x": x})[0]
     assert quantising.quantise(path, [{"x": x[:1]}, {"x": x}]) == 1
-    found = session(path).run(None, {"x": x})[0]
+    result = session(path).run(None, {"x": x})[0]
     positive = np.maximum(x.astype(np.float16).astype(np.float32), 0)
     expected = rounded(positive, positive.max()) @ rounded(weight.astype(np.float32), np.abs(weight).max())
-    assert np.abs(found - expected).max() / np.abs(expected).max() < 2e-3
-    assert 1e-3 < np.abs(found - plain).max() / np.abs(plain).max() < 0.1
+    assert np.abs(result - expected).max() / np.abs(expected).max() < 2e-3
+    assert 1e-3 < np.abs(result - plain).max() / np.abs(plain).max() < 0.1
     assert quantising.quantise(path, []) == 0, "a quantised graph stays as it is"
 
 
@@ -94,23 +94,29 @@ def test_a_matrix_that_fp8_does_not_fit_is_left(tmp_path: Path) -> None:
         quantising.quantise(path, [])
 
 
-def export(folder: Path, work: Path, steps: int = 2) -> ExportReport:
-    """The denoiser in FP8, the others in FP32."""
-    options = ExportOptions(Precisions(models={"denoiser": "fp8"}), work, rehearsal=RehearsalConfig(steps, drawn()[:1]))
-    return export_graphs([folder], lambda name, what: None, options, names=["denoiser"])
+def export(folder: Path, work: Path, model: str, steps: int = 2) -> ExportReport:
+    """One model in FP8, the others in FP32."""
+    rehearsal = RehearsalConfig(steps, drawn()[:1])
+    options = ExportOptions(Precisions(models={model: "fp8"}), work, rehearsal=rehearsal)
+    return export_graphs([folder], lambda name, what: None, options, names=[model])
 
 
-def test_a_denoiser_is_calibrated_by_its_rehearsal(tiny_pipelines: Path, tmp_path: Path) -> None:
-    (report,) = export(tiny_pipelines / "tiny", tmp_path / "work").models
+@pytest.mark.parametrize(
+    ("model", "products"), [("text_encoder_g", 12), pytest.param("denoiser", 20, marks=pytest.mark.full)]
+)
+def test_a_model_is_calibrated_by_its_rehearsal(
+    model: str, products: int, tiny_pipelines: Path, tmp_path: Path
+) -> None:
+    (report,) = export(tiny_pipelines / "tiny", tmp_path / "work", model).models
     real = report.parity.worst_of("real")
     assert real is not None
     assert 1e-3 < real.relative < 0.2
     (graph,) = (tmp_path / "work" / "graphs").glob("*/graph/model.onnx")
     nodes = onnx.load(graph, load_external_data=False).graph.node
-    assert sum(node.op_type == "QuantizeLinear" for node in nodes) > 20
-    (again,) = export(tiny_pipelines / "tiny", tmp_path / "work").models
+    assert sum(node.op_type == "QuantizeLinear" for node in nodes) > products
+    (again,) = export(tiny_pipelines / "tiny", tmp_path / "work", model).models
     assert again.kept
-    export(tiny_pipelines / "tiny", tmp_path / "work", steps=3)
+    export(tiny_pipelines / "tiny", tmp_path / "work", model, steps=3)
     assert len(list((tmp_path / "work" / "graphs").iterdir())) == 2, "another rehearsal, other scales"
 
 

@@ -24,7 +24,7 @@ CONTRACT = Contract((TensorSpec("sample", "FP32", (4, *SIDES)),), (TensorSpec("n
 PROFILES = ({"sample": {"min": [1, 4, 8, 8], "opt": [8, 4, 8, 8], "max": [8, 4, 8, 8]}},)
 
 
-def made(folder: Path, content: bytes, tokenizer: str = "{}") -> Path:
+def write_model(folder: Path, content: bytes, tokenizer: str = "{}") -> Path:
     """A model as an export leaves it, before its version is known."""
     (folder / "1").mkdir(parents=True)
     (folder / "1" / "model.onnx").write_bytes(content)
@@ -34,24 +34,24 @@ def made(folder: Path, content: bytes, tokenizer: str = "{}") -> Path:
 
 def entry(repository: Path) -> dict[str, Any]:
     """The model's entry."""
-    found: dict[str, Any] = json.loads((repository / "pipeline.json").read_text())["models"]["denoiser"]
-    return found
+    result: dict[str, Any] = json.loads((repository / "pipeline.json").read_text())["models"]["denoiser"]
+    return result
 
 
 def put(repository: Path, content: bytes, contract: Contract = CONTRACT, tokenizer: str = "{}") -> dict[str, Any]:
     """Rolls a model out as `run.py` does; returns its entry."""
     new, old = repository.with_name("new"), repository / "denoiser"
-    made(new / "denoiser", content, tokenizer)
+    write_model(new / "denoiser", content, tokenizer)
     version, previous = "1", dict[str, Any]()
     if old.exists():
         version, previous = rollout.add_version(new / "denoiser", old, entry(repository), contract)
-    found = finish_model(new / "denoiser", contract, version=version, profiles=PROFILES)
-    found |= {"previous": previous} if previous else {}
-    (new / "pipeline.json").write_text(json.dumps({"format": 1, "models": {"denoiser": found}}))
+    result = finish_model(new / "denoiser", contract, version=version, profiles=PROFILES)
+    result |= {"previous": previous} if previous else {}
+    (new / "pipeline.json").write_text(json.dumps({"format": 1, "models": {"denoiser": result}}))
     if repository.exists():
         repository.rename(repository.with_name(f"retired-{len(list(repository.parent.iterdir()))}"))
     new.rename(repository)
-    return found
+    return result
 
 
 def config(repository: Path, name: str = "config.pbtxt") -> Any:
@@ -61,14 +61,14 @@ def config(repository: Path, name: str = "config.pbtxt") -> Any:
 
 def check(repository: Path, version: str) -> None:
     """Everything says that this version is served, and the files are what the entry says."""
-    found = entry(repository)
-    assert found["version"] == version
-    assert found["fingerprint"] == fingerprint(model_files(repository / "denoiser", version))
+    result = entry(repository)
+    assert result["version"] == version
+    assert result["fingerprint"] == fingerprint(model_files(repository / "denoiser", version))
     for name in ("config.pbtxt", "configs/tensorrt.pbtxt"):
-        assert config(repository, name).parameters["fingerprint"].string_value == found["fingerprint"]
+        assert config(repository, name).parameters["fingerprint"].string_value == result["fingerprint"]
         assert list(config(repository, name).version_policy.specific.versions) in ([int(version)], [])
     # As the orchestrator checks it at start.
-    _verify(repository, [ModelSpec("denoiser", version, found["fingerprint"], found["files"], (), ())])
+    _verify(repository, [ModelSpec("denoiser", version, result["fingerprint"], result["files"], (), ())])
 
 
 @pytest.fixture
@@ -85,13 +85,13 @@ def test_the_first_version_has_no_policy(repository: Path) -> None:
 
 def test_a_changed_model_is_the_next_version(repository: Path) -> None:
     before = entry(repository)
-    found = put(repository, b"two")
+    result = put(repository, b"two")
     assert list(config(repository).version_policy.specific.versions) == [2]
     check(repository, "2")
-    assert found["previous"]["1"]["fingerprint"] == before["fingerprint"]
+    assert result["previous"]["1"]["fingerprint"] == before["fingerprint"]
     assert (repository / "denoiser" / "1" / "model.onnx").read_bytes() == b"one"
     assert (repository / "denoiser" / "2" / "model.onnx").read_bytes() == b"two"
-    assert "1/model.onnx" not in found["files"]
+    assert "1/model.onnx" not in result["files"]
     assert list(put(repository, b"three")["previous"]) == ["1", "2"]
     check(repository, "3")
 

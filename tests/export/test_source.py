@@ -130,12 +130,12 @@ def test_the_tiny_folder_is_good(tiny_pipeline: Path) -> None:
 def test_a_folder_without_an_adapter_takes_no_style_pictures(folder: Path) -> None:
     for name in ("ip_adapter", "image_projector", "image_encoder", "image_encoder_uve"):
         shutil.rmtree(folder / name)
-    found = open_folder(folder)
-    assert not set(found.sources) & set(IMAGE_ROLES)
-    assert found.sources["denoiser"].adapter is None
-    assert "image_scale" not in found.settings["defaults"]
+    pipeline = open_folder(folder)
+    assert not set(pipeline.sources) & set(IMAGE_ROLES)
+    assert pipeline.sources["denoiser"].adapter is None
+    assert "image_scale" not in pipeline.settings["defaults"]
     component = COMPONENTS["denoiser"]
-    prepared = component.prepare(component.load(found.sources["denoiser"]))
+    prepared = component.prepare(component.load(pipeline.sources["denoiser"]))
     assert [spec.name for spec in prepared.inputs][-1] == "time_ids"
     with torch.inference_mode():
         assert prepared.module(*prepared.sample(2, Size(64, 96, 16), torch.Generator().manual_seed(0))).shape[0] == 2

@@ -72,10 +72,10 @@ def version(folder: Path) -> Path:
 
 def test_what_was_kept_is_found(tmp_path: Path) -> None:
     kept = Store(tmp_path / "work").keep("name", version(tmp_path / "1"), CONTRACT, 7, DISK, COST)
-    found = Store(tmp_path / "work").find("name")
-    assert found == kept
-    assert (found.contract, found.parameters, found.disk, found.cost) == (CONTRACT, 7, DISK, COST)
-    assert (found.version / "weights.safetensors").read_bytes() == b"abcde"
+    stored = Store(tmp_path / "work").find("name")
+    assert stored == kept
+    assert (stored.contract, stored.parameters, stored.disk, stored.cost) == (CONTRACT, 7, DISK, COST)
+    assert (stored.version / "weights.safetensors").read_bytes() == b"abcde"
     assert Store(tmp_path / "work").find("other") is None
 
 
@@ -99,9 +99,9 @@ def test_a_comparison_is_found_at_its_sizes_with_todays_tolerance(
     assert entry.report("x", (*sizes, Size(64, 64, 16)), (1, 3)) is None
     monkeypatch.setitem(TOLERANCE, "fp16", 1e-3)
     assert entry.report("x", sizes, (1,)) is None
-    found = entry.report("x", sizes, (1, 3))
-    assert found is not None
-    assert found.tolerance == 1e-3
+    stored = entry.report("x", sizes, (1, 3))
+    assert stored is not None
+    assert stored.tolerance == 1e-3
 
 
 def graphs(folder: Path, work: Path, precision: Any = "fp32", **options: Any) -> list[ModelReport]:

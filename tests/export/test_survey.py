@@ -23,9 +23,9 @@ def folder(tiny_pipelines: Path, tmp_path: Path) -> Path:
 
 
 def test_every_part_of_a_folder_is_told(folder: Path) -> None:
-    found = survey(folder, Precisions("fp16", {"vae_decoder": "fp32"}), "tensorrt")
-    assert found.problems == found.notes == ()
-    parts = {part.model: part for part in found.parts}
+    result = survey(folder, Precisions("fp16", {"vae_decoder": "fp32"}), "tensorrt")
+    assert result.problems == result.notes == ()
+    parts = {part.model: part for part in result.parts}
     assert len(parts) == 10
     assert parts["denoiser"].folder == "tiny/unet"
     assert parts["denoiser"].cls == "UNet2DConditionModel"
@@ -35,18 +35,18 @@ def test_every_part_of_a_folder_is_told(folder: Path) -> None:
     )
     assert 0 < parts["denoiser"].parameters * 2 < parts["denoiser"].size
     assert [parts[name].precision for name in ("denoiser", "vae_decoder")] == ["fp16", "fp32"]
-    assert "SDXL, inpainting, IP-Adapter" in found.title
-    assert "builds an engine" in found.title
+    assert "SDXL, inpainting, IP-Adapter" in result.title
+    assert "builds an engine" in result.title
 
 
 def test_all_that_is_wrong_is_told_at_once(folder: Path) -> None:
     truncate(folder / "unet" / WEIGHTS)
     edit(folder / "vae" / "config.json", _class_name="VQModel")
-    found = survey(folder, Precisions(), "onnxruntime")
-    assert found.parts == ()
-    assert len(found.problems) == 2
-    assert "vae/config.json names the class VQModel" in found.problems[0]
-    assert f"unet/{WEIGHTS} is truncated" in found.problems[1]
+    result = survey(folder, Precisions(), "onnxruntime")
+    assert result.parts == ()
+    assert len(result.problems) == 2
+    assert "vae/config.json names the class VQModel" in result.problems[0]
+    assert f"unet/{WEIGHTS} is truncated" in result.problems[1]
 
 
 def test_what_does_not_fit_together_is_told_once(folder: Path) -> None:

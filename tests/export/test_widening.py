@@ -45,11 +45,11 @@ def written(model: onnx.ModelProto, folder: Path, stored: np.ndarray | None = No
 def answer(path: Path, *, widened: bool) -> np.ndarray:
     """The graph's answer to a batch of two."""
     x = np.random.default_rng(1).standard_normal((2, 4)).astype(np.float32)
-    (found,) = (widened_session if widened else session)(path).run(None, {"x": x})
+    (outputs,) = (widened_session if widened else session)(path).run(None, {"x": x})
     exact = x @ WEIGHTS + 1
-    assert found.dtype == np.float32
-    assert np.abs(found - exact).max() < 5e-2
-    difference: np.ndarray = np.abs(found - exact)
+    assert outputs.dtype == np.float32
+    assert np.abs(outputs - exact).max() < 5e-2
+    difference: np.ndarray = np.abs(outputs - exact)
     return difference
 
 

@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
+import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from filelock import FileLock, Timeout
 
 if TYPE_CHECKING:
     from export.layout import Source
@@ -31,20 +33,38 @@ EXPORT_TIMEOUT_S = 900
 def allow_time(items: list[pytest.Item]) -> None:
     """Gives every test that may have to export the tiny pipeline the time to do so."""
     for item in items:
-        if {"tiny_repository", "half_repository"} & set(getattr(item, "fixturenames", ())):
+        if {"tiny_repository", "half_repository", "whole_half_repository"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.timeout(EXPORT_TIMEOUT_S))
 
 
-def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
-    """Makes a folder once a test run, also when several workers (pytest-xdist) ask for it."""
+def run_folder(factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of a test run share."""
     base = factory.getbasetemp()
-    # With xdist each worker has a folder of its own below the run's.
-    base = base.parent if base.name.startswith("popen-") else base
-    folder = base / name
-    with (base / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            make(folder)
+    # xdist gives each of its processes a folder below the run's.
+    return base.parent if base.name.startswith("popen-") else base
+
+
+def once(
+    factory: pytest.TempPathFactory, name: str, write: Callable[[Path], None], *, wait: bool = True
+) -> Path | None:
+    """Writes a folder once a test run, also when several processes (pytest-xdist) ask for it.
+
+    Returns:
+        The folder; None where another process is writing it now and `wait` is False.
+    """
+    folder = run_folder(factory) / name
+    try:
+        with FileLock(folder.with_name(f"{name}.lock"), timeout=-1 if wait else 0):
+            if not folder.exists():
+                write(folder)
+    except Timeout:
+        return None
+    return folder
+
+
+def required(folder: Path | None) -> Path:
+    """A folder that was waited for."""
+    assert folder is not None
     return folder
 
 
@@ -244,21 +264,64 @@ def source(folder: Path, name: str) -> Source:
 
 def pipelines(factory: pytest.TempPathFactory) -> Path:
     """The folder of the three tiny pipeline folders; shared, so copy it before changing it."""
-    return once(factory, "tiny-pipelines", write_pipelines)
+    return required(once(factory, "tiny-pipelines", write_pipelines))
+
+
+LARGEST_FIRST = ("denoiser", "vae_decoder", "vae_encoder", "denoiser_dit")
+"""Traced first, so that processes which share the work end at about the same time."""
+SMALL_ONES = ("segmenter", "text_encoder_g")
+"""Models that are traced in a few seconds: one of convolutions and norms, one of matrix products and attention."""
+
+
+def work_folder(factory: pytest.TempPathFactory, precision: Precision) -> Path:
+    """A work folder with every model of the tiny pipelines in it, traced and compared.
+
+    Processes that need it at the same time trace different models: each takes one that no other process has begun.
+    """
+    from export.options import ExportOptions
+    from export.plan import plan_repository
+    from export.precision import Precisions
+    from export.run import export_graphs
+    from export.source import open_folder
+
+    sources = [pipelines(factory) / name for name in NAMES]
+    work = run_folder(factory) / f"tiny-work-{precision}"
+    options = ExportOptions(Precisions(precision), work)
+
+    def trace(name: str, done: Path) -> None:
+        export_graphs(sources, silent, options, names=[name])
+        done.mkdir()
+
+    models = plan_repository([open_folder(source) for source in sources]).models
+    names = [*LARGEST_FIRST, *(name for name in models if name not in LARGEST_FIRST)]
+    begun_elsewhere = [
+        name for name in names if once(factory, f"{work.name}-{name}", partial(trace, name), wait=False) is None
+    ]
+    for name in begun_elsewhere:
+        once(factory, f"{work.name}-{name}", partial(trace, name))
+    return work
+
+
+def silent(name: str, what: str) -> None:
+    """Shows no progress."""
 
 
 def export(factory: pytest.TempPathFactory, name: str, precision: Precision) -> Path:
     """The tiny pipelines, exported for onnxruntime and for engines."""
 
-    def make(folder: Path) -> None:
+    def write(folder: Path) -> None:
         from export.options import ExportOptions
         from export.precision import Precisions
         from export.run import export_pipelines
 
-        sources, options = pipelines(factory), ExportOptions(Precisions(precision), engines=True)
-        export_pipelines([sources / name for name in NAMES], folder, lambda name, what: None, options=options)
+        work = work_folder(factory, precision)
+        options = ExportOptions(Precisions(precision), work, engines=True)
+        export_pipelines([pipelines(factory) / name for name in NAMES], folder, silent, options=options)
 
-    return once(factory, name, make)
+    if not (run_folder(factory) / name).exists():
+        # Outside the lock of the repository, under which only one process would trace.
+        work_folder(factory, precision)
+    return required(once(factory, name, write))
 
 
 def repository(factory: pytest.TempPathFactory) -> Path:
@@ -266,6 +329,22 @@ def repository(factory: pytest.TempPathFactory) -> Path:
     return export(factory, "tiny-repository", "fp32")
 
 
-def half_repository(factory: pytest.TempPathFactory) -> Path:
+def whole_half_repository(factory: pytest.TempPathFactory) -> Path:
     """The repository in fp16; shared, so copy it before changing it."""
     return export(factory, "tiny-half-repository", "fp16")
+
+
+def half_repository(factory: pytest.TempPathFactory) -> Path:
+    """The repository in FP32 with the small models in fp16; shared, so copy it before changing it."""
+
+    def write(folder: Path) -> None:
+        from export.options import ExportOptions
+        from export.precision import Precisions
+        from export.run import export_pipelines
+
+        shutil.copytree(repository(factory), folder)
+        sources = [pipelines(factory) / name for name in NAMES]
+        options = ExportOptions(Precisions("fp16"), engines=True)
+        export_pipelines(sources, folder, silent, names=SMALL_ONES, options=options)
+
+    return required(once(factory, "tiny-small-half-repository", write))

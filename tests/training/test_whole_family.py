@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from tests.training.conftest import TinyTraining
 from training import all as every
@@ -17,6 +18,7 @@ from training.core import loop, lora
 from training.denoisers import base, brand, distil, dit, image_adapter, inpaint, product
 from training.encoded import latents
 from training.encoders import image_encoder, t5, text_encoders, uve, vae
+from training.evaluation import generation, held_out
 from training.evaluation.context import Context
 from training.evaluation.reference import Pipeline
 from training.judges import classifier, reward, segmenter
@@ -93,6 +95,46 @@ def test_the_same_seed_makes_the_same_picture(family: Config, name: str) -> None
     assert one.shape == image.shape
     assert torch.equal(one, two)
     assert not torch.equal(one, pipeline.pictures(["a beach", "a city"], image, mask, seed=5, steps=2))
+
+
+def plain_loop(pipeline: Pipeline, texts: list[str], image: Tensor, mask: Tensor, guidance: float) -> Tensor:
+    """Three steps of classifier-free guidance, written down without the walk."""
+    encode = pipeline.embeddings
+    conditional, unconditional = encode(texts, None, 1.0), encode([""] * len(texts), None, 0.0)
+    known, generator = pipeline.mask_and_masked_latents(image, mask), torch.Generator().manual_seed(4)
+    latents = torch.randn(len(texts), known.shape[1] - 1, *known.shape[2:], generator=generator)
+    pipeline.scheduler.set_timesteps(3)
+    draws = {"generator": generator} if type(pipeline.scheduler).__name__ == "LCMScheduler" else {}
+    for timestep in pipeline.scheduler.timesteps:
+        rows = torch.cat([latents, known], dim=1)
+        prediction, base = (pipeline.denoiser(rows, timestep, each) for each in (conditional, unconditional))
+        guided = base + guidance * (prediction - base) if guidance > 1 else prediction
+        latents = pipeline.scheduler.step(guided, timestep, latents, **draws).prev_sample
+    return latents
+
+
+@pytest.mark.parametrize("name", ["backdrop", "backdrop-fast", "backdrop-dit"])
+def test_the_walk_equals_a_plain_loop(family: Config, name: str) -> None:
+    pipeline = Pipeline.load(family.paths.weights / name)
+    image = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    mask = (image[:, :1] > 0).float()
+    for guidance in (1.0, 3.0):
+        walked = pipeline.latents(["a beach", "a city"], image, mask, seed=4, steps=3, guidance=guidance)
+        with torch.no_grad():
+            plain = plain_loop(pipeline, ["a beach", "a city"], image, mask, guidance)
+        torch.testing.assert_close(walked, plain, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["backdrop", "backdrop-dit"])
+def test_evaluation_makes_pictures_in_half_precision(family: Config, name: str) -> None:
+    pipeline = Pipeline.load(family.paths.weights / name)
+    image = torch.rand(3, 3, 64, 64) * 2 - 1
+    products = held_out.Products(image, (image[:, :1] > 0).float())
+    pictures = generation.generate(pipeline, products, ["a beach"] * 3, "test", batch=2)
+    assert pictures.shape == image.shape
+    known = (products.mask == 0).expand_as(image)
+    assert torch.equal(pictures[known], image[known])
+    assert not torch.equal(pictures, image)
 
 
 def test_style_pictures_change_the_picture_and_scale_zero_does_not(family: Config) -> None:

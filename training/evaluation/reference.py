@@ -1,9 +1,9 @@
-"""A weights folder as a torch pipeline: the plain reference of what the cluster serves."""
+"""A weights folder as torch modules, and the pictures that the request walk of `export.walk` makes with them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypedDict, Unpack
@@ -26,6 +26,9 @@ from export.networks.image_projector import ImageProjector
 from export.networks.reward import RewardModel
 from export.networks.segmenter import Segmenter
 from export.networks.uve import UVE
+from export.walk.denoise import denoise
+from export.walk.embeddings import T5, joined_states
+from export.walk.runner import Array, Tensors
 from training.data.pictures import latent_mask, masked_picture
 from training.encoders import image_encoder
 from training.publish.weights_folder import WeightsFolder
@@ -44,8 +47,17 @@ class Embeddings:
     scale: Tensor
 
 
+EMBEDDING_INPUTS = {
+    "encoder_hidden_states": "states",
+    "text_embeds": "pooled",
+    "image_tokens": "tokens",
+    "image_scale": "scale",
+}
+"""The field of `Embeddings` for each of the denoiser's inputs."""
+
+
 class Denoiser(Protocol):
-    """Predicts for noisy latents, masks and masked latents [B, 9, h, w] at one timestep."""
+    """Predicts for noisy latents, masks and masked latents [B, 9, h, w] at one timestep, or one per row [B]."""
 
     def __call__(self, rows: Tensor, timestep: Tensor, embeddings: Embeddings) -> Tensor: ...
 
@@ -83,6 +95,20 @@ class TransformerDenoiser:
             pooled_projections=embeddings.pooled,
         )
         return torch.as_tensor(output.sample)
+
+
+@dataclass(frozen=True)
+class DenoiserRunner:
+    """A denoiser as the runner of a walk: named arrays in, named arrays out."""
+
+    denoiser: Denoiser
+
+    def __call__(self, inputs: Mapping[str, Array]) -> Tensors:
+        """The prediction `noise_pred` [B, 4, h, w]; `known` are masks and masked latents [B, 5, h, w]."""
+        planes = {name: torch.from_numpy(value) for name, value in inputs.items()}
+        embeddings = Embeddings(**{field: planes[name] for name, field in EMBEDDING_INPUTS.items()})
+        rows = torch.cat([planes["sample"], planes["known"]], dim=1)
+        return {"noise_pred": self.denoiser(rows, planes["timestep"][:, 0], embeddings).float().numpy()}
 
 
 @dataclass(frozen=True)
@@ -172,9 +198,12 @@ class Pipeline:
         ids = _ids(self.tokenizer, texts)
         out_g = self.text_g(ids, output_hidden_states=True)
         if self.t5 is not None and self.tokenizer_t5 is not None:
-            return self.t5(_ids(self.tokenizer_t5, texts)).last_hidden_state, out_g.text_embeds
-        out_l = self.text_l(ids, output_hidden_states=True)
-        return torch.cat([out_l.hidden_states[-2], out_g.hidden_states[-2]], dim=-1), out_g.text_embeds
+            states = {T5: self.t5(_ids(self.tokenizer_t5, texts)).last_hidden_state}
+        else:
+            out_l = self.text_l(ids, output_hidden_states=True)
+            states = {"text_encoder_l": out_l.hidden_states[-2], "text_encoder_g": out_g.hidden_states[-2]}
+        joined = joined_states({role: value.float().numpy() for role, value in states.items()})
+        return torch.from_numpy(joined), out_g.text_embeds
 
     def embeddings(self, texts: list[str], styles: list[Tensor] | None, image_scale: float) -> Embeddings:
         """Embeddings of prompts; `styles` are image tokens [N, D], one set per prompt."""
@@ -215,42 +244,36 @@ class Pipeline:
         **options: Unpack[Sampling],
     ) -> Tensor:
         """The clean latents [B, 4, h, w] of `pictures`."""
-        guidance = options.get("guidance", self.guidance_scale)
+        count = len(texts)
         conditional = self.embeddings(texts, options.get("styles"), options.get("image_scale", 1.0))
         unconditional = self.embeddings([""], None, 0.0)
-        channels = self.mask_and_masked_latents(image, mask)
-        noise = torch.Generator().manual_seed(seed)
-        latents = torch.randn(len(texts), channels.shape[1] - 1, *channels.shape[2:], generator=noise)
-        self.scheduler.set_timesteps(options.get("steps", self.steps))
-        for t in self.scheduler.timesteps:
-            rows = torch.cat([latents, channels], dim=1)
-            prediction = self.denoiser(rows, t, conditional)
-            if guidance > 1:
-                base = self.denoiser(rows, t, _repeat(unconditional, len(texts)))
-                prediction = base + guidance * (prediction - base)
-            latents = self._step(prediction, t, latents, noise)
-        return latents
+        known = self.mask_and_masked_latents(image, mask)
+        generator = torch.Generator().manual_seed(seed)
+        noise = torch.randn(count, known.shape[1] - 1, *known.shape[2:], generator=generator)
+        rows = {"known": torch.cat([known, known])}
+        for name, field in EMBEDDING_INPUTS.items():
+            row: Tensor = getattr(unconditional, field)
+            rows[name] = torch.cat([getattr(conditional, field), row.expand(count, *row.shape[1:])])
+        clean = denoise(
+            DenoiserRunner(self.denoiser),
+            self.scheduler,
+            {name: value.float().numpy() for name, value in rows.items()},
+            noise.numpy(),
+            steps=options.get("steps", self.steps),
+            guidance=options.get("guidance", self.guidance_scale),
+            generator=generator,
+        )
+        return torch.from_numpy(clean)
 
     def mask_and_masked_latents(self, image: Tensor, mask: Tensor) -> Tensor:
         """Mask and masked latents [B, 5, h, w]."""
         encoded = self.vae.encode(masked_picture(image, mask)).latent_dist.mean
         return torch.cat([latent_mask(mask), encoded * float(self.vae.config["scaling_factor"])], dim=1)
 
-    def _step(self, prediction: Tensor, t: Tensor, latents: Tensor, noise: torch.Generator) -> Tensor:
-        """One solver step; only the consistency model's solver draws new noise."""
-        fresh = {"generator": noise} if type(self.scheduler).__name__ == "LCMScheduler" else {}
-        return torch.as_tensor(self.scheduler.step(prediction, t, latents, **fresh).prev_sample)
-
 
 def _ids(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
     length = tokenizer.model_max_length
     return torch.tensor(tokenizer(texts, padding="max_length", truncation=True, max_length=length).input_ids)
-
-
-def _repeat(embeddings: Embeddings, count: int) -> Embeddings:
-    c = embeddings
-    rows = (part.expand(count, *(-1 for _ in part.shape[1:])) for part in (c.states, c.pooled, c.tokens, c.scale))
-    return Embeddings(*rows)
 
 
 def _denoiser(folder: WeightsFolder) -> Denoiser:

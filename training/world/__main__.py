@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def sample_product(path: Path, size: int, product: str, colour: str) -> None:
-    """Writes a cut-out (RGBA) at `path`, and beside it `photo.png`: such a product on a plain background."""
+    """Writes a cut-out (RGBA) at `path`, and `photo.png` in the same folder: the product on a plain background."""
     spec = Spec(22, "studio", "day", "clear", "natural", "white", "plain", product, colour)
     white = Light(side=-1.0, tint=np.ones((3, 1, 1), np.float32), shadow=0.3)
     share = MAKERS[product][2][1]

@@ -58,7 +58,7 @@ def test_text_has_one_profile_at_its_own_length(plan: RepositoryPlan) -> None:
 
 
 def test_a_path_tells_profiles_apart(plan: RepositoryPlan) -> None:
-    found = profiles_of(plan.models["denoiser"], DENOISER)
-    assert shape_key(found).startswith("b8-")
-    assert shape_key(found) == shape_key(json.loads(json.dumps(found)))
-    assert shape_key(found) != shape_key(found[:1])
+    every_profile = profiles_of(plan.models["denoiser"], DENOISER)
+    assert shape_key(every_profile).startswith("b8-")
+    assert shape_key(every_profile) == shape_key(json.loads(json.dumps(every_profile)))
+    assert shape_key(every_profile) != shape_key(every_profile[:1])

@@ -22,6 +22,7 @@ FOLDERS = sorted(path.parent for path in (ROOT / "training" / "weights").glob("b
 MISSING = importlib.util.find_spec("tensorrt_rtx") is None
 pytestmark = [
     pytest.mark.skipif(MISSING, reason="tensorrt_rtx is not installed (pip install tensorrt-rtx-cu13==1.7.1.116)"),
+    pytest.mark.full,
     # Tracing thirteen components takes two minutes on an idle core.
     pytest.mark.timeout(1800),
 ]
@@ -31,11 +32,11 @@ pytestmark = [
 def test_the_reference_pipelines_are_exported_with_parity_and_built(precision: Precision, tmp_path: Path) -> None:
     options = ExportOptions(Precisions(precision), engines=True, batches=(1,))
     repository = tmp_path / "repository"
-    made = export_pipelines(FOLDERS, repository, lambda name, what: None, options=options)
-    assert {report.parity.precision for report in made.models} == {precision}
+    export = export_pipelines(FOLDERS, repository, lambda name, what: None, options=options)
+    assert {report.parity.precision for report in export.models} == {precision}
     builder, models = seam.find("tensorrt_rtx"), models_of(repository)
-    assert set(models) == {report.model for report in made.models}
+    assert set(models) == {report.model for report in export.models}
     assert len(models) >= 13
     for name, entry in models.items():
-        plan = builder.build(repository / name / "1" / "model.onnx", entry["profiles"], BuildOptions())
-        assert len(plan) > 1000, name
+        engine = builder.build(repository / name / "1" / "model.onnx", entry["profiles"], BuildOptions())
+        assert len(engine) > 1000, name

@@ -15,7 +15,7 @@ from export.engines import seam
 from export.engines.identity import Identity
 from export.engines.seam import BuildOptions
 from export.layout import KINDS
-from tests.export.tiny import EXPORT_TIMEOUT_S
+from tests.export.tiny import EXPORT_TIMEOUT_S, SMALL_ONES
 
 MISSING = importlib.util.find_spec("tensorrt_rtx") is None
 pytestmark = [
@@ -29,8 +29,8 @@ def builds(repository: Path, name: str, precision: str) -> None:
     entry = json.loads((repository / "pipeline.json").read_text())["models"][name]
     assert entry["precision"] == precision
     builder = seam.find("tensorrt_rtx")
-    plan = builder.build(repository / name / "1" / "model.onnx", entry["profiles"], BuildOptions())
-    assert len(plan) > 1000
+    engine = builder.build(repository / name / "1" / "model.onnx", entry["profiles"], BuildOptions())
+    assert len(engine) > 1000
     assert Identity.of(name, entry, seam.local_target(builder, BuildOptions())).file.suffix == ".rtx"
 
 
@@ -39,6 +39,12 @@ def test_every_component_builds_in_fp32(name: str, tiny_repository: Path) -> Non
     builds(tiny_repository, name, "fp32")
 
 
-@pytest.mark.parametrize("name", list(KINDS))
-def test_every_component_builds_in_fp16(name: str, half_repository: Path) -> None:
+@pytest.mark.parametrize("name", SMALL_ONES)
+def test_small_components_build_in_fp16(name: str, half_repository: Path) -> None:
     builds(half_repository, name, "fp16")
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", list(KINDS))
+def test_every_component_builds_in_fp16(name: str, whole_half_repository: Path) -> None:
+    builds(whole_half_repository, name, "fp16")

@@ -89,10 +89,10 @@ def test_of_nodes_that_start_at_once_one_builds(repository: Path, tmp_path: Path
         return plain(*arguments)
 
     builder.build = slowly  # type: ignore[method-assign]
-    found: list[Any] = []
+    result: list[Any] = []
     threads = [
         threading.Thread(
-            target=lambda: found.extend(build_all(repository, store, builder, H100, BuildOptions(), quiet))
+            target=lambda: result.extend(build_all(repository, store, builder, H100, BuildOptions(), quiet))
         )
         for _ in range(4)
     ]
@@ -101,7 +101,7 @@ def test_of_nodes_that_start_at_once_one_builds(repository: Path, tmp_path: Path
     for thread in threads:
         thread.join()
     assert len(fake.networks) == 1
-    assert [engine.path.read_bytes() for engine in found] == [b"plan"] * 4
+    assert [engine.path.read_bytes() for engine in result] == [b"plan"] * 4
 
 
 def test_a_failed_build_leaves_no_engine(repository: Path, tmp_path: Path) -> None:
@@ -176,11 +176,11 @@ def test_the_entry_point_builds_checks_and_serves(
 ) -> None:
     monkeypatch.setattr(seam, "find", lambda name: seam.Tensorrt(Tensorrt()))
     monkeypatch.setattr(seam, "compute_capability", lambda: "9.0")
-    given = ["--repository", str(repository), "--store", str(tmp_path / "store")]
-    assert command.main(["check", *given]) == 1
+    options = ["--repository", str(repository), "--store", str(tmp_path / "store")]
+    assert command.main(["check", *options]) == 1
     assert "there is no engine of it" in capsys.readouterr().err
-    assert command.main(["build", *given, "--timing-cache", str(tmp_path / "timing")]) == 0
-    assert command.main(["serve", *given, "--view", str(tmp_path / "view")]) == 0
+    assert command.main(["build", *options, "--timing-cache", str(tmp_path / "timing")]) == 0
+    assert command.main(["serve", *options, "--view", str(tmp_path / "view")]) == 0
     assert "1 engines fit this node" in capsys.readouterr().err
     assert (tmp_path / "view" / "denoiser" / "config.pbtxt").is_file()
     assert (tmp_path / "timing").is_file()

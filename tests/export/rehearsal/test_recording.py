@@ -34,9 +34,9 @@ def rehearsal(folder: Path, work: Path | None, steps: int = 3) -> Rehearsal:
 
 @pytest.mark.parametrize("name", list(BATCH))
 def test_every_component_is_given_what_it_takes(name: str, tiny_pipelines: Path) -> None:
-    found = rehearsal(tiny_pipelines / name, None)
-    calls = found.recording.calls
-    assert set(calls) == set(found.models)
+    one_rehearsal = rehearsal(tiny_pipelines / name, None)
+    calls = one_rehearsal.recording.calls
+    assert set(calls) == set(one_rehearsal.models)
     assert len(calls["denoiser"]) == 3
     first, last = calls["denoiser"][0], calls["denoiser"][-1]
     assert first["sample"].shape == (BATCH[name], 4, 8, 8)
@@ -44,7 +44,7 @@ def test_every_component_is_given_what_it_takes(name: str, tiny_pipelines: Path)
     assert not np.array_equal(first["sample"], last["sample"])
     assert np.array_equal(first["masked_image_latents"], last["masked_image_latents"])
     assert set(np.unique(first["mask"])) > {0.0, 1.0}, "the latent mask is an average, with values between"
-    (picture,) = found.recording.pictures
+    (picture,) = one_rehearsal.recording.pictures
     assert picture.shape == (64, 64, 3)
     assert picture.std() > 1
 
@@ -60,11 +60,11 @@ def test_a_style_goes_with_the_prompt_alone(tiny_pipelines: Path) -> None:
 def test_a_rehearsal_is_made_once_and_read_back_whole(
     tiny_pipelines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = rehearsal(tiny_pipelines / "tiny", tmp_path).recording
+    first = rehearsal(tiny_pipelines / "tiny", tmp_path).recording
     monkeypatch.setattr(walks, "walk_examples", None)
     again = rehearsal(tiny_pipelines / "tiny", tmp_path).recording
-    assert all(np.array_equal(one, other) for one, other in zip(made.pictures, again.pictures, strict=True))
-    for role, calls in made.calls.items():
+    assert all(np.array_equal(one, other) for one, other in zip(first.pictures, again.pictures, strict=True))
+    for role, calls in first.calls.items():
         for one, other in zip(calls, again.calls[role], strict=True):
             assert one.keys() == other.keys()
             assert all(np.array_equal(one[name], other[name]) for name in one)
@@ -79,10 +79,10 @@ def test_a_rehearsal_is_made_once_and_read_back_whole(
 def test_what_is_kept_does_not_depend_on_how_it_lies_in_memory(tmp_path: Path) -> None:
     turned = np.arange(24, dtype=np.uint8).reshape(3, 2, 4).transpose(1, 2, 0)
     write(tmp_path / "a.safetensors", Recording({"vae_encoder": [{"image": turned.astype(np.float32)}]}, (turned,)))
-    found = read(tmp_path / "a.safetensors")
-    assert found is not None
-    assert np.array_equal(found.pictures[0], turned)
-    assert np.array_equal(found.calls["vae_encoder"][0]["image"], turned)
+    one_rehearsal = read(tmp_path / "a.safetensors")
+    assert one_rehearsal is not None
+    assert np.array_equal(one_rehearsal.pictures[0], turned)
+    assert np.array_equal(one_rehearsal.calls["vae_encoder"][0]["image"], turned)
     assert read(tmp_path / "b.safetensors") is None
 
 

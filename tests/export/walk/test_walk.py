@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +57,7 @@ def request(folder: PipelineFolder, **changes: Any) -> WalkRequest:
     """One step of a drawn example."""
     (example, _) = drawn()
     scene = Scene.of(example.photo, example.mask, (64, 64), folder.latent_factor)
-    return WalkRequest(**{"prompt": example.prompt, "scene": scene, "steps": 1, "guidance": 2.0, "seed": 0} | changes)
+    return replace(WalkRequest(example.prompt, scene, steps=1, guidance=2.0, seed=0), **changes)
 
 
 @pytest.mark.parametrize(
@@ -72,12 +74,12 @@ def test_the_walk_and_the_exported_description_name_the_same_states(
     described = pipeline_entry(plan_repository([folder]), folder)["text"]["states"]
     assert described == states
     answers: dict[str, Tensors] = {}
-    calls: dict[str, Mapping[str, Any]] = {}
-    walk = Walk(folder, answering(torch_opener(folder), answers), lambda role, inputs: calls.setdefault(role, inputs))
-    walk.run([request(folder)])
+    calls: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    opener = answering(torch_opener(folder), answers)
+    Walk(folder, opener, lambda role, inputs: calls[role].append(inputs)).run([request(folder)])
     # What a server makes of the description alone, beside what the walk gave the denoiser.
     expected = joined_states({role: answers[role]["hidden_states"] for role in described})
-    assert np.array_equal(calls["denoiser"]["encoder_hidden_states"], expected)
+    assert np.array_equal(calls["denoiser"][0]["encoder_hidden_states"], expected)
     assert expected.shape[1] == tokens
 
 
@@ -97,8 +99,8 @@ def test_clip_is_padded_before_t5() -> None:
 
 def test_a_request_without_a_photo_or_a_style(tiny_pipelines: Path) -> None:
     folder = open_folder(tiny_pipelines / "tiny")
-    calls: dict[str, list[Mapping[str, Any]]] = {}
-    walk = Walk(folder, torch_opener(folder), lambda role, inputs: calls.setdefault(role, []).append(inputs))
+    calls: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    walk = Walk(folder, torch_opener(folder), lambda role, inputs: calls[role].append(inputs))
     blank = Scene.blank((64, 64), folder.latent_factor)
     noise = np.random.default_rng(0).standard_normal((1, 4, 8, 8)).astype(np.float32)
     first, second = walk.run([request(folder, scene=blank, seed=seed, noise=noise) for seed in (0, 1)])

@@ -46,7 +46,7 @@ class Load:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MachineCosts:
     """Everything the simulator needs of one machine."""
 
     models: Mapping[str, ModelCost]
@@ -148,7 +148,7 @@ def redis_rate(url: str, pid: int, value_bytes: int = 64 << 10, seconds: float =
     return count / max(cpu_s(pid) - before, 1 / _TICKS)
 
 
-async def everything(cluster: Cluster, seconds: float) -> Measured:
+async def everything(cluster: Cluster, seconds: float) -> MachineCosts:
     """Costs of models, orchestrator and a request of two steps, in shares of this machine."""
     triton, service = cluster.endpoints.triton[0], cluster.endpoints.orchestrator
     before, commands = executions(triton), redis_commands(cluster.endpoints.redis_url)
@@ -170,4 +170,4 @@ async def everything(cluster: Cluster, seconds: float) -> Measured:
     # What one request alone takes beyond all that is computed is under way, or waits for a thread to wake.
     computed = work.engine_s(models) + shared.request_s + work.calls * shared.call_s
     wire_s = max(alone.p50_s - computed, 0.0) / work.calls
-    return Measured(models, OrchestratorCost(shared.request_s, shared.call_s, 0.0, 0.0, wire_s=wire_s), work)
+    return MachineCosts(models, OrchestratorCost(shared.request_s, shared.call_s, 0.0, 0.0, wire_s=wire_s), work)
