@@ -12,7 +12,7 @@ IMAGES  := .venv-images
 FOLDERS = training/weights/backdrop $(wildcard training/weights/backdrop-*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-all quick lint checkov image-locks sbom protos protos-check train evaluate repository sdxl-full export-marks figures bench bench-quick tune docs clean
+.PHONY: help demo up test test-all quick lint checkov image-locks sbom protos protos-baseline protos-check train evaluate repository sdxl-full export-marks figures bench bench-quick tune docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -80,11 +80,14 @@ QUICK = $(addprefix --ignore=tests/,export training e2e local/test_backend.py)
 quick: $(VENV)/.dev ## The tests that start no cluster and neither export nor train, in under three minutes
 	@$(PYTEST) $(QUICK) -m "not cluster and not slow and not full"
 
-lint: $(VENV)/.dev ## ruff, mypy --strict, buf lint
+lint: $(VENV)/.dev ## ruff, mypy --strict, buf lint, buf breaking
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@cd protos && $(abspath $(BIN))/buf lint
+	@cd protos && $(abspath $(BIN))/buf lint && $(abspath $(BIN))/buf breaking --against baseline.binpb
+
+protos-baseline: $(VENV)/.dev ## Make the contract of today the one that later changes must not break: with a release
+	@cd protos && $(abspath $(BIN))/buf build --exclude-source-info -o baseline.binpb
 
 protos: $(VENV)/.dev ## Generate backdrop/v1 from protos/
 	@$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=. --pyi_out=. --grpc_python_out=. protos/backdrop/v1/*.proto
