@@ -112,23 +112,23 @@ def _states_roles(name: str, text: Mapping[str, Any], components: Mapping[str, s
     return roles
 
 
-def _components(name: str, given: Mapping[str, str], models: Mapping[str, ModelSpec]) -> Mapping[str, str]:
+def _components(name: str, components: Mapping[str, str], models: Mapping[str, ModelSpec]) -> Mapping[str, str]:
     """Model names by role; every role that the pipeline needs has a model that is there."""
-    needed = [role for role in ROLES if role != "text_encoder_l" or T5 not in given]
-    if any(role in given for role in IMAGE_ROLES):
-        projector = models.get(given.get("image_projector", ""))
+    needed = [role for role in ROLES if role != "text_encoder_l" or T5 not in components]
+    if any(role in components for role in IMAGE_ROLES):
+        projector = models.get(components.get("image_projector", ""))
         alone = projector is not None and [tensor.name for tensor in projector.inputs] == ["clip"]
         needed += [role for role in IMAGE_ROLES if role != "image_encoder_uve" or not alone]
-    missing = [role for role in dict.fromkeys([*needed, *given]) if given.get(role) not in models]
+    missing = [role for role in dict.fromkeys([*needed, *components]) if components.get(role) not in models]
     if missing:
         raise ValueError(f"pipeline {name} has no model for {', '.join(missing)}")
-    shapes = {tensor.name: tensor.shape for tensor in models[given["denoiser"]].inputs}
-    if "image_projector" in given and "image_tokens" not in shapes:
+    shapes = {tensor.name: tensor.shape for tensor in models[components["denoiser"]].inputs}
+    if "image_projector" in components and "image_tokens" not in shapes:
         raise ValueError(f"pipeline {name} has an image_projector, but its denoiser takes no image_tokens")
     if min(shapes.get("image_tokens", ()), default=0) < 0:
         # Rows without style carry zeros in their place, so their number and width must be known.
-        raise ValueError(f"pipeline {name}: {given['denoiser']} takes image_tokens of no fixed shape")
-    return given
+        raise ValueError(f"pipeline {name}: {components['denoiser']} takes image_tokens of no fixed shape")
+    return components
 
 
 def _verify(path: Path, models: Iterable[ModelSpec]) -> None:
