@@ -29,15 +29,15 @@ _CALL_S = 5.0
 
 def signature(model: Path) -> Signature:
     """Names, sizes and times of a model's files, where links lead. A link that leads nowhere is no file."""
-    found = set()
+    files = set()
     for file in model.rglob("*"):
         try:
             status = file.stat()
         except OSError:
             continue
         if file.is_file():
-            found.add((str(file.relative_to(model)), status.st_size, status.st_mtime_ns))
-    return frozenset(found)
+            files.add((str(file.relative_to(model)), status.st_size, status.st_mtime_ns))
+    return frozenset(files)
 
 
 class Reloader:
