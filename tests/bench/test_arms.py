@@ -16,6 +16,7 @@ from bench.arms.served import REPOSITORY
 from bench.arms.workers import WorkersArm
 from bench.requests import BenchRequest, numbered
 
+pytestmark = pytest.mark.slow
 REQUESTS = (
     numbered(1, steps=4),
     numbered(2, steps=3),

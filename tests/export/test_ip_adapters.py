@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ from export.networks.image_pixels import clip_pixels
 from export.options import ExportOptions
 from export.precision import Precisions
 from export.rehearsal.recording import RehearsalConfig
-from export.run import export_pipelines
+from export.run import export_graphs, export_pipelines
 from export.source import open_folder
 from export.survey import survey
 from tests.export import families, tiny
@@ -58,6 +59,34 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def names(specs: list[dict[str, Any]]) -> list[str]:
+    """The names of a model's tensors."""
+    return [spec["name"] for spec in specs]
+
+
+def test_its_denoiser_and_projector_are_exported_with_parity(folder: Path, tmp_path: Path) -> None:
+    options = ExportOptions(Precisions(), tmp_path / "work")
+    export = export_graphs([folder], tiny.silent, options, names=["image_projector", "denoiser"])
+    assert {report.model for report in export.models} == {"image_projector", "denoiser"}
+    assert all(report.parity.worst.relative <= 1e-4 for report in export.models)
+    facts = [json.loads(path.read_text()) for path in (tmp_path / "work" / "graphs").glob("*/facts.json")]
+    inputs = {fact["contract"]["outputs"][0]["name"]: fact["contract"]["inputs"] for fact in facts}
+    assert names(inputs["image_tokens"]) == ["clip"]
+    assert names(inputs["noise_pred"]) == [
+        *("sample", "mask", "masked_image_latents", "timestep", "encoder_hidden_states"),
+        *("image_tokens", "image_scale"),
+    ]
+    taken = {spec["name"]: spec["shape"] for spec in inputs["noise_pred"]}
+    assert taken["image_tokens"] == [TOKENS, STATES]
+    assert taken["image_scale"] == [1]
+    sources = open_folder(folder).sources
+    assert set(sources) == {
+        *("text_encoder_l", "image_encoder_clip", "image_projector", "vae_encoder", "denoiser", "vae_decoder"),
+    }
+    assert survey(folder, Precisions(), "onnxruntime").problems == ()
+
+
+@pytest.mark.full
 def test_it_is_exported_with_parity_and_reads_clip_alone(folder: Path, tmp_path: Path) -> None:
     options = ExportOptions(Precisions(), engines=True, rehearsal=RehearsalConfig(steps=2))
     export = export_pipelines([folder], tmp_path / "out", lambda name, what: None, options=options)
