@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFilter
 
 from backdrop.contract.limits import MAX_GROW
 from backdrop.errors import Reason, error
@@ -34,7 +33,21 @@ def read_grow(message: pb.EraseTask) -> int | None:
 def widened(mask: Bytes, grow: int | None) -> Bytes:
     """The mask's maximum [H, W] over a square of 2 · grow + 1 pixels."""
     pixels = math.ceil(_GROW * max(mask.shape)) if grow is None else grow
-    return np.array(Image.fromarray(mask).filter(ImageFilter.MaxFilter(2 * pixels + 1))) if pixels else mask
+    tall = np.pad(mask, ((pixels, pixels), (0, 0)))
+    wide = np.pad(_running_maximum(tall, 0, pixels), ((0, 0), (pixels, pixels)))
+    return _running_maximum(wide, 1, pixels)
+
+
+def _running_maximum(padded: Bytes, axis: int, pixels: int) -> Bytes:
+    """The maximum of 2 · pixels + 1 neighbours along an axis; so many values fewer along it."""
+    # By doubling, in a time that hardly grows with the width: Pillow's MaxFilter takes minutes on large pictures.
+    width, span = 1, 2 * pixels + 1
+    values = np.moveaxis(padded, axis, 0)
+    while width < span:
+        step = min(width, span - width)
+        values = np.maximum(values[:-step], values[step:])
+        width += step
+    return np.ascontiguousarray(np.moveaxis(values, 0, axis))
 
 
 def check_erased(mask: Bytes, grow: int | None) -> None:

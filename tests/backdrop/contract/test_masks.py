@@ -1,0 +1,55 @@
+"""Masks of what is to be erased: widened as by a square's maximum, at any size and in little time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageFilter
+
+from backdrop.contract.masks import check_erased, read_grow, widened
+from backdrop.errors import InvalidRequestError, Reason
+from backdrop.v1 import generation_service_pb2 as pb
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 12), st.integers(0, 2**32 - 1))
+@settings(max_examples=60, deadline=None)
+def test_widening_is_the_maximum_over_a_square(width: int, height: int, grow: int, seed: int) -> None:
+    noise = np.random.default_rng(seed).integers(0, 256, (height, width))
+    mask = np.where(noise > 200, noise, 0).astype(np.uint8)
+    padded = Image.fromarray(np.pad(mask, grow))
+    expected = np.array(padded.filter(ImageFilter.MaxFilter(2 * grow + 1)))[grow : grow + height, grow : grow + width]
+    assert (widened(mask, grow) == expected).all()
+
+
+def test_a_large_mask_keeps_its_size() -> None:
+    mask = np.zeros((4000, 4000), np.uint8)
+    mask[2000, 2000] = 255
+    wide = widened(mask, 64)
+    assert wide.shape == mask.shape
+    assert (wide == 255).sum() == 129 * 129
+
+
+def test_by_default_it_grows_with_the_picture() -> None:
+    mask = np.zeros((100, 640), np.uint8)
+    mask[50, 320] = 255
+    assert (widened(mask, None) == 255).sum() == 21 * 21
+
+
+def test_grow_has_a_bound() -> None:
+    assert read_grow(pb.EraseTask()) is None
+    assert read_grow(pb.EraseTask(grow=64)) == 64
+    with pytest.raises(InvalidRequestError) as caught:
+        read_grow(pb.EraseTask(grow=65))
+    assert (caught.value.reason, caught.value.field) == (Reason.OUT_OF_RANGE, "erase.grow")
+
+
+def test_a_mask_must_mark_something_and_leave_something() -> None:
+    spot = np.zeros((20, 20), np.uint8)
+    spot[10, 10] = 255
+    check_erased(spot, 3)
+    for mask, grow in ((np.zeros((20, 20), np.uint8), 3), (spot, 10)):
+        with pytest.raises(InvalidRequestError) as caught:
+            check_erased(mask, grow)
+        assert (caught.value.reason, caught.value.field) == (Reason.INVALID_MASK, "erase.mask")
