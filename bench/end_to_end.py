@@ -1,6 +1,6 @@
 """Measures the marks of the whole path on one machine and writes them to docs/figures/end_to_end.json.
 
-usage: python -m bench.end_to_end [NAME …]        (default: every check but `suite`, which runs all the tests)
+usage: python -m bench.end_to_end [NAME …]        (default: every check)
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -114,15 +113,6 @@ def directions() -> list[Figure]:
     return [Figure("imports against the design's directions", count, at_most(0), command("directions"))]
 
 
-def suite() -> list[Figure]:
-    """Wall time of the suite as `make test` runs it, without set-up and linters."""
-    begin = time.monotonic()
-    command_line = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "worksteal", "-m", "not full"]
-    subprocess.run(command_line, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True)
-    minutes = round((time.monotonic() - begin) / 60, 2)
-    return [Figure("the whole suite, minutes", minutes, at_most(20), command("suite"))]
-
-
 def scenes() -> list[Figure]:
     """The scenes that a classifier, trained on rendered pictures alone, recognises in generated ones."""
     with tempfile.TemporaryDirectory() as folder:
@@ -146,16 +136,13 @@ WITHOUT_CLUSTER: dict[str, checks.Check] = {
     "sigkill": sigkill,
     "directions": directions,
     "scenes": scenes,
-    "suite": suite,
 }
 
 
 def main() -> int:
     """Measures the named marks; the exit status is 1 when one is missed."""
     every = [*WITH_CLUSTER, *WITHOUT_CLUSTER]
-    names = checks.parse_names(
-        "python -m bench.end_to_end", __doc__, every, [name for name in every if name != "suite"]
-    )
+    names = checks.parse_names("python -m bench.end_to_end", __doc__, every, every)
     missed = 0
     if clustered := [name for name in names if name in WITH_CLUSTER]:
         with tempfile.TemporaryDirectory() as logs, Cluster(Options(port=0, log_folder=Path(logs))) as cluster:
