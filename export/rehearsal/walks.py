@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from export.rehearsal.examples import Example
 from export.source import PipelineFolder
+from export.walk.frame import WalkFrame
 from export.walk.runner import Bytes, Listener, Opener, no_listener
-from export.walk.scene import Scene
 from export.walk.walk import Walk, WalkRequest, to_bytes
 
 
@@ -19,6 +19,6 @@ def walk_examples(
     guidance = float(folder.settings["defaults"]["guidance_scale"])
     requests = []
     for seed, example in enumerate(examples):
-        scene = Scene.of(example.photo, example.mask, (height, width), folder.latent_factor)
-        requests.append(WalkRequest(example.prompt, scene, steps, guidance, seed, style=scene.image))
+        frame = WalkFrame.of(example.photo, example.mask, (height, width), folder.latent_factor)
+        requests.append(WalkRequest(example.prompt, frame, steps, guidance, seed, style=frame.image))
     return tuple(to_bytes(result.picture[0]) for result in Walk(folder, open_role, listen).run(requests))

@@ -6,6 +6,6 @@ and the training's evaluation make their pictures with it. The loop is diffusers
 guidance, not the orchestrator's solvers: it finds what is wrong with a graph whatever serves the graph.
 
     folder = open_folder(Path("training/weights/backdrop"))
-    request = WalkRequest("a beach", Scene.of(photo, mask, (256, 256), factor=8), steps=8, guidance=5.0, seed=0)
+    request = WalkRequest("a beach", WalkFrame.of(photo, mask, (256, 256), factor=8), steps=8, guidance=5.0, seed=0)
     (result,) = Walk(folder, opener).run([request])   # result.latents [1, C, h, w], result.picture [1, 3, H, W]
 """

@@ -16,8 +16,8 @@ from export.layout import TEXT_ROLES
 from export.source import PipelineFolder
 from export.walk.denoise import denoise, scheduler_of
 from export.walk.embeddings import Embeddings, embeddings_of, token_ids
+from export.walk.frame import WalkFrame
 from export.walk.runner import Array, Bytes, Listener, Opener, Runner, Tensors, no_listener
-from export.walk.scene import Scene
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class WalkRequest:
     """One request."""
 
     prompt: str
-    scene: Scene
-    """What is kept of a photo, in a bucket's size; `Scene.blank` where all is to be made."""
+    frame: WalkFrame
+    """What is kept of a photo, in a bucket's size; `WalkFrame.blank` where all is to be made."""
     steps: int
     guidance: float
     seed: int
@@ -56,15 +56,15 @@ class Walk:
 
     def run(self, requests: Sequence[WalkRequest]) -> list[WalkResult]:
         """Makes every request's latents and picture; runs the reward model on the pictures if there is one."""
-        scenes = [request.scene for request in requests]
+        frames = [request.frame for request in requests]
         embeddings = self.encode(requests)
-        masked = self.stage("vae_encoder", [{"image": scene.masked} for scene in scenes])
+        masked = self.stage("vae_encoder", [{"image": frame.masked} for frame in frames])
         latents = self.denoise(requests, embeddings, [outputs["latents"] for outputs in masked])
         decoded = self.stage(
             "vae_decoder",
             [
-                {"latents": clean, "image": scene.masked, "mask": scene.mask}
-                for clean, scene in zip(latents, scenes, strict=True)
+                {"latents": clean, "image": frame.masked, "mask": frame.mask}
+                for clean, frame in zip(latents, frames, strict=True)
             ],
         )
         results = [WalkResult(clean, outputs["decoded"]) for clean, outputs in zip(latents, decoded, strict=True)]
@@ -72,8 +72,8 @@ class Walk:
             self.stage(
                 "reward",
                 [
-                    {"image": result.picture, "mask": scene.mask, "text_embeds": one.pooled[:1]}
-                    for result, scene, one in zip(results, scenes, embeddings, strict=True)
+                    {"image": result.picture, "mask": frame.mask, "text_embeds": one.pooled[:1]}
+                    for result, frame, one in zip(results, frames, embeddings, strict=True)
                     if one.pooled is not None
                 ],
             )
@@ -101,7 +101,7 @@ class Walk:
                 ids = [token_ids(self.folder, role, [request.prompt, ""]) for request in requests]
                 text[role] = self.stage(role, [{"input_ids": rows} for rows in ids])
         if "segmenter" in self.folder.sources:
-            self.stage("segmenter", [{"image": request.scene.image} for request in requests])
+            self.stage("segmenter", [{"image": request.frame.image} for request in requests])
         tokens = self.image_tokens([request.style for request in requests])
         return [
             embeddings_of({role: outputs[index] for role, outputs in text.items()}, self.folder.states, tokens[index])
@@ -136,9 +136,9 @@ class Walk:
 
     def clean_latents(self, run: Runner, request: WalkRequest, embeddings: Embeddings, masked: Array) -> Array:
         """One request's way from noise to latents; `masked` are the masked picture's latents."""
-        generator, scene = torch.Generator().manual_seed(request.seed), request.scene
+        generator, frame = torch.Generator().manual_seed(request.seed), request.frame
         drawn = torch.randn(masked.shape, generator=generator).numpy()
-        known = {"mask": scene.latent_mask, "masked_image_latents": masked, "time_ids": scene.time_ids}
+        known = {"mask": frame.latent_mask, "masked_image_latents": masked, "time_ids": frame.time_ids}
         return denoise(
             run,
             scheduler_of(self.folder),

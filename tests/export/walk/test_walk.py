@@ -17,9 +17,9 @@ from export.rehearsal.examples import drawn
 from export.repository import pipeline_entry
 from export.source import PipelineFolder, open_folder
 from export.walk.embeddings import Embeddings, joined_states, token_ids
+from export.walk.frame import WalkFrame
 from export.walk.runner import Opener, Runner, Tensors, opened, resident
 from export.walk.runners import torch_runner
-from export.walk.scene import Scene
 from export.walk.walk import Walk, WalkRequest, to_bytes
 from tests.export import families
 from tests.export.tiny import EXPORT_TIMEOUT_S, T5_TOKENS, TOKENS
@@ -56,8 +56,8 @@ def sd3(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def request(folder: PipelineFolder, **changes: Any) -> WalkRequest:
     """One step of a drawn example."""
     (example, _) = drawn()
-    scene = Scene.of(example.photo, example.mask, (64, 64), folder.latent_factor)
-    return replace(WalkRequest(example.prompt, scene, steps=1, guidance=2.0, seed=0), **changes)
+    frame = WalkFrame.of(example.photo, example.mask, (64, 64), folder.latent_factor)
+    return replace(WalkRequest(example.prompt, frame, steps=1, guidance=2.0, seed=0), **changes)
 
 
 @pytest.mark.parametrize(
@@ -101,9 +101,9 @@ def test_a_request_without_a_photo_or_a_style(tiny_pipelines: Path) -> None:
     folder = open_folder(tiny_pipelines / "tiny")
     calls: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     walk = Walk(folder, torch_opener(folder), lambda role, inputs: calls[role].append(inputs))
-    blank = Scene.blank((64, 64), folder.latent_factor)
+    blank = WalkFrame.blank((64, 64), folder.latent_factor)
     noise = np.random.default_rng(0).standard_normal((1, 4, 8, 8)).astype(np.float32)
-    first, second = walk.run([request(folder, scene=blank, seed=seed, noise=noise) for seed in (0, 1)])
+    first, second = walk.run([request(folder, frame=blank, seed=seed, noise=noise) for seed in (0, 1)])
     (call, _) = calls["denoiser"]
     assert (call["mask"] == 1).all()
     assert not call["image_tokens"].any()

@@ -1,4 +1,4 @@
-"""The picture of a request as a pipeline's components read it: image, mask, latent mask and sizes, in one bucket."""
+"""The frame of a walk as a pipeline's components read it: image, mask, latent mask and sizes, in one bucket."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from export.walk.runner import Array
 
 
 @dataclass(frozen=True)
-class Scene:
-    """A picture and what is to be made of it; arrays are one row, FP32."""
+class WalkFrame:
+    """A picture, and the mask of what is to be made in it; arrays are one row, FP32."""
 
     image: Array
     """[1, 3, H, W] in −1…1"""
@@ -30,7 +30,7 @@ class Scene:
         return masked
 
     @classmethod
-    def of(cls, photo: Array, product: Array, bucket: tuple[int, int], factor: int) -> Scene:
+    def of(cls, photo: Array, product: Array, bucket: tuple[int, int], factor: int) -> WalkFrame:
         """A photo whose product is kept, resized to a bucket (height, width); its proportions may change.
 
         Args:
@@ -46,7 +46,7 @@ class Scene:
         return cls.of_arrays(np.ascontiguousarray(image), 1 - np.asarray(kept, np.float32)[None, None] / 255, factor)
 
     @classmethod
-    def blank(cls, bucket: tuple[int, int], factor: int) -> Scene:
+    def blank(cls, bucket: tuple[int, int], factor: int) -> WalkFrame:
         """Nothing is kept: all of the picture is to be made."""
         height, width = bucket
         return cls.of_arrays(
@@ -54,7 +54,7 @@ class Scene:
         )
 
     @classmethod
-    def of_arrays(cls, image: Array, mask: Array, factor: int) -> Scene:
+    def of_arrays(cls, image: Array, mask: Array, factor: int) -> WalkFrame:
         """A picture [1, 3, H, W] in −1…1 and its mask [1, 1, H, W] that have a bucket's size already."""
         height, width = image.shape[2:]
         blocks = mask.reshape(1, 1, height // factor, factor, width // factor, factor)
