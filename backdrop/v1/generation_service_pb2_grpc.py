@@ -51,11 +51,12 @@ class GenerationServiceServicer(object):
     def Generate(self, request, context):
         """Makes `selection.variants` candidates for one task, scores them, and returns the best `selection.top_k`.
 
-        The stream is: one `accepted`; then `stage`, `step`, `variant_finished` and `variant_dropped` events in the order
-        in which they happen; then one `picture` event for each returned picture, best first; then one `summary`, which is
-        always the last event. An error ends the stream with a status. Its details hold a google.rpc.ErrorInfo
-        (`domain` = "backdrop", `reason` from the table in docs/errors.md) and, for bad input, a google.rpc.BadRequest
-        that names the field by its path, such as "selection.top_k".
+        The stream is: `accepted`, again for each new place in the queue while the request waits; then `stage`, `step`,
+        `variant_finished` and `variant_dropped` events in the order in which they happen; then one `picture` event for
+        each returned picture, best first; then one `summary`, which is always the last event. An error ends the stream
+        with a status. Its details hold a google.rpc.ErrorInfo (`domain` = "backdrop", `reason` from the table in
+        docs/errors.md) and, for bad input, a google.rpc.BadRequest that names the field by its path, such as
+        "selection.top_k".
 
         Cancelling the call, or letting its deadline pass, stops the work before its next step.
         Deterministic: the same request to the same models makes the same bytes, whatever else the server does.
