@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SEED_LIMIT = 2**63  # The contract's range.
+from backdrop.contract.limits import MAX_SEED
 
 _MASK = 2**64 - 1
 _GOLDEN_GAMMA = 0x9E3779B97F4A7C15
@@ -17,14 +17,14 @@ def variant_seed(seed: int, index: int) -> int:
     Raises:
         ValueError: the seed or the index is out of range.
     """
-    if not 0 <= seed < SEED_LIMIT:
+    if not 0 <= seed <= MAX_SEED:
         raise ValueError(f"seed must lie between 0 and 2^63 - 1, got {seed}")
     if index < 0:
         raise ValueError(f"the variant's index must not be negative, got {index}")
     if index == 0:
         return seed
     # The seed is mixed before the index is added: neighbouring seeds must not share their variants.
-    return _mix(_mix(seed) + index * _GOLDEN_GAMMA) % SEED_LIMIT
+    return _mix(_mix(seed) + index * _GOLDEN_GAMMA) % (MAX_SEED + 1)
 
 
 def _mix(value: int) -> int:

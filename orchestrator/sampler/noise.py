@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from backdrop.contract.seeds import SEED_LIMIT
+from backdrop.contract.limits import MAX_SEED
 from orchestrator.sampler.prediction import Array
 
 
@@ -18,7 +18,7 @@ class NoiseStream:
     """Standard-normal float32 noise of one variant, by Philox (Salmon et al. 2011) keyed with (seed, step)."""
 
     def __init__(self, seed: int) -> None:
-        if not 0 <= seed < SEED_LIMIT:
+        if not 0 <= seed <= MAX_SEED:
             raise ValueError(f"seed must lie between 0 and 2^63 - 1, got {seed}")
         self._seed = seed
 

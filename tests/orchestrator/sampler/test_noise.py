@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backdrop.contract.seeds import SEED_LIMIT
+from backdrop.contract.limits import MAX_SEED
 from orchestrator.sampler import NoiseStream
 
 
@@ -32,6 +32,6 @@ def test_noise_is_standard_normal_float32_and_pinned() -> None:
 
 def test_out_of_range_is_refused() -> None:
     with pytest.raises(ValueError, match="seed"):
-        NoiseStream(SEED_LIMIT)
+        NoiseStream(MAX_SEED + 1)
     with pytest.raises(ValueError, match="index"):
         NoiseStream(1).at_step(-1, (1,))
