@@ -19,12 +19,14 @@ from diffusers.schedulers import scheduling_lcm
 from torch import Tensor
 
 from backdrop import Background, Client, StyleImage
+from backdrop.contract.canvas import Canvas, Kept, MaskSource
+from backdrop.contract.finishing import composite
 from backdrop.contract.geometry import Rect, Size
 from bench.figures import ROOT
 from bench.requests import BenchRequest
 from orchestrator.arrays import Bytes
-from orchestrator.imaging.finish import composite, enlarge
-from orchestrator.imaging.frame import Kept, MaskSource, frame_of
+from orchestrator.imaging.finish import enlarge
+from orchestrator.imaging.frame import frame_of
 from orchestrator.imaging.view import view_of
 from orchestrator.sampler import NoiseStream
 from orchestrator.stages.style import to_model
@@ -47,7 +49,7 @@ class TorchReference:
         """Returns the finished picture [H, W, 3], by the folder's own solver."""
         size = Size(request.photo.shape[1], request.photo.shape[0])
         kept = Kept(Rect(0, 0, size.width, size.height), unscaled=True, mask_source=MaskSource.REQUEST)
-        frame = frame_of(request.photo, np.invert(request.mask), kept, self._buckets)
+        frame = frame_of(Canvas(request.photo, np.invert(request.mask), kept), self._buckets)
         view = view_of(frame, 8)
         image, mask = torch.from_numpy(view.known)[None], torch.from_numpy(view.mask)[None]
         vae = self._pipeline.vae

@@ -7,8 +7,8 @@ import enum
 from collections.abc import Mapping
 
 from backdrop.contract.geometry import Size
+from backdrop.contract.receipts import Receipt
 from orchestrator.cache.lookups import CacheReport
-from orchestrator.imaging.receipt import Receipt
 
 
 class Stage(enum.IntEnum):

@@ -7,14 +7,13 @@ import hashlib
 import time
 from collections.abc import AsyncGenerator
 
-from google.protobuf.duration_pb2 import Duration
-
 from backdrop._fake import pictures
-from backdrop._fake.frame import Bytes
 from backdrop._fake.info import HEADS
 from backdrop._fake.request import Request
 from backdrop._fake.script import Failure, Script
+from backdrop.contract.arrays import Bytes
 from backdrop.contract.seeds import variant_seed
+from backdrop.contract.write import timing_messages
 from backdrop.v1 import generation_service_pb2 as pb
 
 
@@ -92,9 +91,5 @@ class Run:
         return pb.GenerateResponse(stage=pb.StageStarted(stage=stage))
 
     def _timings(self) -> list[pb.StageTiming]:
-        ends = [began for _, began in self._stages[1:]] + [time.monotonic()]
-        nanoseconds = [round((end - began) * 1e9) for (_, began), end in zip(self._stages, ends, strict=True)]
-        return [
-            pb.StageTiming(stage=stage, duration=Duration(seconds=ns // 10**9, nanos=ns % 10**9))
-            for (stage, _), ns in zip(self._stages, nanoseconds, strict=True)
-        ]
+        ends = [*(began for _, began in self._stages[1:]), time.monotonic()]
+        return timing_messages((stage, end - began) for (stage, began), end in zip(self._stages, ends, strict=True))

@@ -1,4 +1,4 @@
-"""A request as the fake reads it: every check of the contract, every default, and the frame."""
+"""A request as the fake reads it: every check of the contract, every default, and the canvas."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import dataclasses
 import hashlib
 import re
 
-from backdrop._fake.frame import Frame, make_frame
+from backdrop._fake.canvas import make_canvas
+from backdrop.contract.canvas import Canvas
 from backdrop.contract.geometry import Size, nearest_bucket
 from backdrop.contract.parts import Parts, Window
 from backdrop.contract.pictures import decode_style
@@ -23,7 +24,7 @@ class Request:
 
     pipeline: info_pb.Pipeline
     parts: Parts
-    frame: Frame
+    canvas: Canvas
     settings: pb.EffectiveSettings
     usage: pb.Usage
     look: str
@@ -44,13 +45,13 @@ def read_request(request: pb.GenerateRequest, info: info_pb.GetInfoResponse) -> 
     style = decode_style(request.conditioning, max_pixels=info.limits.max_pixels)
     parts = dataclasses.replace(parts, conditioning=dataclasses.replace(parts.conditioning, style=style))
     buckets = [Size(size.width, size.height) for size in pipeline.scene_sizes]
-    frame = make_frame(request, parts.delivery.size, buckets[0], info.limits.max_pixels)
-    scene_size = nearest_bucket(frame.size, buckets)
+    canvas = make_canvas(request, parts.delivery.size, buckets[0], info.limits.max_pixels)
+    scene_size = nearest_bucket(canvas.size, buckets)
     return Request(
         pipeline=pipeline,
         parts=parts,
-        frame=frame,
-        settings=settings_message(rules.name, parts, frame.size, scene_size),
+        canvas=canvas,
+        settings=settings_message(rules.name, parts, canvas.size, scene_size),
         usage=usage_message(parts, scene_size),
         look=_look(rules.name, parts),
     )

@@ -1,5 +1,7 @@
-"""What server and fake share of the contract: limits, the parts of a request, and every check that needs no model.
+"""What server and fake share of the contract: limits, the parts of a request, checks, and picture arithmetic.
 
-Nothing here serves or computes pictures. A request is checked against `GetInfoResponse`, which is what a server says
-about itself, so the same code refuses the same requests wherever it runs.
+Nothing here serves requests or needs a model. A request is checked against `GetInfoResponse`, which is what a server
+says about itself, so the same code refuses the same requests wherever it runs. The arithmetic on pixels that both must
+agree on needs NumPy and Pillow only: from pictures to a canvas (`canvas.py`, `cutouts.py`, `products.py`, `masks.py`),
+and from a scene to an encoded picture with its receipt (`finishing.py`, `receipts.py`).
 """

@@ -1,19 +1,37 @@
-"""Masks of what is to be erased: how far they are widened, and what they must mark."""
+"""Masks: where each comes from, what it must mark, and how far the mask of what is erased is widened."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
-import numpy.typing as npt
 
+from backdrop.contract.arrays import Bytes
+from backdrop.contract.canvas import Canvas, Kept, MaskSource
+from backdrop.contract.geometry import Rect
 from backdrop.contract.limits import MAX_GROW
+from backdrop.contract.pictures import Photo, decode_mask
 from backdrop.errors import Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
 
-Bytes = npt.NDArray[np.uint8]
 _GROW = 1 / 64
 """Of the picture's longer side: shadows and soft edges of what is erased lie just outside a tight mask."""
+
+
+def read_mask(data: bytes, photo: Photo, *, max_pixels: int, field: str) -> tuple[Bytes | None, MaskSource]:
+    """The mask that was sent, else the picture's alpha channel, else None: then the segmenter makes it.
+
+    Raises:
+        InvalidRequestError: the sent mask is no picture, too large, or not of the picture's size; `field` is named.
+    """
+    if not data:
+        return photo.alpha, MaskSource.SEGMENTER if photo.alpha is None else MaskSource.ALPHA
+    mask = decode_mask(data, max_pixels=max_pixels, field=field)
+    if mask.shape != photo.rgb.shape[:2]:
+        (height, width), (rows, columns) = photo.rgb.shape[:2], mask.shape
+        text = f"{field} is {columns}×{rows} and the picture {width}×{height}; both must have the same size."
+        raise error(Reason.INVALID_MASK, text, field=field)
+    return mask, MaskSource.REQUEST
 
 
 def read_grow(message: pb.EraseTask) -> int | None:
@@ -58,3 +76,10 @@ def check_erased(mask: Bytes, grow: int | None) -> None:
     if widened(mask, grow).all():
         message = "erase.mask: the widened mask covers the whole picture; nothing is left to fill it from."
         raise error(Reason.INVALID_MASK, message, field="erase.mask")
+
+
+def erased_canvas(picture: Bytes, mask: Bytes, grow: int | None) -> Canvas:
+    """The whole picture [H, W, 3] is known, except under the widened mask."""
+    height, width = mask.shape
+    kept = Kept(Rect(0, 0, width, height), unscaled=True, mask_source=MaskSource.REQUEST)
+    return Canvas(picture, widened(mask, grow), kept)

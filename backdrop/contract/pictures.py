@@ -7,15 +7,15 @@ import io
 import warnings
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from backdrop.contract.arrays import Bytes
+from backdrop.contract.geometry import Size
 from backdrop.contract.limits import MAX_PICTURE_BYTES, MAX_PICTURE_SIDE
 from backdrop.contract.parts import StylePicture
 from backdrop.errors import BackdropError, Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
 
-Bytes = npt.NDArray[np.uint8]
 FORMATS = ("PNG", "JPEG", "WEBP")
 STYLE_SIDE = 256
 # Neither light nor dark: what is transparent should say as little as possible about the look.
@@ -30,6 +30,11 @@ class Photo:
 
     rgb: Bytes
     alpha: Bytes | None
+
+    @property
+    def size(self) -> Size:
+        """Its size."""
+        return Size(self.rgb.shape[1], self.rgb.shape[0])
 
 
 def decode_photo(data: bytes, *, max_pixels: int, field: str) -> Photo:

@@ -1,6 +1,10 @@
-"""Parts to messages: the settings and the usage that a summary reports, and the tasks that InfoService lists."""
+"""Values to messages: a summary's settings, usage and timings, a picture's receipt, and InfoService's tasks."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+
+from google.protobuf.duration_pb2 import Duration
 
 from backdrop.contract.geometry import Rect, Size
 from backdrop.contract.parts import (
@@ -13,6 +17,7 @@ from backdrop.contract.parts import (
     row_steps,
     saved_row_steps,
 )
+from backdrop.contract.receipts import Receipt
 from backdrop.contract.rules import TaskRules
 from backdrop.contract.vocabulary import FORMAT_VALUES, SCHEDULER_VALUES
 from backdrop.v1 import generation_service_pb2 as pb
@@ -88,6 +93,35 @@ def size_message(size: Size) -> pb.Size:
 def box_message(rect: Rect) -> pb.Box:
     """The same rectangle."""
     return pb.Box(x=rect.x, y=rect.y, width=rect.width, height=rect.height)
+
+
+def receipt_message(receipt: Receipt | None) -> pb.PreservationReceipt | None:
+    """What a receipt says; None where there is none."""
+    if receipt is None:
+        return None
+    return pb.PreservationReceipt(
+        max_difference=receipt.max_difference,
+        compared_pixels=receipt.compared_pixels,
+        mask_digest=receipt.mask_digest,
+        compositing=pb.COMPOSITING_MODE_SOFT if receipt.soft else pb.COMPOSITING_MODE_HARD,
+        mask_source=pb.MaskSource.Name(receipt.kept.mask_source),
+        known_box=box_message(receipt.kept.box),
+        unscaled=receipt.kept.unscaled,
+    )
+
+
+def timing_messages(timings: Iterable[tuple[int, float]]) -> list[pb.StageTiming]:
+    """Stages, by their numbers in the contract, with the seconds that each took."""
+    return [
+        pb.StageTiming(stage=pb.Stage.Name(stage), duration=duration_message(seconds)) for stage, seconds in timings
+    ]
+
+
+def duration_message(seconds: float) -> Duration:
+    """Seconds, to the nanosecond."""
+    duration = Duration()
+    duration.FromNanoseconds(round(seconds * 1e9))
+    return duration
 
 
 def _round(each: DroppingRound) -> pb.EarlyDropping:

@@ -13,6 +13,7 @@ import numpy as np
 from tritonclient.grpc.aio import InferenceServerClient
 
 from backdrop import AsyncClient, Background, Box, Fit, Result
+from backdrop.contract.cutouts import resize_cutout
 from backdrop.contract.geometry import Size, bounding_box
 from bench.arms.pool import ArmPool
 from bench.arms.served import REPOSITORY
@@ -20,7 +21,6 @@ from bench.figures import Figure, at_most
 from bench.measure.base import Measurement, command
 from bench.model_rows import Arrays, infer, random_rows
 from bench.triton_statistics import TritonStatistics
-from orchestrator.imaging.cutout import resize_cutout
 from tests.pictures import ellipse_mask, encoded, noisy_photo
 
 _OUTPUT = "noise_pred"

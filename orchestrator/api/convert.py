@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from google.protobuf import duration_pb2
-
-from backdrop.contract.write import box_message, settings_message
+from backdrop.contract.write import duration_message, receipt_message, settings_message, timing_messages, usage_message
 from backdrop.v1 import generation_service_pb2 as pb
 from orchestrator.events import (
     Accepted,
@@ -17,7 +15,6 @@ from orchestrator.events import (
     VariantDropped,
     VariantFinished,
 )
-from orchestrator.imaging.receipt import Receipt
 from orchestrator.request import Request
 
 
@@ -47,7 +44,7 @@ def _accepted(event: Accepted, request: Request) -> pb.Accepted:
         request_id=request.request_id,
         queue_position=event.queue_position,
         row_steps=request.usage.row_steps,
-        expected_start=_duration(event.expected_start_s),
+        expected_start=duration_message(event.expected_start_s),
     )
 
 
@@ -67,46 +64,22 @@ def _picture(picture: Picture) -> pb.Picture:
         variant=picture.variant,
         seed=picture.seed,
         scores=_scores(picture.scores),
-        receipt=None if picture.receipt is None else _receipt(picture.receipt),
-    )
-
-
-def _receipt(receipt: Receipt) -> pb.PreservationReceipt:
-    return pb.PreservationReceipt(
-        max_difference=receipt.max_difference,
-        compared_pixels=receipt.compared_pixels,
-        mask_digest=receipt.mask_digest,
-        compositing=pb.COMPOSITING_MODE_SOFT if receipt.soft else pb.COMPOSITING_MODE_HARD,
-        mask_source=pb.MaskSource.Name(receipt.kept.mask_source),
-        known_box=box_message(receipt.kept.box),
-        unscaled=receipt.kept.unscaled,
+        receipt=receipt_message(picture.receipt),
     )
 
 
 def _summary(finished: Finished, request: Request) -> pb.Summary:
-    cache, usage = finished.cache, request.usage
-    timings = [
-        pb.StageTiming(stage=pb.Stage.Name(stage), duration=_duration(seconds))
-        for stage, seconds in finished.timings.items()
-    ]
+    cache = finished.cache
     return pb.Summary(
         pictures=finished.pictures,
         model_fingerprints=request.pipeline.fingerprints,
-        timings=timings,
+        timings=timing_messages(finished.timings.items()),
         cache=pb.CacheReport(memory_hits=cache.memory_hits, redis_hits=cache.redis_hits, misses=cache.misses),
         settings=settings_message(request.task.name, request.parts, request.input.size, request.scene_size),
         request_id=request.request_id,
-        usage=pb.Usage(
-            row_steps=usage.row_steps, saved_row_steps=usage.saved_row_steps, row_step_megapixels=usage.work
-        ),
+        usage=usage_message(request.parts, request.scene_size),
     )
 
 
 def _scores(scores: Scores) -> pb.Scores:
     return pb.Scores(total=scores.total, heads=dict(scores.heads))
-
-
-def _duration(seconds: float) -> duration_pb2.Duration:
-    duration = duration_pb2.Duration()
-    duration.FromNanoseconds(round(seconds * 1e9))
-    return duration

@@ -5,15 +5,14 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from backdrop.contract.masks import read_mask
 from backdrop.contract.parts import Conditioning, Sampling
-from backdrop.contract.pictures import Photo, decode_mask, decode_photo, decode_style
+from backdrop.contract.pictures import decode_photo, decode_style
 from backdrop.contract.read import check_idempotency_key, read_parts, read_pipeline
 from backdrop.contract.rules import read_task
 from backdrop.errors import Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
-from orchestrator.arrays import Bytes
-from orchestrator.imaging.frame import MaskSource
 from orchestrator.repository import PipelineSpec, Repository
 from orchestrator.repository.tokenize import PromptTokenizers
 from orchestrator.request import Request
@@ -69,21 +68,8 @@ class Parser:
         task_input = dataclasses.replace(task_input, picture=photo.rgb)
         if task.mask is MaskNeed.NONE:
             return task_input
-        mask, source = self._mask(task, message, photo)
+        mask, source = read_mask(message.mask, photo, max_pixels=max_pixels, field=f"{task.name}.mask")
         return dataclasses.replace(task_input, mask=mask, mask_source=source)
-
-    def _mask(self, task: Task, message: Any, photo: Photo) -> tuple[Bytes | None, MaskSource]:
-        if message.mask:
-            field = f"{task.name}.mask"
-            mask = decode_mask(message.mask, max_pixels=self.info.limits.max_pixels, field=field)
-            if mask.shape != photo.rgb.shape[:2]:
-                (height, width), (rows, columns) = photo.rgb.shape[:2], mask.shape
-                text = f"{field} is {columns}×{rows} and the picture {width}×{height}; both must have the same size."
-                raise error(Reason.INVALID_MASK, text, field=field)
-            return mask, MaskSource.REQUEST
-        if photo.alpha is not None:
-            return photo.alpha, MaskSource.ALPHA
-        return None, MaskSource.SEGMENTER
 
 
 def _check_steps(sampling: Sampling, pipeline: PipelineSpec) -> None:

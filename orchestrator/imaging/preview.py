@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from backdrop.contract.finishing import encode
 from backdrop.contract.parts import OutputFormat
 from orchestrator.arrays import Floats
-from orchestrator.imaging.finish import encode
 from orchestrator.imaging.view import ModelView
 
 

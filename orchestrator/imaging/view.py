@@ -7,9 +7,9 @@ import dataclasses
 import numpy as np
 from PIL import Image
 
+from backdrop.contract.cutouts import resize_cutout
 from backdrop.contract.geometry import Size
 from orchestrator.arrays import Floats
-from orchestrator.imaging.cutout import resize_cutout
 from orchestrator.imaging.frame import Frame
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 
+from backdrop.contract.canvas import MaskSource
 from orchestrator.arrays import Floats
 from orchestrator.cache.lookups import RequestLookups
-from orchestrator.imaging.frame import Frame, MaskSource
+from orchestrator.imaging.frame import Frame
 from orchestrator.imaging.view import ModelView, start_of, view_of
 from orchestrator.stages.models import Models
 from orchestrator.stages.segment import segment

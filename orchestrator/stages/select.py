@@ -6,12 +6,13 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Sequence
 
+from backdrop.contract.finishing import composite, encode
 from backdrop.contract.parts import OutputFormat
+from backdrop.contract.receipts import receipt
 from orchestrator.arrays import Floats
 from orchestrator.events import Picture, Scores
-from orchestrator.imaging.finish import composite, encode, enlarge
+from orchestrator.imaging.finish import enlarge
 from orchestrator.imaging.frame import Frame
-from orchestrator.imaging.receipt import receipt
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from backdrop.contract.geometry import Rect
-from backdrop.contract.masks import check_erased, read_grow, widened
+from backdrop.contract.masks import check_erased, erased_canvas, read_grow
 from backdrop.contract.parts import Delivery
 from backdrop.contract.rules import TASKS
 from backdrop.v1 import generation_service_pb2 as pb
-from orchestrator.imaging.frame import Frame, Kept, MaskSource, frame_of
+from orchestrator.imaging.frame import Frame, frame_of
 from orchestrator.tasks.task import MaskNeed, Task, TaskInput
 
 
@@ -26,8 +25,7 @@ def frame(inputs: TaskInput) -> Frame:
     """The whole picture is known, except under the widened mask."""
     assert inputs.picture is not None, "the task requires a picture"
     assert inputs.mask is not None, "the task requires a mask"
-    kept = Kept(Rect(0, 0, inputs.size.width, inputs.size.height), unscaled=True, mask_source=MaskSource.REQUEST)
-    return frame_of(inputs.picture, widened(inputs.mask, inputs.options), kept, inputs.buckets)
+    return frame_of(erased_canvas(inputs.picture, inputs.mask, inputs.options), inputs.buckets)
 
 
 ERASE = Task(

@@ -7,11 +7,12 @@ import enum
 from collections.abc import Callable
 from typing import Any
 
+from backdrop.contract.canvas import MaskSource
 from backdrop.contract.geometry import Size
 from backdrop.contract.parts import Delivery
 from backdrop.contract.rules import TaskRules
 from orchestrator.arrays import Bytes
-from orchestrator.imaging.frame import Frame, MaskSource
+from orchestrator.imaging.frame import Frame
 
 
 class MaskNeed(enum.Enum):

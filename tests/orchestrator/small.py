@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+from backdrop.contract.canvas import MaskSource
 from backdrop.contract.geometry import Size
 from backdrop.contract.parts import Conditioning, Delivery, Parts, Priority, Sampling, Selection, StylePicture
 from orchestrator.cache import Lookup
-from orchestrator.imaging.frame import MaskSource
 from orchestrator.repository import IMAGE_ROLES, ROLES, T5, ModelSpec, PipelineSpec, Repository
 from orchestrator.repository.tokenize import PromptTokenizers
 from orchestrator.request import Request

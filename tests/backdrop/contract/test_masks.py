@@ -1,4 +1,4 @@
-"""Masks of what is to be erased: widened as by a square's maximum, at any size and in little time."""
+"""Masks: where they come from, and what is erased is widened as by a square's maximum, in little time."""
 
 from __future__ import annotations
 
@@ -8,9 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
-from backdrop.contract.masks import check_erased, read_grow, widened
+from backdrop.contract.canvas import MaskSource
+from backdrop.contract.masks import check_erased, read_grow, read_mask, widened
+from backdrop.contract.pictures import Photo
 from backdrop.errors import InvalidRequestError, Reason
 from backdrop.v1 import generation_service_pb2 as pb
+from tests.pictures import ellipse_mask, encoded, noisy_photo
+
+ALPHA, MASK = ellipse_mask(40, 30, soft=True), ellipse_mask(40, 30)
+OPAQUE, TRANSPARENT = Photo(noisy_photo(40, 30), None), Photo(noisy_photo(40, 30), ALPHA)
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 12), st.integers(0, 2**32 - 1))
@@ -53,3 +59,25 @@ def test_a_mask_must_mark_something_and_leave_something() -> None:
         with pytest.raises(InvalidRequestError) as caught:
             check_erased(mask, grow)
         assert (caught.value.reason, caught.value.field) == (Reason.INVALID_MASK, "erase.mask")
+
+
+def test_a_sent_mask_comes_before_the_alpha_channel() -> None:
+    mask, source = read_mask(encoded(MASK), TRANSPARENT, max_pixels=10**6, field="background.mask")
+    assert source is MaskSource.REQUEST
+    assert np.array_equal(np.asarray(mask), MASK)
+
+
+def test_without_a_mask_the_alpha_channel_is_it() -> None:
+    mask, source = read_mask(b"", TRANSPARENT, max_pixels=10**6, field="background.mask")
+    assert source is MaskSource.ALPHA
+    assert mask is ALPHA
+
+
+def test_without_either_the_segmenter_makes_it() -> None:
+    assert read_mask(b"", OPAQUE, max_pixels=10**6, field="background.mask") == (None, MaskSource.SEGMENTER)
+
+
+def test_a_mask_of_another_size_is_refused() -> None:
+    with pytest.raises(InvalidRequestError, match="30×40 and the picture 40×30") as caught:
+        read_mask(encoded(ellipse_mask(30, 40)), OPAQUE, max_pixels=10**6, field="erase.mask")
+    assert (caught.value.reason, caught.value.field) == (Reason.INVALID_MASK, "erase.mask")

@@ -6,8 +6,10 @@ import dataclasses
 
 import pytest
 
+from backdrop.contract.canvas import Kept, MaskSource
 from backdrop.contract.geometry import Rect, Size
 from backdrop.contract.parts import DroppingRound, OutputFormat, Priority, Window
+from backdrop.contract.receipts import Receipt
 from backdrop.v1 import generation_service_pb2 as pb
 from orchestrator.api.convert import response
 from orchestrator.cache.lookups import CacheReport
@@ -23,8 +25,6 @@ from orchestrator.events import (
     VariantDropped,
     VariantFinished,
 )
-from orchestrator.imaging.frame import Kept, MaskSource
-from orchestrator.imaging.receipt import Receipt
 from orchestrator.tasks.text_to_image import TEXT_TO_IMAGE
 from tests.orchestrator.small import request, style
 

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from backdrop.contract.canvas import MaskSource
 from backdrop.contract.geometry import Fit, Rect, Size
 from backdrop.contract.parts import OutputFormat
 from backdrop.errors import InvalidRequestError, NotFoundError, Reason
 from backdrop.v1 import generation_service_pb2 as pb
 from orchestrator.api.info import describe_server
 from orchestrator.api.parse import Parser
-from orchestrator.imaging.frame import MaskSource
 from orchestrator.request import Request
 from orchestrator.tasks.background import BACKGROUND
 from orchestrator.tasks.text_to_image import TEXT_TO_IMAGE

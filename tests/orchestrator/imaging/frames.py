@@ -4,30 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from backdrop.contract.geometry import Fit, Rect, Size, bounding_box, place
+from backdrop.contract.canvas import MaskSource
+from backdrop.contract.finishing import composite
+from backdrop.contract.geometry import Fit, Size
+from backdrop.contract.products import place_product
 from orchestrator.arrays import Bytes, Floats
-from orchestrator.imaging.cutout import paste
-from orchestrator.imaging.finish import composite, enlarge
-from orchestrator.imaging.frame import Frame, Kept, MaskSource, frame_of
+from orchestrator.imaging.finish import enlarge
+from orchestrator.imaging.frame import Frame, frame_of
 
 BUCKETS = (Size(256, 256), Size(256, 192), Size(192, 256))
 
 
-def cutout_of(mask: Bytes) -> Rect:
-    """The bounding box of a mask that is not empty."""
-    box = bounding_box(mask)
-    assert box is not None
-    return box
-
-
 def product_frame(photo: Bytes, mask: Bytes, size: Size | None = None, placement: Fit | None = None) -> Frame:
     """The frame of a product that is kept; without a size it stays where it is."""
-    cutout = cutout_of(mask)
     size = size or Size(photo.shape[1], photo.shape[0])
-    box = place(cutout, size, placement)
-    known, alpha = paste(photo, mask, cutout, size, box)
-    unscaled = (box.width, box.height) == (cutout.width, cutout.height)
-    return frame_of(known, np.invert(alpha), Kept(box, unscaled, MaskSource.REQUEST), BUCKETS)
+    return frame_of(place_product(photo, mask, MaskSource.REQUEST, placement, size), BUCKETS)
 
 
 def noise_in(frame: Frame) -> Floats:

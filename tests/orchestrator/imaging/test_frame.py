@@ -1,4 +1,4 @@
-"""The frame: how a canvas lies in its bucket, and what a blank one is."""
+"""The frame: how a canvas lies in its bucket."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backdrop.contract.canvas import Canvas, blank
 from backdrop.contract.geometry import Rect, Size
-from backdrop.v1 import generation_service_pb2 as pb
-from orchestrator.imaging.frame import Frame, MaskSource, blank, frame_of
+from orchestrator.imaging.frame import Frame, frame_of
 from tests.orchestrator.imaging.frames import BUCKETS
 
 sizes = st.builds(Size, st.integers(64, 2048), st.integers(64, 2048))
@@ -17,7 +17,7 @@ sizes = st.builds(Size, st.integers(64, 2048), st.integers(64, 2048))
 def frame_in(size: Size) -> Frame:
     # Broadcast: a canvas of one byte, however large.
     make = np.broadcast_to(np.uint8(255), (size.height, size.width))
-    return frame_of(np.broadcast_to(np.uint8(0), (size.height, size.width, 3)), make, None, BUCKETS)
+    return frame_of(Canvas(np.broadcast_to(np.uint8(0), (size.height, size.width, 3)), make, None), BUCKETS)
 
 
 @settings(deadline=None)
@@ -42,20 +42,7 @@ def test_a_canvas_of_a_buckets_shape_fills_it() -> None:
     assert frame_in(Size(512, 384)).inset == Rect(0, 0, 256, 192)
 
 
-def test_of_a_blank_canvas_everything_is_made() -> None:
-    known, make = blank(Size(5, 7))
-    assert (known.shape, make.shape) == ((7, 5, 3), (7, 5))
-    assert (make == 255).all()
-    assert not known.any()
-
-
 def test_noise_starts_pure_unless_told_otherwise() -> None:
-    known, make = blank(Size(64, 64))
-    assert not frame_of(known, make, None, BUCKETS).from_known
-    assert frame_of(known, make, None, BUCKETS, from_known=True).from_known
-
-
-def test_sources_of_masks_are_the_contracts() -> None:
-    assert {f"MASK_SOURCE_{source.name}": int(source) for source in MaskSource} == {
-        name: value for name, value in pb.MaskSource.items() if value
-    }
+    canvas = blank(Size(64, 64))
+    assert not frame_of(canvas, BUCKETS).from_known
+    assert frame_of(canvas, BUCKETS, from_known=True).from_known

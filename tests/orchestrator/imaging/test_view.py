@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from backdrop.contract.canvas import Canvas, blank
 from backdrop.contract.geometry import Rect, Size
-from orchestrator.imaging.frame import blank, frame_of
+from orchestrator.imaging.frame import frame_of
 from orchestrator.imaging.view import composite_view, start_of, view_of
 from tests.orchestrator.imaging.frames import BUCKETS, product_frame
 from tests.pictures import ellipse_mask
@@ -43,7 +44,7 @@ def test_known_pixels_are_premultiplied_at_soft_edges() -> None:
 
 
 def test_of_a_blank_frame_everything_is_made_of_mid_grey() -> None:
-    view = view_of(frame_of(*blank(Size(512, 384)), None, BUCKETS), 8)
+    view = view_of(frame_of(blank(Size(512, 384)), BUCKETS), 8)
     assert view.size == Size(256, 192)
     assert (view.mask == 1.0).all()
     assert (view.latent_mask == 1.0).all()
@@ -53,7 +54,7 @@ def test_of_a_blank_frame_everything_is_made_of_mid_grey() -> None:
 def test_noise_starts_from_the_whole_picture_its_border_repeated() -> None:
     photo = np.zeros((256, 64, 3), np.uint8)
     photo[:, :32] = (255, 0, 0)
-    frame = frame_of(photo, ellipse_mask(64, 256), None, BUCKETS, from_known=True)
+    frame = frame_of(Canvas(photo, ellipse_mask(64, 256), None), BUCKETS, from_known=True)
     assert (frame.bucket, frame.inset) == (Size(192, 256), Rect(64, 0, 64, 256))
     start = start_of(frame)
     assert start.shape == (3, 256, 192)

@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from backdrop.contract.canvas import MaskSource
+from backdrop.contract.finishing import encode
 from backdrop.contract.geometry import Fit, Size
 from backdrop.contract.parts import DroppingRound, OutputFormat, Window
+from backdrop.contract.receipts import Receipt
 from backdrop.contract.seeds import variant_seed
 from backdrop.errors import BackdropError, DeadlineExceededError, InvalidRequestError, OverloadedError, Reason, error
 from orchestrator.arrays import Bytes
@@ -28,9 +31,7 @@ from orchestrator.events import (
     VariantDropped,
     VariantFinished,
 )
-from orchestrator.imaging.finish import encode
-from orchestrator.imaging.frame import Frame, MaskSource
-from orchestrator.imaging.receipt import Receipt
+from orchestrator.imaging.frame import Frame
 from orchestrator.pipeline import Pipeline
 from orchestrator.request import Request
 from orchestrator.scheduling import Batcher, Priority

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from backdrop.contract.canvas import MaskSource
 from backdrop.contract.geometry import Fit, Size
 from orchestrator.cache.lookups import RequestLookups
-from orchestrator.imaging.frame import Frame, MaskSource
+from orchestrator.imaging.frame import Frame
 from orchestrator.imaging.view import start_of
 from orchestrator.stages.prepare import Prepared, prepare
 from orchestrator.tasks import TaskInput

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from backdrop.contract.canvas import blank
 from backdrop.contract.geometry import Size
 from orchestrator.events import Scores
-from orchestrator.imaging.frame import blank, frame_of
+from orchestrator.imaging.frame import frame_of
 from orchestrator.imaging.view import composite_view, view_of
 from orchestrator.stages.score import score
 from tests.orchestrator.imaging.frames import product_frame
@@ -19,7 +20,7 @@ POOLED = np.arange(6, dtype=np.float32)
 
 
 async def scores(*judged_by: str, functions: FunctionModels | None = None) -> Scores:
-    view = view_of(frame_of(*blank(Size(64, 64)), None, [Size(64, 64)]), 8)
+    view = view_of(frame_of(blank(Size(64, 64)), [Size(64, 64)]), 8)
     decoded = np.full((3, 64, 64), 0.5, np.float32)
     return await score(decoded, view, POOLED, models_of(request(), functions or FunctionModels()), judged_by)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from backdrop.contract.canvas import blank
+from backdrop.contract.finishing import encode
 from backdrop.contract.geometry import Size
 from backdrop.contract.parts import OutputFormat
 from orchestrator.arrays import Bytes
 from orchestrator.events import Scores
-from orchestrator.imaging.finish import encode
-from orchestrator.imaging.frame import blank, frame_of
+from orchestrator.imaging.frame import frame_of
 from orchestrator.stages import select as module
 from orchestrator.stages.select import Variant, rank, select
 from tests.orchestrator.imaging.frames import finished, noise_in, product_frame
@@ -47,7 +48,7 @@ async def test_pictures_say_what_they_are(output_format: OutputFormat) -> None:
 
 
 async def test_where_nothing_is_kept_pictures_have_no_receipt() -> None:
-    frame = frame_of(*blank(Size(80, 60)), None, [FRAME.bucket])
+    frame = frame_of(blank(Size(80, 60)), [FRAME.bucket])
     pictures = [picture async for picture in select(variants(0.1, 0.3), 2, frame, OutputFormat.PNG)]
     assert [picture.receipt for picture in pictures] == [None, None]
 

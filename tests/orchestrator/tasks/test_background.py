@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from backdrop.contract.canvas import MaskSource
 from backdrop.contract.geometry import Fit, Rect, Size
 from backdrop.contract.parts import Delivery
 from backdrop.errors import InvalidRequestError, Reason
 from backdrop.v1 import generation_service_pb2 as pb
-from orchestrator.imaging.frame import MaskSource
 from orchestrator.tasks.background import check, frame, read
 from orchestrator.tasks.task import TaskInput
 from tests.orchestrator.small import pipeline_spec

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from backdrop.contract.canvas import Kept, MaskSource
 from backdrop.contract.geometry import Rect, Size
 from backdrop.contract.parts import Delivery
 from backdrop.errors import InvalidRequestError, Reason
 from backdrop.v1 import generation_service_pb2 as pb
 from orchestrator.arrays import Bytes
-from orchestrator.imaging.frame import Kept, MaskSource
 from orchestrator.tasks.erase import ERASE, check, frame, read
 from orchestrator.tasks.task import TaskInput
 from tests.pictures import noisy_photo

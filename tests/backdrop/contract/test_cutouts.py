@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from backdrop.contract.cutouts import paste, resize_cutout
 from backdrop.contract.geometry import Rect, Size
-from orchestrator.imaging.cutout import paste, resize_cutout
 from tests.pictures import ellipse_mask, noisy_photo
 
 

@@ -9,7 +9,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from orchestrator.imaging.frame import Frame, Kept
+from backdrop.contract.canvas import Canvas, Kept
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,17 +23,17 @@ class Receipt:
     kept: Kept
 
 
-def receipt(data: bytes, frame: Frame) -> Receipt | None:
-    """Compares a finished picture with its frame wherever nothing was to be made; None where nothing was known."""
-    if frame.kept is None:
+def receipt(data: bytes, canvas: Canvas) -> Receipt | None:
+    """Compares a finished picture with its canvas wherever nothing was to be made; None where nothing was known."""
+    if canvas.kept is None:
         return None
-    known = frame.make == 0
+    known = canvas.make == 0
     delivered = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
-    difference = np.abs(delivered[known].astype(np.int16) - frame.known[known].astype(np.int16))
+    difference = np.abs(delivered[known].astype(np.int16) - canvas.known[known].astype(np.int16))
     return Receipt(
         max_difference=int(difference.max(initial=0)),
         compared_pixels=int(known.sum()),
-        mask_digest="sha256:" + hashlib.sha256(np.ascontiguousarray(frame.make).tobytes()).hexdigest(),
-        soft=bool(((frame.make > 0) & (frame.make < 255)).any()),
-        kept=frame.kept,
+        mask_digest="sha256:" + hashlib.sha256(np.ascontiguousarray(canvas.make).tobytes()).hexdigest(),
+        soft=bool(((canvas.make > 0) & (canvas.make < 255)).any()),
+        kept=canvas.kept,
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from backdrop.contract.arrays import Bytes
 from backdrop.contract.geometry import Rect, Size
-from orchestrator.arrays import Bytes
 
 
 def paste(picture: Bytes, alpha: Bytes, cutout: Rect, size: Size, box: Rect) -> tuple[Bytes, Bytes]:

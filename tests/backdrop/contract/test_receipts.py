@@ -10,18 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from backdrop.contract.geometry import Fit, Rect, Size
+from backdrop.contract.canvas import Canvas, MaskSource, blank
+from backdrop.contract.cutouts import resize_cutout
+from backdrop.contract.finishing import encode
+from backdrop.contract.geometry import Fit, Rect, Size, bounding_box
 from backdrop.contract.parts import OutputFormat
-from orchestrator.imaging.cutout import resize_cutout
-from orchestrator.imaging.finish import encode
-from orchestrator.imaging.frame import Frame, MaskSource, blank, frame_of
-from orchestrator.imaging.receipt import Receipt, receipt
-from tests.orchestrator.imaging.frames import BUCKETS, cutout_of, finished, product_frame
+from backdrop.contract.receipts import Receipt, receipt
+from tests.backdrop.contract.products import finished, product_canvas
 from tests.pictures import ellipse_mask, noisy_photo
 
 
-def proof_of(data: bytes, frame: Frame) -> Receipt:
-    proof = receipt(data, frame)
+def proof_of(data: bytes, canvas: Canvas) -> Receipt:
+    proof = receipt(data, canvas)
     assert proof is not None
     return proof
 
@@ -35,11 +35,12 @@ def test_placed_product_is_exact_and_the_receipt_can_be_recomputed(
     width: int, height: int, out_width: int, out_height: int, padding: float, soft: bool
 ) -> None:
     photo, mask = noisy_photo(width, height), ellipse_mask(width, height, soft)
-    frame = product_frame(photo, mask, Size(out_width, out_height), Fit(padding))
-    data = encode(finished(frame), OutputFormat.PNG)
-    proof = proof_of(data, frame)
+    canvas = product_canvas(photo, mask, Size(out_width, out_height), Fit(padding))
+    data = encode(finished(canvas), OutputFormat.PNG)
+    proof = proof_of(data, canvas)
     # Recomputed from the bytes and the inputs alone, as a caller would.
-    box, cutout = proof.kept.box, cutout_of(mask)
+    box, cutout = proof.kept.box, bounding_box(mask)
+    assert cutout is not None
     cut = np.s_[cutout.y : cutout.y + cutout.height, cutout.x : cutout.x + cutout.width]
     placed = np.dstack([photo[cut], mask[cut]])
     if not proof.kept.unscaled:
@@ -55,28 +56,28 @@ def test_placed_product_is_exact_and_the_receipt_can_be_recomputed(
 
 
 def test_lossy_formats_report_their_difference() -> None:
-    frame = product_frame(noisy_photo(80, 60), ellipse_mask(80, 60))
+    canvas = product_canvas(noisy_photo(80, 60), ellipse_mask(80, 60))
     for kind in (OutputFormat.JPEG, OutputFormat.WEBP):
-        assert proof_of(encode(finished(frame), kind), frame).max_difference > 0
+        assert proof_of(encode(finished(canvas), kind), canvas).max_difference > 0
 
 
 def test_one_altered_pixel_shows() -> None:
     photo, mask = noisy_photo(40, 40), ellipse_mask(40, 40)
-    frame = product_frame(photo, mask)
-    picture = finished(frame)
+    canvas = product_canvas(photo, mask)
+    picture = finished(canvas)
     picture[20, 20, 1] ^= 0x08
-    assert proof_of(encode(picture, OutputFormat.PNG), frame).max_difference == 8
-    picture = finished(frame)
+    assert proof_of(encode(picture, OutputFormat.PNG), canvas).max_difference == 8
+    picture = finished(canvas)
     picture[0, 0] ^= 0xFF  # a made pixel: nothing is promised of it
-    assert proof_of(encode(picture, OutputFormat.PNG), frame).max_difference == 0
+    assert proof_of(encode(picture, OutputFormat.PNG), canvas).max_difference == 0
 
 
 def test_soft_edges_are_said_to_be_soft() -> None:
     photo, mask = noisy_photo(40, 40), ellipse_mask(40, 40)
-    hard = product_frame(photo, mask)
+    hard = product_canvas(photo, mask)
     assert not proof_of(encode(finished(hard), OutputFormat.PNG), hard).soft
     mask[0, 0] = 51
-    soft = product_frame(photo, mask)
+    soft = product_canvas(photo, mask)
     proof = proof_of(encode(finished(soft), OutputFormat.PNG), soft)
     assert proof.soft
     assert proof.compared_pixels == (mask == 255).sum(), "pixels of the edge are mixed, so not compared"
@@ -85,11 +86,10 @@ def test_soft_edges_are_said_to_be_soft() -> None:
 def test_it_says_where_the_known_pixels_are_and_whence_the_mask() -> None:
     photo, mask = noisy_photo(40, 40), np.zeros((40, 40), np.uint8)
     mask[10:20, 5:35] = 255
-    frame = product_frame(photo, mask)
-    kept = proof_of(encode(finished(frame), OutputFormat.PNG), frame).kept
+    canvas = product_canvas(photo, mask)
+    kept = proof_of(encode(finished(canvas), OutputFormat.PNG), canvas).kept
     assert (kept.box, kept.unscaled, kept.mask_source) == (Rect(5, 10, 30, 10), True, MaskSource.REQUEST)
 
 
 def test_where_nothing_is_known_there_is_no_receipt() -> None:
-    frame = frame_of(*blank(Size(20, 30)), None, BUCKETS)
-    assert receipt(encode(noisy_photo(20, 30), OutputFormat.PNG), frame) is None
+    assert receipt(encode(noisy_photo(20, 30), OutputFormat.PNG), blank(Size(20, 30))) is None

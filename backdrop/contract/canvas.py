@@ -1,0 +1,53 @@
+"""The canvas: which pixels of a picture are known, and which are to be made, at the delivery size."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+
+import numpy as np
+
+from backdrop.contract.arrays import Bytes
+from backdrop.contract.geometry import Rect, Size
+
+
+class MaskSource(enum.IntEnum):
+    """Where a mask came from; the values are those of `backdrop.v1.MaskSource`."""
+
+    REQUEST = 1
+    ALPHA = 2
+    SEGMENTER = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """What a receipt says of the known pixels, besides what it measures."""
+
+    box: Rect
+    """The rectangle of the canvas that they take."""
+    unscaled: bool
+    """Whether they are the sent picture's own, not resampled."""
+    mask_source: MaskSource
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Canvas:
+    """Every task is "make these pixels, keep those"; this says which."""
+
+    known: Bytes
+    """[H, W, 3]: the known pixels' colours, anything where nothing is known."""
+    make: Bytes
+    """[H, W]: 255 = to be made, 0 = known, between = soft edge."""
+    kept: Kept | None
+    """None where nothing is known: then there is nothing to write a receipt about."""
+
+    @property
+    def size(self) -> Size:
+        """The delivery size."""
+        return Size(self.make.shape[1], self.make.shape[0])
+
+
+def blank(size: Size) -> Canvas:
+    """A canvas of which nothing is known."""
+    known, make = np.zeros((size.height, size.width, 3), np.uint8), np.full((size.height, size.width), 255, np.uint8)
+    return Canvas(known, make, None)
