@@ -12,7 +12,7 @@ from orchestrator.cache.lookups import CacheReport
 
 
 class Stage(enum.IntEnum):
-    """The parts of a request's way in their order; the values are those of `backdrop.v1.Stage`."""
+    """The parts of the work on a request, in order; the values are those of `backdrop.v1.Stage`."""
 
     ENCODE = 1
     PREPARE = 2
@@ -24,7 +24,7 @@ class Stage(enum.IntEnum):
 
 @dataclasses.dataclass(frozen=True)
 class Accepted:
-    """The request runs (`queue_position` 0) or waits behind that many others."""
+    """The request runs (`queue_position` 0) or waits (1 = the next to run)."""
 
     queue_position: int
     expected_start_s: float = 0.0
@@ -50,7 +50,7 @@ class StepDone:
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """What the reward model says, 0 to 1 a head, higher is better."""
+    """Scores of the reward model, 0 to 1 for each head, higher is better."""
 
     heads: Mapping[str, float]
     judged_by: tuple[str, ...] = ()
@@ -74,7 +74,7 @@ class VariantFinished:
 
 @dataclasses.dataclass(frozen=True)
 class VariantDropped:
-    """A variant was given up, by the scores of its preview or draft."""
+    """A variant was given up because of the scores of its predicted picture or draft."""
 
     variant: int
     seed: int

@@ -15,7 +15,7 @@ ANONYMOUS = "anonymous"
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Request:
-    """What the wire hands to the pipeline, which hands each stage its part. No stage sees the whole."""
+    """What the api hands to the pipeline. The pipeline hands each stage the part that it reads."""
 
     request_id: str
     pipeline: PipelineSpec
@@ -25,7 +25,7 @@ class Request:
 
     @property
     def scene_size(self) -> Size:
-        """The bucket in which the pictures are made: known before anything is prepared."""
+        """The size at which the models make the pictures; it does not depend on the frame."""
         return nearest_bucket(self.input.size, self.input.buckets)
 
     @property
@@ -36,7 +36,7 @@ class Request:
 
     @property
     def sequential_steps(self) -> int:
-        """Steps that one variant takes one after another."""
+        """Steps that one variant takes one after another, its draft's steps included."""
         return sequential_steps(self.parts.sampling, self.parts.selection)
 
 

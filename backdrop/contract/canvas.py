@@ -21,7 +21,7 @@ class MaskSource(enum.IntEnum):
 
 @dataclasses.dataclass(frozen=True)
 class Kept:
-    """What a receipt says of the known pixels, besides what it measures."""
+    """What a receipt reports about the known pixels besides its measurements."""
 
     box: Rect
     """The rectangle of the canvas that they take."""
@@ -35,11 +35,11 @@ class Canvas:
     """Every task is "make these pixels, keep those"; this says which."""
 
     known: Bytes
-    """[H, W, 3]: the known pixels' colours, anything where nothing is known."""
+    """[H, W, 3]: the known pixels' colours; arbitrary where nothing is known."""
     make: Bytes
     """[H, W]: 255 = to be made, 0 = known, between = soft edge."""
     kept: Kept | None
-    """None where nothing is known: then there is nothing to write a receipt about."""
+    """None if nothing is known: then there is no receipt."""
 
     @property
     def size(self) -> Size:

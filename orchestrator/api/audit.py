@@ -1,4 +1,4 @@
-"""One record a request: what was asked, by digests and numbers only, and what came of it. No prompts, no pixels."""
+"""One log record for each request: its settings and outcome, as digests and numbers. No prompts, no pixels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = structlog.get_logger("orchestrator.service")
 
 
 class Audit:
-    """Gathers the record of one request, and writes it when the request ends."""
+    """Collects the record of one request, and writes it when the request ends."""
 
     def __init__(self, request_id: str, metrics: Metrics, span: RequestSpan) -> None:
         self._fields: dict[str, Any] = {"request_id": request_id}
@@ -33,7 +33,7 @@ class Audit:
         self._begin = time.monotonic()
 
     def parsed(self, request: Request, message: pb.GenerateRequest) -> None:
-        """The request is valid."""
+        """Records the settings of a valid request."""
         self._request = request
         sampling, selection = request.parts.sampling, request.parts.selection
         described: dict[str, str | int] = {
@@ -54,25 +54,25 @@ class Audit:
         self._span.describe(**described)
 
     def outcome(self, outcome: str) -> None:
-        """How it ended, where the status does not say so."""
+        """Records how the request ended, if its gRPC status does not say it."""
         self._fields["outcome"] = outcome
 
     def started(self) -> None:
-        """It was admitted."""
+        """Records that the request was admitted."""
         queued_s = time.monotonic() - self._begin
         self._fields["queued_s"] = round(queued_s, 4)
         past_span("admission", queued_s)
         self._metrics.queued(queued_s)
 
     def finished(self, event: Finished) -> None:
-        """Its pictures are ready."""
+        """Records that the pictures of the request are ready."""
         assert self._request is not None, "only a valid request finishes"
         stages_s = {stage.name.lower(): seconds for stage, seconds in event.timings.items()}
         self._fields["stages_s"] = {stage: round(seconds, 4) for stage, seconds in stages_s.items()}
         self._metrics.finished(_counts(event, self._request), stages_s)
 
     def close(self, status: str, problem: BackdropError | None = None) -> None:
-        """It ended: writes the record."""
+        """Writes the record of a request that ended."""
         seconds = time.monotonic() - self._begin
         if problem is not None:
             self._fields |= {"reason": problem.reason.value, "field": problem.field}

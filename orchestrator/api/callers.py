@@ -1,4 +1,4 @@
-"""Who calls: the tenant that quotas and fair shares go by, from the caller's identity and never from the message."""
+"""The tenant of a call, which fair shares are counted for: from the caller's certificate, never from the message."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _COMMON_NAME = "x509_common_name"
 
 
 def tenant_of(auth_context: Mapping[str, Iterable[bytes]]) -> str:
-    """The tenant by grpc's authentication context: the common name of a verified client certificate, if there is one.
+    """The tenant in gRPC's authentication context: the common name of a verified client certificate.
 
-    Without client certificates every caller is one tenant: fair shares are then between requests alone.
+    Without client certificates all callers are one tenant.
     """
     names = list(auth_context.get(_COMMON_NAME, ()))
     return names[0].decode("utf-8", "replace") if names else ANONYMOUS

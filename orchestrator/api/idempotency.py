@@ -1,4 +1,4 @@
-"""Idempotency keys: the first call with a key works, the others wait for it and get its pictures."""
+"""Idempotency keys: the first call with a key does the work, further calls wait for it and get its pictures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ByteStore(Protocol):
 
 
 class Claim:
-    """The right to work under a key. Either `replay` holds an earlier call's messages, or the holder keeps its own."""
+    """What a call may do with its key: `replay` the messages of an earlier call, or work and `keep` its own."""
 
     def __init__(self, replay: list[pb.GenerateResponse] | None = None, record: _Record | None = None) -> None:
         self.replay = replay
@@ -35,7 +35,7 @@ class Claim:
 
 
 class Idempotency:
-    """Results by key, in the shared store and, while a call runs, in this process."""
+    """Results by key in the shared store, and the keys of the calls that run in this process."""
 
     def __init__(self, store: ByteStore, ttl_s: int) -> None:
         self._store = store
@@ -46,8 +46,8 @@ class Idempotency:
     async def claim(self, request: pb.GenerateRequest) -> AsyncIterator[Claim]:
         """Waits for a running call with the same key, then replays its result or lets the caller work.
 
-        If the running call fails or is cancelled, one of the waiting calls takes over. A request without a key works
-        at once, and nothing of it is kept.
+        If the running call fails or is cancelled, one of the waiting calls does the work. A request without a key
+        does not wait, and its result is not kept.
 
         Raises:
             ConflictError: the key belongs to another request.
@@ -71,7 +71,7 @@ class Idempotency:
 
 
 class _Record:
-    """One key's result in the store: an entry for each picture, and last the summary with the request's digest."""
+    """One key's result in the store: an entry for each picture, then the summary with the request's digest."""
 
     def __init__(self, store: ByteStore, ttl_s: int, key: str, digest: bytes) -> None:
         self._store, self._ttl_s, self._digest = store, ttl_s, digest
@@ -82,11 +82,11 @@ class _Record:
         if message.HasField("picture"):
             await self._store.set_bytes(self._picture(message.picture.rank), data, self._ttl_s)
         elif message.HasField("summary"):
-            # The summary comes last, so a result that has one is whole.
+            # The summary comes last, so a result with a summary is complete.
             await self._store.set_bytes(self._name, self._digest + data, self._ttl_s)
 
     async def read(self) -> list[pb.GenerateResponse] | None:
-        """The stored messages, None where there are none or a picture is gone."""
+        """The stored messages; None if there are none or a picture is missing."""
         stored = await self._store.get_bytes(self._name)
         if stored is None or len(stored) < _DIGEST_BYTES:
             return None
@@ -102,12 +102,12 @@ class _Record:
         return [*messages, last]
 
     def _picture(self, rank: int) -> str:
-        # The digest is in the name: pictures of a call that failed half-way must not meet another request's summary.
+        # With the digest in the name, pictures of a failed call are never returned with another request's summary.
         return f"{self._name}:{self._digest.hex()[:16]}:{rank}"
 
 
 def request_digest(request: pb.GenerateRequest) -> bytes:
-    """SHA-256 of everything in the request but its key."""
+    """SHA-256 of everything in the request except its key."""
     bare = pb.GenerateRequest()
     bare.CopyFrom(request)
     bare.ClearField("idempotency_key")

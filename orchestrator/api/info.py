@@ -32,7 +32,7 @@ def describer(
 
 
 def describe_server(settings: Settings, repository: Repository) -> info_pb.GetInfoResponse:
-    """What the server serves; also what requests are checked against."""
+    """What the server serves; requests are checked against it too."""
     return info_pb.GetInfoResponse(
         server_version=_version(),
         pipelines=[_pipeline(pipeline) for pipeline in repository.pipelines.values()],
@@ -75,5 +75,5 @@ def _pipeline(pipeline: PipelineSpec) -> info_pb.Pipeline:
 def _version() -> str:
     try:
         return metadata.version("backdrop")
-    except metadata.PackageNotFoundError:  # an image that holds the folders, not the package
+    except metadata.PackageNotFoundError:  # a container image with the folders but without the installed package
         return "0+unknown"

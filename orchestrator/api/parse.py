@@ -22,9 +22,9 @@ from orchestrator.tasks import ALL, MaskNeed, Task, TaskInput
 
 @dataclasses.dataclass(frozen=True)
 class Parser:
-    """Turns messages into requests; blocking (it decodes pictures), so call it off the event loop.
+    """Turns messages into requests. It decodes pictures and blocks, so call it outside the event loop.
 
-    `info` is what the server says about itself: a request is checked against nothing else.
+    `info` is what the server says about itself; the contract's checks use nothing else.
     """
 
     info: info_pb.GetInfoResponse

@@ -18,9 +18,9 @@ from orchestrator.triton import TritonPool
 
 log = structlog.get_logger("orchestrator.api.server")
 LIVE = "live"
-"""Health of this name is SERVING from the first moment to the last: what answers it is the event loop itself."""
+"""Health under this name is SERVING while the process runs: an answer shows that the event loop is alive."""
 _CHECK_INTERVAL_S = 0.25
-# A caller that keeps a dead connection open must not keep a slot: ping it, and let clients ping as often.
+# Pings detect dead connections, whose requests must not keep their places. Clients may ping every 5 s.
 _OPTIONS_KEEPALIVE = [("grpc.keepalive_time_ms", 20_000), ("grpc.keepalive_timeout_ms", 10_000),
                       ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000)]  # fmt: skip
 
@@ -46,17 +46,17 @@ class Server:
         self.port = self._server.add_insecure_port(settings.listen)
 
     async def start(self) -> None:
-        """Listens; health says NOT_SERVING until `ready`, except of `LIVE`."""
+        """Listens; until `ready` is called, health is NOT_SERVING for every name except `LIVE`."""
         await self._health.set(LIVE, health_pb2.HealthCheckResponse.SERVING)
         await self._set(health_pb2.HealthCheckResponse.NOT_SERVING)
         await self._server.start()
 
     async def ready(self) -> None:
-        """Health says SERVING."""
+        """Sets health to SERVING."""
         await self._set(health_pb2.HealthCheckResponse.SERVING)
 
     async def stop(self, admission: Admission | None, drain_timeout_s: float) -> None:
-        """Stops taking requests, lets those inside finish for at most `drain_timeout_s`, then cancels them."""
+        """Refuses new requests, lets the others finish for at most `drain_timeout_s`, then cancels them."""
         await self._health.enter_graceful_shutdown()
         if admission is not None:
             admission.drain()
@@ -65,7 +65,7 @@ class Server:
                     await admission.wait_idle()
             except TimeoutError:
                 log.warning("drain timed out", running=admission.running, waiting=admission.waiting)
-        # A moment for the last result to leave: an admitted job ends before its last message is on the wire.
+        # A request leaves admission before its last message is sent: the grace lets that message leave.
         await self._server.stop(grace=1.0)
 
     async def _set(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
@@ -77,7 +77,7 @@ async def wait_for_models(pool: TritonPool, repository: Repository, timeout_s: f
     """Waits until Triton serves every model of every pipeline exactly as pipeline.json says.
 
     Raises:
-        RepositoryError: something still differs, or does not answer, when the time is up.
+        RepositoryError: after `timeout_s` a model still differs or Triton does not answer.
     """
     deadline = asyncio.get_running_loop().time() + timeout_s
     said = ""

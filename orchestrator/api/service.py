@@ -54,11 +54,11 @@ class Service:
         idempotency: Idempotency,
         describe: Callable[[], info_pb.GetInfoResponse],
     ) -> None:
-        """Lets requests in: the models were checked."""
+        """Accepts requests from now on; called once the models are checked."""
         self._parser, self._pipeline, self._idempotency, self._describe = parser, pipeline, idempotency, describe
 
     def handlers(self) -> list[grpc.GenericRpcHandler[Any, Any]]:
-        """Handlers that take raw bytes, so that a malformed message gets our own INVALID_ARGUMENT, not INTERNAL."""
+        """Handlers that take raw bytes, so that a malformed message gets our INVALID_ARGUMENT, not gRPC's INTERNAL."""
         generate = grpc.unary_stream_rpc_method_handler(self.generate, response_serializer=_serialize)
         get_info = grpc.unary_unary_rpc_method_handler(self.get_info, response_serializer=_serialize)
         return [
@@ -115,7 +115,7 @@ class Service:
                 return
             request = await asyncio.to_thread(self._parser.parse, message, request_id)
             audit.parsed(request, message)
-            del message, data  # the encoded pictures are not needed again, and a request may wait long in the queue
+            del message, data  # frees the encoded pictures: a request may wait long in the queue
             events = self._pipeline.run(request, tenant_of(context.auth_context()), deadline)
             async with contextlib.aclosing(_messages(events, request, claim, audit)) as messages:
                 async for reply in messages:
@@ -136,7 +136,7 @@ async def _messages(
                 await claim.keep(message)
             yield message
     finally:
-        await events.aclose()  # a caller who left must not leave work behind until the garbage collector comes
+        await events.aclose()  # stops the work at once if the caller is gone, not at the next garbage collection
 
 
 def _parse(kind: type[M], data: bytes) -> M:

@@ -20,10 +20,10 @@ class Frame(Canvas):
     bucket: Size
     """The size that the models see."""
     inset: Rect
-    """Where the canvas lies in the bucket, in its pixels. The canvas is never distorted: where its aspect ratio is not
-    the bucket's, the bucket shows more scene than the canvas, and the surplus is cropped off after decoding."""
+    """Where the canvas lies in the bucket, in pixels of the bucket. The canvas is never distorted: if its aspect ratio
+    differs from the bucket's, the bucket shows more scene than the canvas. The surplus is cropped after decoding."""
     from_known: bool = False
-    """Where the noise starts: from pure noise, or from `known` with noise on it (at `Sampling.strength`)."""
+    """Where the noise starts: False = pure noise, True = `known` with noise added (at `Sampling.strength`)."""
 
 
 def frame_of(canvas: Canvas, buckets: Sequence[Size], *, from_known: bool = False) -> Frame:

@@ -12,9 +12,9 @@ from orchestrator.imaging.view import ModelView
 
 
 def preview(predicted_clean: Floats, view: ModelView, factors: Floats, bias: Floats, factor: int) -> bytes:
-    """A JPEG of a predicted clean latent [C, h, w], projected linearly to RGB, four pixels a latent.
+    """A JPEG of predicted clean latents [C, h, w], projected linearly to RGB, with sides four times the latents'.
 
-    `factors` [C, 3] and `bias` [3] map to 0…1; `factor` is the VAE's, in pixels a latent.
+    `factors` [C, 3] and `bias` [3] map to 0…1; `factor` is the VAE's, in pixels for each latent along a side.
     """
     channels, h, w = predicted_clean.shape
     rgb = predicted_clean.reshape(channels, -1).T @ factors + bias

@@ -32,7 +32,7 @@ class ModelView:
 
 
 def view_of(frame: Frame, factor: int) -> ModelView:
-    """Scales a frame's canvas into its bucket; `factor` is the VAE's, in pixels a latent."""
+    """Scales a frame's canvas into its bucket; `factor` is the VAE's, in pixels for each latent along a side."""
     inset, bucket = frame.inset, frame.bucket
     rgba = resize_cutout(np.dstack([frame.known, 255 - frame.make]), Size(inset.width, inset.height))
     known = np.zeros((bucket.height, bucket.width, 3), np.float32)

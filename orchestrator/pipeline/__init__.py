@@ -1,4 +1,4 @@
-"""A request's way through the stages: their order, its events, its deadline and its cancellation."""
+"""A request on its way through the stages: their order, and the request's events, deadline and cancellation."""
 
 from orchestrator.pipeline.pipeline import Pipeline
 

@@ -1,4 +1,4 @@
-"""The least time that a request needs from where it stands; its deadline is compared with that."""
+"""The least time that a request still needs, to compare its deadline with."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from orchestrator.pipeline.progress import Progress
 
 
 class Outlook:
-    """The need of one request by the recent minima in `pace`, to which its own durations are added.
+    """The need of one request, computed from the recent minima in `pace`; its own durations are recorded there.
 
-    `steps` is how many steps a variant takes one after another, those of its draft included.
+    `steps` is how many steps a variant takes one after another, its draft's steps included.
     """
 
     def __init__(self, pace: Pace, kind: Kind, steps: int, progress: Progress) -> None:
@@ -21,7 +21,7 @@ class Outlook:
         self._taken = 0
 
     def step(self, taken: int, seconds: float) -> None:
-        """Records a step of `seconds`, after which its variant has taken `taken` steps, those of its draft included."""
+        """Records a step of `seconds`; its variant has now taken `taken` steps, its draft's steps included."""
         self._taken = max(self._taken, taken)
         self._pace.record(self._kind, Stage.DENOISE, seconds)
 
@@ -32,7 +32,7 @@ class Outlook:
                 self._pace.record(self._kind, stage, seconds)
 
     def need_s(self) -> float:
-        """Least seconds until the pictures: remaining steps of the foremost variant, and what each stage lacks."""
+        """Least seconds until the pictures are ready: the foremost variant's remaining steps, and each stage's rest."""
         best, need_s = self._pace.best(self._kind), 0.0
         for stage, seconds in best.items():
             if stage is Stage.DENOISE:

@@ -1,4 +1,4 @@
-"""How fast requests were served recently: the minima by which a deadline counts as tight, or as lost."""
+"""How fast requests were served recently: minima, from which the need of a request is computed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Pace:
 
     def __init__(self) -> None:
         self._seconds: dict[tuple[Kind, Stage], collections.deque[float]] = {}
-        # The minima of `_seconds`, which are read far more often than they change.
+        # The minima of `_seconds`, kept because they are read far more often than they change.
         self._best: dict[Kind, dict[Stage, float]] = {}
         self._recorded_at: dict[Kind, float] = {}
 

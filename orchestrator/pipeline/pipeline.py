@@ -1,4 +1,4 @@
-"""Pipeline: orders a request's stages, and owns its admission, its deadline and its cancellation."""
+"""Pipeline: calls the stages in order, and owns a request's admission, deadline and cancellation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from orchestrator.stages.prepare import prepare
 from orchestrator.stages.select import select
 
 _ROWS_AFTER_DENOISING = 2
-"""Of each variant: one row for the decoder, one for the reward model."""
+"""Rows of each variant after denoising: one for the decoder, one for the reward model."""
 
 
 class Pipeline:
@@ -56,7 +56,7 @@ class Pipeline:
         Closing the generator stops the work before its next step. `deadline` is in time.monotonic seconds.
 
         Raises:
-            BackdropError: of whatever class the failure has.
+            BackdropError: the request failed; the class of the error says how.
         """
         due = math.inf if deadline is None else deadline
         progress = Progress(self._max_buffered_events)
@@ -70,7 +70,7 @@ class Pipeline:
         try:
             while (event := await progress.next()) is not None:
                 yield event
-            await work  # raises what went wrong
+            await work  # raises the error of the work
         finally:
             work.cancel()
             await asyncio.wait([work])
@@ -93,7 +93,7 @@ class Pipeline:
             raise error(Reason.DEADLINE_EXCEEDED, "the deadline passed before the pictures were ready.") from None
 
     async def _stages(self, request: Request, models: Models, progress: Progress, outlook: Outlook) -> None:
-        """The data's way: conditioning → embeddings, pictures → frame, both → latents → scenes → ranked pictures."""
+        """Conditioning → embeddings, pictures → frame; from both: latents → scenes → ranked pictures."""
         parts, lookups = request.parts, RequestLookups(self._cache)
         with progress.stage(Stage.ENCODE):
             embeddings = await encode(
@@ -105,7 +105,7 @@ class Pipeline:
             )
         with progress.stage(Stage.PREPARE):
             prepared = await prepare(request.task, request.input, models, lookups)
-        # The cost of a request follows from its strength, the steps that it takes from its frame.
+        # Strength decides what a request costs, its frame which steps it takes: the two must agree.
         assert prepared.frame.from_known == (parts.sampling.strength < 1), f"{request.task.name}: strength and frame"
         inputs = DenoiserInputs(embeddings, prepared, models, _adapter(request))
         run = VariantRun(
@@ -128,7 +128,7 @@ class Pipeline:
 
 
 def _adapter(request: Request) -> int:
-    """The row of the task's adapter in the denoiser's bank; 0 = none. A row of today's contract holds one."""
+    """The row of the task's adapter in the denoiser's bank; 0 = none. A row of a model call names one adapter."""
     bank = request.pipeline.models["denoiser"].adapters
     return next((bank[name] for name in request.task.adapters), 0)
 

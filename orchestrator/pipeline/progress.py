@@ -1,4 +1,4 @@
-"""One job's way out: a bounded buffer of events for the stream, and the clock that times its stages."""
+"""A request's events on their way to the stream, in a bounded buffer, and the wall time of its stages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestrator.telemetry import span
 
 
 class Progress:
-    """Where the stages of a job report to; `next` is read by the stream."""
+    """What the stages of a request report to; the stream reads `next`."""
 
     def __init__(self, max_buffered: int) -> None:
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()
@@ -26,7 +26,7 @@ class Progress:
         """Hands an event to the stream without waiting for it.
 
         Raises:
-            OverloadedError: the caller has let too many events pile up.
+            OverloadedError: too many events wait, because the caller reads too slowly.
         """
         if self._events.qsize() >= self._max_buffered:
             message = "the stream is read too slowly; read events as they come, or ask for fewer previews."
@@ -34,7 +34,7 @@ class Progress:
         self._events.put_nowait(event)
 
     def close(self) -> None:
-        """Says that nothing follows; always succeeds."""
+        """Ends the events. Never raises, however full the buffer is."""
         self._events.put_nowait(None)
 
     async def next(self) -> Event | None:
@@ -43,7 +43,7 @@ class Progress:
 
     @contextlib.contextmanager
     def stage(self, stage: Stage) -> Iterator[None]:
-        """Times a stage; the first to enter announces it."""
+        """Measures a stage; the first variant that enters it announces it."""
         if stage not in self._started:
             self._started[stage] = time.monotonic()
             self.emit(StageStarted(stage))
@@ -54,7 +54,7 @@ class Progress:
             self._ended[stage] = time.monotonic()
 
     def seconds(self, stage: Stage) -> float:
-        """Since a stage was entered; 0 before that, infinite once it was left."""
+        """Seconds since a stage was entered; 0 before that, infinite after it ended."""
         if stage in self._ended:
             return math.inf
         return time.monotonic() - self._started[stage] if stage in self._started else 0.0

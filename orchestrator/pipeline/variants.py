@@ -1,4 +1,4 @@
-"""The variants of one request on their way from noise to score, with early dropping between."""
+"""The variants of one request from noise to scores, with early dropping on the way."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from orchestrator.stages.select import Variant, rank
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Judge:
-    """Decodes and scores latents of one request; `progress` hears of the stages that finished variants pass."""
+    """Decodes and scores latents of one request; `progress` times the stages of finished variants."""
 
     models: Models
     view: ModelView
@@ -95,8 +95,8 @@ class VariantRun:
         return await gather(*(self._finished(index, state) for index, state in running.items()))
 
     def _chosen(self, candidates: Sequence[Variant], keep: int) -> list[int]:
-        """The indices of the variants that continue; the stream hears of the others."""
-        # By the same rule as the finished ones: of equal scores the first.
+        """The indices of the variants that continue; the stream gets an event for each of the others."""
+        # Ranked by the rule for finished variants: of equal scores the earlier variant is better.
         best = {each.index for each in rank(candidates, keep)}
         for each in candidates:
             if each.index not in best:
@@ -114,7 +114,7 @@ class VariantRun:
         return 0 if self._start is None else self._sampling.first(solver.steps)
 
     async def _drafted(self, index: int, solver: Solver) -> Variant:
-        """Finishes a variant in the few steps of `solver`, and scores it."""
+        """Makes a draft of a variant in the few steps of `solver`, and scores it."""
         state = await self._denoised(index, solver, self._begin(index, solver), solver.steps, draft=True)
         return Variant(index, self._seed(index), *await self._judge.previewed(state.sample))
 
@@ -133,7 +133,7 @@ class VariantRun:
         return variant
 
     async def _denoised(self, index: int, solver: Solver, state: State, until: int, *, draft: bool = False) -> State:
-        # Steps of the variant in all, less its index: the draft's come before, skipped ones do not count.
+        # Added to the state's index: steps of the draft, which comes first, less the skipped steps.
         total = sequential_steps(self._sampling, self._selection)
         before = -self._first(solver) if draft else total - solver.steps
         last = time.monotonic()
@@ -164,7 +164,7 @@ class VariantRun:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Estimate:
-    """A variant on its way, and the scores of the picture that it predicts."""
+    """An unfinished variant, and the scores of the picture that it predicts."""
 
     state: State
     variant: Variant

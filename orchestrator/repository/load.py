@@ -28,7 +28,7 @@ def load(path: Path, *, verify_files: bool = True) -> Repository:
     """Reads `path`/pipeline.json and checks every listed file's sha256.
 
     Raises:
-        RepositoryError: a file is missing or has another digest, a key is missing, a role has no model.
+        RepositoryError: a file is missing or has another digest, a key is missing, or a role has no model.
     """
     file = path / PIPELINES
     try:
@@ -104,7 +104,7 @@ def _pipeline(name: str, value: Mapping[str, Any], models: Mapping[str, ModelSpe
 
 
 def _states_roles(name: str, text: Mapping[str, Any], components: Mapping[str, str]) -> tuple[str, ...]:
-    """Whose states the denoiser reads: as the export says; by default T5's alone, else both CLIP encoders'."""
+    """The text encoders whose states the denoiser reads: `text.states`, else T5 alone, else both CLIP encoders."""
     default = [T5] if T5 in components else ["text_encoder_l", "text_encoder_g"]
     roles = tuple(text.get("states", default))
     if missing := [role for role in roles if role not in components]:
@@ -113,7 +113,7 @@ def _states_roles(name: str, text: Mapping[str, Any], components: Mapping[str, s
 
 
 def _components(name: str, components: Mapping[str, str], models: Mapping[str, ModelSpec]) -> Mapping[str, str]:
-    """Model names by role; every role that the pipeline needs has a model that is there."""
+    """Model names by role. Raises ValueError if a role that the pipeline needs has no model."""
     needed = [role for role in ROLES if role != "text_encoder_l" or T5 not in components]
     if any(role in components for role in IMAGE_ROLES):
         projector = models.get(components.get("image_projector", ""))
@@ -126,7 +126,7 @@ def _components(name: str, components: Mapping[str, str], models: Mapping[str, M
     if "image_projector" in components and "image_tokens" not in shapes:
         raise ValueError(f"pipeline {name} has an image_projector, but its denoiser takes no image_tokens")
     if min(shapes.get("image_tokens", ()), default=0) < 0:
-        # Rows without style carry zeros in their place, so their number and width must be known.
+        # Rows without style have zeros instead of image tokens, so the tokens' number and width must be known.
         raise ValueError(f"pipeline {name}: {components['denoiser']} takes image_tokens of no fixed shape")
     return components
 

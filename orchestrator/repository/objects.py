@@ -1,8 +1,8 @@
 """A model repository from an object store: pipeline.json first, then every file that it lists.
 
-The store is whatever URL `obstore` knows (s3, gs, az, https, file), with region, endpoint and credentials from that
-store's own variables, such as AWS_ENDPOINT_URL or AWS_WEB_IDENTITY_TOKEN_FILE. What arrives is checked against its
-digests by whoever asked for it.
+The store is any URL that `obstore` knows (s3, gs, az, https, file). Region, endpoint and credentials come from the
+store's own variables, such as AWS_ENDPOINT_URL or AWS_WEB_IDENTITY_TOKEN_FILE. Callers check the files against their
+digests.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def read_document(source: str) -> bytes:
     """
     try:
         return b"".join(_chunks(_store(source), PIPELINES))
-    except Exception as problem:  # every store has errors of its own, and what helps is their text
+    except Exception as problem:  # every store has its own errors; their text says what is wrong
         raise RepositoryError(f"{source}/{PIPELINES}: {type(problem).__name__}: {problem}") from None
 
 
@@ -66,14 +66,14 @@ def _listed(source: str, document: bytes) -> Iterator[str]:
         raise RepositoryError(f"{source}/{PIPELINES} is no list of models: {problem!r}") from None
     for name in names:
         path = PurePosixPath(name)
-        # Whoever may write to the store must not be able to write elsewhere on the volume.
+        # Write access to the store must not become write access to the rest of the volume.
         if path.is_absolute() or ".." in path.parts:
             raise RepositoryError(f"{source}/{PIPELINES} lists {name!r}, which is no file of a repository")
         yield name
 
 
 def _store(source: str) -> Any:
-    # Imported by the one step that needs it: everybody else's start would pay for it.
+    # Imported here, because only this needs it and every start would take longer.
     from obstore.store import from_url
 
     return from_url(source)

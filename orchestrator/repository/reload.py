@@ -1,8 +1,8 @@
-"""`python -m orchestrator.repository.reload`: beside a Triton, has it load a model again whose files have changed.
+"""`python -m orchestrator.repository.reload`: has a Triton in the same pod load models again whose files changed.
 
-For an engine that was built anew in its place in the store: the same model, so the same fingerprint, name and tensors.
-Triton loads the new one beside the old, gives it the calls that come from then on, and lets the old one finish. Other
-weights are another model, with another fingerprint: those get pods of their own (docs/operations.md).
+This is for an engine that was rebuilt in its place in the store: the model, its fingerprint and its tensors stay the
+same. Triton loads the new engine, sends it all further calls, and lets the old one finish its calls. Other weights are
+another model with another fingerprint; they need new pods (docs/operations.md).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _CALL_S = 5.0
 
 
 def signature(model: Path) -> Signature:
-    """Names, sizes and times of a model's files, where links lead. A link that leads nowhere is no file."""
+    """Names, sizes and modification times of a model's files. Links are followed, broken links are skipped."""
     files = set()
     for file in model.rglob("*"):
         try:
@@ -45,8 +45,8 @@ class Reloader:
 
     Args:
         repository: the folder that the Triton serves.
-        triton: host:port, in this pod.
-        key: name=value of the header without which the Triton loads nothing.
+        triton: host:port, in the same pod.
+        key: name=value of the header that Triton requires to load a model.
     """
 
     def __init__(self, repository: Path, triton: str, key: str) -> None:
@@ -61,11 +61,11 @@ class Reloader:
         """Looks once; returns the models that were loaded again."""
         loaded = []
         for model, now in (await asyncio.to_thread(self._signatures)).items():
-            # Twice the same before it counts: what is being written is left alone.
+            # A change counts once two looks in a row see the same files: then they are no longer being written.
             settled = self._seen.get(model) == now
             self._seen[model] = now
             if settled and self._served.setdefault(model, now) != now:
-                # Known from here on, come what may: one that cannot be loaded is tried again when it changes again.
+                # Recorded even if loading fails: the model is then tried again when its files change again.
                 self._served[model] = now
                 if await self._load(model):
                     loaded.append(model)
@@ -81,8 +81,8 @@ class Reloader:
     async def _load(self, model: str) -> bool:
         try:
             if not await self._client.is_model_ready(model, client_timeout=_CALL_S):
-                return False  # not this Triton's
-            # No time limit: an engine may take minutes, in which the old one serves.
+                return False  # this Triton does not serve the model
+            # No time limit: an engine may take minutes to load, and the old one serves until then.
             await self._client.load_model(model, headers=self._headers)
         except InferenceServerException as problem:
             log.error("model not loaded; the one before serves on", model=model, why=str(problem))
@@ -92,7 +92,7 @@ class Reloader:
 
 
 async def run(reloader: Reloader, every_s: float) -> None:
-    """Looks every so often, until SIGTERM."""
+    """Looks every `every_s` seconds, until SIGTERM."""
     stop = stop_event()
     while not stop.is_set():
         try:

@@ -13,10 +13,10 @@ from orchestrator.triton.tensors import ModelMetadata, TensorSpec
 PIPELINES = "pipeline.json"
 FORMAT = 1
 ROLES = ("text_encoder_l", "text_encoder_g", "vae_encoder", "denoiser", "vae_decoder", "reward", "segmenter")
-# Where a pipeline has it, the denoiser reads this encoder's states, and L's are not needed.
+# A pipeline with this encoder needs no text_encoder_l.
 T5 = "text_encoder_t5"
-# What makes image tokens of style pictures: a pipeline has all of them or none. Only a projector that reads no UVE, as
-# those of published IP-Adapters, can do without its encoder.
+# They make image tokens from style pictures; a pipeline has all of them or none. The exception: the projector of a
+# published IP-Adapter reads no UVE, so its pipeline has no image_encoder_uve.
 IMAGE_ROLES = ("image_encoder_clip", "image_encoder_uve", "image_projector")
 
 
@@ -35,7 +35,7 @@ class ModelSpec:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     adapters: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    """Rows of its bank by the adapters' names."""
+    """Adapter name → row in the model's adapter bank."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +50,7 @@ class PipelineSpec:
     default_scheduler: str
     default_steps: int
     default_guidance_scale: float
-    default_image_scale: float  # read only where style pictures are taken
+    default_image_scale: float  # read only if the pipeline takes style pictures
     latent_channels: int
     latent_factor: int
     preview_factors: tuple[tuple[float, ...], ...]  # [channels][3]
@@ -78,7 +78,7 @@ class PipelineSpec:
 
     @property
     def takes_style(self) -> bool:
-        """Whether style pictures can be given."""
+        """Whether the pipeline takes style pictures."""
         return "image_projector" in self.models
 
 
@@ -91,7 +91,7 @@ class Repository:
     default: str
 
     def with_default(self, name: str) -> Repository:
-        """The same with another default pipeline; an empty name changes nothing.
+        """The same repository with another default pipeline; an empty name changes nothing.
 
         Raises:
             RepositoryError: there is no such pipeline.

@@ -1,8 +1,8 @@
 """`python -m orchestrator.repository.store`: publishes a model repository to a shared volume, and checks one there.
 
-publish   copies a repository, from a folder or an object store, to the volume; it gets its name only after every
-          digest was read back
-check     waits until a repository is there, then reads every file once against its digest
+publish   copies a repository from a folder or an object store to the volume; the copy gets its name only after
+          every file was checked against its digest
+check     waits until a repository is there, then checks every file against its digest
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ _LOOK_EVERY_S = 1.0
 
 
 def publish(source: str, target: Path) -> str:
-    """Copies `source`, a folder or the URL of an object store, to `target`; says what was done.
+    """Copies `source`, a folder or the URL of an object store, to `target`; returns a sentence on what was done.
 
-    What is there and the same is left alone.
+    An equal repository at `target` is kept as it is.
 
     Raises:
-        RepositoryError: the source is not whole, the copy differs, or another repository has that name.
+        RepositoryError: the source is incomplete, the copy differs, or `target` is another repository.
     """
     document = objects.read_document(source) if objects.is_url(source) else _document_of(Path(source))
     if target.exists():
         if (target / PIPELINES).read_bytes() != document:
-            # Pods read it now: a repository never changes under them. A new one gets a new name.
+            # Pods may be reading it: a published repository never changes, a new one gets a new name.
             raise RepositoryError(f"{target} holds another repository; publish under a new name")
         load(target)
         return f"{target} is there already"
@@ -52,7 +52,7 @@ def _document_of(source: Path) -> bytes:
 
 
 def check(path: Path, wait_s: float) -> str:
-    """Waits for a repository and verifies it; says how many pipelines it has.
+    """Waits for a repository and verifies it; returns a sentence with its number of pipelines.
 
     Raises:
         RepositoryError: it is not there in time, or a file is missing or has another digest.

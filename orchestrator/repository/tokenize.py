@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from orchestrator.repository import PipelineSpec, Repository, RepositoryError
 
-# A prompt is tokenized when it is parsed and again when it is encoded, and campaigns send the same ones for hours.
+# A prompt is tokenized when it is parsed and again when it is encoded; campaigns repeat their prompts for hours.
 _REMEMBERED = 1024
 
 
@@ -38,7 +38,7 @@ class PromptTokenizer:
         return len(self._encoded(text))
 
     def ids(self, text: str) -> npt.NDArray[np.int64]:
-        """[max_tokens] token ids, padded; of a text that is longer the beginning, and the end token after it."""
+        """[max_tokens] token ids, padded. Of a longer text: its beginning, then the end token."""
         ids = self._encoded(text)
         if len(ids) > self._max_tokens:
             ids = (*ids[: self._max_tokens - 1], ids[-1])
@@ -49,7 +49,7 @@ class PromptTokenizer:
 
 
 class PromptTokenizers:
-    """The tokenizers of every pipeline's text encoders: a file beside each model, read to the pipeline's length."""
+    """The tokenizers of every pipeline's text encoders, each with its pipeline's maximum length."""
 
     def __init__(self, repository: Repository) -> None:
         self._by_model: dict[tuple[str, int], PromptTokenizer] = {}
@@ -67,5 +67,5 @@ class PromptTokenizers:
         return self._by_model[pipeline.models[role].name, pipeline.max_tokens[role]]
 
     def count(self, pipeline: PipelineSpec, text: str) -> int:
-        """The most tokens that any encoder makes of `text` whose states the denoiser reads."""
+        """The largest number of tokens of `text` over the encoders whose states the denoiser reads."""
         return max(self.of(pipeline, role).count(text) for role in pipeline.states_roles)

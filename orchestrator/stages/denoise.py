@@ -1,4 +1,4 @@
-"""Denoise: the sampling loop of one variant, a row or two a step; every step is a place to stop."""
+"""Denoise: the sampling loop of one variant, one or two rows a step; it can be stopped at every step."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from orchestrator.telemetry import span
 class GuidedDenoiser:
     """The denoiser for the variants of one request: builds their rows, and combines them by classifier-free guidance.
 
-    Everything but `sample` and `timestep` stays the same from step to step and is laid out once. Outside the guidance
-    window (Kynkäänniemi et al. 2024) a step is the prompt's row alone, which is the first of the two.
+    All inputs except `sample` and `timestep` are the same in every step, so they are laid out once. Outside the
+    guidance window (Kynkäänniemi et al. 2024) a step has only the prompt's row, which is the first of the two.
     """
 
     def __init__(self, sampling: Sampling, models: Models, inputs: DenoiserInputs) -> None:
@@ -29,7 +29,7 @@ class GuidedDenoiser:
     async def __call__(self, sample: Floats, timestep: float, step: int, steps: int, *, again: bool = False) -> Floats:
         """Predicts for one sample [C, h, w] at the timestep of step `step`, counted from 0, of `steps`.
 
-        `again` says that the next step follows.
+        `again`: another step of the variant follows at once.
         """
         rows = self._sampling.rows_at(step, steps)
         inputs = {
@@ -53,7 +53,7 @@ async def denoise(
     until: int,
     on_step: Callable[[State], None],
 ) -> State:
-    """Takes `solver` from a state [C, h, w] to the one after `until` steps in all, calling `on_step` after each."""
+    """Steps `solver` from a state [C, h, w] until `until` steps are done; calls `on_step` after each step."""
     shape = state.sample.shape
     while state.index < until:
         sample, timestep = solver.model_input(state)

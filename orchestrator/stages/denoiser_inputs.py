@@ -1,4 +1,4 @@
-"""The denoiser's inputs that stay the same from step to step: one table, name → rows, of which a model gets its own."""
+"""The denoiser's inputs that are the same in every step: one table, name → rows; a model gets those that it lists."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Rows = npt.NDArray[Any]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class DenoiserInputs:
-    """What the rows of one request are filled with. The positive prompt's row comes first."""
+    """What the rows of one request are made from. The positive prompt's row comes first."""
 
     embeddings: Embeddings
     prepared: Prepared
@@ -28,15 +28,15 @@ class DenoiserInputs:
     """The adapter's row in the denoiser's bank; 0 = none."""
 
     def constant_rows(self) -> dict[str, Rows]:
-        """Every input that the denoiser's metadata lists, [rows, …], read-only; `sample` and `timestep` apart."""
+        """Every input in the denoiser's metadata except `sample` and `timestep`: [rows, …], read-only."""
         tensors = {name: fill(self) for name, fill in _TABLE.items() if self.models.takes("denoiser", name)}
         for value in tensors.values():
-            value.flags.writeable = False  # tells the wire that they need not be laid out again with each step
+            value.flags.writeable = False  # tells the wire that the input repeats, so it is laid out once
         return tensors
 
     @property
     def rows(self) -> int:
-        """Rows of a guided step: one a prompt."""
+        """Rows of a step inside the guidance window: one for each prompt."""
         return 2 if self.embeddings.negative else 1
 
     def repeated(self, value: npt.NDArray[np.float32]) -> Floats:
@@ -44,13 +44,13 @@ class DenoiserInputs:
         return batch_of(*[value] * self.rows)
 
     def text(self, attribute: str) -> Floats:
-        """A part of the text embeddings, one prompt a row."""
+        """A part of the text embeddings, one row for each prompt."""
         prompts = (self.embeddings.positive, self.embeddings.negative)
         return batch_of(*[getattr(prompt, attribute) for prompt in prompts if prompt is not None])
 
     def known_latents(self) -> Floats:
         """The known pixels' latents in every row."""
-        assert self.prepared.known_latents is not None, "the denoiser takes them, so they were made"
+        assert self.prepared.known_latents is not None, "the denoiser takes them, so they were encoded"
         return self.repeated(self.prepared.known_latents)
 
     def time_ids(self) -> Floats:
@@ -59,14 +59,14 @@ class DenoiserInputs:
         return self.repeated(np.array([size.height, size.width, 0, 0, size.height, size.width], np.float32))
 
     def image_tokens(self) -> Floats:
-        """[rows, N, D]: the style in the first row, zeros in every other and where there is none."""
+        """[rows, N, D]: the style's tokens in the first row, zeros in the other row and without style."""
         tokens = np.zeros((self.rows, *self.models.shape("denoiser", "image_tokens")), np.float32)
         if self.embeddings.image_tokens is not None:
             tokens[0] = self.embeddings.image_tokens
         return tokens
 
     def image_scale(self) -> Floats:
-        """[rows, 1]: a row whose scale is 0 is computed as if the image attention were not there."""
+        """[rows, 1]: scale 0 switches the image attention of a row off."""
         scale = np.zeros((self.rows, 1), np.float32)
         if self.embeddings.image_tokens is not None:
             scale[0] = self.embeddings.image_scale

@@ -19,8 +19,8 @@ class TextEmbeddings:
 class Embeddings:
     """What the denoiser is conditioned on.
 
-    `image_tokens` [N, D] stand for the style pictures and belong to the positive prompt alone (Ye et al. 2023):
-    guidance strengthens what they say, as it does with words.
+    `image_tokens` [N, D] stand for the style pictures. Only the positive prompt has them (Ye et al. 2023), so guidance
+    strengthens the style as it strengthens the prompt.
     """
 
     positive: TextEmbeddings

@@ -15,10 +15,10 @@ from orchestrator.stages.text import encode_texts
 async def encode(
     conditioning: Conditioning, *, guided: bool, models: Models, tokenizers: PromptTokenizers, lookups: RequestLookups
 ) -> Embeddings:
-    """Returns what the denoiser is conditioned on; the negative prompt is encoded only where guidance reads it."""
+    """Returns what the denoiser is conditioned on; the negative prompt is encoded only if guidance is on."""
     prompts = [conditioning.prompt, conditioning.negative_prompt] if guided else [conditioning.prompt]
     read = encode_texts(prompts, models, tokenizers, lookups)
-    # Where there is only one thing to do it is done here: tasks cost more than a look-up in memory.
+    # Without style pictures no task is started: it would cost more than a look-up in memory.
     if conditioning.style:
         texts, image_tokens = await both(read, encode_style(conditioning.style, models, lookups))
         return Embeddings(texts[0], texts[1] if guided else None, image_tokens, conditioning.image_scale)

@@ -16,8 +16,8 @@ from orchestrator.repository import PipelineSpec
 class Infer(Protocol):
     """Runs a model on a batch of rows; arrays carry the batch dimension first.
 
-    `again` says that the caller will call the same model again as soon as it has the outputs: then the next batch may
-    wait for it.
+    `again`: the caller will call the same model again as soon as it has the outputs, so the next batch may wait for
+    that call.
     """
 
     async def __call__(
@@ -40,12 +40,12 @@ class Models:
     async def step(
         self, role: str, inputs: Mapping[str, npt.NDArray[Any]], *, again: bool
     ) -> dict[str, npt.NDArray[Any]]:
-        """Runs the model that plays `role` in a loop: `again` says that another step follows."""
+        """Runs the model that plays `role` for one step of a loop; `again`: another step follows."""
         model = self.pipeline.models[role].name
         return await self.infer(model, inputs, request_id=self.request_id, again=again)
 
     async def one(self, role: str, **inputs: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
-        """Runs the model on a single row, given and returned without the batch dimension."""
+        """Runs the model on a single row; inputs and outputs are without the batch dimension."""
         outputs = await self.run(role, **{name: value[None] for name, value in inputs.items()})
         return {name: value[0] for name, value in outputs.items()}
 
@@ -54,7 +54,7 @@ class Models:
         return self.pipeline.models[role].fingerprint
 
     def takes(self, role: str, tensor: str) -> bool:
-        """Whether the model has an input of that name: how optional conditioning is discovered."""
+        """Whether the model has an input of that name; optional conditioning is found this way."""
         return any(spec.name == tensor for spec in self.pipeline.models[role].inputs)
 
     def shape(self, role: str, tensor: str) -> tuple[int, ...]:

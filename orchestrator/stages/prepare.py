@@ -1,4 +1,4 @@
-"""Prepare: a task's pictures to its frame, the models' view of it, and the latents of its known pixels."""
+"""Prepare: from a task's pictures to its frame, the models' view of the frame, and the latents of known pixels."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Prepared:
     frame: Frame
     view: ModelView
     known_latents: Floats | None
-    """[C, h, w], scaled: the known pixels as the VAE encodes them; None where the denoiser does not read them."""
+    """[C, h, w], scaled: the known pixels as the VAE encodes them; None if the denoiser does not read them."""
     start_latents: Floats | None = None
-    """[C, h, w], scaled: the whole known picture, where the noise starts from it."""
+    """[C, h, w], scaled: the whole known picture; None if the noise does not start from it."""
 
 
 async def prepare(task: Task, inputs: TaskInput, models: Models, lookups: RequestLookups) -> Prepared:
-    """Makes the frame and encodes its known pixels; runs the segmenter where the task finds its mask.
+    """Makes the frame and encodes its known pixels; runs the segmenter if the task needs a mask and has none.
 
     Raises:
         InvalidRequestError: the segmenter found nothing, or the pictures leave nothing to make.

@@ -1,4 +1,4 @@
-"""Score: the reward model's judgment of one variant, with the known pixels composited on."""
+"""Score: the reward model's scores of one variant, with the known pixels composited on."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from orchestrator.stages.models import Models
 async def score(
     decoded: Floats, view: ModelView, pooled: Floats, models: Models, judged_by: Collection[str] = ()
 ) -> Scores:
-    """Scores a decoded scene [3, H, W]; heads are those of pipeline.json, in its order.
+    """Scores a decoded scene [3, H, W]; the heads are those of pipeline.json, in its order.
 
-    `judged_by` names the heads that count for the total; heads that the reward model lacks are left out, and all
-    count where none remains.
+    `judged_by` names the heads that count for the total. Heads that the reward model lacks are ignored; if none
+    remains, all heads count.
     """
     outputs = await models.one("reward", image=composite_view(decoded, view), mask=view.mask, text_embeds=pooled)
     heads = models.pipeline.reward_heads

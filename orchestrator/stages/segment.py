@@ -1,4 +1,4 @@
-"""Segment: the mask of the thing in a picture, where the caller sent none."""
+"""Segment: the mask of the object in a picture, if the caller sent none."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orchestrator.arrays import Bytes, Floats
 from orchestrator.cache.lookups import RequestLookups
 from orchestrator.stages.models import Models
 
-# A segmenter is never quite sure. Alpha that is nearly certain is made certain, so that the inside is opaque.
+# A segmenter's alpha hardly reaches 0 or 1. Beyond these limits it becomes 0 or 1, so that the inside is opaque.
 _CERTAIN_OUTSIDE, _CERTAIN_INSIDE = 0.08, 0.9
 
 

@@ -33,7 +33,7 @@ def rank(variants: Sequence[Variant], top_k: int) -> list[Variant]:
 async def select(
     variants: Sequence[Variant], top_k: int, frame: Frame, output_format: OutputFormat
 ) -> AsyncIterator[Picture]:
-    """Yields the finished pictures, best first. Only one at a time is held at full size."""
+    """Yields the finished pictures, best first. Only one picture at a time is in memory at full size."""
     for place, variant in enumerate(rank(variants, top_k)):
         yield await asyncio.to_thread(_finish, variant, place, frame, output_format)
 

@@ -1,4 +1,4 @@
-"""Style: pictures to the image tokens that the denoiser attends to, each picture's embeddings cached by its pixels."""
+"""Style: pictures to the image tokens that the denoiser attends to; embeddings are cached by a picture's pixels."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ async def _embed(
 def mean_direction(embeddings: Sequence[Floats], weights: Sequence[float]) -> Floats:
     """The weighted mean of embeddings [D], scaled to the weighted mean of their L2 norms: float32 [D].
 
-    A mean has a smaller norm than the embeddings it is the mean of, and the projector was trained on none so small:
-    so embeddings of norm 1 get a mean of norm 1. Embeddings that cancel out have no mean direction: theirs is kept.
+    The mean of different embeddings has a smaller norm than they have, and the projector was not trained on such norms.
+    So the mean of embeddings of norm 1 is scaled to norm 1. If embeddings cancel out, their mean is returned unscaled.
     """
     stacked = np.stack(embeddings).astype(np.float64)
     mean = np.average(stacked, axis=0, weights=weights)

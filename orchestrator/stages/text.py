@@ -48,7 +48,7 @@ def joined_states(states: Mapping[str, npt.NDArray[np.float32]]) -> npt.NDArray[
     """The states [T, D] of a pipeline's text encoders as one sequence.
 
     Those of the CLIP encoders are concatenated along their features, the smaller encoder's first (SDXL: Podell et al.
-    2023, §2.1). Where there are T5's too, CLIP's are padded with zeros to T5's width and come before them in the
+    2023, §2.1). If there are T5's too, CLIP's are padded with zeros to T5's width and come before them in the
     sequence (Stable Diffusion 3: Esser et al. 2024, §B.3).
     """
     clip = [value for role, value in states.items() if role != T5]

@@ -1,4 +1,4 @@
-"""The tasks that this server knows, one page each: what a request needs, how it becomes a frame, who judges it."""
+"""The tasks that this server knows, one page each: how pictures become a frame, and how results are ranked."""
 
 from orchestrator.tasks.background import BACKGROUND
 from orchestrator.tasks.erase import ERASE

@@ -1,4 +1,4 @@
-"""Erase: a picture without something that is in it. The mask is made from its surroundings, the rest is kept."""
+"""Erase: a picture without something that is in it. Pixels under the mask are made, all others are kept."""
 
 from __future__ import annotations
 
@@ -35,6 +35,6 @@ ERASE = Task(
     check=check,
     picture="picture",
     mask=MaskNeed.REQUIRED,
-    # Without a prompt there is no fidelity to it.
+    # "fidelity" is the fidelity to a prompt, and there is none.
     heads=("defects", "aesthetics"),
 )

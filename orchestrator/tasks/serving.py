@@ -1,4 +1,4 @@
-"""Which tasks a pipeline can serve, by what its models take."""
+"""Which tasks a pipeline can serve, from what its models take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a task is: a description of how pictures become a frame, and of who judges what is made in it."""
+"""What a task is: a description of how pictures become a frame, and of how results are ranked."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class MaskNeed(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TaskInput:
-    """What a task makes its frame of."""
+    """What a task makes its frame from."""
 
     options: Any
     """What the task's `read` returned."""
@@ -36,9 +36,9 @@ class TaskInput:
     """The sizes that the pipeline's models see."""
     delivery_size: Size | None = None
     picture: Bytes | None = None
-    """[H, W, 3]; None where the task takes none."""
+    """[H, W, 3]; None if the task takes no picture."""
     mask: Bytes | None = None
-    """[H, W]; None where the task takes none, or until the segmenter has made it."""
+    """[H, W]; None if the task takes no mask, and until the segmenter has made it."""
     mask_source: MaskSource = MaskSource.REQUEST
 
     @property
@@ -62,18 +62,18 @@ class Task:
     rules: TaskRules
     """Its name, and the fields of a request that it takes."""
     frame: Callable[[TaskInput], Frame]
-    """Makes the frame; raises InvalidRequestError where the pictures leave nothing to make."""
+    """Makes the frame; raises InvalidRequestError if the pictures leave nothing to make."""
     read: Callable[[Any, Delivery], Any] = lambda message, delivery: None
-    """Reads the fields of its message that are no pictures."""
+    """Reads the fields of its message that are not pictures."""
     check: Callable[[TaskInput], None] = _nothing_to_check
     """Checks the decoded pictures before anything is computed; the mask may still be missing."""
     strength: Callable[[Any], float] = lambda options: 1.0
     """Where the noise starts, from the task's options; see `Sampling.strength`."""
     picture: str = ""
-    """The field of its message that holds the picture; "" where it takes none."""
+    """The field of its message that holds the picture; "" if it takes none."""
     mask: MaskNeed = MaskNeed.NONE
     adapters: tuple[str, ...] = ()
-    """Adapters that its rows are computed with. A pipeline without them does not serve the task."""
+    """Adapters that its rows use. A pipeline without them does not serve the task."""
     heads: tuple[str, ...] = ()
     """The reward model's heads that rank its variants; () = all."""
 

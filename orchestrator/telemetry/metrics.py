@@ -29,7 +29,7 @@ class RequestCounts:
 class Metrics:
     """Counts events. Also the observer of the Triton pool (`on_call`), batcher (`on_turn`) and cache (`on_lookup`).
 
-    Durations have their trace as an exemplar, for scrapers that ask for OpenMetrics.
+    Durations carry their trace as an exemplar, which OpenMetrics scrapers read.
     """
 
     def __init__(self) -> None:
@@ -42,22 +42,20 @@ class Metrics:
             return Counter(name, text, labels, registry=self.registry)
 
         self._requests = counter("backdrop_requests_total", "Generate calls by gRPC status", "status")
-        self._request_seconds = histogram("backdrop_request_seconds", "Whole Generate calls", "status")
-        self._queue_seconds = histogram("backdrop_queue_seconds", "From arrival to admission")
-        self._stage_seconds = histogram("backdrop_stage_seconds", "Stages of finished requests", "stage")
-        self._row_steps = counter("backdrop_row_steps_total", "Denoiser rows × steps of finished requests", "pipeline")
+        self._request_seconds = histogram("backdrop_request_seconds", "Duration of Generate calls", "status")
+        self._queue_seconds = histogram("backdrop_queue_seconds", "Time from arrival to admission")
+        self._stage_seconds = histogram("backdrop_stage_seconds", "Duration of stages, finished requests", "stage")
+        self._row_steps = counter("backdrop_row_steps_total", "Denoiser row-steps, finished requests", "pipeline")
         self._work = counter(
             "backdrop_row_step_megapixels_total", "Row-steps × megapixels of the scene, finished requests", "pipeline"
         )
         self._pictures = counter("backdrop_pictures_total", "Pictures delivered", "pipeline")
-        self._style_pictures = counter(
-            "backdrop_style_pictures_total", "Style pictures of finished requests", "pipeline"
-        )
-        self._calls = histogram("backdrop_model_call_seconds", "Model calls as seen from here", "model", "outcome")
-        self._turn_seconds = histogram("backdrop_turn_seconds", "Model calls' wait for their turn", "priority")
+        self._style_pictures = counter("backdrop_style_pictures_total", "Style pictures, finished requests", "pipeline")
+        self._calls = histogram("backdrop_model_call_seconds", "Model calls, network included", "model", "outcome")
+        self._turn_seconds = histogram("backdrop_turn_seconds", "Time that model calls wait for their turn", "priority")
         self._saved = counter("backdrop_saved_row_steps_total", "Row-steps that options saved", "pipeline")
         self._rows = counter("backdrop_model_rows_total", "Rows sent to models", "model", "replica")
-        self._lookups = counter("backdrop_cache_lookups_total", "Cache events", "outcome")
+        self._lookups = counter("backdrop_cache_lookups_total", "Cache look-ups and failures", "outcome")
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Exports a gauge whose value is read at each scrape."""
@@ -77,7 +75,7 @@ class Metrics:
         self._queue_seconds.observe(seconds, exemplar())
 
     def finished(self, counts: RequestCounts, stage_seconds: Mapping[str, float]) -> None:
-        """A request's pictures are ready."""
+        """Counts a request whose pictures are ready."""
         for stage, seconds in stage_seconds.items():
             self._stage_seconds.labels(stage).observe(seconds, exemplar())
         self._row_steps.labels(counts.pipeline).inc(counts.row_steps)
