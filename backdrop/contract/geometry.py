@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """Pixels."""
+    """A size in pixels."""
 
     width: int
     height: int
@@ -57,7 +57,7 @@ def bounding_box(mask: npt.NDArray[np.uint8]) -> Rect | None:
 
 
 def place(cutout: Rect, canvas: Size, placement: Fit | Rect | None) -> Rect:
-    """Where a cut-out goes on the canvas, its aspect ratio kept; None leaves it where it is."""
+    """Where a cut-out goes on the canvas; it keeps its aspect ratio. Placement None leaves it where it is."""
     if placement is None:
         return cutout
     if isinstance(placement, Rect):

@@ -13,7 +13,7 @@ MAX_IMAGE_SCALE = 2.0
 MAX_STYLE_WEIGHT = 10.0
 MAX_STYLE_IMAGES = 4
 MAX_PADDING = 0.45
-"""Of the picture's shorter side."""
+"""As a fraction of the picture's shorter side."""
 MAX_GROW = 64
 """Pixels by which a mask may be widened."""
 MAX_PREVIEW_EVERY = 1000
@@ -21,4 +21,4 @@ MAX_DROPPING_ROUNDS = 8
 MAX_LCM_STEPS = 50
 MAX_SEED = 2**63 - 1
 MAX_KEY_CHARACTERS = 128
-"""Of an idempotency key."""
+"""Length of an idempotency key."""

@@ -15,7 +15,7 @@ from backdrop.errors import Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
 
 _GROW = 1 / 64
-"""Of the picture's longer side: shadows and soft edges of what is erased lie just outside a tight mask."""
+"""Default, as a fraction of the picture's longer side: shadows and soft edges lie just outside a tight mask."""
 
 
 def read_mask(data: bytes, photo: Photo, *, max_pixels: int, field: str) -> tuple[Bytes | None, MaskSource]:

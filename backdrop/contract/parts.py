@@ -35,7 +35,7 @@ class OutputFormat(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class StylePicture:
-    """A picture whose look the scene takes on: square 8-bit RGB `pixels` [S, S, 3], and its share of the weight."""
+    """A picture whose look the scene takes on: square 8-bit RGB `pixels` [S, S, 3], and its weight among the others."""
 
     pixels: npt.NDArray[np.uint8]
     weight: float
@@ -54,7 +54,7 @@ class Conditioning:
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """A part of the steps, as fractions of their number; `start` is in it, `stop` is not."""
+    """A part of the steps, as fractions of their number, from `start` to before `stop`."""
 
     start: float = 0.0
     stop: float = 1.0
@@ -83,8 +83,9 @@ class Sampling:
         return self.guidance_scale > 1.0
 
     def first(self, steps: int) -> int:
-        """The first of `steps` steps that is taken, counted from 0, as diffusers' img2img pipelines count; the last
-        step is always taken.
+        """The first of `steps` steps that is taken, counted from 0 as in diffusers' img2img pipelines.
+
+        The last step is always taken.
         """
         return min(steps - 1, steps - min(int(steps * self.strength), steps))
 
@@ -93,7 +94,7 @@ class Sampling:
         return 2 if self.guided and self.guidance_window.holds(step, steps) else 1
 
     def rows(self, steps: int, start: int = 0, stop: int | None = None) -> int:
-        """Rows of one variant's steps `start` to `stop` (not included; None = all) of `steps`, without skipped ones."""
+        """Rows of one variant's steps `start` to before `stop` (None = the end) of `steps`, without skipped steps."""
         start = max(start, self.first(steps))
         return sum(self.rows_at(step, steps) for step in range(start, steps if stop is None else stop))
 
@@ -110,7 +111,7 @@ class DroppingRound:
 
     def step(self, steps: int) -> int:
         """The number of steps that come before the round: at least one, and not all."""
-        # On the wire it has 32 bits: 0.6 of 20 steps are 12.0000005.
+        # `after` has 32 bits on the wire: without rounding, 0.6 of 20 steps would be 12.0000005, so 13.
         return min(steps - 1, max(1, math.ceil(round(self.after * steps, 4))))
 
 
@@ -121,7 +122,7 @@ class Selection:
     variants: int = 1
     top_k: int = 1
     dropping: tuple[DroppingRound, ...] = ()
-    """Later and fewer from round to round; empty = every variant is finished."""
+    """Each round is later and keeps fewer than the one before; empty = every variant is finished."""
 
     @property
     def draft(self) -> DroppingRound | None:
@@ -129,9 +130,9 @@ class Selection:
         return next((each for each in self.dropping if each.draft_steps), None)
 
     def rounds(self, steps: int, first: int = 0) -> dict[int, int]:
-        """After how many steps how many variants continue; of rounds that fall on one step the last counts.
+        """Steps before each round → variants that continue after it. Of rounds at the same step, the last counts.
 
-        A round takes place after at least one step; `first` steps are skipped.
+        The first `first` steps are skipped; every round takes place after at least one step that is taken.
         """
         return {max(each.step(steps), first + 1): each.keep for each in self.dropping if not each.draft_steps}
 
@@ -158,7 +159,7 @@ class Parts:
 
 
 def row_steps(sampling: Sampling, selection: Selection) -> int:
-    """Denoiser rows of a request: rows × steps over all variants, without those of dropped variants."""
+    """Denoiser rows of a request over all its variants; a dropped variant counts up to its drop."""
     total, taken, running = 0, 0, selection.variants
     if draft := selection.draft:
         total, running = running * sampling.rows(draft.draft_steps), draft.keep
@@ -169,13 +170,13 @@ def row_steps(sampling: Sampling, selection: Selection) -> int:
 
 
 def saved_row_steps(sampling: Sampling, selection: Selection) -> int:
-    """Rows that early dropping and the guidance window save; 0 where drafts cost more than that."""
+    """Rows that early dropping and the guidance window save; 0 if drafts cost more than they save."""
     steps = sampling.steps - sampling.first(sampling.steps)
     whole = selection.variants * steps * (2 if sampling.guided else 1)
     return max(0, whole - row_steps(sampling, selection))
 
 
 def sequential_steps(sampling: Sampling, selection: Selection) -> int:
-    """Steps that one variant takes one after another until it is finished, those of its draft included."""
+    """Steps that one variant takes one after another until it is finished, its draft's steps included."""
     drafted = selection.draft.draft_steps if selection.draft else 0
     return sum(steps - sampling.first(steps) for steps in (sampling.steps, drafted) if steps)

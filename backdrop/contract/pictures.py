@@ -1,4 +1,4 @@
-"""Encoded pictures of strangers to arrays: everything that can be wrong with them is refused here, in words."""
+"""Encoded pictures from untrusted callers to arrays; a faulty picture is refused, and the message names the fault."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from backdrop.v1 import generation_service_pb2 as pb
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 STYLE_SIDE = 256
-# Neither light nor dark: what is transparent should say as little as possible about the look.
+# Neither light nor dark: transparent parts should affect the look as little as possible.
 _GREY = 128
 # Modes that hold more than 8 bits a channel; Pillow's own conversion of them clips instead of scaling.
 _DEEP = {"I;16", "I;16L", "I;16B", "I;16N", "I", "F"}
@@ -107,7 +107,7 @@ def _open(data: bytes, max_pixels: int, field: str) -> Image.Image:
         raise _too_large(field, max_pixels) from None
     except UnidentifiedImageError:
         raise _invalid(field, "is not a PNG, JPEG or WebP picture") from None
-    except Exception:  # Pillow's decoders raise whatever they like on hostile bytes; all of it means the same here
+    except Exception:  # Pillow's decoders raise many kinds of errors on malformed bytes; all mean the same here
         raise _invalid(field, "is damaged or cut off; send the whole file") from None
 
 

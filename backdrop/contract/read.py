@@ -95,7 +95,7 @@ def read_parts(
 
 
 def read_placement(field: str, placement: pb.Placement, *, size: Size | None, is_set: bool) -> Fit | Rect | None:
-    """Where a cut-out is placed; None leaves it where it is. `is_set` says whether the field was set.
+    """Where a cut-out is placed; None leaves it where it is. `is_set`: the request has the field.
 
     Raises:
         InvalidRequestError: an alignment is unknown, or the padding is out of range.
@@ -181,7 +181,7 @@ def _conditioning(
 def _check_prompt(field: str, text: str, most: int, count_tokens: CountTokens) -> None:
     if "\0" in text:
         raise error(Reason.INVALID_PROMPT, f"{field} holds a NUL character; remove it.", field=field)
-    # No token is longer than a few dozen characters of real text: a megabyte need not be tokenized to be refused.
+    # Tokens of real text have at most a few dozen characters: a text of a megabyte is refused without tokenizing it.
     count = count_tokens(text) if len(text) <= 100 * most else len(text) // 4
     if count > most:
         message = f"{field} has {count} tokens; this pipeline reads {most}, start and end included. Shorten it."

@@ -1,4 +1,4 @@
-"""The rounds of early dropping that a request asks for."""
+"""The rounds of early dropping in a request, checked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _AFTER = 0.5
 
 
 def read_dropping(selection: pb.Selection, variants: int, top_k: int, steps: int) -> tuple[DroppingRound, ...]:
-    """The rounds in which weaker variants are given up; empty where none are asked for, or there is nothing to drop.
+    """The rounds in which weaker variants are given up; empty if the request has none, or there is nothing to drop.
 
     Raises:
         InvalidRequestError: a round keeps too few or too many variants, falls before the first step or after the last,

@@ -1,4 +1,4 @@
-"""Which fields of a request each task takes: one table, from which refusals, InfoService, CLI and docs follow."""
+"""Which fields of a request each task takes: one table, which refusals, InfoService, CLI and docs read."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ TASKS = {
 
 
 def read_task(request: pb.GenerateRequest) -> TaskRules:
-    """The rules of the task that a request names, once its fields obey them.
+    """The rules of the task that a request names; the request's fields are checked against them.
 
     Raises:
         InvalidRequestError: the request names no task, lacks a field that the task needs, or sets one that the task
@@ -77,7 +77,7 @@ def read_task(request: pb.GenerateRequest) -> TaskRules:
 
 
 def is_set(request: pb.GenerateRequest, path: str) -> bool:
-    """Whether the field at `path` ("sampling.steps") was set; a field without presence counts where it is not empty."""
+    """Whether the field at `path` ("sampling.steps") was set; a field without presence is set if it is not empty."""
     *parents, name = path.split(".")
     message: Message = request
     for parent in parents:
