@@ -219,9 +219,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", choices=[*CHECKS, []], metavar="NAME", help=", ".join(CHECKS))
     parser.add_argument("--recording", type=Path, metavar="FILE", help="pictures from before, for `recorded`")
     parser.add_argument("--before", type=Path, metavar="CHECKOUT", help="the other side, for `against-commit`")
-    parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="what `make test` in a fresh clone said, for `suite`"
-    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="of `make test` in a fresh clone, for `suite`")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of `against-commit` in the end (default: 5)")
     for task in ("erase", "text-to-image"):
         parser.add_argument(
