@@ -1,4 +1,4 @@
-"""The kind of array that pictures and masks are held in."""
+"""The array type of pictures and masks."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ import numpy as np
 import numpy.typing as npt
 
 Bytes = npt.NDArray[np.uint8]
-"""What callers send and get: [H, W, 3] or [H, W] in 0…255."""
+"""8-bit pictures [H, W, 3] and masks [H, W], as callers send and receive them."""

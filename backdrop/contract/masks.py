@@ -57,8 +57,8 @@ def widened(mask: Bytes, grow: int | None) -> Bytes:
 
 
 def _running_maximum(padded: Bytes, axis: int, pixels: int) -> Bytes:
-    """The maximum of 2 · pixels + 1 neighbours along an axis; so many values fewer along it."""
-    # By doubling, in a time that hardly grows with the width: Pillow's MaxFilter takes minutes on large pictures.
+    """The maximum of 2 · pixels + 1 neighbours along an axis, which becomes 2 · pixels shorter."""
+    # Doubling takes log2(span) passes; Pillow's MaxFilter takes minutes on large pictures.
     width, span = 1, 2 * pixels + 1
     values = np.moveaxis(padded, axis, 0)
     while width < span:
