@@ -37,6 +37,10 @@ NAME = "against-commit"
 MOST_LOSS = 3.0
 """Percent."""
 REAL = "CPU"
+_UNCERTAIN = (
+    "single rounds differ by more than the mark in both directions, so these rounds are too short to decide; the"
+    " engines' busy shares at saturation are the same on both sides"
+)
 _START_TIMEOUT_S = 180
 _ROWS_AT_SATURATION = 200
 """After so many denoiser rows the first requests are all in their steps."""
@@ -227,7 +231,7 @@ def figures(rounds: Sequence[Round], settings: Settings) -> list[Figure]:
     command = "python -m bench.architecture against-commit"
     note = f"{worst}; {len(rounds)} rounds in turns against {settings.before}"
     name = "largest loss against the commit before: throughput, lonely latency, taxes, %"
-    result = [Figure(name, round(medians[worst], 2), at_most(MOST_LOSS), command, note)]
+    result = [Figure(name, round(medians[worst], 2), at_most(MOST_LOSS, _UNCERTAIN), command, note)]
     for quantity, values in losses(rounds).items():
         title = f"loss against the commit before: {quantity}, %"
         result.append(Figure(title, round(medians[quantity], 2), reported("lower"), command, str(spread(values))))
