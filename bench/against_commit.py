@@ -1,7 +1,8 @@
 """Throughput, lonely latency and taxes of this checkout against another one, measured in alternation.
 
 Each side's cluster is started by its own `python -m local` and driven by its own SDK (`sdk_driver.py`), so the two may
-differ in contract and call. Rounds are kept in bench/results/against-commit.json.
+differ in contract and call. Both clusters are up at once and take turns of some seconds, because a shared machine's
+speed changes within minutes. Rounds, of one turn each, are kept in bench/results/against-commit.json.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from bench.emulated.costs import COSTS, Cost
 from bench.figures import ROOT, Figure, at_most, reported
 from bench.load import spread
 from bench.processes import cpu_s, own_s
-from bench.requests import BenchRequest, requests
+from bench.requests import BenchRequest, RequestSource, requests
 from bench.rounds import Rounds
 from bench.triton_statistics import TritonStatistics, Work
 
@@ -37,10 +38,7 @@ NAME = "against-commit"
 MOST_LOSS = 3.0
 """Percent."""
 REAL = "CPU"
-_UNCERTAIN = (
-    "single rounds differ by more than the mark in both directions, so these rounds are too short to decide; the"
-    " engines' busy shares at saturation are the same on both sides"
-)
+THROUGHPUT, LONELY = "throughput", "lonely latency"
 _START_TIMEOUT_S = 180
 _ROWS_AT_SATURATION = 200
 """After so many denoiser rows the first requests are all in their steps."""
@@ -49,38 +47,30 @@ console = Console(stderr=True, highlight=False)
 
 @dataclass(frozen=True)
 class Settings:
-    """The other checkout's commit, and the load.
+    """The other checkout's commit, and the load of a turn.
 
     Attributes:
         before: short.
         clients, requests, steps: of the closed loop.
-        lonely: lone requests.
         window_s: of saturation by so many clients.
+        turns: of each cluster start, by quantity: throughput, lonely latency, each engine's busy share.
     """
 
     before: str
     clients: int = 16
-    requests: int = 32
+    requests: int = 16
     steps: int = 20
-    lonely: int = 5
     window_s: float = 8.0
-
-
-@dataclass(frozen=True)
-class Speed:
-    """Pictures a second, seconds of a lone request, and by engine the share of time that it computes at saturation."""
-
-    pictures_s: float
-    lonely_s: float
-    busy: dict[str, float]
+    turns: tuple[int, int, int] = (8, 16, 2)
 
 
 @dataclass(frozen=True)
 class Round:
-    """Both sides, one after the other."""
+    """A quantity of both sides, in one turn each: pictures/s, seconds, or the share of time an engine computes."""
 
-    before: Speed
-    after: Speed
+    quantity: str
+    before: float
+    after: float
 
 
 class Side:
@@ -178,50 +168,91 @@ def _as_json(request: BenchRequest) -> dict[str, Any]:
     return {**encoded, "options": request.options}
 
 
-def measure_side(checkout: Path, number: int, settings: Settings) -> Speed:
-    """One side: the real engine first, then the emulated ones."""
-    source, busy = requests(NAME, number), dict[str, float]()
-    with cluster(checkout, checkout / "triton_repo") as side:
-        side.closed(source.take(2, steps=2), 2)
-        lonely, _ = side.closed(source.take(settings.lonely, steps=settings.steps), 1)
+@dataclass(frozen=True)
+class Sides:
+    """Both clusters, running."""
+
+    before: Side
+    after: Side
+
+    def turns(self, quantity: str, count: int, one: Callable[[Side], float]) -> Iterator[Round]:
+        """Measures both so many times; the one that goes first changes."""
+        for number in range(count):
+            order = [self.before, self.after] if number % 2 == 0 else [self.after, self.before]
+            values = {side: one(side) for side in order}
+            yield Round(quantity, values[self.before], values[self.after])
+
+
+@contextlib.contextmanager
+def both(before: Path, cost: Cost | None = None) -> Iterator[Sides]:
+    """The clusters of both checkouts over their own repositories; `cost` emulates the denoiser's engine."""
+    with contextlib.ExitStack() as stack:
+
+        def start(checkout: Path) -> Side:
+            models = checkout / "triton_repo"
+            if cost is not None:
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="backdrop-emulated-"))
+                models = repository.write(models, Path(folder), cost)
+            return stack.enter_context(cluster(checkout, models))
+
+        yield Sides(start(before), start(ROOT))
+
+
+def measure_once(before: Path, source: RequestSource, settings: Settings) -> Iterator[Round]:
+    """The turns of one start of each pair of clusters: the real engine's first, then the emulated ones'."""
+    throughput, lonely, busy = settings.turns
+
+    def pictures_s(side: Side) -> float:
         latencies, wall_s = side.closed(source.take(settings.requests, steps=settings.steps), settings.clients)
-        busy[REAL] = side.busy(source.take(settings.clients, steps=100), settings.window_s, None)
+        return len(latencies) / wall_s
+
+    def lonely_s(side: Side) -> float:
+        return side.closed(source.take(1, steps=settings.steps), 1)[0][0]
+
+    def busy_share(cost: Cost | None) -> Callable[[Side], float]:
+        return lambda side: side.busy(source.take(settings.clients, steps=100), settings.window_s, cost)
+
+    with both(before) as sides:
+        for side in (sides.before, sides.after):
+            side.closed(source.take(settings.clients, steps=2), settings.clients)
+        yield from sides.turns(THROUGHPUT, throughput, pictures_s)
+        yield from sides.turns(LONELY, lonely, lonely_s)
+        yield from sides.turns(busy_of(REAL), busy, busy_share(None))
     for kind, cost in COSTS.items():
-        with tempfile.TemporaryDirectory(prefix="backdrop-emulated-") as folder:
-            models = repository.write(checkout / "triton_repo", Path(folder), cost)
-            with cluster(checkout, models) as side:
-                busy[kind] = side.busy(source.take(settings.clients, steps=100), settings.window_s, cost)
-    return Speed(len(latencies) / wall_s, statistics.median(lonely), busy)
+        with both(before, cost) as sides:
+            yield from sides.turns(busy_of(kind), busy, busy_share(cost))
+
+
+def busy_of(engine: str) -> str:
+    """The quantity's name."""
+    return f"engine-busy ÷ wall (1 − tax), {engine}"
 
 
 def measure(before: Path, commit: str, count: int) -> list[Figure]:
-    """Measures until there are so many rounds, the sides taking turns, and returns the figures of all.
+    """Starts the clusters so many times more, and returns the figures of all rounds.
 
     Args:
         before: the other checkout.
         commit: its own, short.
-        count: rounds there should be in the end.
+        count: starts to add.
     """
     settings = Settings(commit)
     rounds = Rounds(NAME, settings, Round)
-    while (number := len(rounds.done)) < count:
-        order = [before, ROOT] if number % 2 == 0 else [ROOT, before]
-        speeds = {checkout: measure_side(checkout, number, settings) for checkout in order}
-        rounds.add(Round(speeds[before], speeds[ROOT]))
-        console.print(f"round {number + 1} of {count}: {rounds.done[-1]}")
+    for start in range(count):
+        for one in measure_once(before, requests(NAME, len(rounds.done)), settings):
+            rounds.add(one)
+            console.print(f"start {start + 1} of {count}: {one}")
     return figures(rounds.done, settings)
 
 
 def losses(rounds: Sequence[Round]) -> dict[str, list[float]]:
     """By quantity, the loss in each round, in percent; negative where this checkout is better."""
-    result = {
-        "throughput": [1 - one.after.pictures_s / one.before.pictures_s for one in rounds],
-        "lonely latency": [one.after.lonely_s / one.before.lonely_s - 1 for one in rounds],
-    }
-    for engine in rounds[0].before.busy:
-        name = f"engine-busy ÷ wall (1 − tax), {engine}"
-        result[name] = [1 - one.after.busy[engine] / one.before.busy[engine] for one in rounds]
-    return {name: [100 * value for value in values] for name, values in result.items()}
+    result: dict[str, list[float]] = {}
+    for one in rounds:
+        ratio = one.after / one.before
+        loss = ratio - 1 if one.quantity == LONELY else 1 - ratio
+        result.setdefault(one.quantity, []).append(100 * loss)
+    return result
 
 
 def figures(rounds: Sequence[Round], settings: Settings) -> list[Figure]:
@@ -229,9 +260,9 @@ def figures(rounds: Sequence[Round], settings: Settings) -> list[Figure]:
     medians = {name: statistics.median(values) for name, values in losses(rounds).items()}
     worst = max(medians, key=medians.__getitem__)
     command = "python -m bench.architecture against-commit"
-    note = f"{worst}; {len(rounds)} rounds in turns against {settings.before}"
+    note = f"{worst}; {len(losses(rounds)[worst])} turns each against {settings.before}"
     name = "largest loss against the commit before: throughput, lonely latency, taxes, %"
-    result = [Figure(name, round(medians[worst], 2), at_most(MOST_LOSS, _UNCERTAIN), command, note)]
+    result = [Figure(name, round(medians[worst], 2), at_most(MOST_LOSS), command, note)]
     for quantity, values in losses(rounds).items():
         title = f"loss against the commit before: {quantity}, %"
         result.append(Figure(title, round(medians[quantity], 2), reported("lower"), command, str(spread(values))))

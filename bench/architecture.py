@@ -220,7 +220,7 @@ def main() -> int:
     parser.add_argument("--recording", type=Path, metavar="FILE", help="pictures from before, for `recorded`")
     parser.add_argument("--before", type=Path, metavar="CHECKOUT", help="the other side, for `against-commit`")
     parser.add_argument("--output", type=Path, metavar="FILE", help="of `make test` in a fresh clone, for `suite`")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds of `against-commit` in the end (default: 5)")
+    parser.add_argument("--rounds", type=int, default=3, help="cluster starts of `against-commit` (default: 3)")
     for task in ("erase", "text-to-image"):
         parser.add_argument(
             f"--{task}", metavar="COMMIT", default="", help="what added the task (default: by its file)"

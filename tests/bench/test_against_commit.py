@@ -3,11 +3,23 @@
 import json
 import subprocess
 import sys
-
-import pytest
+from unittest.mock import Mock
 
 from backdrop.testing import FakeBackdrop
-from bench.against_commit import NAME, Round, Settings, Speed, _as_json, figures, losses
+from bench.against_commit import (
+    LONELY,
+    NAME,
+    REAL,
+    THROUGHPUT,
+    Round,
+    Settings,
+    Side,
+    Sides,
+    _as_json,
+    busy_of,
+    figures,
+    losses,
+)
 from bench.figures import ROOT
 from bench.requests import requests
 
@@ -31,20 +43,29 @@ def test_the_driver_sends_what_it_is_told_to() -> None:
     assert answers[1:] == [{}, {}]
 
 
-def speed(pictures_s: float, lonely_s: float, busy: float) -> Speed:
-    return Speed(pictures_s, lonely_s, {"CPU": busy})
-
-
 def test_a_loss_is_positive_in_every_quantity() -> None:
-    (worse,) = zip(*losses([Round(speed(2, 1, 0.8), speed(1, 2, 0.4))]).values(), strict=True)
-    assert worse == pytest.approx((50, 100, 50))
-    (better,) = zip(*losses([Round(speed(1, 2, 0.4), speed(2, 1, 0.8))]).values(), strict=True)
-    assert better == pytest.approx((-100, -50, -100))
+    worse = losses([Round(THROUGHPUT, 2, 1), Round(LONELY, 1, 2), Round(busy_of(REAL), 0.8, 0.4)])
+    assert [*worse.values()] == [[50], [100], [50]]
+    better = losses([Round(THROUGHPUT, 1, 2), Round(LONELY, 2, 1), Round(busy_of(REAL), 0.4, 0.8)])
+    assert [*better.values()] == [[-100], [-50], [-100]]
 
 
 def test_the_figure_is_the_worst_median() -> None:
-    rounds = [Round(speed(1, 1, 1), speed(pictures_s, 1.01, 1)) for pictures_s in (0.5, 0.96, 1.0)]
-    worst, *each = figures(rounds, Settings("abc1234"))
+    rounds = [Round(THROUGHPUT, 1, pictures_s) for pictures_s in (0.5, 0.96, 1.0)]
+    worst, *each = figures([*rounds, Round(LONELY, 1, 1.01)], Settings("abc1234"))
     assert (worst.value, worst.met) == (4.0, False)
-    assert worst.spread == "throughput; 3 rounds in turns against abc1234"
-    assert [figure.value for figure in each] == [4.0, 1.0, 0.0]
+    assert worst.spread == "throughput; 3 turns each against abc1234"
+    assert [figure.value for figure in each] == [4.0, 1.0]
+
+
+def test_the_sides_take_turns() -> None:
+    before, after = Mock(Side), Mock(Side)
+    order: list[Side] = []
+
+    def one(side: Side) -> float:
+        order.append(side)
+        return 1.0 if side is before else 2.0
+
+    rounds = [*Sides(before, after).turns(THROUGHPUT, 2, one)]
+    assert order == [before, after, after, before]
+    assert rounds == [Round(THROUGHPUT, 1.0, 2.0)] * 2
