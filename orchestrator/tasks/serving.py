@@ -1,4 +1,4 @@
-"""Which tasks a pipeline can serve, from what its models take."""
+"""Which tasks a pipeline can serve, and why not the others, from what its models take."""
 
 from __future__ import annotations
 
@@ -7,11 +7,19 @@ from orchestrator.tasks import ALL
 from orchestrator.tasks.task import Task
 
 
+def why_not(pipeline: PipelineSpec, task: Task) -> str | None:
+    """One sentence on what the pipeline lacks for the task; None if it serves the task."""
+    if task.keeps_pixels and "masked_image_latents" not in pipeline.denoiser_inputs:
+        return "its denoiser does not see known pixels: it has no mask channels."
+    adapters = [name for name in task.adapters if name not in pipeline.models["denoiser"].adapters]
+    if adapters:
+        return f"its denoiser's bank has no adapter {', '.join(adapters)}."
+    return None
+
+
 def serves(pipeline: PipelineSpec, task: Task) -> bool:
     """Whether the pipeline has the inputs and adapters that the task needs."""
-    sees_known_pixels = "masked_image_latents" in pipeline.denoiser_inputs
-    has_adapters = set(task.adapters) <= set(pipeline.models["denoiser"].adapters)
-    return (sees_known_pixels or not task.keeps_pixels) and has_adapters
+    return why_not(pipeline, task) is None
 
 
 def served_tasks(pipeline: PipelineSpec) -> list[str]:

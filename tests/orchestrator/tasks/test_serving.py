@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.tasks import Task
 from orchestrator.tasks.background import BACKGROUND
-from orchestrator.tasks.serving import served_tasks, serves
+from orchestrator.tasks.serving import served_tasks, serves, why_not
 from orchestrator.tasks.text_to_image import TEXT_TO_IMAGE
 from tests.orchestrator.small import ADAPTERS, pipeline_spec
 
@@ -28,3 +28,10 @@ def test_a_tasks_adapters_must_be_in_the_bank(task: Task) -> None:
     assert serves(pipeline_spec("small-style"), known)
     assert not serves(pipeline_spec("small"), known), "it has no bank"
     assert not serves(pipeline_spec("small-style"), dataclasses.replace(task, adapters=("warm", "remove")))
+
+
+def test_what_a_pipeline_lacks_is_named() -> None:
+    assert why_not(pipeline_spec("small"), BACKGROUND) is None
+    assert "no mask channels" in (why_not(pipeline_spec("small-text"), BACKGROUND) or "")
+    specialised = dataclasses.replace(BACKGROUND, adapters=("warm", "remove"))
+    assert "no adapter remove" in (why_not(pipeline_spec("small-style"), specialised) or "")
