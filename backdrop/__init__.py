@@ -61,7 +61,7 @@ from backdrop.errors import (
     UnavailableError,
     UnimplementedError,
 )
-from backdrop.tasks import Background, Erase, Task, TextToImage
+from backdrop.tasks import Background, Erase, Fill, Task, TextToImage, Vary
 
 __version__ = "0.1.0"
 
@@ -80,6 +80,7 @@ __all__ = [
     "EarlyDropping",
     "Erase",
     "Event",
+    "Fill",
     "Fit",
     "Generation",
     "HorizontalAlignment",
@@ -119,6 +120,7 @@ __all__ = [
     "Usage",
     "VariantDropped",
     "VariantFinished",
+    "Vary",
     "VerticalAlignment",
     "__version__",
 ]

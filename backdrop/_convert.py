@@ -151,6 +151,7 @@ def _settings(message: pb.EffectiveSettings) -> events.Settings:
         scene_size=(message.scene_size.width, message.scene_size.height),
         image_scale=message.image_scale,
         priority=_enum(Priority, pb.Priority, message.priority),
+        strength=message.strength,
     )
 
 

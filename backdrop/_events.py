@@ -144,6 +144,8 @@ class Settings:
     """The part of the steps that were guided; None = all, or guidance was off."""
     early_dropping: tuple[EarlyDropping, ...] = ()
     """The rounds in which weaker variants were given up; empty = none."""
+    strength: float = 1.0
+    """The fraction of the steps that were taken; below 1.0 the noise started from the picture."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -130,7 +130,61 @@ class Erase(Task):
     ] = None
 
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Background, TextToImage, Erase)}
+@dataclasses.dataclass(frozen=True, eq=False)
+class Fill(Task):
+    """A picture with something new inside a mask, as the prompt says; all other pixels are kept."""
+
+    name: ClassVar[str] = "fill"
+
+    picture: Annotated[
+        ImageSource,
+        Option(
+            "fill.picture",
+            wire.picture,
+            "The picture: PNG, JPEG or WebP, at most 16 megapixels and 16 MiB. An alpha channel is dropped.",
+            (Flag("--picture", Path),),
+        ),
+    ] = dataclasses.field(repr=False)
+    mask: Annotated[
+        ImageSource,
+        Option(
+            "fill.mask",
+            wire.picture,
+            "Where to make new pixels, of the picture's size: 255 (white) = make, 0 (black) = keep, between = soft"
+            " edge.",
+            (Flag("--mask", Path),),
+        ),
+    ] = dataclasses.field(repr=False)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Vary(Task):
+    """A picture again, near to it or far from it: the noise starts from the picture, and no pixel is kept exactly."""
+
+    name: ClassVar[str] = "vary"
+
+    picture: Annotated[
+        ImageSource,
+        Option(
+            "vary.picture",
+            wire.picture,
+            "The picture: PNG, JPEG or WebP, at most 16 megapixels and 16 MiB. An alpha channel is dropped.",
+            (Flag("--picture", Path),),
+        ),
+    ] = dataclasses.field(repr=False)
+    strength: Annotated[
+        float | None,
+        Option(
+            "vary.strength",
+            wire.number,
+            "How far the result may go from the picture, 0.0 (not at all) to 1.0 (the picture has no influence)."
+            " Default: 0.6.",
+            (Flag("--strength", float),),
+        ),
+    ] = None
+
+
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Background, TextToImage, Erase, Fill, Vary)}
 """Every task by its name in the contract."""
 
-__all__ = ["TASKS", "Background", "Erase", "Task", "TextToImage"]
+__all__ = ["TASKS", "Background", "Erase", "Fill", "Task", "TextToImage", "Vary"]

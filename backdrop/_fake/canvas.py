@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from backdrop.contract.arrays import Bytes
-from backdrop.contract.canvas import Canvas, blank
+from backdrop.contract.canvas import Canvas, blank, remade
 from backdrop.contract.geometry import Size
-from backdrop.contract.masks import check_erased, erased_canvas, read_grow, read_mask
+from backdrop.contract.masks import check_marks, hole_canvas, read_grow, read_mask, widened
 from backdrop.contract.pictures import decode_photo
 from backdrop.contract.products import check_product, place_product, read_product_placement
 from backdrop.v1 import generation_service_pb2 as pb
@@ -23,6 +23,10 @@ def make_canvas(request: pb.GenerateRequest, size: Size | None, scene_size: Size
         return _background(request.background, size, max_pixels)
     if request.HasField("erase"):
         return _erase(request.erase, max_pixels)
+    if request.HasField("fill"):
+        return _fill(request.fill, max_pixels)
+    if request.HasField("vary"):
+        return remade(decode_photo(request.vary.picture, max_pixels=max_pixels, field="vary.picture").rgb)
     return blank(size or scene_size)
 
 
@@ -42,8 +46,17 @@ def _erase(message: pb.EraseTask, max_pixels: int) -> Canvas:
     mask, _ = read_mask(message.mask, photo, max_pixels=max_pixels, field="erase.mask")
     assert mask is not None, "the task requires a mask"
     grow = read_grow(message)
-    check_erased(mask, grow)
-    return erased_canvas(photo.rgb, mask, grow)
+    check_marks(mask, "erase.mask")
+    return hole_canvas(photo.rgb, widened(mask, grow), "erase.mask")
+
+
+def _fill(message: pb.FillTask, max_pixels: int) -> Canvas:
+    """The whole picture, except under the mask."""
+    photo = decode_photo(message.picture, max_pixels=max_pixels, field="fill.picture")
+    mask, _ = read_mask(message.mask, photo, max_pixels=max_pixels, field="fill.mask")
+    assert mask is not None, "the task requires a mask"
+    check_marks(mask, "fill.mask")
+    return hole_canvas(photo.rgb, mask, "fill.mask")
 
 
 def _segment(rgb: Bytes) -> Bytes:

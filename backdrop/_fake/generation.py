@@ -35,11 +35,12 @@ class Run:
         for stage in (pb.STAGE_ENCODE, pb.STAGE_PREPARE, pb.STAGE_DENOISE):
             yield self._begin(stage)
         steps, selection = self._request.parts.sampling.steps, self._request.parts.selection
-        rounds, running = selection.rounds(steps), list(range(selection.variants))
+        first = self._request.parts.sampling.first(steps)
+        rounds, running = selection.rounds(steps, first), list(range(selection.variants))
         painted = await asyncio.to_thread(lambda: [pictures.paint(self._request, seed) for seed in self._seeds])
         drafts = selection.draft.draft_steps if selection.draft else 0
         # Variants run at the same time, so their steps alternate; drafts come before all of them.
-        for step in range(-drafts, steps):
+        for step in [*range(-drafts, 0), *range(first, steps)]:
             if failure is not None and step == failure.after_steps:
                 raise failure.error
             keep = selection.draft.keep if step == 0 and selection.draft else rounds.get(step, len(running))

@@ -18,10 +18,16 @@ from backdrop.v1 import generation_service_pb2 as pb
 
 
 def paint(request: Request, seed: int) -> Bytes:
-    """A scene with the known pixels on it [H, W, 3]: a gradient of colours that follow from look and seed alone."""
+    """A scene with the known pixels on it [H, W, 3]: a gradient of colours that follow from look and seed alone.
+
+    Where the noise starts from a picture, the scene is mixed with it.
+    """
     digest = hashlib.sha256(f"{request.look} {seed}".encode()).digest()
     colours = np.frombuffer(digest, np.uint8)[:27].reshape(3, 3, 3)
-    return composite(_resize(colours, request.canvas.size), request.canvas)
+    scene, strength = _resize(colours, request.canvas.size), request.parts.sampling.strength
+    if strength < 1:
+        scene = (scene * strength + request.canvas.known * (1 - strength)).astype(np.uint8)
+    return composite(scene, request.canvas)
 
 
 def preview(request: Request, picture: Bytes, done: float) -> bytes:

@@ -35,7 +35,7 @@ class Canvas:
     """Every task is "make these pixels, keep those"; this says which."""
 
     known: Bytes
-    """[H, W, 3]: the known pixels' colours; arbitrary where nothing is known."""
+    """[H, W, 3]: the known pixels' colours, and what noise may start from; arbitrary elsewhere."""
     make: Bytes
     """[H, W]: 255 = to be made, 0 = known, between = soft edge."""
     kept: Kept | None
@@ -45,6 +45,11 @@ class Canvas:
     def size(self) -> Size:
         """The delivery size."""
         return Size(self.make.shape[1], self.make.shape[0])
+
+
+def remade(picture: Bytes) -> Canvas:
+    """A picture [H, W, 3] of which every pixel is made again."""
+    return Canvas(picture, np.full(picture.shape[:2], 255, np.uint8), None)
 
 
 def blank(size: Size) -> Canvas:

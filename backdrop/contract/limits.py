@@ -14,6 +14,8 @@ MAX_STYLE_WEIGHT = 10.0
 MAX_STYLE_IMAGES = 4
 MAX_PADDING = 0.45
 """As a fraction of the picture's shorter side."""
+DEFAULT_STRENGTH = 0.6
+"""Of tasks whose noise starts from a picture."""
 MAX_GROW = 64
 """Pixels by which a mask may be widened."""
 MAX_PREVIEW_EVERY = 1000

@@ -68,18 +68,22 @@ def _running_maximum(padded: Bytes, axis: int, pixels: int) -> Bytes:
     return np.ascontiguousarray(np.moveaxis(values, 0, axis))
 
 
-def check_erased(mask: Bytes, grow: int | None) -> None:
-    """Raises InvalidRequestError for a mask that marks nothing, or everything once it is widened."""
+def check_marks(mask: Bytes, field: str) -> None:
+    """Raises InvalidRequestError for a mask that marks nothing."""
     if not mask.any():
-        message = "erase.mask: the mask marks nothing; 255 means erase, 0 keep."
-        raise error(Reason.INVALID_MASK, message, field="erase.mask")
-    if widened(mask, grow).all():
-        message = "erase.mask: the widened mask covers the whole picture; nothing is left to fill it from."
-        raise error(Reason.INVALID_MASK, message, field="erase.mask")
+        message = f"{field}: the mask marks nothing; 255 means make new pixels, 0 keep."
+        raise error(Reason.INVALID_MASK, message, field=field)
 
 
-def erased_canvas(picture: Bytes, mask: Bytes, grow: int | None) -> Canvas:
-    """The whole picture [H, W, 3] is known, except under the widened mask."""
-    height, width = mask.shape
+def hole_canvas(picture: Bytes, hole: Bytes, field: str) -> Canvas:
+    """The whole picture [H, W, 3] is known, except in the hole [H, W].
+
+    Raises:
+        InvalidRequestError: the hole, which came from `field`, covers the whole picture.
+    """
+    if hole.all():
+        message = f"{field}: nothing of the picture is kept; mark less of it."
+        raise error(Reason.INVALID_MASK, message, field=field)
+    height, width = hole.shape
     kept = Kept(Rect(0, 0, width, height), unscaled=True, mask_source=MaskSource.REQUEST)
-    return Canvas(picture, widened(mask, grow), kept)
+    return Canvas(picture, hole, kept)

@@ -85,9 +85,10 @@ class Sampling:
     def first(self, steps: int) -> int:
         """The first of `steps` steps that is taken, counted from 0 as in diffusers' img2img pipelines.
 
-        The last step is always taken.
+        The last step is taken unless the strength is 0; then none is, and the result is `steps`.
         """
-        return min(steps - 1, steps - min(int(steps * self.strength), steps))
+        taken = max(int(steps * self.strength), 1) if self.strength else 0
+        return steps - min(taken, steps)
 
     def rows_at(self, step: int, steps: int) -> int:
         """Rows of one variant's step, counted from 0, in a trajectory of `steps` steps."""
@@ -132,8 +133,11 @@ class Selection:
     def rounds(self, steps: int, first: int = 0) -> dict[int, int]:
         """Steps before each round → variants that continue after it. Of rounds at the same step, the last counts.
 
-        The first `first` steps are skipped; every round takes place after at least one step that is taken.
+        The first `first` steps are skipped; every round takes place after at least one step that is taken. There is
+        none where no step is taken: all variants are the same.
         """
+        if first >= steps:
+            return {}
         return {max(each.step(steps), first + 1): each.keep for each in self.dropping if not each.draft_steps}
 
 

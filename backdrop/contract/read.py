@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from backdrop.contract.geometry import Fit, Rect, Size
 from backdrop.contract.limits import (
+    DEFAULT_STRENGTH,
     MAX_GUIDANCE,
     MAX_IMAGE_SCALE,
     MAX_KEY_CHARACTERS,
@@ -84,6 +85,7 @@ def read_parts(
         steps=steps,
         guidance_scale=_guidance(sampling, rules, pipeline),
         guidance_window=_window(sampling),
+        strength=_strength(request, rules),
     )
     return Parts(
         conditioning=_conditioning(request.conditioning, pipeline, info, count_tokens),
@@ -154,6 +156,18 @@ def _guidance(sampling: pb.Sampling, rules: TaskRules, pipeline: info_pb.Pipelin
         message = f"sampling.guidance_scale must be a number from 1.0 (off) to {MAX_GUIDANCE}."
         raise error(Reason.OUT_OF_RANGE, message, field="sampling.guidance_scale")
     return scale
+
+
+def _strength(request: pb.GenerateRequest, rules: TaskRules) -> float:
+    if not rules.strength:
+        return 1.0
+    task, _, field = rules.strength.partition(".")
+    message = getattr(request, task)
+    strength: float = getattr(message, field) if message.HasField(field) else DEFAULT_STRENGTH
+    if not (math.isfinite(strength) and 0.0 <= strength <= 1.0):
+        text = f"{rules.strength} must be a number from 0.0 (the picture) to 1.0 (the picture has no influence)."
+        raise error(Reason.OUT_OF_RANGE, text, field=rules.strength)
+    return round(strength, 6)  # 32 bits on the wire: without rounding, 0.6 of 5 steps would be 3.0000001
 
 
 def _window(sampling: pb.Sampling) -> Window:

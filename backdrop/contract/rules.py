@@ -22,6 +22,8 @@ class TaskRules:
     """Fields that must be set; "a|b" = at least one of the two."""
     refused: tuple[str, ...] = ()
     """Fields that it does not take."""
+    strength: str = ""
+    """The field that says where the noise starts; "" = always pure noise."""
 
 
 _PROMPTED = (
@@ -47,6 +49,19 @@ TASKS = {
             "Removes what a mask marks from a picture, and fills the hole from its surroundings.",
             required=("erase.picture", "erase.mask"),
             refused=(*_PROMPTED, "delivery.size"),
+        ),
+        TaskRules(
+            "fill",
+            "Makes what a prompt says inside a mask, and keeps the rest of the picture.",
+            required=("fill.picture", "fill.mask", "conditioning.prompt|conditioning.style_images"),
+            refused=("delivery.size",),
+        ),
+        TaskRules(
+            "vary",
+            "Makes a picture again, near to it or far from it.",
+            required=("vary.picture",),
+            refused=("delivery.size",),
+            strength="vary.strength",
         ),
     )
 }

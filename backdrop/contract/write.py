@@ -44,6 +44,7 @@ def settings_message(task: str, parts: Parts, size: Size, scene_size: Size) -> p
         scene_size=size_message(scene_size),
         image_scale=parts.conditioning.image_scale,
         priority=pb.Priority.Name(parts.priority),
+        strength=parts.sampling.strength,
     )
 
 

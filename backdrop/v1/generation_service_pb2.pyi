@@ -109,10 +109,12 @@ MASK_SOURCE_ALPHA: MaskSource
 MASK_SOURCE_SEGMENTER: MaskSource
 
 class GenerateRequest(_message.Message):
-    __slots__ = ("background", "text_to_image", "erase", "conditioning", "sampling", "selection", "delivery", "idempotency_key", "priority")
+    __slots__ = ("background", "text_to_image", "erase", "fill", "vary", "conditioning", "sampling", "selection", "delivery", "idempotency_key", "priority")
     BACKGROUND_FIELD_NUMBER: _ClassVar[int]
     TEXT_TO_IMAGE_FIELD_NUMBER: _ClassVar[int]
     ERASE_FIELD_NUMBER: _ClassVar[int]
+    FILL_FIELD_NUMBER: _ClassVar[int]
+    VARY_FIELD_NUMBER: _ClassVar[int]
     CONDITIONING_FIELD_NUMBER: _ClassVar[int]
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
     SELECTION_FIELD_NUMBER: _ClassVar[int]
@@ -122,13 +124,15 @@ class GenerateRequest(_message.Message):
     background: BackgroundTask
     text_to_image: TextToImageTask
     erase: EraseTask
+    fill: FillTask
+    vary: VaryTask
     conditioning: Conditioning
     sampling: Sampling
     selection: Selection
     delivery: Delivery
     idempotency_key: str
     priority: Priority
-    def __init__(self, background: _Optional[_Union[BackgroundTask, _Mapping]] = ..., text_to_image: _Optional[_Union[TextToImageTask, _Mapping]] = ..., erase: _Optional[_Union[EraseTask, _Mapping]] = ..., conditioning: _Optional[_Union[Conditioning, _Mapping]] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., delivery: _Optional[_Union[Delivery, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., priority: _Optional[_Union[Priority, str]] = ...) -> None: ...
+    def __init__(self, background: _Optional[_Union[BackgroundTask, _Mapping]] = ..., text_to_image: _Optional[_Union[TextToImageTask, _Mapping]] = ..., erase: _Optional[_Union[EraseTask, _Mapping]] = ..., fill: _Optional[_Union[FillTask, _Mapping]] = ..., vary: _Optional[_Union[VaryTask, _Mapping]] = ..., conditioning: _Optional[_Union[Conditioning, _Mapping]] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., delivery: _Optional[_Union[Delivery, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., priority: _Optional[_Union[Priority, str]] = ...) -> None: ...
 
 class BackgroundTask(_message.Message):
     __slots__ = ("product", "mask", "placement")
@@ -153,6 +157,22 @@ class EraseTask(_message.Message):
     mask: bytes
     grow: int
     def __init__(self, picture: _Optional[bytes] = ..., mask: _Optional[bytes] = ..., grow: _Optional[int] = ...) -> None: ...
+
+class FillTask(_message.Message):
+    __slots__ = ("picture", "mask")
+    PICTURE_FIELD_NUMBER: _ClassVar[int]
+    MASK_FIELD_NUMBER: _ClassVar[int]
+    picture: bytes
+    mask: bytes
+    def __init__(self, picture: _Optional[bytes] = ..., mask: _Optional[bytes] = ...) -> None: ...
+
+class VaryTask(_message.Message):
+    __slots__ = ("picture", "strength")
+    PICTURE_FIELD_NUMBER: _ClassVar[int]
+    STRENGTH_FIELD_NUMBER: _ClassVar[int]
+    picture: bytes
+    strength: float
+    def __init__(self, picture: _Optional[bytes] = ..., strength: _Optional[float] = ...) -> None: ...
 
 class Conditioning(_message.Message):
     __slots__ = ("prompt", "negative_prompt", "style_images", "image_scale")
@@ -374,7 +394,7 @@ class Usage(_message.Message):
     def __init__(self, row_steps: _Optional[int] = ..., saved_row_steps: _Optional[int] = ..., row_step_megapixels: _Optional[float] = ...) -> None: ...
 
 class EffectiveSettings(_message.Message):
-    __slots__ = ("task", "sampling", "selection", "delivery", "scene_size", "image_scale", "priority")
+    __slots__ = ("task", "sampling", "selection", "delivery", "scene_size", "image_scale", "priority", "strength")
     TASK_FIELD_NUMBER: _ClassVar[int]
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
     SELECTION_FIELD_NUMBER: _ClassVar[int]
@@ -382,6 +402,7 @@ class EffectiveSettings(_message.Message):
     SCENE_SIZE_FIELD_NUMBER: _ClassVar[int]
     IMAGE_SCALE_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    STRENGTH_FIELD_NUMBER: _ClassVar[int]
     task: str
     sampling: Sampling
     selection: Selection
@@ -389,7 +410,8 @@ class EffectiveSettings(_message.Message):
     scene_size: Size
     image_scale: float
     priority: Priority
-    def __init__(self, task: _Optional[str] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., delivery: _Optional[_Union[Delivery, _Mapping]] = ..., scene_size: _Optional[_Union[Size, _Mapping]] = ..., image_scale: _Optional[float] = ..., priority: _Optional[_Union[Priority, str]] = ...) -> None: ...
+    strength: float
+    def __init__(self, task: _Optional[str] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., delivery: _Optional[_Union[Delivery, _Mapping]] = ..., scene_size: _Optional[_Union[Size, _Mapping]] = ..., image_scale: _Optional[float] = ..., priority: _Optional[_Union[Priority, str]] = ..., strength: _Optional[float] = ...) -> None: ...
 
 class Picture(_message.Message):
     __slots__ = ("data", "media_type", "width", "height", "rank", "variant", "seed", "scores", "receipt")

@@ -120,4 +120,9 @@ class Loop:
             tokenizers=self._tokenizers,
             lookups=lookups,
         )
-        return LoopRequest(request, models, embeddings, await prepare(request.task, request.input, models, lookups))
+        return LoopRequest(
+            request,
+            models,
+            embeddings,
+            await prepare(request.task, request.input, request.parts.sampling.strength, models, lookups),
+        )

@@ -46,12 +46,11 @@ class Parser:
         parts = read_parts(message, rules, described, self.info, lambda text: self.tokenizers.count(pipeline, text))
         _check_steps(parts.sampling, pipeline)
         options = task.read(getattr(message, rules.name), parts.delivery)
-        sampling = dataclasses.replace(parts.sampling, strength=task.strength(options))
         task_input = TaskInput(options, pipeline.buckets, parts.delivery.size)
         task_input = self._decode(task, getattr(message, rules.name), task_input)
         task.check(task_input)
         conditioning = self._with_style(parts.conditioning, message.conditioning)
-        parts = dataclasses.replace(parts, conditioning=conditioning, sampling=sampling)
+        parts = dataclasses.replace(parts, conditioning=conditioning)
         return Request(request_id, pipeline, task, task_input, parts)
 
     def _with_style(self, conditioning: Conditioning, message: pb.Conditioning) -> Conditioning:

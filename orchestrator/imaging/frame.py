@@ -22,11 +22,9 @@ class Frame(Canvas):
     inset: Rect
     """Where the canvas lies in the bucket, in pixels of the bucket. The canvas is never distorted: if its aspect ratio
     differs from the bucket's, the bucket shows more scene than the canvas. The surplus is cropped after decoding."""
-    from_known: bool = False
-    """Where the noise starts: False = pure noise, True = `known` with noise added (at `Sampling.strength`)."""
 
 
-def frame_of(canvas: Canvas, buckets: Sequence[Size], *, from_known: bool = False) -> Frame:
+def frame_of(canvas: Canvas, buckets: Sequence[Size]) -> Frame:
     """A frame in the bucket whose aspect ratio is nearest to the canvas's, the canvas centred in it."""
     size = canvas.size
     bucket = nearest_bucket(size, buckets)
@@ -34,4 +32,4 @@ def frame_of(canvas: Canvas, buckets: Sequence[Size], *, from_known: bool = Fals
     width = min(bucket.width, max(1, round(size.width * scale)))
     height = min(bucket.height, max(1, round(size.height * scale)))
     inset = Rect((bucket.width - width) // 2, (bucket.height - height) // 2, width, height)
-    return Frame(canvas.known, canvas.make, canvas.kept, bucket, inset, from_known)
+    return Frame(canvas.known, canvas.make, canvas.kept, bucket, inset)

@@ -104,9 +104,7 @@ class Pipeline:
                 lookups=lookups,
             )
         with progress.stage(Stage.PREPARE):
-            prepared = await prepare(request.task, request.input, models, lookups)
-        # Strength decides what a request costs, its frame which steps it takes: the two must agree.
-        assert prepared.frame.from_known == (parts.sampling.strength < 1), f"{request.task.name}: strength and frame"
+            prepared = await prepare(request.task, request.input, parts.sampling.strength, models, lookups)
         inputs = DenoiserInputs(embeddings, prepared, models, _adapter(request))
         run = VariantRun(
             parts.sampling,

@@ -85,12 +85,12 @@ class Solver(abc.ABC):
         Args:
             noise: standard normal, float32 [..., C, h, w].
             start: clean latents of the same shape, of which the level of step `at` keeps a part; None = pure noise.
-            at: steps that are skipped; 0 without `start`.
+            at: steps that are skipped; 0 without `start`. `steps` skips all of them: the state is the result.
 
         Raises:
             ValueError: `at` is no step of the solver, it skips steps of pure noise, or the shapes differ.
         """
-        if not 0 <= at < self.steps:
+        if not 0 <= at <= self.steps:
             raise ValueError(f"the trajectory has {self.steps} steps, so none can begin after {at}")
         if start is None:
             if at:
@@ -98,6 +98,8 @@ class Solver(abc.ABC):
             return State(noise.astype(np.float32) * self._levels.pure_noise, index=0)
         if start.shape != noise.shape:
             raise ValueError(f"the clean latents have shape {start.shape}, the noise {noise.shape}")
+        if at == self.steps:
+            return State(start.astype(np.float32), index=at)
         signal, level = self._levels.signal[at], self._levels.noise[at]
         return State(signal * start.astype(np.float32) + level * noise.astype(np.float32), index=at)
 

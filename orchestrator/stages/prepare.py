@@ -27,8 +27,10 @@ class Prepared:
     """[C, h, w], scaled: the whole known picture; None if the noise does not start from it."""
 
 
-async def prepare(task: Task, inputs: TaskInput, models: Models, lookups: RequestLookups) -> Prepared:
+async def prepare(task: Task, inputs: TaskInput, strength: float, models: Models, lookups: RequestLookups) -> Prepared:
     """Makes the frame and encodes its known pixels; runs the segmenter if the task needs a mask and has none.
+
+    With a strength below 1, the noise starts from the known picture, which is encoded whole.
 
     Raises:
         InvalidRequestError: the segmenter found nothing, or the pictures leave nothing to make.
@@ -39,7 +41,7 @@ async def prepare(task: Task, inputs: TaskInput, models: Models, lookups: Reques
         inputs = dataclasses.replace(inputs, mask=mask, mask_source=MaskSource.SEGMENTER)
     frame, view = await asyncio.to_thread(_arrange, task, inputs, models.pipeline.latent_factor)
     known = await _encoded(view.known, models, lookups) if models.takes("denoiser", "masked_image_latents") else None
-    start = await _encoded(start_of(frame), models, lookups) if frame.from_known else None
+    start = await _encoded(start_of(frame), models, lookups) if strength < 1 else None
     return Prepared(frame, view, known, start)
 
 

@@ -36,4 +36,5 @@ BACKGROUND = Task(
     check=check,
     picture="product",
     mask=MaskNeed.SEGMENTED,
+    keeps_pixels=True,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backdrop.contract.masks import check_erased, erased_canvas, read_grow
+from backdrop.contract.masks import check_marks, hole_canvas, read_grow, widened
 from backdrop.contract.parts import Delivery
 from backdrop.contract.rules import TASKS
 from backdrop.v1 import generation_service_pb2 as pb
@@ -16,16 +16,17 @@ def read(message: pb.EraseTask, delivery: Delivery) -> int | None:
 
 
 def check(inputs: TaskInput) -> None:
-    """Refuses masks that mark nothing, or everything."""
+    """Refuses masks that mark nothing."""
     assert inputs.mask is not None, "the task requires a mask"
-    check_erased(inputs.mask, inputs.options)
+    check_marks(inputs.mask, "erase.mask")
 
 
 def frame(inputs: TaskInput) -> Frame:
     """The whole picture is known, except under the widened mask."""
     assert inputs.picture is not None, "the task requires a picture"
     assert inputs.mask is not None, "the task requires a mask"
-    return frame_of(erased_canvas(inputs.picture, inputs.mask, inputs.options), inputs.buckets)
+    hole = widened(inputs.mask, inputs.options)
+    return frame_of(hole_canvas(inputs.picture, hole, "erase.mask"), inputs.buckets)
 
 
 ERASE = Task(
@@ -35,6 +36,7 @@ ERASE = Task(
     check=check,
     picture="picture",
     mask=MaskNeed.REQUIRED,
+    keeps_pixels=True,
     # "fidelity" is the fidelity to a prompt, and there is none.
     heads=("defects", "aesthetics"),
 )

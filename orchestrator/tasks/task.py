@@ -67,11 +67,11 @@ class Task:
     """Reads the fields of its message that are not pictures."""
     check: Callable[[TaskInput], None] = _nothing_to_check
     """Checks the decoded pictures before anything is computed; the mask may still be missing."""
-    strength: Callable[[Any], float] = lambda options: 1.0
-    """Where the noise starts, from the task's options; see `Sampling.strength`."""
     picture: str = ""
     """The field of its message that holds the picture; "" if it takes none."""
     mask: MaskNeed = MaskNeed.NONE
+    keeps_pixels: bool = False
+    """Whether it keeps pixels of a picture, so that the denoiser must see them."""
     adapters: tuple[str, ...] = ()
     """Adapters that its rows use. A pipeline without them does not serve the task."""
     heads: tuple[str, ...] = ()
@@ -81,8 +81,3 @@ class Task:
     def name(self) -> str:
         """The field of the oneof `GenerateRequest.task`."""
         return self.rules.name
-
-    @property
-    def keeps_pixels(self) -> bool:
-        """Whether it keeps pixels of a picture, so that the denoiser must see them."""
-        return self.mask is not MaskNeed.NONE

@@ -117,6 +117,6 @@ def test_the_docs_list_every_option_with_its_field_and_flags() -> None:
     rows = [line for line in page.splitlines() if line.startswith("|")]
     for owner in OWNERS:
         for name, option in options_of(owner).items():
-            listed = [row for row in rows if f"`{name}`" in row and option.help in row]
+            listed = [row for row in rows if f"`{name}` | `{option.path}`" in row and option.help in row]
             assert len(listed) == 1, name
             assert all(f"`{flag.name}`" in listed[0] for flag in option.flags)

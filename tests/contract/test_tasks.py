@@ -8,10 +8,21 @@ import grpc
 import numpy as np
 import pytest
 
-from backdrop import AsyncClient, BackdropError, InvalidRequestError, Options, Pipeline, Reason, TextToImage
+from backdrop import (
+    AsyncClient,
+    BackdropError,
+    Erase,
+    Fill,
+    InvalidRequestError,
+    Options,
+    Pipeline,
+    Reason,
+    TextToImage,
+    Vary,
+)
 from backdrop._describe import options_of
 from tests.contract.bad_inputs import stream, valid_request
-from tests.contract.photos import QUICK, TASK, pixels
+from tests.contract.photos import MASK, PRODUCT, QUICK, TASK, pixels
 from tests.pictures import noisy_photo
 
 WORDS = TextToImage()
@@ -101,7 +112,7 @@ async def test_every_task_refuses_the_fields_that_it_does_not_take(client: Async
         "output_size": (64, 64),
     }
     names = {option.path: name for name, option in options_of(Options).items()}
-    for task in (TASK, WORDS):
+    for task in (TASK, WORDS, Erase(PRODUCT, MASK), Fill(PRODUCT, MASK), Vary(PRODUCT)):
         info = next(each for each in (await client.info()).tasks if each.name == task.name)
         for path in info.refused_fields:
             with pytest.raises(BackdropError) as caught:

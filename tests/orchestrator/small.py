@@ -190,6 +190,10 @@ class FunctionModels:
         n, _, h, w = image.shape
         return {"latents": np.repeat(image.reshape(n, 3, h // 8, 8, w // 8, 8).mean((3, 5))[:, :1], 4, 1)}
 
+    def encoded(self, picture: Array) -> Array:
+        """The latents [C, h, w] of a picture [3, H, W] in −1…1."""
+        return self._vae_encoder(picture[None])["latents"][0]
+
     def _denoise(self, **inputs: Array) -> dict[str, Array]:
         shift = inputs["encoder_hidden_states"].mean((1, 2)) + inputs["text_embeds"].mean(1)
         if "image_tokens" in inputs:

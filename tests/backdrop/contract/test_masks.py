@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
 from backdrop.contract.canvas import MaskSource
-from backdrop.contract.masks import check_erased, read_grow, read_mask, widened
+from backdrop.contract.masks import check_marks, hole_canvas, read_grow, read_mask, widened
 from backdrop.contract.pictures import Photo
 from backdrop.errors import InvalidRequestError, Reason
 from backdrop.v1 import generation_service_pb2 as pb
@@ -54,10 +54,12 @@ def test_grow_has_a_bound() -> None:
 def test_a_mask_must_mark_something_and_leave_something() -> None:
     spot = np.zeros((20, 20), np.uint8)
     spot[10, 10] = 255
-    check_erased(spot, 3)
-    for mask, grow in ((np.zeros((20, 20), np.uint8), 3), (spot, 10)):
+    photo, full = noisy_photo(20, 20), np.full((20, 20), 255, np.uint8)
+    check_marks(spot, "erase.mask")
+    assert (hole_canvas(photo, spot, "erase.mask").make == spot).all()
+    for refuse in (lambda: check_marks(0 * spot, "erase.mask"), lambda: hole_canvas(photo, full, "erase.mask")):
         with pytest.raises(InvalidRequestError) as caught:
-            check_erased(mask, grow)
+            refuse()
         assert (caught.value.reason, caught.value.field) == (Reason.INVALID_MASK, "erase.mask")
 
 

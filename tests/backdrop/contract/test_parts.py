@@ -118,7 +118,7 @@ def test_formats_have_their_media_types(name: Any, media_type: str) -> None:
 WHOLE = sampling()
 
 
-@pytest.mark.parametrize(("strength", "first"), [(1.0, 0), (0.85, 2), (0.5, 5), (0.3, 7), (0.01, 9), (0.0, 9)])
+@pytest.mark.parametrize(("strength", "first"), [(1.0, 0), (0.85, 2), (0.5, 5), (0.3, 7), (0.01, 9), (0.0, 10)])
 def test_the_first_step_is_that_of_diffusers_img2img(strength: float, first: int) -> None:
     assert dataclasses.replace(WHOLE, strength=strength).first(10) == first
 
@@ -138,6 +138,13 @@ def test_a_round_comes_after_at_least_one_step_that_is_taken() -> None:
     selection = Selection(4, 1, (DroppingRound(1, after=0.2),))
     assert selection.rounds(10, late.first(10)) == {8: 1}
     assert row_steps(late, selection) == 2 * (4 * 1 + 1 * 2)
+
+
+def test_without_a_step_nothing_is_dropped_and_nothing_costs() -> None:
+    still = dataclasses.replace(WHOLE, strength=0.0)
+    selection = Selection(4, 1, (DroppingRound(1, after=0.2),))
+    assert selection.rounds(10, still.first(10)) == {}
+    assert (row_steps(still, selection), sequential_steps(still, selection)) == (0, 0)
 
 
 def test_drafts_skip_their_part_too() -> None:

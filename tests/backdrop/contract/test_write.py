@@ -51,6 +51,7 @@ def test_settings_say_what_was_used() -> None:
         scene_size=pb.Size(width=256, height=192),
         image_scale=0.5,
         priority=pb.PRIORITY_BULK,
+        strength=1.0,
     )
 
 

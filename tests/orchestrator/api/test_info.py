@@ -42,8 +42,9 @@ def test_tasks_say_which_fields_they_take(described: info_pb.GetInfoResponse) ->
 
 def test_pipelines_say_which_tasks_they_serve(described: info_pb.GetInfoResponse) -> None:
     tasks = {each.name: list(each.tasks) for each in described.pipelines}
-    every = ["background", "text_to_image", "erase"]
-    assert tasks == {"small": every, "small-style": every, "small-flow": every, "small-text": ["text_to_image"]}
+    every = ["background", "text_to_image", "erase", "fill", "vary"]
+    free = ["text_to_image", "vary"]
+    assert tasks == {"small": every, "small-style": every, "small-flow": every, "small-text": free}
 
 
 def test_a_pipeline_is_described_by_its_own_numbers(described: info_pb.GetInfoResponse) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backdrop.contract.canvas import Canvas, blank
+from backdrop.contract.canvas import Canvas
 from backdrop.contract.geometry import Rect, Size
 from orchestrator.imaging.frame import Frame, frame_of
 from tests.orchestrator.imaging.frames import BUCKETS
@@ -40,9 +40,3 @@ def test_the_canvas_lies_inside_its_bucket_undistorted(size: Size) -> None:
 
 def test_a_canvas_of_a_buckets_shape_fills_it() -> None:
     assert frame_in(Size(512, 384)).inset == Rect(0, 0, 256, 192)
-
-
-def test_noise_starts_pure_unless_told_otherwise() -> None:
-    canvas = blank(Size(64, 64))
-    assert not frame_of(canvas, BUCKETS).from_known
-    assert frame_of(canvas, BUCKETS, from_known=True).from_known

@@ -54,7 +54,7 @@ def test_of_a_blank_frame_everything_is_made_of_mid_grey() -> None:
 def test_noise_starts_from_the_whole_picture_its_border_repeated() -> None:
     photo = np.zeros((256, 64, 3), np.uint8)
     photo[:, :32] = (255, 0, 0)
-    frame = frame_of(Canvas(photo, ellipse_mask(64, 256), None), BUCKETS, from_known=True)
+    frame = frame_of(Canvas(photo, ellipse_mask(64, 256), None), BUCKETS)
     assert (frame.bucket, frame.inset) == (Size(192, 256), Rect(64, 0, 64, 256))
     start = start_of(frame)
     assert start.shape == (3, 256, 192)

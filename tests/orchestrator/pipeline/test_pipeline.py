@@ -31,15 +31,16 @@ from orchestrator.events import (
     VariantDropped,
     VariantFinished,
 )
-from orchestrator.imaging.frame import Frame
+from orchestrator.imaging.view import start_of
 from orchestrator.pipeline import Pipeline
 from orchestrator.request import Request
 from orchestrator.scheduling import Batcher, Priority
 from orchestrator.scheduling.admission import Admission, Limits
 from orchestrator.stages import select
-from orchestrator.tasks import Task, TaskInput
+from orchestrator.tasks import Task
 from orchestrator.tasks.background import BACKGROUND
 from orchestrator.tasks.text_to_image import TEXT_TO_IMAGE
+from orchestrator.tasks.vary import VARY
 from tests.orchestrator.small import (
     ADAPTERS,
     HEADS,
@@ -430,20 +431,25 @@ async def test_a_tasks_adapter_reaches_the_rows(bench: Bench, name: str) -> None
 
 
 async def test_a_start_from_the_picture_skips_steps_and_keeps_what_is_known(bench: Bench) -> None:
-    def from_known(inputs: TaskInput) -> Frame:
-        return dataclasses.replace(BACKGROUND.frame(inputs), from_known=True)
-
-    task = dataclasses.replace(BACKGROUND, frame=from_known)
-    request_ = request(task, steps=10, strength=0.5)
+    request_ = request(steps=10, strength=0.5)
     run = await bench.run(request_)
     assert bench.models.rows("denoiser") == request_.usage.row_steps == 20
     for variant in (0, 1):
         steps = [event.step for event in run.events if isinstance(event, StepDone) and event.variant == variant]
         assert steps == [6, 7, 8, 9, 10]
     assert run.receipt.max_difference == 0
-    assert run.best.data != (await bench.run(request(task, steps=10, strength=0.9))).best.data
-    other = await bench.run(request(task, steps=10, strength=0.5, photo=noisy_photo(64, 64, seed=3)))
+    assert run.best.data != (await bench.run(request(steps=10, strength=0.9))).best.data
+    other = await bench.run(request(steps=10, strength=0.5, photo=noisy_photo(64, 64, seed=3)))
     assert other.best.data != run.best.data
+
+
+async def test_without_a_step_every_variant_is_the_picture_as_the_autoencoder_makes_it(bench: Bench) -> None:
+    run = await bench.run(request(VARY, steps=10, strength=0.0, variants=2, top_k=2))
+    assert bench.models.rows("denoiser") == 0
+    assert len(run.pictures) == 2
+    assert run.pictures[0].data == run.pictures[1].data
+    picture = start_of(VARY.frame(request(VARY).input))
+    assert (bench.models.inputs["vae_decoder"]["latents"] == bench.models.encoded(picture)).all()
 
 
 async def test_a_tasks_heads_decide_the_ranking(bench: Bench) -> None:

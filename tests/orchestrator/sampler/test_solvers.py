@@ -107,10 +107,18 @@ def test_a_model_that_is_right_brings_the_known_latents_back(name: str) -> None:
     np.testing.assert_allclose(state.sample, clean, atol=1e-2 if name == "lcm" else 1e-5)
 
 
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_trajectory_without_steps_is_what_it_began_with(name: str) -> None:
+    solver, clean = make_solver(name, SCHEDULES[name], 8), reference.known_latents()
+    state = solver.begin(NoiseStream(4).initial(clean.shape), clean, 8)
+    assert state.index == solver.steps
+    assert (state.sample == clean).all()
+
+
 @pytest.mark.parametrize(
     ("shape", "at", "words"),
     [
-        ((4, 4, 4), 6, "none can begin after 6"),
+        ((4, 4, 4), 7, "none can begin after 7"),
         ((4, 4, 4), -1, "none can begin after -1"),
         ((4, 4, 5), 0, "shape"),
         (None, 1, "pure noise begins at step 0"),

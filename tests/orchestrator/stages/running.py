@@ -28,5 +28,5 @@ async def inputs_of(request_: Request, models: Models, folder: Path, adapter: in
         tokenizers=tokenizers(folder)[1],
         lookups=lookups,
     )
-    prepared = await prepare(request_.task, request_.input, models, lookups)
+    prepared = await prepare(request_.task, request_.input, request_.parts.sampling.strength, models, lookups)
     return DenoiserInputs(embeddings, prepared, models, adapter)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -11,11 +10,8 @@ import pytest
 from backdrop.contract.canvas import MaskSource
 from backdrop.contract.geometry import Fit, Size
 from orchestrator.cache.lookups import RequestLookups
-from orchestrator.imaging.frame import Frame
 from orchestrator.imaging.view import start_of
 from orchestrator.stages.prepare import Prepared, prepare
-from orchestrator.tasks import TaskInput
-from orchestrator.tasks.background import BACKGROUND
 from orchestrator.tasks.text_to_image import TEXT_TO_IMAGE
 from tests.orchestrator.small import DictCache, FunctionModels, request
 from tests.orchestrator.stages.running import models_of
@@ -29,7 +25,11 @@ class Bench:
     async def prepared(self, **changes: Any) -> Prepared:
         request_ = request(**changes)
         return await prepare(
-            request_.task, request_.input, models_of(request_, self.functions), RequestLookups(self.cache)
+            request_.task,
+            request_.input,
+            request_.parts.sampling.strength,
+            models_of(request_, self.functions),
+            RequestLookups(self.cache),
         )
 
 
@@ -73,13 +73,9 @@ async def test_a_denoiser_that_sees_no_known_pixels_needs_no_latents(bench: Benc
     assert bench.functions.calls == []
 
 
-def from_known(inputs: TaskInput) -> Frame:
-    return dataclasses.replace(BACKGROUND.frame(inputs), from_known=True)
-
-
 async def test_where_noise_starts_from_the_picture_its_latents_are_made_too(bench: Bench) -> None:
     assert (await bench.prepared()).start_latents is None
-    prepared = await bench.prepared(task=dataclasses.replace(BACKGROUND, frame=from_known))
+    prepared = await bench.prepared(strength=0.5)
     assert prepared.start_latents is not None
     assert prepared.start_latents.shape == (4, 8, 8)
     assert np.array_equal(bench.functions.inputs["vae_encoder"]["image"][0], start_of(prepared.frame))

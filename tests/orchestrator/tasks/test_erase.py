@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -46,10 +48,12 @@ def test_grow_is_read_from_its_message() -> None:
     assert (caught.value.reason, caught.value.field) == (Reason.OUT_OF_RANGE, "erase.grow")
 
 
-@pytest.mark.parametrize(("mask", "grow"), [(np.zeros((30, 40), np.uint8), 0), (spot(), 30)])
-def test_masks_without_anything_to_erase_or_to_keep_are_refused(mask: Bytes, grow: int) -> None:
+@pytest.mark.parametrize(("refuse", "mask", "grow"), [(check, np.zeros((30, 40), np.uint8), 0), (frame, spot(), 30)])
+def test_masks_without_anything_to_erase_or_to_keep_are_refused(
+    refuse: Callable[[TaskInput], object], mask: Bytes, grow: int
+) -> None:
     with pytest.raises(InvalidRequestError) as caught:
-        check(inputs(mask, grow))
+        refuse(inputs(mask, grow))
     assert (caught.value.reason, caught.value.field) == (Reason.INVALID_MASK, "erase.mask")
 
 

@@ -15,11 +15,11 @@ from tests.orchestrator.small import ADAPTERS, pipeline_spec
 
 @pytest.mark.parametrize("name", ["small", "small-style", "small-flow"])
 def test_a_denoiser_that_sees_known_pixels_serves_every_task(name: str) -> None:
-    assert served_tasks(pipeline_spec(name)) == ["background", "text_to_image", "erase"]
+    assert served_tasks(pipeline_spec(name)) == ["background", "text_to_image", "erase", "fill", "vary"]
 
 
 def test_a_denoiser_of_4_channels_serves_only_what_keeps_nothing() -> None:
-    assert served_tasks(pipeline_spec("small-text")) == ["text_to_image"]
+    assert served_tasks(pipeline_spec("small-text")) == ["text_to_image", "vary"]
 
 
 @pytest.mark.parametrize("task", [BACKGROUND, TEXT_TO_IMAGE], ids=lambda task: task.name)

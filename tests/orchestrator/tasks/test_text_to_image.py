@@ -15,7 +15,6 @@ def test_the_frame_is_blank() -> None:
     assert (frame.size, frame.bucket) == (Size(120, 90), Size(64, 48))
     assert (frame.make == 255).all()
     assert frame.kept is None
-    assert not frame.from_known
 
 
 def test_without_a_size_the_first_bucket_is_the_canvas() -> None:
