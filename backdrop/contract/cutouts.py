@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from backdrop.contract.arrays import Bytes
+from backdrop.contract.arrays import Bytes, array_of
 from backdrop.contract.geometry import Rect, Size
 
 
@@ -15,17 +15,20 @@ def paste(picture: Bytes, alpha: Bytes, cutout: Rect, size: Size, box: Rect) -> 
     A cut-out that keeps its size is copied, bit for bit. Otherwise it is resampled.
     """
     rows, columns = slice(cutout.y, cutout.y + cutout.height), slice(cutout.x, cutout.x + cutout.width)
-    rgba = np.dstack([picture[rows, columns], alpha[rows, columns]])
-    if (box.width, box.height) != (cutout.width, cutout.height):
-        rgba = resize_cutout(rgba, Size(box.width, box.height))
     rgb_canvas = np.zeros((size.height, size.width, 3), np.uint8)
     alpha_canvas = np.zeros((size.height, size.width), np.uint8)
     target = np.s_[box.y : box.y + box.height, box.x : box.x + box.width]
-    rgb_canvas[target] = rgba[..., :3]
-    alpha_canvas[target] = rgba[..., 3]
+    if (box.width, box.height) == (cutout.width, cutout.height):
+        rgb_canvas[target] = picture[rows, columns]
+        alpha_canvas[target] = alpha[rows, columns]
+    else:
+        rgba = np.dstack([picture[rows, columns], alpha[rows, columns]])
+        rgba = resize_cutout(rgba, Size(box.width, box.height))
+        rgb_canvas[target] = rgba[..., :3]
+        alpha_canvas[target] = rgba[..., 3]
     return rgb_canvas, alpha_canvas
 
 
 def resize_cutout(rgba: Bytes, size: Size) -> Bytes:
     """Resamples straight-alpha RGBA [H, W, 4] with Lanczos; Pillow premultiplies and divides again by itself."""
-    return np.array(Image.fromarray(rgba).resize((size.width, size.height), Image.Resampling.LANCZOS))
+    return array_of(Image.fromarray(rgba).resize((size.width, size.height), Image.Resampling.LANCZOS), "RGBA")

@@ -7,7 +7,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from backdrop.contract.arrays import Bytes
+from backdrop.contract.arrays import Bytes, blend
 from backdrop.contract.canvas import Canvas
 from backdrop.contract.parts import OutputFormat
 
@@ -20,13 +20,10 @@ _SAVE_OPTIONS: dict[OutputFormat, dict[str, object]] = {
 
 
 def composite(scene: Bytes, canvas: Canvas) -> Bytes:
-    """Puts the known pixels over a scene [H, W, 3]; at soft edges alpha × known + (1 − alpha) × scene.
-
-    In integers: (a·k + (255 − a)·s + 127) ÷ 255 gives exactly k at a = 255 and exactly s at a = 0.
-    """
-    alpha = 255 - canvas.make[..., None].astype(np.uint16)
-    mixed = (alpha * canvas.known + (255 - alpha) * scene + 127) // 255
-    return mixed.astype(np.uint8)
+    """Puts the known pixels over a scene [H, W, 3]; at soft edges alpha × known + (1 − alpha) × scene."""
+    if canvas.kept is None:
+        return scene
+    return blend(np.invert(canvas.make), canvas.known, scene)
 
 
 def encode(picture: Bytes, output_format: OutputFormat) -> bytes:

@@ -8,7 +8,7 @@ import numpy as np
 
 from backdrop.contract.arrays import Bytes
 from backdrop.contract.canvas import Canvas, Kept, MaskSource
-from backdrop.contract.geometry import Rect
+from backdrop.contract.geometry import Rect, Size
 from backdrop.contract.limits import MAX_GROW
 from backdrop.contract.pictures import Photo, decode_mask
 from backdrop.errors import Reason, error
@@ -27,11 +27,15 @@ def read_mask(data: bytes, photo: Photo, *, max_pixels: int, field: str) -> tupl
     if not data:
         return photo.alpha, MaskSource.SEGMENTER if photo.alpha is None else MaskSource.ALPHA
     mask = decode_mask(data, max_pixels=max_pixels, field=field)
-    if mask.shape != photo.rgb.shape[:2]:
-        (height, width), (rows, columns) = photo.rgb.shape[:2], mask.shape
-        text = f"{field} is {columns}×{rows} and the picture {width}×{height}; both must have the same size."
-        raise error(Reason.INVALID_MASK, text, field=field)
+    check_mask_size(Size(mask.shape[1], mask.shape[0]), photo.size, field)
     return mask, MaskSource.REQUEST
+
+
+def check_mask_size(mask: Size, picture: Size, field: str) -> None:
+    """Raises InvalidRequestError for a mask that has not the picture's size."""
+    if mask != picture:
+        sizes = f"{mask.width}×{mask.height} and the picture {picture.width}×{picture.height}"
+        raise error(Reason.INVALID_MASK, f"{field} is {sizes}; both must have the same size.", field=field)
 
 
 def read_grow(message: pb.EraseTask) -> int | None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from backdrop.contract.arrays import Bytes
+from backdrop.contract.arrays import Bytes, blend, strips
 from backdrop.contract.geometry import Size
 from backdrop.contract.limits import MAX_PICTURE_BYTES, MAX_PICTURE_SIDE
 from backdrop.contract.parts import StylePicture
@@ -22,6 +24,10 @@ STYLE_SIDE = 256
 _GREY = 128
 # Modes that hold more than 8 bits a channel; Pillow's own conversion of them clips instead of scaling.
 _DEEP = {"I;16", "I;16L", "I;16B", "I;16N", "I", "F"}
+
+
+# EXIF orientations that exchange width and height.
+_TURNED = (5, 6, 7, 8)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +43,18 @@ class Photo:
         return Size(self.rgb.shape[1], self.rgb.shape[0])
 
 
+def picture_size(data: bytes, *, max_pixels: int, field: str) -> Size:
+    """The size of a picture once it is upright, from its header: nothing is decoded, so damaged pixels stay unseen.
+
+    Raises:
+        InvalidRequestError: not a still PNG, JPEG or WebP, or too large; `field` is named.
+    """
+    with _faults(field, max_pixels):
+        image = _identified(data, max_pixels, field)
+        width, height = image.size
+        return Size(height, width) if _orientation(image, data) in _TURNED else Size(width, height)
+
+
 def decode_photo(data: bytes, *, max_pixels: int, field: str) -> Photo:
     """Decodes a picture, upright, to 8-bit RGB and alpha.
 
@@ -44,9 +62,12 @@ def decode_photo(data: bytes, *, max_pixels: int, field: str) -> Photo:
         InvalidRequestError: not a whole, still PNG, JPEG or WebP, or too large; `field` is named.
     """
     image = _open(data, max_pixels, field)
-    rgba = np.asarray(image.convert("RGBA"))
-    alpha = rgba[..., 3]
-    return Photo(np.ascontiguousarray(rgba[..., :3]), None if (alpha == 255).all() else np.ascontiguousarray(alpha))
+    rgb = np.empty((image.height, image.width, 3), np.uint8)
+    alpha = np.empty((image.height, image.width), np.uint8)
+    for rows in strips(*alpha.shape):
+        rgba = np.asarray(image.crop((0, rows.start, image.width, rows.stop)).convert("RGBA"))
+        rgb[rows], alpha[rows] = rgba[..., :3], rgba[..., 3]
+    return Photo(rgb, None if (alpha == 255).all() else alpha)
 
 
 def decode_mask(data: bytes, *, max_pixels: int, field: str) -> Bytes:
@@ -55,7 +76,11 @@ def decode_mask(data: bytes, *, max_pixels: int, field: str) -> Bytes:
     Raises:
         InvalidRequestError: not a whole, still PNG, JPEG or WebP, or too large; `field` is named.
     """
-    return np.array(_open(data, max_pixels, field).convert("RGB").convert("L"))
+    image = _open(data, max_pixels, field)
+    grey = np.empty((image.height, image.width), np.uint8)
+    for rows in strips(*grey.shape):
+        grey[rows] = np.asarray(image.crop((0, rows.start, image.width, rows.stop)).convert("RGB").convert("L"))
+    return grey
 
 
 def decode_style(conditioning: pb.Conditioning, *, max_pixels: int) -> tuple[StylePicture, ...]:
@@ -73,18 +98,26 @@ def decode_style(conditioning: pb.Conditioning, *, max_pixels: int) -> tuple[Sty
 
 def style_pixels(photo: Photo) -> Bytes:
     """The middle square of a picture, resampled (Lanczos) to [256, 256, 3]; transparent parts lie over mid grey."""
-    rgb = photo.rgb
-    if photo.alpha is not None:
-        alpha = photo.alpha[..., None].astype(np.uint16)
-        rgb = ((alpha * rgb + (255 - alpha) * _GREY + 127) // 255).astype(np.uint8)
-    height, width = rgb.shape[:2]
+    height, width = photo.rgb.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    square = np.ascontiguousarray(rgb[top : top + side, left : left + side])
+    middle = np.s_[top : top + side, left : left + side]
+    square = np.ascontiguousarray(photo.rgb[middle])
+    if photo.alpha is not None:
+        square = blend(photo.alpha[middle], square, _GREY)
     return np.array(Image.fromarray(square).resize((STYLE_SIDE, STYLE_SIDE), Image.Resampling.LANCZOS))
 
 
 def _open(data: bytes, max_pixels: int, field: str) -> Image.Image:
+    with _faults(field, max_pixels):
+        image = _identified(data, max_pixels, field)
+        image.load()
+        upright = ImageOps.exif_transpose(image)
+        return _eight_bits(upright)
+
+
+def _identified(data: bytes, max_pixels: int, field: str) -> Image.Image:
+    """The picture after its header was read and checked."""
     if not data:
         raise _invalid(field, "is empty")
     if len(data) > MAX_PICTURE_BYTES:
@@ -92,15 +125,19 @@ def _open(data: bytes, max_pixels: int, field: str) -> Image.Image:
             f"{field} is {len(data)} bytes; {MAX_PICTURE_BYTES} are allowed. Send a smaller or a compressed picture."
         )
         raise error(Reason.PICTURE_TOO_LARGE, message, field=field)
+    image = Image.open(io.BytesIO(data), formats=FORMATS)
+    _check_header(image, max_pixels, field)
+    return image
+
+
+@contextlib.contextmanager
+def _faults(field: str, max_pixels: int) -> Iterator[None]:
+    """Turns Pillow's exceptions into ours."""
     try:
         with warnings.catch_warnings():
-            # Pillow only warns between once and twice its limit; our own limit below is the one that counts.
+            # Pillow only warns between once and twice its limit; our own limit is the one that counts.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
-            _check_header(image, max_pixels, field)
-            image.load()
-            upright = ImageOps.exif_transpose(image)
-            return _eight_bits(upright)
+            yield
     except BackdropError:
         raise
     except Image.DecompressionBombError:
@@ -109,6 +146,26 @@ def _open(data: bytes, max_pixels: int, field: str) -> Image.Image:
         raise _invalid(field, "is not a PNG, JPEG or WebP picture") from None
     except Exception:  # Pillow's decoders raise many kinds of errors on malformed bytes; all mean the same here
         raise _invalid(field, "is damaged or cut off; send the whole file") from None
+
+
+def _orientation(image: Image.Image, data: bytes) -> int:
+    """The EXIF orientation of a picture that is not loaded; 1 (upright) where there is none."""
+    if image.format == "PNG" and "exif" not in image.info and (exif := _png_chunk(data, b"eXIf")):
+        image.info["exif"] = exif
+    # The method of PngImageFile would load the picture.
+    value = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
+    return value if isinstance(value, int) else 1
+
+
+def _png_chunk(data: bytes, kind: bytes) -> bytes:
+    """The content of the first chunk of a kind, which may come after the pixels; empty if there is none."""
+    place = 8
+    while place + 8 <= len(data):
+        length = int.from_bytes(data[place : place + 4], "big")
+        if data[place + 4 : place + 8] == kind:
+            return data[place + 8 : place + 8 + length]
+        place += length + 12
+    return b""
 
 
 def _check_header(image: Image.Image, max_pixels: int, field: str) -> None:
