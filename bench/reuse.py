@@ -25,7 +25,7 @@ from bench.arms.loop import Loop, LoopRequest
 from bench.arms.served import REPOSITORY
 from bench.arms.sessions import Sessions
 from bench.figures import ROOT, Figure, at_least, record
-from orchestrator.arrays import Floats
+from orchestrator.arrays import Bytes
 from orchestrator.sampler import NoiseStream, combine
 from orchestrator.stages.models import Infer, Models
 
@@ -118,7 +118,7 @@ class Outcome:
 
     rows: int
     reward: float
-    decoded: Floats
+    scene: Bytes
 
 
 async def run(request: LoopRequest, policy: Policy, infer: Infer) -> Outcome:
@@ -128,12 +128,13 @@ async def run(request: LoopRequest, policy: Policy, infer: Infer) -> Outcome:
     models = Models(request.models.pipeline, reuse, request.models.request_id)
     changed = dataclasses.replace(request, models=models)
     variant = await changed.judge(0, await changed.denoise(sampling, NoiseStream(request.seed)))
-    return Outcome(reuse.rows, variant.scores.total, variant.decoded)
+    return Outcome(reuse.rows, variant.scores.total, variant.scene)
 
 
-def decibels(one: Floats, other: Floats, scene: npt.NDArray[np.bool_]) -> float:
-    """Peak signal-to-noise ratio of two pictures in −1…1 over the scene."""
-    return float(-10 * np.log10(max(float(np.square((one - other)[:, scene] / 2).mean()), 1e-12)))
+def decibels(one: Bytes, other: Bytes, inside: npt.NDArray[np.bool_]) -> float:
+    """Peak signal-to-noise ratio of two pictures [H, W, 3] over the pixels inside the mask."""
+    difference = (one.astype(np.float64) - other)[inside] / 255
+    return float(-10 * np.log10(max(float(np.square(difference).mean()), 1e-12)))
 
 
 async def measure(scheduler: str) -> list[Figure]:
@@ -145,7 +146,7 @@ async def measure(scheduler: str) -> list[Figure]:
         request = await loop.begin(message(prompt, seed, scheduler))
         outcomes = {policy.name: await run(request, policy, infer) for policy in POLICIES}
         for name, outcome in outcomes.items():
-            near = decibels(outcome.decoded, outcomes["20 steps"].decoded, request.prepared.view.mask[0] > 0.5)
+            near = decibels(outcome.scene, outcomes["20 steps"].scene, request.prepared.view.mask[0] > 0.5)
             rows[name].append((outcome.rows, outcome.reward, near))
     arrays = {name: np.array(values) for name, values in rows.items()}
     return [

@@ -25,7 +25,7 @@ from backdrop.contract.geometry import Rect, Size
 from bench.figures import ROOT
 from bench.requests import BenchRequest
 from orchestrator.arrays import Bytes
-from orchestrator.imaging.finish import enlarge
+from orchestrator.imaging.finish import enlarge, to_bytes
 from orchestrator.imaging.frame import frame_of
 from orchestrator.imaging.view import view_of
 from orchestrator.sampler import NoiseStream
@@ -57,7 +57,7 @@ class TorchReference:
         masked = vae.encode(image).latent_dist.mean * scale
         known = torch.cat([torch.from_numpy(view.latent_mask)[None], masked], dim=1)
         decoded = vae.decode(self._denoise(request, known) / scale, image=image, mask=mask).sample
-        return composite(enlarge(decoded[0].numpy(), frame), frame)
+        return composite(enlarge(to_bytes(decoded[0].numpy()), frame), frame)
 
     def _denoise(self, request: BenchRequest, known: Tensor) -> Tensor:
         """Clean latents [1, C, h, w]; `known` is mask and masked latents [1, 1 + C, h, w]."""

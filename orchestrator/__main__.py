@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 from collections.abc import Coroutine
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -11,23 +12,26 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import structlog
 from pydantic import ValidationError
 
-from orchestrator import repository
+from orchestrator import allocator, repository
+from orchestrator.addresses import split_address
 from orchestrator.api.idempotency import Idempotency
 from orchestrator.api.info import describe_server, describer
 from orchestrator.api.parse import Parser
-from orchestrator.api.server import Server, wait_for_models
+from orchestrator.api.server import CannotListenError, Server, wait_for_models
 from orchestrator.api.service import Service
 from orchestrator.cache import TwoTierCache
-from orchestrator.concurrency import stop_event
+from orchestrator.concurrency import cancelled, stop_event
 from orchestrator.pipeline import Pipeline
 from orchestrator.repository import RepositoryError
 from orchestrator.repository.tokenize import PromptTokenizers
 from orchestrator.scheduling import Batcher, Capacity
 from orchestrator.scheduling.admission import Admission, Limits
-from orchestrator.settings import Settings
+from orchestrator.settings import Settings, faults, unknown
+from orchestrator.stages.frames import PixelMemory
 from orchestrator.telemetry import Tracing, logs
 from orchestrator.telemetry.metrics import Metrics
 from orchestrator.triton import PoolOptions, TritonPool, open_wire
+from orchestrator.triton.endpoints import split_endpoints
 
 log = structlog.get_logger("orchestrator")
 
@@ -37,18 +41,19 @@ def main() -> int:
     try:
         settings = Settings()  # type: ignore[call-arg]  # required fields come from the environment
     except ValidationError as problem:
-        for fault in problem.errors():
-            name = "BACKDROP_" + "_".join(str(part) for part in fault["loc"]).upper()
-            sys.stderr.write(f"{name}: {fault['msg']}\n")
+        sys.stderr.writelines(f"{sentence}\n" for sentence in faults(problem))
         return 1
+    allocator.tune()
     logs.configure(settings.log_level, settings.log_format)
+    for sentence in unknown(os.environ):
+        log.warning("unknown setting", why=sentence)
     try:
         asyncio.run(serve(settings))
     except RepositoryError as problem:
         log.error("cannot serve", why=str(problem))
         return 1
-    except RuntimeError as problem:  # grpc's word for a port that is taken
-        log.error("cannot listen", listen=settings.listen, why=str(problem))
+    except CannotListenError as problem:
+        log.error("cannot listen", why=str(problem))
         return 1
     return 0
 
@@ -69,15 +74,24 @@ async def serve(settings: Settings) -> None:
         ttl_s=settings.cache_ttl_s,
         observer=metrics,
     )
-    admission = Admission(Limits(settings.max_running, settings.max_queued, settings.max_queued_work))
+    admission = Admission(
+        Limits(settings.max_running, settings.max_queued, settings.max_queued_work, settings.max_held_bytes)
+    )
+    memory = PixelMemory(settings.work_megapixels)
     batcher = Batcher(
         pool.infer,
         lambda model: Capacity(pool.usable_replicas(model), min(settings.max_batch_rows, pool.max_batch_rows(model))),
         lambda: admission.waiting > 0,
         metrics.on_turn,
     )
-    pipeline = Pipeline(batcher, cache, tokenizers, admission, max_buffered_events=settings.max_buffered_events)
+    pipeline = Pipeline(
+        *(batcher, cache, tokenizers, admission, memory), max_buffered_events=settings.max_buffered_events
+    )
     _watch(metrics, admission, batcher, pool)
+    metrics.watch("backdrop_held_bytes", "Request messages held now", lambda: admission.held_bytes)
+    metrics.watch("backdrop_worked_megapixels", "Pictures worked on now", lambda: memory.budget.held)
+    if settings.redis_url:
+        metrics.watch("backdrop_redis_available", "1 while Redis is used, else 0", lambda: cache.redis_available)
     tracing = Tracing.to(settings.otlp_endpoint, settings.trace_sample_ratio)
     service = Service(metrics, tracing)
     server = Server(settings, service)
@@ -88,8 +102,8 @@ async def serve(settings: Settings) -> None:
         await server.start()
         stack.push_async_callback(server.stop, admission, settings.drain_timeout_s)
         if settings.metrics_listen:
-            host, _, port = settings.metrics_listen.rpartition(":")
-            metrics.serve(host, int(port))
+            _serve_metrics(metrics, settings.metrics_listen)
+        stack.push_async_callback(cancelled, asyncio.create_task(allocator.trim_when_idle(lambda: memory.budget.used)))
         await pool.start()
         log.info("listening", port=server.port)
         if not await _until_stopped(stop, wait_for_models(pool, served, settings.startup_timeout_s)):
@@ -111,7 +125,7 @@ async def serve(settings: Settings) -> None:
 
 
 def _pool(settings: Settings, metrics: Metrics) -> TritonPool:
-    endpoints = [endpoint.strip() for endpoint in settings.triton_endpoints.split(",") if endpoint.strip()]
+    endpoints = split_endpoints(settings.triton_endpoints)
     return TritonPool(
         endpoints,
         PoolOptions(step_timeout_s=settings.step_timeout_s),
@@ -119,6 +133,15 @@ def _pool(settings: Settings, metrics: Metrics) -> TritonPool:
         wire=open_wire(settings.shared_memory, endpoints, settings.shared_memory_bytes, settings.shared_memory_prefix),
         sharing=settings.shared_memory,
     )
+
+
+def _serve_metrics(metrics: Metrics, address: str) -> None:
+    """Serves /metrics; raises CannotListenError."""
+    host, port = split_address(address)
+    try:
+        metrics.serve(host, port)
+    except OSError as problem:
+        raise CannotListenError(f"BACKDROP_METRICS_LISTEN is {address}: {problem}") from None
 
 
 def _watch(metrics: Metrics, admission: Admission, batcher: Batcher, pool: TritonPool) -> None:

@@ -1,16 +1,35 @@
-"""A request that has passed every check that needs no model: what to make, on which pipeline, and the shared parts."""
+"""A request that has passed every check that needs neither model nor pixels: what to make, and on which pipeline."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 from backdrop.contract.geometry import Size, nearest_bucket
-from backdrop.contract.parts import Parts, row_steps, saved_row_steps, sequential_steps
+from backdrop.contract.parts import Conditioning, Parts, StylePicture, row_steps, saved_row_steps, sequential_steps
 from orchestrator.repository import PipelineSpec
 from orchestrator.tasks import Task, TaskInput
 
 ANONYMOUS = "anonymous"
 """The tenant of callers without an identity."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SentPictures:
+    """A request's pictures as they were sent; they are decoded when their turn comes, perhaps more than once.
+
+    The functions block, and raise InvalidRequestError for a picture that is faulty.
+    """
+
+    size_bytes: int
+    """Of the whole message."""
+    megapixels: float
+    """Of the largest picture, by its header."""
+    styles: int
+    """Number of style pictures."""
+    read_input: Callable[[], TaskInput]
+    """Decodes the task's pictures, and makes the task's checks."""
+    read_style: Callable[[], tuple[StylePicture, ...]]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -21,7 +40,11 @@ class Request:
     pipeline: PipelineSpec
     task: Task
     input: TaskInput
+    """Without pictures while those are in `sent`."""
     parts: Parts
+    """Without style pictures while those are in `sent`."""
+    sent: SentPictures | None = None
+    """None: `input` and `parts` hold the pictures, decoded."""
 
     @property
     def scene_size(self) -> Size:
@@ -38,6 +61,25 @@ class Request:
     def sequential_steps(self) -> int:
         """Steps that one variant takes one after another, its draft's steps included."""
         return sequential_steps(self.parts.sampling, self.parts.selection)
+
+    @property
+    def pixels_mp(self) -> float:
+        """Megapixels of the largest picture that is sent or returned: what it draws on the budget of pixels."""
+        return max(self.input.size.megapixels, self.sent.megapixels if self.sent else 0.0)
+
+    @property
+    def style_pictures(self) -> int:
+        """Number of style pictures."""
+        return self.sent.styles if self.sent else len(self.parts.conditioning.style)
+
+    def read_input(self) -> TaskInput:
+        """The task's input with its pictures decoded. Blocks."""
+        return self.sent.read_input() if self.sent else self.input
+
+    def read_conditioning(self) -> Conditioning:
+        """The conditioning with its style pictures decoded. Blocks."""
+        conditioning = self.parts.conditioning
+        return dataclasses.replace(conditioning, style=self.sent.read_style()) if self.sent else conditioning
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from orchestrator.addresses import check_listen, split_address
+from orchestrator.cache.address import check_url
+from orchestrator.triton.endpoints import check_endpoints, split_endpoints
 from orchestrator.triton.shared_memory import Sharing
+
+PREFIX = "BACKDROP_"
+# Variables of the same prefix that other programs of this repository read.
+_OTHERS = ("BACKDROP_ENDPOINT",)
 
 
 class Settings(BaseSettings):
     """Read from variables named `BACKDROP_` and the field's name in capitals; units are in the names."""
 
-    model_config = SettingsConfigDict(env_prefix="BACKDROP_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
-    listen: str = Field("127.0.0.1:50061", description="host:port of the gRPC service; port 0 picks a free one")
+    listen: str = Field("127.0.0.1:50061", description="host:port or unix:/path of the gRPC service; port 0 = a free")
     metrics_listen: str = Field("", description="host:port of the Prometheus endpoint; empty = none")
     triton_endpoints: str = Field(
         description="comma-separated host:port, dns:///host:port or kubernetes:///service.namespace:port of Triton"
@@ -29,6 +38,12 @@ class Settings(BaseSettings):
     max_queued: int = Field(64, ge=0, description="requests that may wait; the next one is refused")
     max_queued_work: float = Field(
         100_000.0, gt=0, description="row-steps × megapixels that may wait; one request alone may exceed it"
+    )
+    max_held_bytes: int = Field(
+        256 << 20, ge=1 << 20, description="request messages that may be held; the next one is refused, unless alone"
+    )
+    work_megapixels: float = Field(
+        32.0, gt=0, description="pictures decoded or finished at the same time; a larger one is worked on alone"
     )
     max_batch_rows: int = Field(
         256, ge=1, description="most rows of a batch of several requests; the model's max_batch_size applies too"
@@ -47,6 +62,9 @@ class Settings(BaseSettings):
     shared_memory_prefix: str = Field(
         "backdrop_", pattern="^backdrop_[A-Za-z0-9_]*$", description="prefix of its name in /dev/shm"
     )
+    connection_age_s: float = Field(
+        300.0, ge=0, description="age at which clients are asked to connect again, so new servers get work; 0 = never"
+    )
     startup_timeout_s: float = Field(300.0, gt=0, description="how long to wait for Triton to load its models")
     drain_timeout_s: float = Field(60.0, ge=0, description="how long requests may run after SIGTERM")
 
@@ -63,3 +81,51 @@ class Settings(BaseSettings):
         1.0, ge=0, le=1, description="share of recorded traces, of those that begin here; callers decide for their own"
     )
     reflection: bool = Field(True, description="serve gRPC reflection")
+
+    @field_validator("listen")
+    @classmethod
+    def _listens(cls, value: str) -> str:
+        return check_listen(value)
+
+    @field_validator("metrics_listen")
+    @classmethod
+    def _serves_metrics(cls, value: str) -> str:
+        if value:
+            split_address(value)
+        return value
+
+    @field_validator("triton_endpoints")
+    @classmethod
+    def _has_endpoints(cls, value: str) -> str:
+        check_endpoints(split_endpoints(value))
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis(cls, value: str) -> str:
+        return check_url(value) if value else value
+
+
+def faults(problem: ValidationError) -> list[str]:
+    """One sentence for each wrong setting: its variable, and what it must be."""
+    sentences = []
+    for fault in problem.errors():
+        name = PREFIX + "_".join(str(part) for part in fault["loc"]).upper()
+        text = fault["msg"].removeprefix("Value error, ")
+        sentences.append(f"{name}: {text}, not {fault['input']!r}" if _names_type(fault["type"]) else f"{name}: {text}")
+    return sentences
+
+
+def _names_type(kind: str) -> bool:
+    return kind not in ("missing", "value_error")
+
+
+def unknown(names: Iterable[str]) -> list[str]:
+    """One sentence for each variable of our prefix that is no setting, with the setting that may be meant."""
+    settings = {PREFIX + name.upper() for name in Settings.model_fields}
+    sentences = []
+    for name in sorted(names):
+        if name.upper().startswith(PREFIX) and name.upper() not in settings and name not in _OTHERS:
+            near = difflib.get_close_matches(name, settings, 1)
+            sentences.append(f"{name} is no setting" + (f"; is {near[0]} meant?" if near else ""))
+    return sentences

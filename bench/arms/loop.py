@@ -6,6 +6,7 @@ answers the model calls. Nothing is cached, queued or batched here.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from orchestrator.api.parse import Parser
 from orchestrator.arrays import Floats
 from orchestrator.cache import Lookup
 from orchestrator.cache.lookups import RequestLookups
+from orchestrator.imaging.finish import to_bytes
 from orchestrator.repository.tokenize import PromptTokenizers
 from orchestrator.request import Request
 from orchestrator.sampler import NoiseStream, State, make_solver
@@ -31,6 +33,7 @@ from orchestrator.stages.decode import decode
 from orchestrator.stages.denoiser_inputs import DenoiserInputs
 from orchestrator.stages.embeddings import Embeddings
 from orchestrator.stages.encode import encode
+from orchestrator.stages.frames import FrameSource, PixelMemory
 from orchestrator.stages.models import Infer, Models
 from orchestrator.stages.prepare import Prepared, prepare
 from orchestrator.stages.score import score
@@ -55,6 +58,7 @@ class LoopRequest:
     models: Models
     embeddings: Embeddings
     prepared: Prepared
+    source: FrameSource
 
     @property
     def seed(self) -> int:
@@ -83,7 +87,7 @@ class LoopRequest:
         view = self.prepared.view
         decoded = await decode(latents, view, self.models)
         scores = await score(decoded, view, self.embeddings.positive.pooled, self.models, self.request.task.heads)
-        return Variant(index, variant_seed(self.seed, index), decoded, scores)
+        return Variant(index, variant_seed(self.seed, index), to_bytes(decoded), scores)
 
     async def variant(self, index: int) -> Variant:
         """One variant, from noise to its scores."""
@@ -98,31 +102,31 @@ class Loop:
         served = repository.load(folder, verify_files=False)
         self._infer = infer
         self._tokenizers = PromptTokenizers(served)
-        settings = Settings(triton_endpoints="", repository=folder)  # type: ignore[call-arg]  # the rest has defaults
+        settings = Settings(triton_endpoints="none:1", repository=folder)  # type: ignore[call-arg]  # the rest has defaults
         self._parser = Parser(describe_server(settings, served), served, self._tokenizers)
+        self._memory = PixelMemory(settings.work_megapixels)
 
     async def generate(self, message: bytes) -> bytes:
         """Returns the best picture of a serialized GenerateRequest, encoded as it asks."""
         ready = await self.begin(message)
         parts = ready.request.parts
         variants = [await ready.variant(index) for index in range(parts.selection.variants)]
-        pictures = select(variants, 1, ready.prepared.frame, parts.delivery.format)
-        return (await anext(aiter(pictures))).data
+        with contextlib.closing(ready.source):
+            async with contextlib.aclosing(select(variants, 1, ready.source, parts.delivery.format)) as pictures:
+                return (await anext(pictures)).data
 
     async def begin(self, message: bytes) -> LoopRequest:
         """What comes before the steps, of a serialized GenerateRequest."""
         request = self._parser.parse(pb.GenerateRequest.FromString(message), "bench")
         models, lookups = Models(request.pipeline, self._infer, request.request_id), RequestLookups(NoCache())
+        source = FrameSource(request.request_id, request.task, request.read_input, request.pixels_mp, self._memory)
         embeddings = await encode(
-            request.parts.conditioning,
+            request.read_conditioning(),
             guided=request.parts.sampling.guided,
             models=models,
             tokenizers=self._tokenizers,
             lookups=lookups,
         )
         return LoopRequest(
-            request,
-            models,
-            embeddings,
-            await prepare(request.task, request.input, request.parts.sampling.strength, models, lookups),
+            request, models, embeddings, await prepare(source, request.parts.sampling.strength, models, lookups), source
         )

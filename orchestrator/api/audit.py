@@ -32,7 +32,12 @@ class Audit:
             self._fields["trace_id"] = span.trace_id
         self._begin = time.monotonic()
 
-    def parsed(self, request: Request, message: pb.GenerateRequest) -> None:
+    def arrived(self, remaining_s: float | None) -> None:
+        """Records how long the caller will wait, from now on."""
+        if remaining_s is not None:
+            self._fields["remaining_s"] = round(remaining_s, 4)
+
+    def parsed(self, request: Request) -> None:
         """Records the settings of a valid request."""
         self._request = request
         sampling, selection = request.parts.sampling, request.parts.selection
@@ -46,12 +51,15 @@ class Audit:
         self._fields |= described | {
             "seed": sampling.seed,
             "scheduler": sampling.scheduler,
-            "style_images": len(request.parts.conditioning.style),
+            "style_images": request.style_pictures,
             "priority": request.parts.priority.name.lower(),
             "size": f"{request.input.size.width}x{request.input.size.height}",
-            "input_sha256": _digests(getattr(message, request.task.name)),
         }
         self._span.describe(**described)
+
+    def pictures(self, sha256: dict[str, str]) -> None:
+        """Records the digests of the task's pictures."""
+        self._fields["input_sha256"] = sha256
 
     def outcome(self, outcome: str) -> None:
         """Records how the request ended, if its gRPC status does not say it."""
@@ -89,12 +97,13 @@ def _counts(event: Finished, request: Request) -> RequestCounts:
         saved_row_steps=usage.saved_row_steps,
         work=usage.work,
         pictures=event.pictures,
-        style_pictures=len(request.parts.conditioning.style),
+        style_pictures=request.style_pictures,
     )
 
 
-def _digests(task: Any) -> dict[str, str]:
-    """SHA-256 of each picture that a task's message holds, by its field."""
+def digests(message: pb.GenerateRequest) -> dict[str, str]:
+    """SHA-256 of each picture that the task's message holds, by its field. Blocks."""
+    task = getattr(message, message.WhichOneof("task") or "")
     return {
         field.name: hashlib.sha256(value).hexdigest() for field, value in task.ListFields() if isinstance(value, bytes)
     }

@@ -18,6 +18,7 @@ class ByteStore(Protocol):
     """The part of `TwoTierCache` that keeps whole results."""
 
     async def get_bytes(self, key: str) -> bytes | None: ...
+    def has_bytes(self, key: str) -> bool: ...
     async def set_bytes(self, key: str, data: bytes, ttl_s: int) -> None: ...
 
 
@@ -41,6 +42,10 @@ class Idempotency:
         self._store = store
         self._ttl_s = ttl_s
         self._running: dict[str, tuple[bytes, asyncio.Event]] = {}
+
+    def has(self, key: str) -> bool:
+        """Whether a call with the key runs here, or its result is in this process; nothing is awaited."""
+        return bool(key) and (key in self._running or self._store.has_bytes(_name_of(key)))
 
     @contextlib.asynccontextmanager
     async def claim(self, request: pb.GenerateRequest) -> AsyncIterator[Claim]:
@@ -75,7 +80,7 @@ class _Record:
 
     def __init__(self, store: ByteStore, ttl_s: int, key: str, digest: bytes) -> None:
         self._store, self._ttl_s, self._digest = store, ttl_s, digest
-        self._name = "result:" + hashlib.sha256(key.encode()).hexdigest()
+        self._name = _name_of(key)
 
     async def write(self, message: pb.GenerateResponse) -> None:
         data = message.SerializeToString()
@@ -104,6 +109,10 @@ class _Record:
     def _picture(self, rank: int) -> str:
         # With the digest in the name, pictures of a failed call are never returned with another request's summary.
         return f"{self._name}:{self._digest.hex()[:16]}:{rank}"
+
+
+def _name_of(key: str) -> str:
+    return "result:" + hashlib.sha256(key.encode()).hexdigest()
 
 
 def request_digest(request: pb.GenerateRequest) -> bytes:

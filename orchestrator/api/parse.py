@@ -1,28 +1,27 @@
-"""GenerateRequest to Request: the contract's checks, then the pictures, then the task's own checks."""
+"""GenerateRequest to Request: the contract's checks of fields and headers; pictures are decoded later."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+import functools
 
-from backdrop.contract.masks import read_mask
-from backdrop.contract.parts import Conditioning, Sampling
-from backdrop.contract.pictures import decode_photo, decode_style
+from backdrop.contract.parts import Sampling
 from backdrop.contract.read import check_idempotency_key, read_parts, read_pipeline
 from backdrop.contract.rules import read_task
 from backdrop.errors import Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
+from orchestrator.api.encoded import EncodedPictures
 from orchestrator.repository import PipelineSpec, Repository
 from orchestrator.repository.tokenize import PromptTokenizers
-from orchestrator.request import Request
+from orchestrator.request import Request, SentPictures
 from orchestrator.sampler import make_solver
-from orchestrator.tasks import ALL, MaskNeed, Task, TaskInput
+from orchestrator.tasks import ALL, MaskNeed, TaskInput
 
 
 @dataclasses.dataclass(frozen=True)
 class Parser:
-    """Turns messages into requests. It decodes pictures and blocks, so call it outside the event loop.
+    """Turns messages into requests. It decodes no picture, so it is quick enough for the event loop.
 
     `info` is what the server says about itself; the contract's checks use nothing else.
     """
@@ -32,7 +31,9 @@ class Parser:
     tokenizers: PromptTokenizers
 
     def parse(self, message: pb.GenerateRequest, request_id: str) -> Request:
-        """Checks `message` and fills in every default.
+        """Checks the fields of `message` and the headers of its pictures, and fills in every default.
+
+        Faults of the pixels are found when `Request.sent` is read.
 
         Raises:
             InvalidRequestError: a field is wrong; the error names it.
@@ -46,29 +47,19 @@ class Parser:
         parts = read_parts(message, rules, described, self.info, lambda text: self.tokenizers.count(pipeline, text))
         _check_steps(parts.sampling, pipeline)
         options = task.read(getattr(message, rules.name), parts.delivery)
-        task_input = TaskInput(options, pipeline.buckets, parts.delivery.size)
-        task_input = self._decode(task, getattr(message, rules.name), task_input)
-        task.check(task_input)
-        conditioning = self._with_style(parts.conditioning, message.conditioning)
-        parts = dataclasses.replace(parts, conditioning=conditioning)
-        return Request(request_id, pipeline, task, task_input, parts)
-
-    def _with_style(self, conditioning: Conditioning, message: pb.Conditioning) -> Conditioning:
-        style = decode_style(message, max_pixels=self.info.limits.max_pixels)
-        return dataclasses.replace(conditioning, style=style)
-
-    def _decode(self, task: Task, message: Any, task_input: TaskInput) -> TaskInput:
-        """The task's pictures; a mask has exactly the picture's size."""
-        if not task.picture:
-            return task_input
-        max_pixels = self.info.limits.max_pixels
-        field = f"{task.name}.{task.picture}"
-        photo = decode_photo(getattr(message, task.picture), max_pixels=max_pixels, field=field)
-        task_input = dataclasses.replace(task_input, picture=photo.rgb)
-        if task.mask is MaskNeed.NONE:
-            return task_input
-        mask, source = read_mask(message.mask, photo, max_pixels=max_pixels, field=f"{task.name}.mask")
-        return dataclasses.replace(task_input, mask=mask, mask_source=source)
+        encoded = EncodedPictures(task, message, self.info.limits.max_pixels)
+        sizes = encoded.sizes()
+        task_input = TaskInput(options, pipeline.buckets, parts.delivery.size, picture_size=sizes.get(task.picture))
+        if task.mask is not MaskNeed.REQUIRED:
+            task.check(task_input)
+        sent = SentPictures(
+            size_bytes=message.ByteSize(),
+            megapixels=max((size.megapixels for size in sizes.values()), default=0.0),
+            styles=len(message.conditioning.style_images),
+            read_input=functools.partial(encoded.read_input, task_input),
+            read_style=encoded.read_style,
+        )
+        return Request(request_id, pipeline, task, task_input, parts, sent)
 
 
 def _check_steps(sampling: Sampling, pipeline: PipelineSpec) -> None:

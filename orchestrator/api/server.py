@@ -25,8 +25,23 @@ _OPTIONS_KEEPALIVE = [("grpc.keepalive_time_ms", 20_000), ("grpc.keepalive_timeo
                       ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000)]  # fmt: skip
 
 
+class CannotListenError(Exception):
+    """An address is taken, or not one of this machine."""
+
+
+def _age_options(age_s: float) -> list[tuple[str, int]]:
+    """A connection that has reached the age takes no new calls; those that run have an hour to finish."""
+    if not age_s:
+        return []
+    return [("grpc.max_connection_age_ms", int(1000 * age_s)), ("grpc.max_connection_age_grace_ms", 3_600_000)]
+
+
 class Server:
-    """The listening gRPC server with health and reflection."""
+    """The listening gRPC server with health and reflection.
+
+    Raises:
+        CannotListenError: the address is taken, or not one of this machine.
+    """
 
     def __init__(self, settings: Settings, service: Service) -> None:
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs lack it
@@ -36,6 +51,7 @@ class Server:
                 ("grpc.max_send_message_length", -1),
                 ("grpc.so_reuseport", 0),  # a second server on the port must fail, not share it
                 *_OPTIONS_KEEPALIVE,
+                *_age_options(settings.connection_age_s),
             ]
         )
         self._server.add_generic_rpc_handlers(service.handlers())
@@ -43,7 +59,10 @@ class Server:
         if settings.reflection:
             names = (GENERATION, INFO, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)
-        self.port = self._server.add_insecure_port(settings.listen)
+        try:
+            self.port = self._server.add_insecure_port(settings.listen)
+        except RuntimeError as problem:
+            raise CannotListenError(f"BACKDROP_LISTEN is {settings.listen}: {problem}") from None
 
     async def start(self) -> None:
         """Listens; until `ready` is called, health is NOT_SERVING for every name except `LIVE`."""

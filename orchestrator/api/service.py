@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -17,8 +18,8 @@ from backdrop.contract.read import check_idempotency_key
 from backdrop.errors import BackdropError, Reason, error, to_status, trailers
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
-from orchestrator.api.audit import Audit
-from orchestrator.api.callers import tenant_of
+from orchestrator.api.audit import Audit, digests
+from orchestrator.api.callers import is_retry, tenant_of
 from orchestrator.api.convert import response
 from orchestrator.api.idempotency import Claim, Idempotency
 from orchestrator.api.parse import Parser
@@ -102,22 +103,31 @@ class Service:
     ) -> AsyncGenerator[pb.GenerateResponse, None]:
         if self._parser is None or self._pipeline is None or self._idempotency is None:
             raise _not_ready()
-        left = context.time_remaining()
-        deadline = None if left is None else time.monotonic() + left
+        remaining_s = context.time_remaining()
+        deadline = None if remaining_s is None else time.monotonic() + remaining_s
+        audit.arrived(remaining_s)
         message = _parse(pb.GenerateRequest, data)
+        del data
         check_idempotency_key(message.idempotency_key)
-        async with self._idempotency.claim(message) as claim:
+        request = self._parser.parse(message, request_id)
+        audit.parsed(request)
+        enter = functools.partial(self._pipeline.enter, request, tenant_of(context.auth_context()), deadline)
+        async with contextlib.AsyncExitStack() as stack:
+            # Refusals come first, before anything is awaited. A call whose result is here already needs no place; one
+            # that is made again may have its result in the shared cache.
+            elsewhere = self._idempotency.has(message.idempotency_key) or is_retry(context.invocation_metadata())
+            entry = None if elsewhere else stack.enter_context(enter())
+            claim = await stack.enter_async_context(self._idempotency.claim(message))
             if claim.replay is not None:
                 audit.outcome("replayed")
                 yield pb.GenerateResponse(accepted=pb.Accepted(request_id=request_id))
                 for replayed in claim.replay:
                     yield replayed
                 return
-            request = await asyncio.to_thread(self._parser.parse, message, request_id)
-            audit.parsed(request, message)
-            del message, data  # frees the encoded pictures: a request may wait long in the queue
-            events = self._pipeline.run(request, tenant_of(context.auth_context()), deadline)
-            async with contextlib.aclosing(_messages(events, request, claim, audit)) as messages:
+            entry = entry or stack.enter_context(enter())
+            audit.pictures(await asyncio.to_thread(digests, message) if request.task.picture else {})
+            del message
+            async with contextlib.aclosing(_messages(entry.events(), request, claim, audit)) as messages:
                 async for reply in messages:
                     yield reply
 

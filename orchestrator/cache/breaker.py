@@ -41,12 +41,12 @@ class Breaker:
         """Opens the breaker and starts probing; does nothing if it is open."""
         if self.closed:
             self._changed("breaker_opened")
-            self.prove()
+            self._recovery = asyncio.create_task(self._recover(reported=True))
 
     def prove(self) -> None:
-        """Opens the breaker until a probe succeeds, without reporting it: for the start."""
+        """Opens the breaker until a probe succeeds: for the start. It is reported only if the first probe fails."""
         if self.closed:
-            self._recovery = asyncio.create_task(self._recover())
+            self._recovery = asyncio.create_task(self._recover(reported=False))
 
     async def stop(self) -> None:
         """Stops probing, and stays open."""
@@ -56,10 +56,13 @@ class Breaker:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._recovery
 
-    async def _recover(self) -> None:
+    async def _recover(self, *, reported: bool) -> None:
         pause_s = self._first_pause_s
         # The first probe comes at once: the failure may have been a short one.
         while not await self._works():
+            if not reported:
+                reported = True
+                self._changed("breaker_opened")
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, self._longest_pause_s)
         self._recovery = None

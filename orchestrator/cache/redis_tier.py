@@ -10,7 +10,15 @@ import structlog
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import MaxConnectionsError, RedisError, ResponseError
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    MaxConnectionsError,
+    MovedError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 
 from orchestrator.cache.breaker import Breaker
 
@@ -23,6 +31,7 @@ _LONG_S = 1.0
 _READ_LARGE_S = 0.25
 _MAX_CONNECTIONS = 64
 _MAX_WRITES = 64
+_PROBE_KEY = "backdrop:probe"
 # If a timeout comes later than this, our own event loop was busy, which says nothing about Redis.
 _LOOP_LAG_S = 0.010
 
@@ -54,6 +63,10 @@ class RedisTier:
             retry=Retry(NoBackoff(), 0),
             max_connections=_MAX_CONNECTIONS,
         )
+        self._why = ""
+        self._fell = False
+        """Whether it has said that it is no primary; then it is connected anew, and must take a write."""
+        self._kind_known = False
         self._breaker = Breaker(self._probe, self._changed)
         self._writes: set[asyncio.Task[None]] = set()
         # Connecting may take longer than a look-up saves, so no request waits for the first connection.
@@ -121,9 +134,15 @@ class RedisTier:
             async with asyncio.timeout(timeout_s):
                 return await command()
         except TimeoutError:
+            self._why = "it does not answer in time"
             self._report("redis_timeout")
             if clock() - began < timeout_s + _LOOP_LAG_S:
                 self._breaker.trip()
+        except (ReadOnlyError, MovedError, AskError, ClusterDownError) as problem:
+            # It is no longer the primary, or never was: the name may lead to another one now.
+            self._why, self._fell = str(problem), True
+            self._report("redis_error")
+            self._breaker.trip()
         except ResponseError as problem:
             # Redis answered: the key has another type, or its memory is full. Other keys may work.
             log.warning("redis refused", why=str(problem))
@@ -132,19 +151,45 @@ class RedisTier:
             # Our own bound of connections, not a fault of Redis.
             self._report("redis_dropped")
         except (RedisError, OSError) as problem:
-            log.debug("redis failed", why=str(problem))
+            self._why = str(problem) or type(problem).__name__
             self._report("redis_error")
             self._breaker.trip()
         return None
 
     async def _probe(self) -> None:
-        await _within(self._redis.ping(), _LONG_S)
-        # The first ping may include connecting. The second shows how long a request would wait.
-        await _within(self._redis.ping(), self._timeout_s)
+        try:
+            if self._fell:
+                await self._redis.connection_pool.disconnect()
+            await _within(self._redis.ping(), _LONG_S)
+            # The first ping may include connecting. The second shows how long a request would wait.
+            await _within(self._redis.ping(), self._timeout_s)
+            await self._check_kind()
+            if self._fell:
+                await _within(self._redis.set(_PROBE_KEY, b"", ex=1), _LONG_S)
+                self._fell = False
+        except TimeoutError:
+            self._why = "it does not answer in time"
+            raise
+        except Exception as problem:
+            self._why = str(problem) or type(problem).__name__
+            raise
+
+    async def _check_kind(self) -> None:
+        """Refuses a member of a cluster and a Sentinel, once for each connection to another server."""
+        if self._kind_known and not self._fell:
+            return
+        try:
+            info: Any = await self._redis.info("server")
+        except ResponseError:
+            return  # the user may not ask
+        kind = info.get("redis_mode", "standalone")
+        if kind != "standalone":
+            raise RedisError(f"it runs in {kind} mode, which is not served; name one primary, or a proxy before it")
+        self._kind_known = True
 
     def _changed(self, event: str) -> None:
         if event == "breaker_opened":
-            log.warning("redis does not answer in time; going on without it")
+            log.warning("redis is not used; going on without it", why=self._why or "it does not answer in time")
         else:
             log.info("redis answers")
         self._report(event)

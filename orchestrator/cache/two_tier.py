@@ -108,12 +108,21 @@ class TwoTierCache:
         self._report("miss")
         return None
 
+    def has_bytes(self, key: str) -> bool:
+        """Whether this process has the bytes; says nothing about Redis."""
+        return self._memory.get(self._name("b", key)) is not None
+
     async def set_bytes(self, key: str, data: bytes, ttl_s: int) -> None:
         """Keeps `data` under `key` for `ttl_s` seconds, in both tiers if both are available."""
         name = self._name("b", key)
         self._memory.put(name, data, len(data), ttl_s)
         if self._redis:
             await self._redis.put_soon(name, seal(data, name.encode()), ttl_s)
+
+    @property
+    def redis_available(self) -> bool:
+        """Whether Redis is used now; False without one."""
+        return self._redis is not None and self._redis.available
 
     async def close(self) -> None:
         """Finishes pending writes and closes the connections."""

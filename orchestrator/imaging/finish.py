@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from backdrop.contract.arrays import array_of
 from orchestrator.arrays import Bytes, Floats
 from orchestrator.imaging.frame import Frame
 
@@ -12,12 +13,12 @@ from orchestrator.imaging.frame import Frame
 def to_bytes(picture: Floats) -> Bytes:
     """[3, H, W] in −1…1 to [H, W, 3] in 0…255, rounded."""
     rounded: Bytes = np.rint((np.clip(picture, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
-    return rounded.transpose(1, 2, 0)
+    return np.ascontiguousarray(rounded.transpose(1, 2, 0))
 
 
-def enlarge(decoded: Floats, frame: Frame) -> Bytes:
-    """Crops the canvas out of a decoded bucket [3, H, W] and resamples it (Lanczos) to the frame's size: [H, W, 3]."""
+def enlarge(scene: Bytes, frame: Frame) -> Bytes:
+    """Crops the canvas out of a bucket's scene [H, W, 3] and resamples it (Lanczos) to the frame's size."""
     inset, size = frame.inset, frame.size
     box = (inset.x, inset.y, inset.x + inset.width, inset.y + inset.height)
-    image = Image.fromarray(np.ascontiguousarray(to_bytes(decoded)))
-    return np.array(image.resize((size.width, size.height), Image.Resampling.LANCZOS, box=box))
+    image = Image.fromarray(scene)
+    return array_of(image.resize((size.width, size.height), Image.Resampling.LANCZOS, box=box), "RGB")

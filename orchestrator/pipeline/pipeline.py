@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
-import time
 from collections.abc import AsyncGenerator
 
+from backdrop.contract.parts import Conditioning
 from backdrop.errors import Reason, error
 from orchestrator.cache.lookups import ArrayCache, RequestLookups
 from orchestrator.events import Accepted, Event, Finished, Stage
+from orchestrator.pipeline.entry import Entry
 from orchestrator.pipeline.outlook import Outlook
 from orchestrator.pipeline.pace import Pace
 from orchestrator.pipeline.progress import Progress
@@ -21,6 +23,7 @@ from orchestrator.scheduling.admission import Admission, Place
 from orchestrator.stages.denoise import GuidedDenoiser
 from orchestrator.stages.denoiser_inputs import DenoiserInputs
 from orchestrator.stages.encode import encode
+from orchestrator.stages.frames import FrameSource, PixelMemory
 from orchestrator.stages.models import Models
 from orchestrator.stages.prepare import prepare
 from orchestrator.stages.select import select
@@ -29,8 +32,21 @@ _ROWS_AFTER_DENOISING = 2
 """Rows of each variant after denoising: one for the decoder, one for the reward model."""
 
 
+# How long a finished picture may hold its part of the pixel memory until the caller has it.
+_HANDOVER_S = 2.0
+
+
 class Pipeline:
-    """Runs requests over the models behind a batcher."""
+    """Runs requests over the models behind a batcher.
+
+    Args:
+        batcher: calls the models.
+        cache: of what encoders compute.
+        tokenizers: of the prompts.
+        admission: bounds how many requests run and wait.
+        memory: for pictures at full size.
+        max_buffered_events: events kept for a slow reader; one more ends its request.
+    """
 
     def __init__(
         self,
@@ -38,6 +54,7 @@ class Pipeline:
         cache: ArrayCache,
         tokenizers: PromptTokenizers,
         admission: Admission,
+        memory: PixelMemory,
         *,
         max_buffered_events: int,
     ) -> None:
@@ -45,66 +62,83 @@ class Pipeline:
         self._cache = cache
         self._tokenizers = tokenizers
         self._admission = admission
+        self._memory = memory
         self._max_buffered_events = max_buffered_events
         self._pace = Pace()
 
-    async def run(
-        self, request: Request, tenant: str = ANONYMOUS, deadline: float | None = None
-    ) -> AsyncGenerator[Event, None]:
-        """Yields the request's events; the last one is `Finished`.
+    def enter(self, request: Request, tenant: str = ANONYMOUS, deadline: float | None = None) -> Entry:
+        """Gives the request a place, in the queue or among those that run, or refuses it at once.
 
-        Closing the generator stops the work before its next step. `deadline` is in time.monotonic seconds.
+        `deadline` is in time.monotonic seconds. Closing the entry frees the place.
 
         Raises:
-            BackdropError: the request failed; the class of the error says how.
+            BackdropError: the deadline cannot be met, the queue is full, or the server is draining.
         """
         due = math.inf if deadline is None else deadline
         progress = Progress(self._max_buffered_events)
         kind = (request.parts.sampling.pipeline, request.scene_size.megapixels)
         outlook = Outlook(self._pace, kind, request.sequential_steps, progress)
         outlook.check(due)
-        work = asyncio.create_task(
-            self._admitted(request, tenant, due, progress, outlook), name=f"request-{request.request_id}"
-        )
-        work.add_done_callback(lambda _: progress.close())
-        try:
-            while (event := await progress.next()) is not None:
-                yield event
-            await work  # raises the error of the work
-        finally:
-            work.cancel()
-            await asyncio.wait([work])
-
-    async def _admitted(self, request: Request, tenant: str, due: float, progress: Progress, outlook: Outlook) -> None:
-        megapixels = request.scene_size.megapixels
         rows = request.usage.row_steps + _ROWS_AFTER_DENOISING * request.parts.selection.variants
-        queued = ScheduledRequest(tenant, request.parts.priority, rows * megapixels, due, outlook.need_s)
+        queued = ScheduledRequest(
+            tenant,
+            request.parts.priority,
+            rows * request.scene_size.megapixels,
+            due,
+            outlook.need_s,
+            request.sent.size_bytes if request.sent else 0,
+        )
+        turn = self._admission.join(queued, lambda place: progress.emit(_accepted(place)))
+        return Entry(request, queued, turn, progress, outlook, self._serve)
+
+    async def run(
+        self, request: Request, tenant: str = ANONYMOUS, deadline: float | None = None
+    ) -> AsyncGenerator[Event, None]:
+        """Enters the request and yields its events; raises what `enter` and `Entry.events` raise."""
+        with self.enter(request, tenant, deadline) as entry:
+            async with contextlib.aclosing(entry.events()) as events:
+                async for event in events:
+                    yield event
+
+    async def _serve(self, entry: Entry) -> None:
+        """Waits for the turn of an entry, and runs its stages."""
+        queued, outlook = entry.queued, entry.outlook
         try:
-            async with asyncio.timeout(None if due == math.inf else due - time.monotonic()):
-                async with self._admission.slot(queued, lambda place: progress.emit(_accepted(place))):
-                    outlook.check(due)
-                    ticket = self._batcher.ticket(queued, megapixels)
-                    models = Models(request.pipeline, ticket.infer, request.request_id)
-                    try:
-                        await self._stages(request, models, progress, outlook)
-                    finally:
-                        ticket.close()
+            async with asyncio.timeout(None if queued.due == math.inf else queued.remaining_s):
+                await entry.turn.wait()
+                outlook.check(queued.due)
+                ticket = self._batcher.ticket(queued, entry.request.scene_size.megapixels)
+                models = Models(entry.request.pipeline, ticket.infer, entry.request.request_id)
+                try:
+                    await self._stages(entry.request, models, entry.progress, outlook)
+                finally:
+                    ticket.close()
         except TimeoutError:
             raise error(Reason.DEADLINE_EXCEEDED, "the deadline passed before the pictures were ready.") from None
+        finally:
+            entry.turn.close()
 
     async def _stages(self, request: Request, models: Models, progress: Progress, outlook: Outlook) -> None:
         """Conditioning → embeddings, pictures → frame; from both: latents → scenes → ranked pictures."""
+        read = request.read_input
+        source = FrameSource(request.request_id, request.task, read, request.pixels_mp, self._memory)
+        with contextlib.closing(source):
+            await self._staged(request, source, models, progress, outlook)
+
+    async def _staged(
+        self, request: Request, source: FrameSource, models: Models, progress: Progress, outlook: Outlook
+    ) -> None:
         parts, lookups = request.parts, RequestLookups(self._cache)
         with progress.stage(Stage.ENCODE):
             embeddings = await encode(
-                parts.conditioning,
+                await self._conditioning(request),
                 guided=parts.sampling.guided,
                 models=models,
                 tokenizers=self._tokenizers,
                 lookups=lookups,
             )
         with progress.stage(Stage.PREPARE):
-            prepared = await prepare(request.task, request.input, parts.sampling.strength, models, lookups)
+            prepared = await prepare(source, parts.sampling.strength, models, lookups)
         inputs = DenoiserInputs(embeddings, prepared, models, _adapter(request))
         run = VariantRun(
             parts.sampling,
@@ -118,11 +152,22 @@ class Pipeline:
         variants = await run.variants()
         count = 0
         with progress.stage(Stage.SELECT):
-            async for picture in select(variants, parts.selection.top_k, prepared.frame, parts.delivery.format):
-                progress.emit(picture)
-                count += 1
+            top_k, output_format = parts.selection.top_k, parts.delivery.format
+            pictures = select(variants, top_k, source, output_format, progress.until_read)
+            async with contextlib.aclosing(pictures):
+                async for picture in pictures:
+                    progress.emit(picture)
+                    await progress.drained(_HANDOVER_S)
+                    count += 1
         outlook.finished()
         progress.emit(Finished(count, progress.timings(), lookups.report()))
+
+    async def _conditioning(self, request: Request) -> Conditioning:
+        """The conditioning with its style pictures decoded."""
+        if not request.style_pictures:
+            return request.parts.conditioning
+        async with self._memory.budget.hold(request.pixels_mp):
+            return await asyncio.to_thread(request.read_conditioning)
 
 
 def _adapter(request: Request) -> int:

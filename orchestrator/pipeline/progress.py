@@ -8,9 +8,12 @@ import math
 import time
 from collections.abc import Iterator
 
-from backdrop.errors import Reason, error
+from backdrop.errors import BackdropError, Reason, error
 from orchestrator.events import Event, Stage, StageStarted
 from orchestrator.telemetry import span
+
+# A picture of 48 MB takes so long at 6 Mbit/s.
+_LONGEST_READ_S = 60.0
 
 
 class Progress:
@@ -19,6 +22,8 @@ class Progress:
     def __init__(self, max_buffered: int) -> None:
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()
         self._max_buffered = max_buffered
+        self._drained = asyncio.Event()
+        self._drained.set()
         self._started: dict[Stage, float] = {}
         self._ended: dict[Stage, float] = {}
 
@@ -29,8 +34,8 @@ class Progress:
             OverloadedError: too many events wait, because the caller reads too slowly.
         """
         if self._events.qsize() >= self._max_buffered:
-            message = "the stream is read too slowly; read events as they come, or ask for fewer previews."
-            raise error(Reason.SLOW_READER, message)
+            raise _slow_reader()
+        self._drained.clear()
         self._events.put_nowait(event)
 
     def close(self) -> None:
@@ -39,7 +44,27 @@ class Progress:
 
     async def next(self) -> Event | None:
         """The next event, or None after the last."""
+        if self._events.empty():
+            self._drained.set()
         return await self._events.get()
+
+    async def drained(self, at_most_s: float) -> bool:
+        """Waits until the stream has sent every event and waits for the next one; False if it has not by then."""
+        try:
+            async with asyncio.timeout(at_most_s):
+                await self._drained.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def until_read(self) -> None:
+        """Waits until the stream has sent every event.
+
+        Raises:
+            OverloadedError: it takes a minute.
+        """
+        if not await self.drained(_LONGEST_READ_S):
+            raise _slow_reader()
 
     @contextlib.contextmanager
     def stage(self, stage: Stage) -> Iterator[None]:
@@ -62,3 +87,8 @@ class Progress:
     def timings(self) -> dict[Stage, float]:
         """Wall seconds by stage: first start to last end."""
         return {stage: self._ended[stage] - start for stage, start in sorted(self._started.items())}
+
+
+def _slow_reader() -> BackdropError:
+    message = "the stream is read too slowly; read events as they come, or ask for fewer previews."
+    return error(Reason.SLOW_READER, message)

@@ -10,9 +10,10 @@ import numpy as np
 
 from backdrop.contract.parts import Sampling, Selection, sequential_steps
 from backdrop.contract.seeds import variant_seed
-from orchestrator.arrays import Floats
+from orchestrator.arrays import Bytes, Floats
 from orchestrator.concurrency import gather
 from orchestrator.events import Scores, Stage, StepDone, VariantDropped, VariantFinished
+from orchestrator.imaging.finish import to_bytes
 from orchestrator.imaging.preview import preview
 from orchestrator.imaging.view import ModelView
 from orchestrator.pipeline.outlook import Outlook
@@ -35,17 +36,17 @@ class Judge:
     heads: tuple[str, ...]
     progress: Progress
 
-    async def finished(self, latents: Floats) -> tuple[Floats, Scores]:
-        """The decoded scene and scores of a finished variant: the stages DECODE and SCORE."""
+    async def finished(self, latents: Floats) -> tuple[Bytes, Scores]:
+        """The scene [H, W, 3] and scores of a finished variant: the stages DECODE and SCORE."""
         with self.progress.stage(Stage.DECODE):
             decoded = await decode(latents, self.view, self.models)
         with self.progress.stage(Stage.SCORE):
-            return decoded, await self._score(decoded)
+            return to_bytes(decoded), await self._score(decoded)
 
-    async def previewed(self, latents: Floats) -> tuple[Floats, Scores]:
+    async def previewed(self, latents: Floats) -> tuple[Bytes, Scores]:
         """The same for a draft or a predicted picture, which belongs to the stage DENOISE."""
         decoded = await decode(latents, self.view, self.models)
-        return decoded, await self._score(decoded)
+        return to_bytes(decoded), await self._score(decoded)
 
     async def _score(self, decoded: Floats) -> Scores:
         return await score(decoded, self.view, self.pooled, self.models, self.heads)

@@ -8,9 +8,10 @@ import dataclasses
 import math
 import time
 from collections.abc import AsyncIterator, Callable
+from types import TracebackType
 
 from backdrop.contract.parts import Priority
-from backdrop.errors import Reason, error
+from backdrop.errors import BackdropError, Reason, error
 from orchestrator.scheduling.fair_queue import FairQueue
 from orchestrator.scheduling.request import ScheduledRequest
 
@@ -36,6 +37,8 @@ class Limits:
     """Requests that may wait."""
     max_queued_work: float = float("inf")
     """Row-steps × megapixels that may wait; a request that would wait alone is taken whatever it costs."""
+    max_held_bytes: float = float("inf")
+    """Encoded pictures that running and waiting requests may hold; one request alone may exceed it."""
 
     def running(self, priority: Priority) -> int:
         """Places that the class may hold together with the classes below it."""
@@ -61,6 +64,7 @@ class Admission:
         self._queue: FairQueue[_Waiter] = FairQueue()
         self._draining = False
         self._rate = _FIRST_RATE
+        self._held_bytes = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -79,26 +83,37 @@ class Admission:
         """Row-steps × megapixels in the queue."""
         return sum(waiter.work for waiter in self._queue)
 
-    @contextlib.asynccontextmanager
-    async def slot(self, request: ScheduledRequest, on_place: Callable[[Place], None]) -> AsyncIterator[None]:
-        """Waits until the request may run, calls `on_place` with each new place in the queue.
+    @property
+    def held_bytes(self) -> int:
+        """Encoded pictures of the requests that run and wait."""
+        return self._held_bytes
+
+    def join(self, request: ScheduledRequest, on_place: Callable[[Place], None]) -> Turn:
+        """Puts a request into the queue at once, or refuses it. `on_place` is called with each new place.
 
         Raises:
             OverloadedError: the queue is full; `retry_after_s` says when a place is likely.
             UnavailableError: the server is draining.
         """
-        work = request.work
-        await self._enter(request, on_place)
-        started, running = time.monotonic(), self.running
-        try:
+        if self._draining:
+            message = "this server is shutting down; send the request again."
+            raise error(Reason.DRAINING, message, retry_after_s=_DRAINING_RETRY_AFTER_S)
+        self._refuse_if_no_memory(request)
+        waiter = _Waiter(request, on_place)
+        self._queue.push(waiter)
+        self._admit()
+        if not waiter.turn.done():
+            self._refuse_if_full(waiter)
+            self._announce_places()
+        self._held_bytes += request.size_bytes
+        return Turn(self, waiter)
+
+    @contextlib.asynccontextmanager
+    async def slot(self, request: ScheduledRequest, on_place: Callable[[Place], None]) -> AsyncIterator[None]:
+        """Joins, and waits until the request may run; raises what `join` raises."""
+        with self.join(request, on_place) as turn:
+            await turn.wait()
             yield
-        finally:
-            done = work - request.work
-            if done > 0:
-                # The other running requests are assumed to have got as much as this one.
-                rate = done * max(running, self.running) / max(1e-3, time.monotonic() - started)
-                self._rate += _RATE_SMOOTHING * (rate - self._rate)
-            self._leave(request)
 
     def drain(self) -> None:
         """Refuses new requests; those that run or wait go on."""
@@ -108,27 +123,30 @@ class Admission:
         """Returns once nothing runs and nothing waits."""
         await self._idle.wait()
 
-    async def _enter(self, request: ScheduledRequest, on_place: Callable[[Place], None]) -> None:
-        if self._draining:
-            message = "this server is shutting down; send the request again."
-            raise error(Reason.DRAINING, message, retry_after_s=_DRAINING_RETRY_AFTER_S)
-        waiter = _Waiter(request, on_place)
-        self._queue.push(waiter)
+    def leave(self, waiter: _Waiter, rate: float | None) -> None:
+        """Frees the place of a request; `rate` is at how much work a second it was served, if it has run."""
+        self._held_bytes -= waiter.request.size_bytes
+        if rate is not None:
+            self._rate += _RATE_SMOOTHING * (rate - self._rate)
+        if waiter.admitted:
+            self._running.remove(waiter.request)
+        else:
+            self._queue.discard(waiter)
         self._admit()
-        if not waiter.turn.done():
-            self._refuse_if_full(waiter)
-            self._announce_places()
-        try:
-            await waiter.turn
-        except asyncio.CancelledError:
-            if waiter.admitted:
-                self._leave(request)  # admitted and cancelled at the same moment: the next one gets the place
-            else:
-                self._queue.discard(waiter)
-                self._admit()
-                self._announce_places()
-            raise
-        on_place(Place(0, 0.0))
+        self._announce_places()
+        if not self._running:
+            self._idle.set()
+
+    def _refuse_if_no_memory(self, request: ScheduledRequest) -> None:
+        """Refuses a request whose pictures do not fit; one that is alone is taken, whatever its size."""
+        if not self._held_bytes or self._held_bytes + request.size_bytes <= self._limits.max_held_bytes:
+            return
+        held = f"{self._held_bytes / 2**20:.0f} MiB of pictures"
+        raise self._full(f"{held} are held, of {self._limits.max_held_bytes / 2**20:.0f}", self.queued_work)
+
+    def _full(self, why: str, ahead: float) -> BackdropError:
+        retry_after_s = round(max(_MIN_RETRY_AFTER_S, (self._running_work() + ahead) / self._rate), 1)
+        return error(Reason.QUEUE_FULL, f"{why}; try again in {retry_after_s} s.", retry_after_s=retry_after_s)
 
     def _refuse_if_full(self, waiter: _Waiter) -> None:
         others = len(self._queue) - 1
@@ -136,16 +154,7 @@ class Admission:
         if others < self._limits.max_queued and (not others or self.queued_work <= self._limits.max_queued_work):
             return
         self._queue.discard(waiter)
-        retry_after_s = round(max(_MIN_RETRY_AFTER_S, (self._running_work() + ahead) / self._rate), 1)
-        message = f"{self.running} requests run and {others} wait; try again in {retry_after_s} s."
-        raise error(Reason.QUEUE_FULL, message, retry_after_s=retry_after_s)
-
-    def _leave(self, request: ScheduledRequest) -> None:
-        self._running.remove(request)
-        self._admit()
-        self._announce_places()
-        if not self._running:
-            self._idle.set()
+        raise self._full(f"{self.running} requests run and {others} wait", ahead)
 
     def _running_work(self) -> float:
         return sum(request.work for request in self._running)
@@ -175,12 +184,50 @@ class Admission:
             ahead += waiter.work
 
 
+class Turn:
+    """The place of one request: in the queue, or among those that run. Closing it frees the place."""
+
+    def __init__(self, admission: Admission, waiter: _Waiter) -> None:
+        self._admission, self._waiter = admission, waiter
+        self._started: tuple[float, int] | None = None
+        self._closed = False
+
+    async def wait(self) -> None:
+        """Returns once the request may run."""
+        await self._waiter.turn
+        self._waiter.on_place(Place(0, 0.0))
+        self._started = time.monotonic(), self._admission.running
+
+    def close(self) -> None:
+        """Frees the place; a second call does nothing."""
+        if not self._closed:
+            self._closed = True
+            self._admission.leave(self._waiter, self._rate())
+
+    def __enter__(self) -> Turn:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _rate(self) -> float | None:
+        """Work a second of all running requests, if this one has run and done some."""
+        done = self._waiter.work - self._waiter.request.work
+        if self._started is None or done <= 0:
+            return None
+        started, running = self._started
+        # The other running requests are assumed to have got as much as this one.
+        return done * max(running, self._admission.running) / max(1e-3, time.monotonic() - started)
+
+
 class _Waiter:
     def __init__(self, request: ScheduledRequest, on_place: Callable[[Place], None]) -> None:
         self.request = request
         self.work = request.work
         self.turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._on_place = on_place
+        self.on_place = on_place
         self._position = 0
 
     @property
@@ -191,4 +238,4 @@ class _Waiter:
         """Calls `on_place` if the position is new; a new estimate of the start alone is not worth an event."""
         if place.position != self._position:
             self._position = place.position
-            self._on_place(place)
+            self.on_place(place)

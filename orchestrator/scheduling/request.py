@@ -30,6 +30,8 @@ class ScheduledRequest:
     """Deadline, in time.monotonic seconds."""
     need_s: Callable[[], float] = unknown_need
     """Least seconds in which the request can finish from where it stands now."""
+    size_bytes: int = 0
+    """Of its encoded pictures."""
 
     @property
     def remaining_s(self) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -17,30 +17,32 @@ from orchestrator.stages.models import Models
 _CERTAIN_OUTSIDE, _CERTAIN_INSIDE = 0.08, 0.9
 
 
-async def segment(picture: Bytes, field: str, models: Models, lookups: RequestLookups) -> Bytes:
-    """The segmenter's alpha [H, W] at the picture's size, cached by what the segmenter sees.
-
-    Raises:
-        InvalidRequestError: nothing was found; `field` is named.
-    """
-    size = Size(picture.shape[1], picture.shape[0])
-    image = await asyncio.to_thread(_shrink, picture, nearest_bucket(size, models.pipeline.buckets))
+async def segment(image: Floats, models: Models, lookups: RequestLookups) -> Floats:
+    """The segmenter's alpha [h, w] of what `shrink` made, cached by what the segmenter sees."""
     outputs = await lookups.arrays(
         "mask", models.fingerprint("segmenter"), {"image": image}, lambda: models.one("segmenter", image=image)
     )
-    mask = await asyncio.to_thread(_stretch, outputs["alpha"][0], size)
-    if not mask.any():
-        message = "nothing was found to cut out of the picture; send a mask, or a picture with an alpha channel."
-        raise error(Reason.INVALID_MASK, message, field=field)
-    return mask
+    alpha: Floats = outputs["alpha"][0]
+    return alpha
 
 
-def _shrink(picture: Bytes, bucket: Size) -> Floats:
+def shrink(picture: Bytes, buckets: Sequence[Size]) -> Floats:
+    """A picture [H, W, 3] as the segmenter reads it: [3, h, w] in −1…1, in the nearest bucket."""
+    bucket = nearest_bucket(Size(picture.shape[1], picture.shape[0]), buckets)
     small = Image.fromarray(picture).resize((bucket.width, bucket.height), Image.Resampling.LANCZOS)
     return np.ascontiguousarray(np.asarray(small, np.float32).transpose(2, 0, 1) / 127.5 - 1.0)
 
 
-def _stretch(alpha: Floats, size: Size) -> Bytes:
+def stretch(alpha: Floats, field: str, picture: Bytes) -> Bytes:
+    """The mask [H, W] of a picture [H, W, 3], from the segmenter's alpha [h, w].
+
+    Raises:
+        InvalidRequestError: nothing was found; `field` is named.
+    """
     sure = np.clip((alpha - _CERTAIN_OUTSIDE) / (_CERTAIN_INSIDE - _CERTAIN_OUTSIDE), 0.0, 1.0)
     grey = Image.fromarray(np.rint(sure * 255).astype(np.uint8))
-    return np.array(grey.resize((size.width, size.height), Image.Resampling.BICUBIC))
+    mask = np.array(grey.resize((picture.shape[1], picture.shape[0]), Image.Resampling.BICUBIC))
+    if not mask.any():
+        message = "nothing was found to cut out of the picture; send a mask, or a picture with an alpha channel."
+        raise error(Reason.INVALID_MASK, message, field=field)
+    return mask

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
 from backdrop.contract.finishing import composite, encode
 from backdrop.contract.parts import OutputFormat
 from backdrop.contract.receipts import receipt
-from orchestrator.arrays import Floats
+from orchestrator.arrays import Bytes
 from orchestrator.events import Picture, Scores
 from orchestrator.imaging.finish import enlarge
 from orchestrator.imaging.frame import Frame
+from orchestrator.stages.frames import FrameSource
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Variant:
-    """One decoded, scored variant; `decoded` is [3, H, W] in −1…1 at the bucket's size."""
+    """One decoded, scored variant; `scene` is [H, W, 3] at the bucket's size."""
 
     index: int
     seed: int
-    decoded: Floats
+    scene: Bytes
     scores: Scores
+
+
+async def _at_once() -> None:
+    pass
 
 
 def rank(variants: Sequence[Variant], top_k: int) -> list[Variant]:
@@ -31,15 +36,24 @@ def rank(variants: Sequence[Variant], top_k: int) -> list[Variant]:
 
 
 async def select(
-    variants: Sequence[Variant], top_k: int, frame: Frame, output_format: OutputFormat
-) -> AsyncIterator[Picture]:
-    """Yields the finished pictures, best first. Only one picture at a time is in memory at full size."""
+    variants: Sequence[Variant],
+    top_k: int,
+    source: FrameSource,
+    output_format: OutputFormat,
+    until_taken: Callable[[], Awaitable[None]] = _at_once,
+) -> AsyncGenerator[Picture, None]:
+    """Yields the finished pictures, best first. Only one picture at a time is in memory at full size.
+
+    `until_taken` returns once the caller has taken the previous picture; then the next one is begun.
+    """
     for place, variant in enumerate(rank(variants, top_k)):
-        yield await asyncio.to_thread(_finish, variant, place, frame, output_format)
+        await until_taken()
+        async with source.open() as frame:
+            yield await asyncio.to_thread(_finish, variant, place, frame, output_format)
 
 
 def _finish(variant: Variant, place: int, frame: Frame, output_format: OutputFormat) -> Picture:
-    data = encode(composite(enlarge(variant.decoded, frame), frame), output_format)
+    data = encode(composite(enlarge(variant.scene, frame), frame), output_format)
     return Picture(
         data=data,
         media_type=output_format.media_type,

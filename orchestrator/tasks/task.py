@@ -36,10 +36,12 @@ class TaskInput:
     """The sizes that the pipeline's models see."""
     delivery_size: Size | None = None
     picture: Bytes | None = None
-    """[H, W, 3]; None if the task takes no picture."""
+    """[H, W, 3]; None if the task takes no picture, and until it is decoded."""
     mask: Bytes | None = None
     """[H, W]; None if the task takes no mask, and until the segmenter has made it."""
     mask_source: MaskSource = MaskSource.REQUEST
+    picture_size: Size | None = None
+    """By the picture's header; None if the task takes no picture."""
 
     @property
     def size(self) -> Size:
@@ -48,7 +50,7 @@ class TaskInput:
             return self.delivery_size
         if self.picture is not None:
             return Size(self.picture.shape[1], self.picture.shape[0])
-        return self.buckets[0]
+        return self.picture_size or self.buckets[0]
 
 
 def _nothing_to_check(inputs: TaskInput) -> None:
@@ -66,7 +68,9 @@ class Task:
     read: Callable[[Any, Delivery], Any] = lambda message, delivery: None
     """Reads the fields of its message that are not pictures."""
     check: Callable[[TaskInput], None] = _nothing_to_check
-    """Checks the decoded pictures before anything is computed; the mask may still be missing."""
+    """Checks the decoded pictures before anything is computed.
+
+    A mask that is not required may still be missing; then it is also called before anything is decoded."""
     picture: str = ""
     """The field of its message that holds the picture; "" if it takes none."""
     mask: MaskNeed = MaskNeed.NONE

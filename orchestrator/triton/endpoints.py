@@ -19,6 +19,27 @@ _KUBERNETES = "kubernetes:///"
 _FIRST_ANSWER_S = 3.0
 
 
+def split_endpoints(text: str) -> list[str]:
+    """The endpoints of a comma-separated list."""
+    return [endpoint.strip() for endpoint in text.split(",") if endpoint.strip()]
+
+
+def check_endpoints(endpoints: Sequence[str]) -> None:
+    """Raises ValueError for an empty list, an entry without host or port, and a Service without namespace."""
+    if not endpoints:
+        raise ValueError("at least one Triton endpoint is needed, as host:port or dns:///host:port")
+    for endpoint in endpoints:
+        bare = endpoint.removeprefix(_DNS).removeprefix(_KUBERNETES)
+        host, _, port = bare.rpartition(":")
+        if not host or "/" in host or not port.isdigit() or not 0 < int(port) < 65536:
+            raise ValueError(f"{endpoint} is not a Triton endpoint; write host:port or dns:///host:port")
+        if ":" in host and not (host.startswith("[") and host.endswith("]")):
+            raise ValueError(f"{endpoint} is not a Triton endpoint; write an IPv6 address in brackets: [{host}]:{port}")
+        service, _, namespace = host.partition(".")
+        if endpoint.startswith(_KUBERNETES) and not (service and namespace):
+            raise ValueError(f"{endpoint} has no namespace; write kubernetes:///service.namespace:port")
+
+
 class Endpoints:
     """The addresses behind a list of endpoints.
 
@@ -37,8 +58,7 @@ class Endpoints:
         endpoints: Sequence[str],
         connect: Callable[[str, str], Awaitable[SliceSource]] = ClusterSource.open,
     ) -> None:
-        if not endpoints:
-            raise ValueError("at least one Triton endpoint is needed, as host:port or dns:///host:port")
+        check_endpoints(endpoints)
         self._static: list[str] = []
         self._names: dict[str, frozenset[str]] = {}
         self._services: list[ServiceWatch] = []
@@ -47,12 +67,8 @@ class Endpoints:
         for endpoint in endpoints:
             bare = endpoint.removeprefix(_DNS).removeprefix(_KUBERNETES)
             host, _, port = bare.rpartition(":")
-            if not host or not port.isdigit() or not 0 < int(port) < 65536:
-                raise ValueError(f"{endpoint} is not a Triton endpoint; write host:port or dns:///host:port")
             if endpoint.startswith(_KUBERNETES):
                 service, _, namespace = host.partition(".")
-                if not service or not namespace:
-                    raise ValueError(f"{endpoint} has no namespace; write kubernetes:///service.namespace:port")
                 opened = functools.partial(connect, service, namespace)
                 resolve = functools.partial(_resolve, bare)
                 self._services.append(ServiceWatch(int(port), opened, resolve, self._news.set))

@@ -66,6 +66,8 @@ class Replica:
             channel_args=[
                 ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
                 ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+                # A proxy of the environment is for the world outside, and replicas are in the cluster.
+                ("grpc.enable_http_proxy", 0),
                 # With gRPC's defaults a channel may notice up to 8 s late that its server is back.
                 ("grpc.initial_reconnect_backoff_ms", 100),
                 ("grpc.max_reconnect_backoff_ms", 500),

@@ -17,6 +17,7 @@ from orchestrator.pipeline import Pipeline
 from orchestrator.request import Request
 from orchestrator.scheduling import Batcher, model_queue
 from orchestrator.scheduling.admission import Admission, Limits
+from orchestrator.stages.frames import PixelMemory
 from tests.orchestrator.small import Array, DictCache, FunctionModels, KnownCost, capacity, request, style, tokenizers
 
 
@@ -50,7 +51,9 @@ async def cost(folder: Path, *requests: Request, together: bool = False) -> Coun
     counted = Counted(FunctionModels())
     admission = Admission(Limits(8, 8))
     batcher = Batcher(counted, lambda model: capacity(1, 8), new_cost=KnownCost)
-    pipeline = Pipeline(batcher, DictCache(), tokenizers(folder)[1], admission, max_buffered_events=1000)
+    pipeline = Pipeline(
+        batcher, DictCache(), tokenizers(folder)[1], admission, PixelMemory(16.0), max_buffered_events=1000
+    )
 
     async def make(request_: Request) -> None:
         async for _ in pipeline.run(request_):

@@ -11,7 +11,7 @@ import structlog
 
 from backdrop.errors import Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
-from orchestrator.api.audit import Audit
+from orchestrator.api.audit import Audit, digests
 from orchestrator.cache.lookups import CacheReport
 from orchestrator.events import Finished, Stage
 from orchestrator.request import Request
@@ -34,7 +34,8 @@ def record(end: Callable[[Audit], None], metrics: Metrics | None = None) -> dict
 
 def finished(request_: Request, message: pb.GenerateRequest) -> Callable[[Audit], None]:
     def run(audit: Audit) -> None:
-        audit.parsed(request_, message)
+        audit.parsed(request_)
+        audit.pictures(digests(message))
         audit.started()
         audit.finished(Finished(2, {Stage.DENOISE: 1.25}, CacheReport(0, 0, 0)))
         audit.close("OK")

@@ -20,6 +20,9 @@ class Store:
         await asyncio.sleep(0)
         return self.data.get(key)
 
+    def has_bytes(self, key: str) -> bool:
+        return key in self.data
+
     async def set_bytes(self, key: str, data: bytes, ttl_s: int) -> None:
         assert ttl_s == 60
         self.data[key] = data

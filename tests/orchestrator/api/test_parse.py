@@ -1,5 +1,6 @@
 """Messages to requests: defaults filled in, and every refusal names its field by its path."""
 
+import dataclasses
 import io
 from collections.abc import Callable
 from typing import Any
@@ -43,7 +44,10 @@ def words(**fields: Any) -> pb.GenerateRequest:
 
 
 def parse(parser: Parser, message: pb.GenerateRequest) -> Request:
-    return parser.parse(message, "id")
+    """The request with its pictures decoded."""
+    parsed = parser.parse(message, "id")
+    parts = dataclasses.replace(parsed.parts, conditioning=parsed.read_conditioning())
+    return dataclasses.replace(parsed, input=parsed.read_input(), parts=parts, sent=None)
 
 
 def test_a_photo_alone_gets_every_default(parser: Parser) -> None:

@@ -25,6 +25,7 @@ from orchestrator.api.service import Service
 from orchestrator.pipeline import Pipeline
 from orchestrator.scheduling import Batcher
 from orchestrator.scheduling.admission import Admission, Limits
+from orchestrator.stages.frames import PixelMemory
 from orchestrator.telemetry.metrics import Metrics
 from tests.messages import generate_request
 from tests.orchestrator.api.test_idempotency import Store
@@ -48,6 +49,7 @@ class Running:
     async def open(self) -> None:
         pipeline = Pipeline(
             *(Batcher(self.models, lambda model: capacity(4, 16)), DictCache(), self.prompts, self.admission),
+            PixelMemory(16.0),
             max_buffered_events=1000,
         )
         described = describe_server(self.settings, self.repository)

@@ -8,8 +8,8 @@ from backdrop.contract.canvas import MaskSource
 from backdrop.contract.finishing import composite
 from backdrop.contract.geometry import Fit, Size
 from backdrop.contract.products import place_product
-from orchestrator.arrays import Bytes, Floats
-from orchestrator.imaging.finish import enlarge
+from orchestrator.arrays import Bytes
+from orchestrator.imaging.finish import enlarge, to_bytes
 from orchestrator.imaging.frame import Frame, frame_of
 
 BUCKETS = (Size(256, 256), Size(256, 192), Size(192, 256))
@@ -21,10 +21,10 @@ def product_frame(photo: Bytes, mask: Bytes, size: Size | None = None, placement
     return frame_of(place_product(photo, mask, MaskSource.REQUEST, placement, size), BUCKETS)
 
 
-def noise_in(frame: Frame) -> Floats:
-    """A decoded scene of noise in a frame's bucket: [3, H, W]."""
+def noise_in(frame: Frame) -> Bytes:
+    """A scene of noise in a frame's bucket: [H, W, 3]."""
     shape = (3, frame.bucket.height, frame.bucket.width)
-    return np.random.default_rng(5).normal(0, 0.7, shape).astype(np.float32)
+    return to_bytes(np.random.default_rng(5).normal(0, 0.7, shape).astype(np.float32))
 
 
 def finished(frame: Frame) -> Bytes:

@@ -20,7 +20,7 @@ def test_bytes_are_rounded_and_clipped() -> None:
 def test_what_the_bucket_shows_beyond_the_canvas_is_cropped_off() -> None:
     frame = frame_of(blank(Size(64, 256)), BUCKETS)
     assert (frame.bucket, frame.inset.width) == (Size(192, 256), 64)
-    decoded = np.full((3, 256, 192), -1.0, np.float32)
-    decoded[:, :, frame.inset.x : frame.inset.x + frame.inset.width] = 1.0
-    assert (enlarge(decoded, frame) == 255).all()
-    assert enlarge(decoded, frame).shape == (256, 64, 3)
+    scene = np.zeros((256, 192, 3), np.uint8)
+    scene[:, frame.inset.x : frame.inset.x + frame.inset.width] = 255
+    assert (enlarge(scene, frame) == 255).all()
+    assert enlarge(scene, frame).shape == (256, 64, 3)

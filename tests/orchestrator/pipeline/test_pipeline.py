@@ -37,6 +37,7 @@ from orchestrator.request import Request
 from orchestrator.scheduling import Batcher, Priority
 from orchestrator.scheduling.admission import Admission, Limits
 from orchestrator.stages import select
+from orchestrator.stages.frames import PixelMemory
 from orchestrator.tasks import Task
 from orchestrator.tasks.background import BACKGROUND
 from orchestrator.tasks.text_to_image import TEXT_TO_IMAGE
@@ -94,6 +95,7 @@ class Bench:
         self.batcher = Batcher(self.models, lambda model: capacity(1, 4), new_cost=KnownCost)
         self.pipeline = Pipeline(
             *(self.batcher, self.cache, tokenizers(folder)[1], self.admission),
+            PixelMemory(16.0),
             max_buffered_events=max_buffered_events,
         )
 

@@ -8,6 +8,7 @@ from orchestrator.cache.lookups import RequestLookups
 from orchestrator.request import Request
 from orchestrator.stages.denoiser_inputs import DenoiserInputs
 from orchestrator.stages.encode import encode
+from orchestrator.stages.frames import FrameSource, PixelMemory
 from orchestrator.stages.models import Infer, Models
 from orchestrator.stages.prepare import prepare
 from tests.orchestrator.small import DictCache, tokenizers
@@ -16,6 +17,12 @@ from tests.orchestrator.small import DictCache, tokenizers
 def models_of(request_: Request, infer: Infer) -> Models:
     """The models of a request's pipeline."""
     return Models(request_.pipeline, infer, request_.request_id)
+
+
+def source_of(request_: Request, megapixels: float = 16.0) -> FrameSource:
+    """Where a request's frame comes from, with pixel memory of its own."""
+    memory = PixelMemory(megapixels)
+    return FrameSource(request_.request_id, request_.task, request_.read_input, request_.pixels_mp, memory)
 
 
 async def inputs_of(request_: Request, models: Models, folder: Path, adapter: int = 0) -> DenoiserInputs:
@@ -28,5 +35,5 @@ async def inputs_of(request_: Request, models: Models, folder: Path, adapter: in
         tokenizers=tokenizers(folder)[1],
         lookups=lookups,
     )
-    prepared = await prepare(request_.task, request_.input, request_.parts.sampling.strength, models, lookups)
+    prepared = await prepare(source_of(request_), request_.parts.sampling.strength, models, lookups)
     return DenoiserInputs(embeddings, prepared, models, adapter)

@@ -10,11 +10,12 @@ import pytest
 from backdrop.contract.canvas import MaskSource
 from backdrop.contract.geometry import Fit, Size
 from orchestrator.cache.lookups import RequestLookups
+from orchestrator.imaging.frame import Frame
 from orchestrator.imaging.view import start_of
 from orchestrator.stages.prepare import Prepared, prepare
 from orchestrator.tasks.text_to_image import TEXT_TO_IMAGE
 from tests.orchestrator.small import DictCache, FunctionModels, request
-from tests.orchestrator.stages.running import models_of
+from tests.orchestrator.stages.running import models_of, source_of
 from tests.pictures import ellipse_mask, noisy_photo
 
 
@@ -23,14 +24,15 @@ class Bench:
         self.functions, self.cache = FunctionModels(), DictCache()
 
     async def prepared(self, **changes: Any) -> Prepared:
+        return (await self.prepared_frame(**changes))[0]
+
+    async def prepared_frame(self, **changes: Any) -> tuple[Prepared, Frame]:
         request_ = request(**changes)
-        return await prepare(
-            request_.task,
-            request_.input,
-            request_.parts.sampling.strength,
-            models_of(request_, self.functions),
-            RequestLookups(self.cache),
-        )
+        source = source_of(request_)
+        models, lookups = models_of(request_, self.functions), RequestLookups(self.cache)
+        prepared = await prepare(source, request_.parts.sampling.strength, models, lookups)
+        async with source.open() as frame:
+            return prepared, frame
 
 
 @pytest.fixture
@@ -39,17 +41,17 @@ def bench() -> Bench:
 
 
 async def test_a_sent_mask_is_used_as_it_is(bench: Bench) -> None:
-    prepared = await bench.prepared()
-    assert np.array_equal(prepared.frame.make, 255 - ellipse_mask(64, 64))
-    assert prepared.frame.kept is not None
-    assert prepared.frame.kept.mask_source is MaskSource.REQUEST
+    _, frame = await bench.prepared_frame()
+    assert np.array_equal(frame.make, 255 - ellipse_mask(64, 64))
+    assert frame.kept is not None
+    assert frame.kept.mask_source is MaskSource.REQUEST
     assert bench.functions.rows("segmenter") == 0
 
 
 async def test_a_missing_mask_is_the_segmenters(bench: Bench) -> None:
-    prepared = await bench.prepared(mask=None, mask_source=MaskSource.SEGMENTER)
-    assert prepared.frame.kept is not None
-    assert prepared.frame.kept.mask_source is MaskSource.SEGMENTER
+    _, frame = await bench.prepared_frame(mask=None, mask_source=MaskSource.SEGMENTER)
+    assert frame.kept is not None
+    assert frame.kept.mask_source is MaskSource.SEGMENTER
     assert bench.functions.rows("segmenter") == 1
 
 
@@ -67,18 +69,18 @@ async def test_known_latents_are_the_encoders_of_the_view(bench: Bench) -> None:
 
 
 async def test_a_denoiser_that_sees_no_known_pixels_needs_no_latents(bench: Bench) -> None:
-    prepared = await bench.prepared(task=TEXT_TO_IMAGE, pipeline="small-text")
+    prepared, frame = await bench.prepared_frame(task=TEXT_TO_IMAGE, pipeline="small-text")
     assert prepared.known_latents is None
-    assert prepared.frame.kept is None
+    assert frame.kept is None
     assert bench.functions.calls == []
 
 
 async def test_where_noise_starts_from_the_picture_its_latents_are_made_too(bench: Bench) -> None:
     assert (await bench.prepared()).start_latents is None
-    prepared = await bench.prepared(strength=0.5)
+    prepared, frame = await bench.prepared_frame(strength=0.5)
     assert prepared.start_latents is not None
     assert prepared.start_latents.shape == (4, 8, 8)
-    assert np.array_equal(bench.functions.inputs["vae_encoder"]["image"][0], start_of(prepared.frame))
+    assert np.array_equal(bench.functions.inputs["vae_encoder"]["image"][0], start_of(frame))
     assert prepared.known_latents is not None
     assert not np.array_equal(prepared.start_latents, prepared.known_latents)
     assert bench.functions.rows("vae_encoder") == 2, "the known pixels once for both requests, and the whole picture"

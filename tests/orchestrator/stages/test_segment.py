@@ -11,7 +11,7 @@ import pytest
 from backdrop.errors import InvalidRequestError, Reason
 from orchestrator.arrays import Bytes
 from orchestrator.cache.lookups import RequestLookups
-from orchestrator.stages.segment import segment
+from orchestrator.stages.segment import segment, shrink, stretch
 from tests.orchestrator.small import Array, DictCache, FunctionModels, request
 from tests.orchestrator.stages.running import models_of
 from tests.pictures import noisy_photo
@@ -31,7 +31,8 @@ class Alpha(FunctionModels):
 
 async def mask_of(picture: Bytes, functions: FunctionModels, cache: DictCache | None = None) -> Bytes:
     models = models_of(request(), functions)
-    return await segment(picture, "background.mask", models, RequestLookups(cache or DictCache()))
+    image = shrink(picture, models.pipeline.buckets)
+    return stretch(await segment(image, models, RequestLookups(cache or DictCache())), "background.mask", picture)
 
 
 async def test_the_segmenter_sees_the_picture_in_the_nearest_bucket() -> None:

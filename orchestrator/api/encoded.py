@@ -1,0 +1,72 @@
+"""The pictures of a message, encoded: their sizes by their headers at once, their pixels when their turn comes."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from backdrop.contract.geometry import Size
+from backdrop.contract.masks import check_mask_size, read_mask
+from backdrop.contract.parts import StylePicture
+from backdrop.contract.pictures import decode_photo, decode_style, picture_size
+from backdrop.v1 import generation_service_pb2 as pb
+from orchestrator.tasks import MaskNeed, Task, TaskInput
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class EncodedPictures:
+    """The pictures of one request."""
+
+    task: Task
+    message: pb.GenerateRequest
+    max_pixels: int
+
+    def sizes(self) -> dict[str, Size]:
+        """The upright size of every picture, by its field.
+
+        Raises:
+            InvalidRequestError: a picture is no still PNG, JPEG or WebP or too large, or a mask has another size.
+        """
+        sizes: dict[str, Size] = {}
+        for field in (self.task.picture, "mask" if self._has_mask else ""):
+            if field:
+                path = f"{self.task.name}.{field}"
+                sizes[field] = picture_size(self._data(field), max_pixels=self.max_pixels, field=path)
+        if "mask" in sizes:
+            check_mask_size(sizes["mask"], sizes[self.task.picture], f"{self.task.name}.mask")
+        for index, style in enumerate(self.message.conditioning.style_images):
+            path = f"conditioning.style_images[{index}].image"
+            sizes[path] = picture_size(style.image, max_pixels=self.max_pixels, field=path)
+        return sizes
+
+    def read_input(self, task_input: TaskInput) -> TaskInput:
+        """`task_input` with the task's pictures decoded, after the task's own checks.
+
+        Raises:
+            InvalidRequestError: a picture is damaged, or the task refuses it; the error names the field.
+        """
+        if self.task.picture:
+            field = f"{self.task.name}.{self.task.picture}"
+            photo = decode_photo(self._data(self.task.picture), max_pixels=self.max_pixels, field=field)
+            task_input = dataclasses.replace(task_input, picture=photo.rgb)
+            if self.task.mask is not MaskNeed.NONE:
+                path = f"{self.task.name}.mask"
+                mask, source = read_mask(self._data("mask"), photo, max_pixels=self.max_pixels, field=path)
+                task_input = dataclasses.replace(task_input, mask=mask, mask_source=source)
+        self.task.check(task_input)
+        return task_input
+
+    def read_style(self) -> tuple[StylePicture, ...]:
+        """The style pictures, decoded.
+
+        Raises:
+            InvalidRequestError: one is damaged; the error names the field.
+        """
+        return decode_style(self.message.conditioning, max_pixels=self.max_pixels)
+
+    @property
+    def _has_mask(self) -> bool:
+        return self.task.mask is not MaskNeed.NONE and bool(self._data("mask"))
+
+    def _data(self, field: str) -> bytes:
+        data: bytes = getattr(getattr(self.message, self.task.name), field)
+        return data

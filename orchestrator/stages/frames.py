@@ -1,0 +1,101 @@
+"""The frame of one request: made from its encoded pictures when a stage needs it, and not held in between."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator, Callable
+
+from backdrop.contract.canvas import MaskSource
+from orchestrator.arrays import Bytes, Floats
+from orchestrator.budget import Budget
+from orchestrator.cache.memory import MemoryTier
+from orchestrator.imaging.frame import Frame
+from orchestrator.tasks import MaskNeed, Task, TaskInput
+
+FRAME_BYTES = 4
+"""Memory of a frame for each pixel: three colours and the mask."""
+_KEPT_S = 3600.0
+
+
+class PixelMemory:
+    """Memory for pictures at full size, shared by all requests.
+
+    Work on pictures draws on `budget`, in megapixels. Frames are kept between two stages while there is room for them;
+    the least recently used one is given up first, and made again when it is needed.
+
+    Args:
+        megapixels: of the pictures that are worked on at the same time, and likewise of the frames that are kept.
+    """
+
+    def __init__(self, megapixels: float) -> None:
+        self.budget = Budget(megapixels)
+        self.frames: MemoryTier[Frame] = MemoryTier(int(megapixels * 1e6 * FRAME_BYTES))
+
+
+class FrameSource:
+    """Makes the frame of one request, as often as it is needed.
+
+    Args:
+        name: of the request.
+        task: makes the frame.
+        read: decodes and checks the task's pictures. Blocks.
+        megapixels: of the largest picture.
+        memory: shared by all requests.
+    """
+
+    def __init__(
+        self, name: str, task: Task, read: Callable[[], TaskInput], megapixels: float, memory: PixelMemory
+    ) -> None:
+        self.task = task
+        self._name, self._read, self._megapixels, self._memory = name, read, megapixels, memory
+        self._mask: Callable[[Bytes], Bytes] | None = None
+
+    async def unmasked(self, shrink: Callable[[Bytes], Floats]) -> Floats | None:
+        """The picture [H, W, 3], made smaller by `shrink`, if its mask must still be made; else None.
+
+        Raises:
+            InvalidRequestError: a picture is faulty.
+        """
+
+        def work() -> Floats | None:
+            inputs = self._read()
+            if self.task.mask is MaskNeed.SEGMENTED and inputs.mask is None:
+                assert inputs.picture is not None, "a task that takes a mask requires a picture"
+                return shrink(inputs.picture)
+            self._keep(self.task.frame(inputs))
+            return None
+
+        async with self._memory.budget.hold(self._megapixels):
+            return await asyncio.to_thread(work)
+
+    def masked_by(self, mask: Callable[[Bytes], Bytes]) -> None:
+        """From now on the mask [H, W] is what `mask` makes for the picture [H, W, 3]."""
+        self._mask = mask
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[Frame]:
+        """The frame, and the right to work at its size.
+
+        Raises:
+            InvalidRequestError: a picture is faulty, or the pictures leave nothing to make.
+        """
+        async with self._memory.budget.hold(self._megapixels):
+            frame = self._memory.frames.get(self._name)
+            yield await asyncio.to_thread(self._make) if frame is None else frame
+
+    def close(self) -> None:
+        """Gives the frame up."""
+        self._memory.frames.discard(self._name)
+
+    def _make(self) -> Frame:
+        inputs = self._read()
+        if self._mask is not None:
+            assert inputs.picture is not None, "the mask was made from the picture"
+            inputs = dataclasses.replace(inputs, mask=self._mask(inputs.picture), mask_source=MaskSource.SEGMENTER)
+        return self._keep(self.task.frame(inputs))
+
+    def _keep(self, frame: Frame) -> Frame:
+        self._memory.frames.put(self._name, frame, frame.size.pixels * FRAME_BYTES, _KEPT_S)
+        return frame
