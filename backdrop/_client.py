@@ -1,9 +1,10 @@
-"""The asynchronous client: one channel, and a method for each call of the server."""
+"""The asynchronous client: a method for each call of the server."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
+import math
 import os
 import time
 import uuid
@@ -14,6 +15,7 @@ import grpc
 import grpc.aio
 
 from backdrop import _convert
+from backdrop._channel import Channels
 from backdrop._generation import Generation
 from backdrop._info import Info
 from backdrop._options import Options
@@ -22,30 +24,36 @@ from backdrop._retry import RetryPolicy
 from backdrop._status import from_rpc_error
 from backdrop._tracing import trace_metadata
 from backdrop._wire import seconds
-from backdrop.errors import BackdropError, DeadlineExceededError, UnavailableError
+from backdrop.errors import BackdropError, DeadlineExceededError, Reason, UnavailableError, error
 from backdrop.tasks import Task
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
 
 DEFAULT_ENDPOINT = "127.0.0.1:50061"
 _INFO_TIMEOUT_S = 10.0
+_RETRY_KEY = "backdrop-retry"
 
 
 class AsyncClient:
     """Talks to one Backdrop server, or to a load balancer before several. Any number of calls may run at a time.
 
     Args:
-        endpoint: "host:port". Default: the environment variable BACKDROP_ENDPOINT, else 127.0.0.1:50061.
-        timeout_s: longest time that a generation may take, retries included, in seconds. It travels as the call's
-            deadline; the server stops when the deadline passes, or as soon as it can no longer be met.
+        endpoint: "host:port", "[::1]:port" for IPv6, "unix:/path" for a socket, or "dns:///host:port"; calls go to
+            every address of a name in turn. Default: the environment variable BACKDROP_ENDPOINT, else 127.0.0.1:50061.
+        timeout_s: longest time that a generation may take, retries included, in seconds; inf = no limit. It travels as
+            the call's deadline; the server stops when the deadline passes, or as soon as it can no longer be met.
         credentials: for TLS, from `grpc.ssl_channel_credentials(…)`. Default: plain text.
         max_message_bytes: largest message to send or to receive. Each picture comes in a message of its own; a PNG of
             16 megapixels has up to 48 MB.
         retries: how many more times a call is tried when no server or replica answers, or when a full queue says when
             to retry. 0 turns retrying off.
+        proxy: whether to connect by the HTTP proxy of the environment (`https_proxy`, `http_proxy`).
+
+    A client may be used from several event loops; each has a connection of its own. It may be made before a fork, but
+    the first call must come after it: gRPC does not survive a fork.
 
     Raises:
-        ValueError: a number is outside its range.
+        InvalidRequestError: a number is outside its range, the endpoint is not one, or gevent has replaced threads.
     """
 
     def __init__(
@@ -56,15 +64,18 @@ class AsyncClient:
         credentials: grpc.ChannelCredentials | None = None,
         max_message_bytes: int = 64 * 2**20,
         retries: int = 2,
+        proxy: bool = False,
     ) -> None:
-        if timeout_s <= 0 or max_message_bytes < 1 or retries < 0:
-            raise ValueError("timeout_s and max_message_bytes must be above 0, retries at least 0")
+        if not timeout_s > 0:  # not a number fails this too
+            raise _out_of_range("timeout_s", timeout_s, "above 0 seconds; inf = no limit")
+        if max_message_bytes < 1:
+            raise _out_of_range("max_message_bytes", max_message_bytes, "at least 1")
+        if retries < 0:
+            raise _out_of_range("retries", retries, "at least 0")
         self.endpoint = endpoint or os.environ.get("BACKDROP_ENDPOINT") or DEFAULT_ENDPOINT
+        self._channels = Channels(self.endpoint, credentials, max_message_bytes, proxy=proxy)
         self._timeout_s = timeout_s
-        self._credentials = credentials
-        self._max_message_bytes = max_message_bytes
         self._retry = RetryPolicy(retries)
-        self._channel: grpc.aio.Channel | None = None
         self._closed = False
 
     async def __aenter__(self) -> AsyncClient:
@@ -78,9 +89,7 @@ class AsyncClient:
     async def close(self) -> None:
         """Ends all calls and closes the connection. A closed client cannot be used again."""
         self._closed = True
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            await channel.close(None)
+        await self._channels.close()
 
     def generate(self, task: Task, **options: Unpack[Options]) -> Generation:
         """Returns the generation of pictures for a task; await it, or iterate over it.
@@ -173,28 +182,23 @@ class AsyncClient:
             raise from_rpc_error(exc, self.endpoint) from exc
 
     def _start_generate(
-        self, metadata: tuple[tuple[str, str], ...], request: pb.GenerateRequest, timeout_s: float
+        self, metadata: tuple[tuple[str, str], ...], request: pb.GenerateRequest, timeout_s: float, attempt: int
     ) -> grpc.aio.UnaryStreamCall[pb.GenerateRequest, pb.GenerateResponse]:
         call = self._open().unary_stream(
             "/backdrop.v1.GenerationService/Generate",
             pb.GenerateRequest.SerializeToString,
             pb.GenerateResponse.FromString,
         )
-        return call(request, timeout=timeout_s, metadata=metadata)
+        # A full server looks for the result of an earlier attempt before it refuses.
+        retried = ((_RETRY_KEY, str(attempt)),) if attempt else ()
+        return call(request, timeout=None if timeout_s == math.inf else timeout_s, metadata=(*metadata, *retried))
 
     def _open(self) -> grpc.aio.Channel:
-        """Returns the channel; made on first use, because it belongs to the event loop that runs then."""
+        """Returns the channel of the event loop that runs now; made on first use."""
         if self._closed:
             raise RuntimeError("this client is closed; make a new one")
-        if self._channel is None:
-            options = [
-                ("grpc.max_send_message_length", self._max_message_bytes),
-                ("grpc.max_receive_message_length", self._max_message_bytes),
-                # By default gRPC waits up to two minutes before it connects again after an outage.
-                ("grpc.max_reconnect_backoff_ms", 500),
-            ]
-            if self._credentials is None:
-                self._channel = grpc.aio.insecure_channel(self.endpoint, options)
-            else:
-                self._channel = grpc.aio.secure_channel(self.endpoint, self._credentials, options)
-        return self._channel
+        return self._channels.current()
+
+
+def _out_of_range(name: str, value: float, bounds: str) -> BackdropError:
+    return error(Reason.OUT_OF_RANGE, f"{name} is {value}; it must be {bounds}.", field=name)

@@ -44,7 +44,7 @@ class Generation:
 
     def __init__(
         self,
-        start: Callable[[pb.GenerateRequest, float], Call],
+        start: Callable[[pb.GenerateRequest, float, int], Call],
         request: pb.GenerateRequest,
         *,
         retry: RetryPolicy,
@@ -120,7 +120,7 @@ class Generation:
             try:
                 # Cancelled before the start, or between two attempts.
                 self._raise_if_cancelled()
-                events = self._attempt(deadline - time.monotonic())
+                events = self._attempt(deadline - time.monotonic(), attempt)
                 try:
                     async for event in events:
                         yield event
@@ -136,10 +136,10 @@ class Generation:
             attempt += 1
             await self._sleep(delay_s)
 
-    async def _attempt(self, timeout_s: float) -> AsyncGenerator[Event, None]:
+    async def _attempt(self, timeout_s: float, attempt: int) -> AsyncGenerator[Event, None]:
         pictures: list[Picture] = []
         summary: Summary | None = None
-        call = self._call = self._start(self._request, timeout_s)
+        call = self._call = self._start(self._request, timeout_s, attempt)
         try:
             async for response in call:
                 event = _convert.event(response)

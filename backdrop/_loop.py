@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -11,11 +12,19 @@ _T = TypeVar("_T")
 
 
 class LoopThread:
-    """Runs coroutines for threads that wait for their results. The thread lives from construction until `close`."""
+    """Runs coroutines for threads that wait for their results. The thread lives from construction until `close`.
+
+    A thread does not survive a fork; the child process starts its own.
+    """
 
     def __init__(self, name: str) -> None:
+        self._name = name
+        self._start()
+
+    def _start(self) -> None:
         self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._process = os.getpid()
+        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         self._thread.start()
 
     def run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
@@ -27,6 +36,8 @@ class LoopThread:
         if self.loop.is_closed():
             coroutine.close()
             raise RuntimeError("this client or fake is closed; make a new one")
+        if self._process != os.getpid():
+            self._start()
         future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
         try:
             return future.result()

@@ -81,6 +81,7 @@ class Client:
         credentials: grpc.ChannelCredentials | None = None,
         max_message_bytes: int = 64 * 2**20,
         retries: int = 2,
+        proxy: bool = False,
     ) -> None:
         self._client = AsyncClient(
             endpoint,
@@ -88,6 +89,7 @@ class Client:
             credentials=credentials,
             max_message_bytes=max_message_bytes,
             retries=retries,
+            proxy=proxy,
         )
         self._loop = LoopThread("backdrop-client")
 

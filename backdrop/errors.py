@@ -47,6 +47,7 @@ class Reason(enum.StrEnum):
     FIELD_NOT_TAKEN = "FIELD_NOT_TAKEN"
     TASK_NOT_SERVED = "TASK_NOT_SERVED"
     INVALID_MESSAGE = "INVALID_MESSAGE"
+    UNUSABLE_CLIENT = "UNUSABLE_CLIENT"
     UNKNOWN_PIPELINE = "UNKNOWN_PIPELINE"
     IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
     UNAUTHENTICATED = "UNAUTHENTICATED"
@@ -183,6 +184,9 @@ ERRORS: dict[Reason, _Row] = {
     Reason.FIELD_NOT_TAKEN: _Row(InvalidRequestError, "the task does not take the field"),
     Reason.TASK_NOT_SERVED: _Row(InvalidRequestError, "the pipeline does not serve the task"),
     Reason.INVALID_MESSAGE: _Row(InvalidRequestError, "the message is not a valid protobuf of its type"),
+    Reason.UNUSABLE_CLIENT: _Row(
+        InvalidRequestError, "the client cannot work: its endpoint is wrong, or its process was forked or patched"
+    ),
     Reason.UNKNOWN_PIPELINE: _Row(NotFoundError, "no pipeline of that name is served"),
     Reason.IDEMPOTENCY_KEY_REUSED: _Row(ConflictError, "the idempotency key was used with another request"),
     Reason.UNAUTHENTICATED: _Row(UnauthenticatedError, "no identity, or a wrong one"),
