@@ -1,0 +1,35 @@
+"""Measures the marks of real inputs and writes them to docs/figures/field.json.
+
+usage: python -m bench.field [NAME …]        (default: every check)
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+
+from bench import checks, field_load
+
+AREA = "field"
+
+
+def command(name: str) -> str:
+    """What measures the mark again."""
+    return f"python -m bench.field {name}"
+
+
+CHECKS: dict[str, checks.Check] = {
+    "memory": functools.partial(field_load.memory, command("memory")),
+    "refusals": functools.partial(field_load.refusals, command("refusals")),
+    "silent-link": functools.partial(field_load.silent_link, command("silent-link")),
+}
+
+
+def main() -> int:
+    """Measures the named marks; the exit status is 1 when one is missed."""
+    names = checks.parse_names("python -m bench.field", __doc__, [*CHECKS], [*CHECKS])
+    return checks.run(AREA, names, CHECKS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,203 @@
+"""Marks of memory, refusals and silent links: many large pictures at once, on a real local cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import concurrent.futures
+import io
+import json
+import multiprocessing
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+from PIL import Image
+
+import backdrop
+from backdrop.v1 import generation_service_pb2 as pb
+from bench.figures import Figure, at_most
+from bench.relay import Relay
+from local.cluster import Cluster, Options
+
+_METHOD = "/backdrop.v1.GenerationService/Generate"
+SIZE = (4096, 3906)
+"""Just under 16 megapixels."""
+AT_ONCE = 80
+_WARM = 24
+_SETTLE_S = 8.0
+_SENDERS, _EACH = 4, 50
+# gRPC sends a deadline of less than 10 s in units of 10 ms; this one is such a number.
+_DEADLINE_S = 9.9
+QUICK: dict[str, Any] = {"pipeline": "backdrop-fast", "steps": 1, "guidance_scale": 1.0, "prompt": "a beach"}
+
+
+def large_product(seed: int = 0) -> bytes:
+    """A PNG of 16 megapixels and about 70 KB: a coloured ellipse that is cut out."""
+    width, height = SIZE
+    rows, columns = np.ogrid[0:height, 0:width]
+    inside = ((rows / height - 0.5) ** 2 + (columns / width - 0.5) ** 2) < 0.06
+    picture = np.zeros((height, width, 4), np.uint8)
+    picture[inside] = (40 + 30 * (seed % 7), 120, 200 - 20 * (seed % 5), 255)
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@contextmanager
+def running_cluster() -> Iterator[tuple[str, int, Path]]:
+    """Endpoint, process id and log of the orchestrator of a cluster of its own."""
+    with (
+        tempfile.TemporaryDirectory(prefix="backdrop-field-") as folder,
+        Cluster(Options(port=0, log_folder=Path(folder))) as cluster,
+    ):
+        yield cluster.endpoints.orchestrator, cluster.children["orchestrator"].pid, Path(folder, "orchestrator.log")
+
+
+def memory_mib(pid: int, field: str) -> float:
+    """A line of /proc/PID/status in MiB: VmRSS now, VmHWM at most since `forget_peak`."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{field}:"))
+
+
+def forget_peak(pid: int) -> None:
+    """Sets VmHWM to VmRSS."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+async def burst(endpoint: str, products: list[bytes], count: int) -> collections.Counter[str]:
+    """Sends `count` requests at once; counts how they ended."""
+    outcomes: collections.Counter[str] = collections.Counter()
+
+    async def one(client: backdrop.AsyncClient, number: int) -> None:
+        task = backdrop.Background(products[number % len(products)])
+        try:
+            result = await client.generate(task, seed=number, **QUICK)
+            outcomes["picture" if result.best.receipt is not None else "no receipt"] += 1
+        except backdrop.OverloadedError as refusal:
+            outcomes["refused" if refusal.retry_after_s else f"refused without a time: {refusal}"] += 1
+        except Exception as problem:  # whatever it is, it is counted
+            outcomes[f"{type(problem).__name__}: {problem}"] += 1
+
+    async with backdrop.AsyncClient(endpoint, timeout_s=1800, retries=0) as client:
+        await asyncio.gather(*(one(client, number) for number in range(count)))
+    return outcomes
+
+
+def memory(command: str) -> list[Figure]:
+    """The peak of the orchestrator under 80 requests of 16 megapixels, and what it keeps."""
+    products = [large_product(seed) for seed in range(4)]
+    with running_cluster() as (endpoint, pid, _):
+        warm = asyncio.run(burst(endpoint, products, _WARM))
+        time.sleep(_SETTLE_S)
+        before = memory_mib(pid, "VmRSS")
+        forget_peak(pid)
+        outcomes = asyncio.run(burst(endpoint, products, AT_ONCE))
+        peak = memory_mib(pid, "VmHWM")
+        time.sleep(_SETTLE_S)
+        after = memory_mib(pid, "VmRSS")
+    bad = {outcome: count for outcome, count in outcomes.items() if outcome not in ("picture", "refused")}
+    said = f"{dict(outcomes)}; {before:.0f} MiB before, after {sum(warm.values())} requests, and {after:.0f} after"
+    name = f"{AT_ONCE} requests at once of 16 megapixels"
+    return [
+        Figure(f"{name}: peak of the orchestrator, MiB", round(peak), at_most(1536), command, said),
+        Figure(f"{name}: neither picture nor time to retry", sum(bad.values()), at_most(0, str(bad)), command, said),
+        Figure(f"{name}: memory after ÷ before", round(after / before, 3), at_most(1.3), command, said),
+    ]
+
+
+def _send(endpoint: str, message: bytes, count: int, start: float) -> list[str]:
+    """Sends so many requests at one moment, and returns the code of each."""
+    with grpc.insecure_channel(endpoint, [("grpc.enable_http_proxy", 0)]) as channel:
+        grpc.channel_ready_future(channel).result(10)
+        generate = channel.unary_stream(_METHOD, None, None)
+        time.sleep(max(0.0, start - time.time()))
+        calls = [generate(message, timeout=_DEADLINE_S) for _ in range(count)]
+        return [_code(call) for call in calls]
+
+
+def _code(call: Any) -> str:
+    try:
+        for _ in call:
+            pass
+    except grpc.RpcError as status:
+        return str(status.code().name)
+    return "OK"
+
+
+def refusals(command: str) -> list[Figure]:
+    """How long 200 refusals take at once, while as many requests run and wait as the server takes."""
+    products = [large_product(seed) for seed in range(4)]
+    message = pb.GenerateRequest(
+        background=pb.BackgroundTask(product=products[0]),
+        conditioning=pb.Conditioning(prompt="a beach"),
+        sampling=pb.Sampling(steps=50, pipeline="backdrop"),
+        selection=pb.Selection(variants=8),
+    ).SerializeToString()
+    with running_cluster() as (endpoint, _, log):
+        with concurrent.futures.ProcessPoolExecutor(_SENDERS, multiprocessing.get_context("spawn")) as pool:
+            filling = [pool.submit(_fill, endpoint, message)]
+            time.sleep(8)
+            start = time.time() + 4
+            sending = [pool.submit(_send, endpoint, message, _EACH, start) for _ in range(_SENDERS)]
+            codes = collections.Counter(code for future in sending for code in future.result())
+            filling[0].cancel()
+        seconds = sorted(_refusal_seconds(log))
+    refused = codes["RESOURCE_EXHAUSTED"] + codes["DEADLINE_EXCEEDED"]
+    p99 = 1000 * seconds[int(0.99 * (len(seconds) - 1))]
+    said = f"{dict(codes)}; median {1000 * seconds[len(seconds) // 2]:.1f} ms, {len(seconds)} refusals of {refused}"
+    name = "200 requests at once beyond capacity: 99th percentile of the refusals, ms"
+    return [Figure(name, round(p99, 1), at_most(50), command, said)]
+
+
+def _fill(endpoint: str, message: bytes) -> None:
+    with grpc.insecure_channel(endpoint, [("grpc.enable_http_proxy", 0)]) as channel:
+        generate = channel.unary_stream(_METHOD, None, None)
+        calls = [generate(message, timeout=600) for _ in range(AT_ONCE)]
+        time.sleep(25)
+        for call in calls:
+            call.cancel()  # type: ignore[no-untyped-call]  # grpc's stubs
+
+
+def _refusal_seconds(log: Path) -> Iterator[float]:
+    """From the first byte of each refused request to its refusal: the deadline tells how long it has waited unseen."""
+    for line in log.read_text().splitlines():
+        record = json.loads(line) if line.startswith("{") else {}
+        refused = record.get("status") in ("RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED")
+        if refused and record.get("remaining_s", 600) < _DEADLINE_S + 0.01:
+            yield max(0.0, _DEADLINE_S - record["remaining_s"]) + record["seconds"]
+
+
+def silent_link(command: str) -> list[Figure]:
+    """After how long a client notices that its link has fallen silent, and whether its retry gets the same bytes."""
+    product = large_product()
+    options: dict[str, Any] = {"seed": 5, "steps": 20, "prompt": "a beach", "output_size": (256, 256)}
+    with running_cluster() as (endpoint, _, _):
+        return asyncio.run(_silent_link(endpoint, backdrop.Background(product), options, command))
+
+
+async def _silent_link(endpoint: str, task: backdrop.Background, options: dict[str, Any], command: str) -> list[Figure]:
+    async with Relay(int(endpoint.rpartition(":")[2])) as relay, backdrop.AsyncClient(relay.endpoint) as client:
+        generation, fell = client.generate(task, **options), 0.0
+        noticed_s = 0.0
+        async for event in generation:
+            if isinstance(event, backdrop.StepProgress) and not fell:
+                relay.silence()
+                fell = time.monotonic()
+            elif isinstance(event, backdrop.Accepted) and fell:
+                noticed_s = time.monotonic() - fell
+        retried = await generation
+        async with backdrop.AsyncClient(endpoint) as direct:
+            reference = await direct.generate(task, **options)
+    length = max(len(retried.best.data), len(reference.best.data))
+    same = sum(one == other for one, other in zip(retried.best.data, reference.best.data, strict=False))
+    said = f"{relay.connections} connections"
+    return [
+        Figure("a silent link: seconds until the client knows", round(noticed_s, 1), at_most(30), command, said),
+        Figure("a silent link: bytes of the retried picture that differ", length - same, at_most(0), command, said),
+    ]
