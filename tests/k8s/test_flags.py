@@ -66,6 +66,7 @@ def triton_address(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes
         "/store/repository": str(tmp_path / "store" / "repository"),
         "/opt/tritonserver/backends": str(tmp_path / "backends"),
         "0.0.0.0": ports.HOST,
+        "[::]": ports.HOST,
         "=8001": f"={grpc_port}",
         "=8002": f"={metrics_port}",
         "$(POD_UID)": UID,
@@ -118,7 +119,7 @@ def redis_port(tmp_path: Path) -> Iterator[int]:
         ("/run/secrets/backdrop/redis", str(tmp_path)),
         ("dir /data", f"dir {tmp_path / 'data'}"),
         ("port 6379", f"port {port}"),
-        ("bind 0.0.0.0", f"bind {ports.HOST}"),
+        ("bind 0.0.0.0 -::", f"bind {ports.HOST}"),
     ):
         assert there in config
         config = config.replace(there, here)

@@ -24,6 +24,7 @@ from tests.k8s.rendering import (
 SERVING = ("orchestrator", "triton", "redis")
 MARGIN_S = 10
 """Seconds to close after the last request: unloading models, closing connections."""
+NODE_LOCAL_DNS = "169.254.20.10/32"
 MEMORY = {"Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
 
 
@@ -279,7 +280,7 @@ def peers(rule: dict[str, Any], side: str) -> list[str]:
     for peer in rule[side]:
         labels = peer.get("podSelector", {}).get("matchLabels", {})
         if "ipBlock" in peer:
-            names.append("api-server")
+            names.append("dns" if peer["ipBlock"]["cidr"] == NODE_LOCAL_DNS else "api-server")
         elif "k8s-app" in labels:
             names.append("dns")
         elif "namespaceSelector" in peer:

@@ -24,7 +24,7 @@ class Here:
 
     Attributes:
         paths: mount paths and the image's files → folders on this machine; the longest match wins.
-        address: of the pod; it replaces 0.0.0.0 and 127.0.0.1.
+        address: of the pod; it replaces 0.0.0.0, [::] and 127.0.0.1.
         names: DNS names of Services → addresses.
     """
 
@@ -35,7 +35,7 @@ class Here:
     def text(self, text: str) -> str:
         """The text with paths and addresses of this machine."""
         # One pass, so that a replacement, which may begin with /tmp, is not replaced again.
-        hosts = {**self.names, "0.0.0.0": self.address, "127.0.0.1": self.address}
+        hosts = {**self.names, "0.0.0.0": self.address, "[::]": self.address, "127.0.0.1": self.address}
         meant = {**{path: str(folder) for path, folder in self.paths.items()}, **hosts}
         # Only whole path components match: /store matches neither /storehouse nor /mnt/store. A client that follows a
         # Service through the API needs the Service's name, so kubernetes:// names stay.
