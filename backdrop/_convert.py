@@ -33,7 +33,8 @@ def event(message: pb.GenerateResponse) -> events.Event | None:
             return events.StepProgress(step.variant, step.step, step.steps, step.preview, step.draft)
         case "variant_finished":
             variant = message.variant_finished
-            return events.VariantFinished(variant.variant, variant.seed, _scores(variant.scores))
+            scores = _scores(variant.scores) if variant.HasField("scores") else None
+            return events.VariantFinished(variant.variant, variant.seed, scores)
         case "variant_dropped":
             dropped = message.variant_dropped
             return events.VariantDropped(dropped.variant, dropped.seed, _scores(dropped.scores))
@@ -101,6 +102,7 @@ def _pipeline(message: info_pb.Pipeline) -> info.Pipeline:
         takes_style_images=message.takes_style_images,
         default_image_scale=message.default_image_scale,
         tasks=tuple(message.tasks),
+        has_segmenter=message.has_segmenter,
     )
 
 
@@ -113,7 +115,7 @@ def _picture(message: pb.Picture) -> events.Picture:
         rank=message.rank,
         variant=message.variant,
         seed=message.seed,
-        scores=_scores(message.scores),
+        scores=_scores(message.scores) if message.HasField("scores") else None,
         receipt=_receipt(message.receipt) if message.HasField("receipt") else None,
     )
 

@@ -61,13 +61,13 @@ class Picture:
     height: int
     """In pixels."""
     rank: int
-    """Its place by `scores.total`: 0 = the best."""
+    """Its place by `scores.total`, 0 = the best; without scores, its place among the variants."""
     variant: int
     """Which variant this is, from 0."""
     seed: int
     """Sent alone (`variants=1`) with the same request, this seed makes these bytes again."""
-    scores: Scores
-    """What the reward model says about it."""
+    scores: Scores | None
+    """What the reward model says about it; None if the pipeline has no reward model."""
     receipt: Receipt | None
     """Proof that the known pixels were kept; None where the task keeps none."""
 
@@ -190,7 +190,8 @@ class VariantFinished:
 
     variant: int
     seed: int
-    scores: Scores
+    scores: Scores | None
+    """None if the pipeline has no reward model."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,7 +227,7 @@ class Result(Summary):
     """What a generation returns: its summary, and all its pictures."""
 
     pictures: tuple[Picture, ...]
-    """Best first."""
+    """Best first; in the order of the variants if the pipeline has no reward model."""
 
     @classmethod
     def of(cls, summary: Summary, pictures: Iterable[Picture]) -> Result:
@@ -236,7 +237,7 @@ class Result(Summary):
 
     @property
     def best(self) -> Picture:
-        """The picture with the highest score."""
+        """The picture with the highest score; without scores, the first variant."""
         return self.pictures[0]
 
 

@@ -48,6 +48,7 @@ class Pipeline:
     max_prompt_tokens: int
     """Start and end tokens included."""
     reward_heads: tuple[str, ...]
+    """Empty without a reward model: pictures then come in the order of their variants, without scores."""
     models: tuple[Model, ...]
     takes_style_images: bool
     """Whether `style_images` may be given."""
@@ -55,6 +56,8 @@ class Pipeline:
     """Image-token scale when style pictures come without one; 0.0 where none are taken."""
     tasks: tuple[str, ...] = ()
     """Names of the tasks that it serves."""
+    has_segmenter: bool = True
+    """Whether a task that cuts something out can do without a mask and without an alpha channel."""
 
 
 @dataclasses.dataclass(frozen=True)

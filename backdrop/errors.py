@@ -46,6 +46,7 @@ class Reason(enum.StrEnum):
     MISSING_FIELD = "MISSING_FIELD"
     FIELD_NOT_TAKEN = "FIELD_NOT_TAKEN"
     TASK_NOT_SERVED = "TASK_NOT_SERVED"
+    NOT_SCORED = "NOT_SCORED"
     INVALID_MESSAGE = "INVALID_MESSAGE"
     UNUSABLE_CLIENT = "UNUSABLE_CLIENT"
     UNKNOWN_PIPELINE = "UNKNOWN_PIPELINE"
@@ -183,6 +184,7 @@ ERRORS: dict[Reason, _Row] = {
     Reason.MISSING_FIELD: _Row(InvalidRequestError, "the request names no task, or lacks a field that its task needs"),
     Reason.FIELD_NOT_TAKEN: _Row(InvalidRequestError, "the task does not take the field"),
     Reason.TASK_NOT_SERVED: _Row(InvalidRequestError, "the pipeline does not serve the task"),
+    Reason.NOT_SCORED: _Row(InvalidRequestError, "the option needs a reward model, and the pipeline has none"),
     Reason.INVALID_MESSAGE: _Row(InvalidRequestError, "the message is not a valid protobuf of its type"),
     Reason.UNUSABLE_CLIENT: _Row(
         InvalidRequestError, "the client cannot work: its endpoint is wrong, or its process was forked or patched"

@@ -14,7 +14,7 @@ and numbers that follow from prompt, settings and seed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import TracebackType
 
 import grpc.aio
@@ -37,11 +37,20 @@ class FakeBackdrop:
         step_delay_s: seconds that every denoising step takes, so that a test can cancel or pass a deadline.
         max_running: how many generations run at the same time; more wait.
         max_queued: how many may wait; the next one is refused with QUEUE_FULL.
+        without: roles that its pipelines do not have: "reward" (pictures are not scored), "segmenter" (a mask must be
+            sent).
     """
 
-    def __init__(self, *, step_delay_s: float = 0.0, max_running: int = 8, max_queued: int = 64) -> None:
+    def __init__(
+        self,
+        *,
+        step_delay_s: float = 0.0,
+        max_running: int = 8,
+        max_queued: int = 64,
+        without: Collection[str] = (),
+    ) -> None:
         self._script = Script(step_delay_s=step_delay_s)
-        self._info = make_info()
+        self._info = make_info(without)
         self._info.limits.max_running = max_running
         self._info.limits.max_queued = max_queued
         self._server: grpc.aio.Server | None = None

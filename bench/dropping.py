@@ -96,7 +96,9 @@ async def variants(loop: Loop, number: int, steps: int, looks: Collection[int]) 
             if state.index in looks or state.index == steps:
                 latents = state.sample if state.index == steps else state.predicted_clean
                 assert latents is not None, "a step was taken"
-                rewards.append(round((await request.judge(index, latents)).scores.total, 5))
+                scores = (await request.judge(index, latents)).scores
+                assert scores is not None, "the reference pipelines have a reward model"
+                rewards.append(round(scores.total, 5))
 
         noise = NoiseStream(variant_seed(request.seed, index))
         await request.denoise(request.request.parts.sampling, noise, look)

@@ -128,6 +128,7 @@ async def run(request: LoopRequest, policy: Policy, infer: Infer) -> Outcome:
     models = Models(request.models.pipeline, reuse, request.models.request_id)
     changed = dataclasses.replace(request, models=models)
     variant = await changed.judge(0, await changed.denoise(sampling, NoiseStream(request.seed)))
+    assert variant.scores is not None, "the reference pipelines have a reward model"
     return Outcome(reuse.rows, variant.scores.total, variant.scene)
 
 

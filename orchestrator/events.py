@@ -65,11 +65,11 @@ class Scores:
 
 @dataclasses.dataclass(frozen=True)
 class VariantFinished:
-    """A variant is decoded and scored."""
+    """A variant is decoded, and scored if the pipeline has a reward model."""
 
     variant: int
     seed: int
-    scores: Scores
+    scores: Scores | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Picture:
     rank: int
     variant: int
     seed: int
-    scores: Scores
+    scores: Scores | None
     receipt: Receipt | None
     """None where nothing was kept."""
 

@@ -88,13 +88,14 @@ def _paste(sheet: Image.Image, image: Image.Image, cell: tuple[int, int, int, in
 
 def _caption(draw: ImageDraw.ImageDraw, at: tuple[int, int], picture: Picture, width: int) -> None:
     x, y = at
-    score = f"{picture.scores.total:.3f}"
+    score = f"{picture.scores.total:.3f}" if picture.scores else ""
     draw.text(at, f"#{picture.rank + 1}", _ACCENT, _font(24))
     draw.text((x + width - _font(24).getlength(score), y), score, _INK, _font(24))
     kept = ""
     if picture.receipt is not None:
         kept = "exact" if picture.receipt.max_difference == 0 else f"±{picture.receipt.max_difference}"
-    heads = "   ".join(f"{name} {score:.2f}" for name, score in picture.scores.heads.items())
+    scored = picture.scores.heads.items() if picture.scores else ()
+    heads = "   ".join(f"{name} {score:.2f}" for name, score in scored)
     for line, (text, size) in enumerate(((f"seed {picture.seed}   {kept}", 17), (heads, 15))):
         draw.text((x, y + 30 + 22 * line), _cut(text, _font(size), width), _FAINT, _font(size))
 

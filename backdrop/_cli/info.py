@@ -66,7 +66,9 @@ def _print_pipeline(console: Console, pipeline: Pipeline, *, default: bool) -> N
     style = f"yes, image scale {pipeline.default_image_scale:g}" if pipeline.takes_style_images else "no"
     facts.add_row("style pictures", style)
     facts.add_row("prompt", f"up to {pipeline.max_prompt_tokens} tokens")
-    facts.add_row("scores", ", ".join(pipeline.reward_heads))
+    facts.add_row("scores", ", ".join(pipeline.reward_heads) or "none: pictures come in the order of their variants")
+    masks = "made where none is sent" if pipeline.has_segmenter else "must be sent: no segmenter"
+    facts.add_row("masks", masks)
     console.print(facts)
     models = Table("role", "model", "version", "fingerprint")
     for model in pipeline.models:

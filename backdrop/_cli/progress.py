@@ -82,7 +82,7 @@ class Bars:
                     self._bar(variant, steps), total=steps, completed=step, note="draft" if draft else ""
                 )
             case VariantFinished(variant=variant, seed=seed, scores=scores):
-                note = f"score {scores.total:.3f}  seed {seed}"
+                note = f"score {scores.total:.3f}  seed {seed}" if scores else f"seed {seed}"
                 self._progress.update(self._bar(variant, None), note=note)
             case VariantDropped(variant=variant, scores=scores):
                 self._progress.update(self._bar(variant, None), note=f"given up at {scores.total:.3f}")
@@ -125,7 +125,7 @@ class Lines:
             case StepProgress(variant=variant, step=step, steps=steps) if step * 4 // steps > (step - 1) * 4 // steps:
                 self._say(f"variant {variant + 1}: {'draft, ' if event.draft else ''}step {step} of {steps}")
             case VariantFinished(variant=variant, seed=seed, scores=scores):
-                self._say(f"variant {variant + 1}: score {scores.total:.3f}, seed {seed}")
+                self._say(f"variant {variant + 1}: {f'score {scores.total:.3f}, ' if scores else ''}seed {seed}")
             case VariantDropped(variant=variant, scores=scores):
                 self._say(f"variant {variant + 1}: given up, score {scores.total:.3f} so far")
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from backdrop._cli.contact_sheet import save_contact_sheet
-from backdrop._events import Receipt, Result
+from backdrop._events import Receipt, Result, Scores
 
 _EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 
@@ -48,21 +48,26 @@ def write_result(folder: Path, result: Result, sent: Sent) -> list[Path]:
 
 def print_result(console: Console, result: Result, files: list[Path]) -> None:
     """Prints the ranking and the paths of the files."""
-    table = Table("rank", "file", "score", *result.pictures[0].scores.heads)
+    first = result.pictures[0].scores
+    table = Table("rank", "file", *(("score", *first.heads) if first else ()))
     table.add_column("seed", no_wrap=True)  # is there to be copied
     table.add_column("known pixels")
     for rank, picture in enumerate(result.pictures, 1):
         table.add_row(
             str(rank),
             files[rank - 1].name,
-            f"{picture.scores.total:.3f}",
-            *(f"{score:.2f}" for score in picture.scores.heads.values()),
+            *_scores(picture.scores),
             str(picture.seed),
             _kept(picture.receipt),
         )
     console.print(table)
     for path in files:
         console.print(str(path), markup=False, highlight=False, soft_wrap=True)
+
+
+def _scores(scores: Scores | None) -> list[str]:
+    """The columns of a picture's scores; none where nothing was scored."""
+    return [] if scores is None else [f"{scores.total:.3f}", *(f"{score:.2f}" for score in scores.heads.values())]
 
 
 def _kept(receipt: Receipt | None) -> str:

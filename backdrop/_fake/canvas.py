@@ -7,33 +7,36 @@ import numpy as np
 from backdrop.contract.arrays import Bytes
 from backdrop.contract.canvas import Canvas, blank, remade
 from backdrop.contract.geometry import Size
-from backdrop.contract.masks import check_marks, hole_canvas, read_grow, read_mask, widened
+from backdrop.contract.masks import check_marks, check_segmentable, hole_canvas, read_grow, read_mask, widened
 from backdrop.contract.pictures import decode_photo
 from backdrop.contract.products import check_product, place_product, read_product_placement
 from backdrop.v1 import generation_service_pb2 as pb
+from backdrop.v1 import info_service_pb2 as info_pb
 
 
-def make_canvas(request: pb.GenerateRequest, size: Size | None, scene_size: Size, max_pixels: int) -> Canvas:
-    """The canvas of a valid request; `scene_size` is the size where neither the request nor a picture has one.
+def make_canvas(request: pb.GenerateRequest, pipeline: info_pb.Pipeline, size: Size | None, max_pixels: int) -> Canvas:
+    """The canvas of a valid request, whose delivery has `size`.
 
     Raises:
         InvalidRequestError: a picture, mask or placement is wrong; the error names the field.
     """
     if request.HasField("background"):
-        return _background(request.background, size, max_pixels)
+        return _background(request.background, pipeline, size, max_pixels)
     if request.HasField("erase"):
         return _erase(request.erase, max_pixels)
     if request.HasField("fill"):
         return _fill(request.fill, max_pixels)
     if request.HasField("vary"):
         return remade(decode_photo(request.vary.picture, max_pixels=max_pixels, field="vary.picture").rgb)
-    return blank(size or scene_size)
+    first = pipeline.scene_sizes[0]
+    return blank(size or Size(first.width, first.height))
 
 
-def _background(message: pb.BackgroundTask, size: Size | None, max_pixels: int) -> Canvas:
+def _background(message: pb.BackgroundTask, pipeline: info_pb.Pipeline, size: Size | None, max_pixels: int) -> Canvas:
     """The product's cut-out where the placement puts it."""
     photo = decode_photo(message.product, max_pixels=max_pixels, field="background.product")
     mask, source = read_mask(message.mask, photo, max_pixels=max_pixels, field="background.mask")
+    check_segmentable(mask, pipeline, "background.mask")
     mask = _segment(photo.rgb) if mask is None else mask
     placement, size = read_product_placement(message, size), size or photo.size
     check_product(mask, source, placement, size)

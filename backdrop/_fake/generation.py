@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncGenerator
 
 from backdrop._fake import pictures
-from backdrop._fake.info import HEADS
 from backdrop._fake.request import Request
 from backdrop._fake.script import Failure, Script
 from backdrop.contract.arrays import Bytes
@@ -28,7 +27,7 @@ class Run:
         sampling, selection = request.parts.sampling, request.parts.selection
         self._seeds = [variant_seed(sampling.seed, index) for index in range(selection.variants)]
         self._scores = [self._score(seed) for seed in self._seeds]
-        self._ranked = sorted(range(len(self._seeds)), key=lambda index: (-self._scores[index].total, index))
+        self._ranked = sorted(range(len(self._seeds)), key=self._place)
 
     async def events(self, failure: Failure | None) -> AsyncGenerator[pb.GenerateResponse, None]:
         """Yields everything from the first stage to the summary; raises `failure` after its steps."""
@@ -54,7 +53,8 @@ class Run:
                 done = (step + drafts + 1, drafts, True) if step < 0 else (step + 1, steps, False)
                 yield pb.GenerateResponse(step=await self._progress(index, painted[index], *done))
         yield self._begin(pb.STAGE_DECODE)
-        yield self._begin(pb.STAGE_SCORE)
+        if self._request.pipeline.reward_heads:
+            yield self._begin(pb.STAGE_SCORE)
         for index in running:
             finished = pb.VariantFinished(variant=index, seed=self._seeds[index], scores=self._scores[index])
             yield pb.GenerateResponse(variant_finished=finished)
@@ -71,10 +71,18 @@ class Run:
             preview = await asyncio.to_thread(pictures.preview, self._request, picture, step / steps)
         return pb.StepProgress(variant=index, step=step, steps=steps, draft=draft, preview=preview)
 
-    def _score(self, seed: int) -> pb.Scores:
+    def _score(self, seed: int) -> pb.Scores | None:
+        """Scores that follow from the request and the seed; None where the pipeline has no reward model."""
         dice = hashlib.sha256(f"{self._request.look} {seed} scores".encode()).digest()
-        heads = {head: 0.4 + 0.6 * dice[place] / 255.0 for place, head in enumerate(HEADS)}
-        return pb.Scores(total=sum(heads.values()) / len(heads), heads=heads)
+        heads = {
+            head: 0.4 + 0.6 * dice[place] / 255.0 for place, head in enumerate(self._request.pipeline.reward_heads)
+        }
+        return pb.Scores(total=sum(heads.values()) / len(heads), heads=heads) if heads else None
+
+    def _place(self, index: int) -> tuple[float, int]:
+        """What variants are ranked by: the best score first, else their own order."""
+        scores = self._scores[index]
+        return (-scores.total if scores else 0.0, index)
 
     def _summary(self) -> pb.Summary:
         return pb.Summary(

@@ -1,8 +1,9 @@
-"""What the fake says about itself: three pipelines, as the reference repository has them."""
+"""What the fake says about itself: three pipelines, as the reference repository has them, or without some roles."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 
 from google.protobuf.duration_pb2 import Duration
 
@@ -12,15 +13,19 @@ from backdrop.contract.write import task_message
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
 
-HEADS = ("defects", "fidelity", "aesthetics")
+_HEADS = ("defects", "fidelity", "aesthetics")
 _CLIP = ("text_encoder_l", "text_encoder_g", "image_encoder_clip", "image_encoder_uve", "image_projector")
 _T5 = ("text_encoder_g", "text_encoder_t5")
 _SHARED = ("vae_encoder", "vae_decoder", "reward", "segmenter")
+OPTIONAL = ("reward", "segmenter")
+"""Roles that a pipeline can do without."""
 _SOLVERS = (pb.SCHEDULER_DDIM, pb.SCHEDULER_EULER, pb.SCHEDULER_DPMPP_2M, pb.SCHEDULER_DDPM)
 
 
-def make_info() -> info_pb.GetInfoResponse:
-    """What the fake serves; its models are names without files."""
+def make_info(without: Collection[str] = ()) -> info_pb.GetInfoResponse:
+    """What the fake serves; its models are names without files. Its pipelines have none of the roles in `without`."""
+    if unknown := sorted(set(without) - set(OPTIONAL)):
+        raise ValueError(f"{unknown[0]} is not an optional role; there are {', '.join(OPTIONAL)}")
     limits = info_pb.Limits(
         max_variants=16,
         max_steps=100,
@@ -31,7 +36,7 @@ def make_info() -> info_pb.GetInfoResponse:
         idempotency_ttl=Duration(seconds=3600),
         max_style_images=MAX_STYLE_IMAGES,
     )
-    return info_pb.GetInfoResponse(
+    info = info_pb.GetInfoResponse(
         server_version="0.0.0+fake",
         pipelines=[
             _pipeline("backdrop", "denoiser", _CLIP, _SOLVERS, steps=20, guidance_scale=5.0, tokens=77),
@@ -43,6 +48,19 @@ def make_info() -> info_pb.GetInfoResponse:
         ready_replicas=1,
         tasks=map(task_message, TASKS.values()),
     )
+    for pipeline in info.pipelines:
+        _drop(pipeline, without)
+    return info
+
+
+def _drop(pipeline: info_pb.Pipeline, roles: Collection[str]) -> None:
+    """Takes roles away from a pipeline."""
+    models = [model for model in pipeline.models if model.role not in roles]
+    del pipeline.models[:]
+    pipeline.models.extend(models)
+    if "reward" in roles:
+        pipeline.ClearField("reward_heads")
+    pipeline.has_segmenter = "segmenter" not in roles
 
 
 def _pipeline(
@@ -66,7 +84,7 @@ def _pipeline(
         default_steps=steps,
         default_guidance_scale=guidance_scale,
         max_prompt_tokens=tokens,
-        reward_heads=HEADS,
+        reward_heads=_HEADS,
         models=[_model(role, role) for role in (*encoders, *_SHARED)] + [_model("denoiser", denoiser)],
         takes_style_images=takes_style_images,
         default_image_scale=1.0 if takes_style_images else 0.0,

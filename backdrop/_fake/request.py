@@ -44,9 +44,8 @@ def read_request(request: pb.GenerateRequest, info: info_pb.GetInfoResponse) -> 
     check_idempotency_key(request.idempotency_key)
     style = decode_style(request.conditioning, max_pixels=info.limits.max_pixels)
     parts = dataclasses.replace(parts, conditioning=dataclasses.replace(parts.conditioning, style=style))
-    buckets = [Size(size.width, size.height) for size in pipeline.scene_sizes]
-    canvas = make_canvas(request, parts.delivery.size, buckets[0], info.limits.max_pixels)
-    scene_size = nearest_bucket(canvas.size, buckets)
+    canvas = make_canvas(request, pipeline, parts.delivery.size, info.limits.max_pixels)
+    scene_size = nearest_bucket(canvas.size, [Size(size.width, size.height) for size in pipeline.scene_sizes])
     return Request(
         pipeline=pipeline,
         parts=parts,

@@ -13,6 +13,7 @@ from backdrop.contract.limits import MAX_GROW
 from backdrop.contract.pictures import Photo, decode_mask
 from backdrop.errors import Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
+from backdrop.v1 import info_service_pb2 as info_pb
 
 _GROW = 1 / 64
 """Default, as a fraction of the picture's longer side: shadows and soft edges lie just outside a tight mask."""
@@ -36,6 +37,16 @@ def check_mask_size(mask: Size, picture: Size, field: str) -> None:
     if mask != picture:
         sizes = f"{mask.width}×{mask.height} and the picture {picture.width}×{picture.height}"
         raise error(Reason.INVALID_MASK, f"{field} is {sizes}; both must have the same size.", field=field)
+
+
+def check_segmentable(mask: Bytes | None, pipeline: info_pb.Pipeline, field: str) -> None:
+    """Raises InvalidRequestError when there is no mask and the pipeline has no segmenter that makes one."""
+    if mask is None and not pipeline.has_segmenter:
+        message = (
+            f"pipeline {pipeline.name} has no segmenter; send {field}, or a picture with an alpha channel that shows "
+            f"what is kept."
+        )
+        raise error(Reason.MISSING_FIELD, message, field=field)
 
 
 def read_grow(message: pb.EraseTask) -> int | None:

@@ -73,9 +73,7 @@ def read_parts(
     Raises:
         InvalidRequestError: a field is wrong; the error names it.
     """
-    selection, sampling = request.selection, request.sampling
-    variants = _range("selection.variants", selection.variants or 1, 1, info.limits.max_variants)
-    top_k = _range("selection.top_k", selection.top_k or variants, 1, variants)
+    sampling = request.sampling
     steps = sampling.steps if sampling.HasField("steps") else pipeline.default_steps
     seed = sampling.seed if sampling.HasField("seed") else secrets.randbelow(MAX_SEED + 1)
     read_sampling = Sampling(
@@ -90,7 +88,7 @@ def read_parts(
     return Parts(
         conditioning=_conditioning(request.conditioning, pipeline, info, count_tokens),
         sampling=read_sampling,
-        selection=Selection(variants, top_k, read_dropping(selection, variants, top_k, steps)),
+        selection=_selection(request.selection, pipeline, info, steps),
         delivery=_delivery(request.delivery, info.limits),
         priority=_priority(request),
     )
@@ -224,6 +222,23 @@ def _image_scale(conditioning: pb.Conditioning, pipeline: info_pb.Pipeline, info
             message = f"{path} must be a number above 0.0, at most {MAX_STYLE_WEIGHT}."
             raise error(Reason.OUT_OF_RANGE, message, field=path)
     return scale
+
+
+def _selection(
+    selection: pb.Selection, pipeline: info_pb.Pipeline, info: info_pb.GetInfoResponse, steps: int
+) -> Selection:
+    variants = _range("selection.variants", selection.variants or 1, 1, info.limits.max_variants)
+    top_k = _range("selection.top_k", selection.top_k or variants, 1, variants)
+    if not pipeline.reward_heads:
+        chooses = {"selection.top_k": top_k < variants, "selection.early_dropping": bool(selection.early_dropping)}
+        for field in (name for name, is_set in chooses.items() if is_set):
+            others = ", ".join(sorted(each.name for each in info.pipelines if each.reward_heads)) or "none"
+            message = (
+                f"{field} chooses by scores, and pipeline {pipeline.name} has no reward model; leave it out. "
+                f"Pipelines of this server that score: {others}."
+            )
+            raise error(Reason.NOT_SCORED, message, field=field)
+    return Selection(variants, top_k, read_dropping(selection, variants, top_k, steps))
 
 
 def _delivery(delivery: pb.Delivery, limits: info_pb.Limits) -> Delivery:

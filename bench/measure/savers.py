@@ -89,7 +89,7 @@ async def pairs(pool: ArmPool, number: int, settings: Settings, options: Mapping
                 top_k=settings.top_k,
                 **arguments,
             )
-            totals = [picture.scores.total for picture in answer.pictures]
+            totals = [picture.scores.total for picture in answer.pictures if picture.scores]
             outcomes[name] = Outcome(answer.usage.row_steps, round(statistics.mean(totals), 5))
         result.append(outcomes)
     return Round(tuple(result))

@@ -81,5 +81,5 @@ def _summary(finished: Finished, request: Request) -> pb.Summary:
     )
 
 
-def _scores(scores: Scores) -> pb.Scores:
-    return pb.Scores(total=scores.total, heads=dict(scores.heads))
+def _scores(scores: Scores | None) -> pb.Scores | None:
+    return None if scores is None else pb.Scores(total=scores.total, heads=dict(scores.heads))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 from backdrop.contract.geometry import Size
-from backdrop.contract.masks import check_mask_size, read_mask
+from backdrop.contract.masks import check_mask_size, check_segmentable, read_mask
 from backdrop.contract.parts import StylePicture
 from backdrop.contract.pictures import decode_photo, decode_style, picture_size
 from backdrop.v1 import generation_service_pb2 as pb
+from backdrop.v1 import info_service_pb2 as info_pb
 from orchestrator.tasks import MaskNeed, Task, TaskInput
 
 
@@ -18,6 +19,7 @@ class EncodedPictures:
 
     task: Task
     message: pb.GenerateRequest
+    pipeline: info_pb.Pipeline
     max_pixels: int
 
     def sizes(self) -> dict[str, Size]:
@@ -51,6 +53,7 @@ class EncodedPictures:
             if self.task.mask is not MaskNeed.NONE:
                 path = f"{self.task.name}.mask"
                 mask, source = read_mask(self._data("mask"), photo, max_pixels=self.max_pixels, field=path)
+                check_segmentable(mask, self.pipeline, path)
                 task_input = dataclasses.replace(task_input, mask=mask, mask_source=source)
         self.task.check(task_input)
         return task_input

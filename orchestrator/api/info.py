@@ -69,6 +69,7 @@ def _pipeline(pipeline: PipelineSpec) -> info_pb.Pipeline:
         takes_style_images=pipeline.takes_style,
         default_image_scale=pipeline.default_image_scale if pipeline.takes_style else 0.0,
         tasks=served_tasks(pipeline),
+        has_segmenter=pipeline.segments,
     )
 
 

@@ -47,7 +47,7 @@ class Parser:
         parts = read_parts(message, rules, described, self.info, lambda text: self.tokenizers.count(pipeline, text))
         _check_steps(parts.sampling, pipeline)
         options = task.read(getattr(message, rules.name), parts.delivery)
-        encoded = EncodedPictures(task, message, self.info.limits.max_pixels)
+        encoded = EncodedPictures(task, message, described, self.info.limits.max_pixels)
         sizes = encoded.sizes()
         task_input = TaskInput(options, pipeline.buckets, parts.delivery.size, picture_size=sizes.get(task.picture))
         if task.mask is not MaskNeed.REQUIRED:

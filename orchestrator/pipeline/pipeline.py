@@ -28,10 +28,6 @@ from orchestrator.stages.models import Models
 from orchestrator.stages.prepare import prepare
 from orchestrator.stages.select import select
 
-_ROWS_AFTER_DENOISING = 2
-"""Rows of each variant after denoising: one for the decoder, one for the reward model."""
-
-
 # How long a finished picture may hold its part of the pixel memory until the caller has it.
 _HANDOVER_S = 2.0
 
@@ -79,7 +75,9 @@ class Pipeline:
         kind = (request.parts.sampling.pipeline, request.scene_size.megapixels)
         outlook = Outlook(self._pace, kind, request.sequential_steps, progress)
         outlook.check(due)
-        rows = request.usage.row_steps + _ROWS_AFTER_DENOISING * request.parts.selection.variants
+        # After denoising, a variant has one row at the decoder and one at the reward model.
+        after = 2 if request.pipeline.scores else 1
+        rows = request.usage.row_steps + after * request.parts.selection.variants
         queued = ScheduledRequest(
             tenant,
             request.parts.priority,

@@ -28,18 +28,23 @@ from orchestrator.stages.select import Variant, rank
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Judge:
-    """Decodes and scores latents of one request; `progress` times the stages of finished variants."""
+    """Decodes and scores latents of one request; `progress` times the stages of finished variants.
+
+    Without a reward model there are no scores, and the contract refuses what needs them.
+    """
 
     models: Models
     view: ModelView
-    pooled: Floats
+    pooled: Floats | None
     heads: tuple[str, ...]
     progress: Progress
 
-    async def finished(self, latents: Floats) -> tuple[Bytes, Scores]:
+    async def finished(self, latents: Floats) -> tuple[Bytes, Scores | None]:
         """The scene [H, W, 3] and scores of a finished variant: the stages DECODE and SCORE."""
         with self.progress.stage(Stage.DECODE):
             decoded = await decode(latents, self.view, self.models)
+        if not self.models.pipeline.scores:
+            return to_bytes(decoded), None
         with self.progress.stage(Stage.SCORE):
             return to_bytes(decoded), await self._score(decoded)
 
@@ -101,6 +106,7 @@ class VariantRun:
         best = {each.index for each in rank(candidates, keep)}
         for each in candidates:
             if each.index not in best:
+                assert each.scores is not None, "without a reward model, early dropping is refused"
                 self._progress.emit(VariantDropped(each.index, each.seed, each.scores))
         return sorted(best)
 

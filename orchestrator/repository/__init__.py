@@ -1,11 +1,13 @@
 """The model repository: what `pipeline.json` says of it, and the tools that publish, check and reload it."""
 
-from orchestrator.repository.load import load
+from orchestrator.repository.load import load, read
 from orchestrator.repository.spec import (
+    CORE_ROLES,
     IMAGE_ROLES,
+    JUDGE_ROLES,
     PIPELINES,
-    ROLES,
     T5,
+    TEXT_ROLES,
     ModelSpec,
     PipelineSpec,
     Repository,
@@ -14,14 +16,17 @@ from orchestrator.repository.spec import (
 )
 
 __all__ = [
+    "CORE_ROLES",
     "IMAGE_ROLES",
+    "JUDGE_ROLES",
     "PIPELINES",
-    "ROLES",
     "T5",
+    "TEXT_ROLES",
     "ModelSpec",
     "PipelineSpec",
     "Repository",
     "RepositoryError",
     "check_served",
     "load",
+    "read",
 ]

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from backdrop.contract.geometry import Size
+from orchestrator.repository.roles import read_roles
 from orchestrator.repository.spec import (
     FORMAT,
-    IMAGE_ROLES,
     PIPELINES,
-    ROLES,
     T5,
+    TEXT_ROLES,
     ModelSpec,
     PipelineSpec,
     Repository,
@@ -37,6 +37,19 @@ def load(path: Path, *, verify_files: bool = True) -> Repository:
         raise RepositoryError(f"{file} is not there; is BACKDROP_REPOSITORY the triton_repo folder?") from None
     except ValueError as problem:
         raise RepositoryError(f"{file} is not JSON: {problem}") from None
+    repository = read(document, path)
+    if verify_files:
+        _verify(path, {name: entry["files"] for name, entry in document["models"].items()})
+    return repository
+
+
+def read(document: Mapping[str, Any], path: Path) -> Repository:
+    """A repository from the content of its pipeline.json; `path` is the folder that the file lies in.
+
+    Raises:
+        RepositoryError: a key is missing, a role has no model, or models do not fit each other.
+    """
+    file = path / PIPELINES
     if document.get("format") != FORMAT:
         raise RepositoryError(f"{file} has format {document.get('format')!r}; this orchestrator reads {FORMAT}")
     try:
@@ -48,8 +61,6 @@ def load(path: Path, *, verify_files: bool = True) -> Repository:
         raise RepositoryError(f"{file} lacks {problem}") from None
     except (TypeError, ValueError) as problem:
         raise RepositoryError(f"{file}: {problem}") from None
-    if verify_files:
-        _verify(path, models.values())
     return Repository(path, pipelines, default)
 
 
@@ -70,15 +81,20 @@ def _model(name: str, value: Mapping[str, Any]) -> ModelSpec:
 
 
 def _pipeline(name: str, value: Mapping[str, Any], models: Mapping[str, ModelSpec]) -> PipelineSpec:
-    components = _components(name, value["components"], models)
+    try:
+        roles = read_roles(value, models)
+    except ValueError as problem:
+        raise ValueError(f"pipeline {name}: {problem}") from None
     defaults, latents, preview = value["defaults"], value["latents"], value["preview"]
-    max_tokens = dict.fromkeys(("text_encoder_l", "text_encoder_g"), value["text"]["max_tokens"])
-    if T5 in components:
-        max_tokens[T5] = value["text"]["t5_max_tokens"]
+    max_tokens = {
+        role: value["text"]["t5_max_tokens" if role == T5 else "max_tokens"]
+        for role in TEXT_ROLES
+        if role in roles.models
+    }
     spec = PipelineSpec(
         name=name,
         description=value["description"],
-        models={role: models[model] for role, model in components.items()},
+        models=roles.models,
         schedule=read_schedule(value["schedule"]),
         schedulers=tuple(value["schedulers"]),
         default_scheduler=defaults["scheduler"],
@@ -90,9 +106,10 @@ def _pipeline(name: str, value: Mapping[str, Any], models: Mapping[str, ModelSpe
         preview_factors=tuple(tuple(row) for row in preview["factors"]),
         preview_bias=tuple(preview["bias"]),
         max_tokens=max_tokens,
-        states_roles=_states_roles(name, value["text"], components),
+        states_roles=roles.states,
+        pooled_roles=roles.pooled,
         buckets=tuple(Size(width, height) for height, width in value["buckets"]),
-        reward_heads=tuple(value["reward_heads"]),
+        reward_heads=_reward_heads(name, value, roles.models),
     )
     if spec.default_scheduler not in spec.schedulers:
         raise ValueError(f"pipeline {name} defaults to {spec.default_scheduler}, which is not among its schedulers")
@@ -103,41 +120,25 @@ def _pipeline(name: str, value: Mapping[str, Any], models: Mapping[str, ModelSpe
     return spec
 
 
-def _states_roles(name: str, text: Mapping[str, Any], components: Mapping[str, str]) -> tuple[str, ...]:
-    """The text encoders whose states the denoiser reads: `text.states`, else T5 alone, else both CLIP encoders."""
-    default = [T5] if T5 in components else ["text_encoder_l", "text_encoder_g"]
-    roles = tuple(text.get("states", default))
-    if missing := [role for role in roles if role not in components]:
-        raise ValueError(f"pipeline {name} reads the states of {', '.join(missing)}, which it has no model for")
-    return roles
+def _reward_heads(name: str, value: Mapping[str, Any], roles: Mapping[str, ModelSpec]) -> tuple[str, ...]:
+    """The names of the reward model's scores; empty without a reward model."""
+    if "reward" not in roles:
+        return ()
+    heads, shape = tuple(value["reward_heads"]), roles["reward"].shape("scores")
+    if not heads or (shape is not None and shape != (len(heads),)):
+        raise ValueError(f"pipeline {name} names {len(heads)} reward_heads, {roles['reward'].name} has {shape}")
+    return heads
 
 
-def _components(name: str, components: Mapping[str, str], models: Mapping[str, ModelSpec]) -> Mapping[str, str]:
-    """Model names by role. Raises ValueError if a role that the pipeline needs has no model."""
-    needed = [role for role in ROLES if role != "text_encoder_l" or T5 not in components]
-    if any(role in components for role in IMAGE_ROLES):
-        projector = models.get(components.get("image_projector", ""))
-        alone = projector is not None and [tensor.name for tensor in projector.inputs] == ["clip"]
-        needed += [role for role in IMAGE_ROLES if role != "image_encoder_uve" or not alone]
-    missing = [role for role in dict.fromkeys([*needed, *components]) if components.get(role) not in models]
-    if missing:
-        raise ValueError(f"pipeline {name} has no model for {', '.join(missing)}")
-    shapes = {tensor.name: tensor.shape for tensor in models[components["denoiser"]].inputs}
-    if "image_projector" in components and "image_tokens" not in shapes:
-        raise ValueError(f"pipeline {name} has an image_projector, but its denoiser takes no image_tokens")
-    if min(shapes.get("image_tokens", ()), default=0) < 0:
-        # Rows without style have zeros instead of image tokens, so the tokens' number and width must be known.
-        raise ValueError(f"pipeline {name}: {components['denoiser']} takes image_tokens of no fixed shape")
-    return components
-
-
-def _verify(path: Path, models: Iterable[ModelSpec]) -> None:
-    for model in models:
-        for file, digest in model.files.items():
+def _verify(path: Path, models: Mapping[str, Mapping[str, str]]) -> None:
+    """Compares files with their digests, by model and name; those of models that no pipeline uses too."""
+    for model, files in models.items():
+        for name, digest in files.items():
+            file = path / model / name
             try:
-                with (path / model.name / file).open("rb") as stream:
+                with file.open("rb") as stream:
                     digest_here = "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
             except FileNotFoundError:
-                raise RepositoryError(f"{path / model.name / file} is not there") from None
+                raise RepositoryError(f"{file} is not there") from None
             if digest_here != digest:
-                raise RepositoryError(f"{path / model.name / file} has {digest_here}, pipeline.json says {digest}")
+                raise RepositoryError(f"{file} has {digest_here}, pipeline.json says {digest}")

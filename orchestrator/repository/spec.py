@@ -12,9 +12,12 @@ from orchestrator.triton.tensors import ModelMetadata, TensorSpec
 
 PIPELINES = "pipeline.json"
 FORMAT = 1
-ROLES = ("text_encoder_l", "text_encoder_g", "vae_encoder", "denoiser", "vae_decoder", "reward", "segmenter")
-# A pipeline with this encoder needs no text_encoder_l.
+# Every pipeline has these. Its text encoders are those that its denoiser and its reward model read.
+CORE_ROLES = ("vae_encoder", "denoiser", "vae_decoder")
 T5 = "text_encoder_t5"
+TEXT_ROLES = ("text_encoder_l", "text_encoder_g", T5)
+# Each is optional: without a reward model pictures are not scored, without a segmenter a mask must be sent.
+JUDGE_ROLES = ("reward", "segmenter")
 # They make image tokens from style pictures; a pipeline has all of them or none. The exception: the projector of a
 # published IP-Adapter reads no UVE, so its pipeline has no image_encoder_uve.
 IMAGE_ROLES = ("image_encoder_clip", "image_encoder_uve", "image_projector")
@@ -37,6 +40,10 @@ class ModelSpec:
     adapters: Mapping[str, int] = dataclasses.field(default_factory=dict)
     """Adapter name → row in the model's adapter bank."""
 
+    def shape(self, tensor: str) -> tuple[int, ...] | None:
+        """The shape of an input or output, without the batch dimension; None if the model has none of that name."""
+        return next((spec.shape for spec in (*self.inputs, *self.outputs) if spec.name == tensor), None)
+
 
 @dataclasses.dataclass(frozen=True)
 class PipelineSpec:
@@ -58,8 +65,11 @@ class PipelineSpec:
     max_tokens: Mapping[str, int]  # by text encoder's role
     states_roles: tuple[str, ...]
     """The text encoders whose states the denoiser reads, in the order of their concatenation."""
+    pooled_roles: tuple[str, ...]
+    """The text encoders whose pooled embeddings are joined to `text_embeds`, in order; empty if no model reads it."""
     buckets: tuple[Size, ...]
     reward_heads: tuple[str, ...]
+    """Empty without a reward model."""
 
     @property
     def fingerprints(self) -> dict[str, str]:
@@ -80,6 +90,16 @@ class PipelineSpec:
     def takes_style(self) -> bool:
         """Whether the pipeline takes style pictures."""
         return "image_projector" in self.models
+
+    @property
+    def scores(self) -> bool:
+        """Whether it has a reward model, which scores pictures."""
+        return "reward" in self.models
+
+    @property
+    def segments(self) -> bool:
+        """Whether it has a segmenter, which makes the mask where a request has none."""
+        return "segmenter" in self.models
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,10 +9,11 @@ from orchestrator.arrays import Floats
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TextEmbeddings:
-    """One prompt as the denoiser reads it: `hidden_states` [T, D], `pooled` [P]."""
+    """One prompt as the models read it: `hidden_states` [T, D], `pooled` [P]."""
 
     hidden_states: Floats
-    pooled: Floats
+    pooled: Floats | None
+    """None if neither the denoiser nor the reward model reads it."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -11,14 +11,18 @@ from orchestrator.stages.models import Models
 
 
 async def score(
-    decoded: Floats, view: ModelView, pooled: Floats, models: Models, judged_by: Collection[str] = ()
+    decoded: Floats, view: ModelView, pooled: Floats | None, models: Models, judged_by: Collection[str] = ()
 ) -> Scores:
     """Scores a decoded scene [3, H, W]; the heads are those of pipeline.json, in its order.
 
-    `judged_by` names the heads that count for the total. Heads that the reward model lacks are ignored; if none
-    remains, all heads count.
+    The reward model gets the inputs that it takes; `pooled` [P] is the prompt's embedding. `judged_by` names the heads
+    that count for the total. Heads that the reward model lacks are ignored; if none remains, all heads count.
     """
-    outputs = await models.one("reward", image=composite_view(decoded, view), mask=view.mask, text_embeds=pooled)
+    inputs = {"image": composite_view(decoded, view), "mask": view.mask}
+    if pooled is not None:
+        inputs["text_embeds"] = pooled
+    taken = {name: value for name, value in inputs.items() if models.takes("reward", name)}
+    outputs = await models.one("reward", **taken)
     heads = models.pipeline.reward_heads
     values = {head: float(value) for head, value in zip(heads, outputs["scores"], strict=True)}
     return Scores(values, tuple(head for head in heads if head in judged_by))

@@ -18,12 +18,13 @@ from orchestrator.stages.frames import FrameSource
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Variant:
-    """One decoded, scored variant; `scene` is [H, W, 3] at the bucket's size."""
+    """One decoded variant; `scene` is [H, W, 3] at the bucket's size."""
 
     index: int
     seed: int
     scene: Bytes
-    scores: Scores
+    scores: Scores | None
+    """None if the pipeline has no reward model."""
 
 
 async def _at_once() -> None:
@@ -31,8 +32,10 @@ async def _at_once() -> None:
 
 
 def rank(variants: Sequence[Variant], top_k: int) -> list[Variant]:
-    """The best `top_k` by total score; equal scores keep the order of the variants."""
-    return sorted(variants, key=lambda variant: (-variant.scores.total, variant.index))[:top_k]
+    """The best `top_k` by total score; equal scores and variants without scores keep the order of the variants."""
+    return sorted(variants, key=lambda variant: (-variant.scores.total if variant.scores else 0.0, variant.index))[
+        :top_k
+    ]
 
 
 async def select(

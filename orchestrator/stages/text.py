@@ -15,30 +15,24 @@ from orchestrator.repository.tokenize import PromptTokenizers
 from orchestrator.stages.embeddings import TextEmbeddings
 from orchestrator.stages.models import Models
 
-_POOLED = "text_encoder_g"
-
 
 async def encode_texts(
     prompts: Sequence[str], models: Models, tokenizers: PromptTokenizers, lookups: RequestLookups
 ) -> list[TextEmbeddings]:
-    """Returns prompts as the pipeline's denoiser reads them. All encoders read all prompts concurrently.
-
-    The pooled vector is always the larger CLIP encoder's.
-    """
+    """Returns prompts as the pipeline's models read them. All encoders read all prompts concurrently."""
 
     async def run(prompt: str, role: str) -> Mapping[str, npt.NDArray[Any]]:
         ids = tokenizers.of(models.pipeline, role).ids(prompt)
         fingerprint = models.fingerprint(role)
         return await lookups.arrays("text", fingerprint, {"ids": ids}, lambda: models.one(role, input_ids=ids))
 
-    roles = models.pipeline.states_roles
-    read_roles = list(dict.fromkeys([*roles, _POOLED]))
-    pairs = [(prompt, role) for prompt in prompts for role in read_roles]
+    states, pooled = models.pipeline.states_roles, models.pipeline.pooled_roles
+    pairs = [(prompt, role) for prompt in prompts for role in dict.fromkeys([*states, *pooled])]
     outputs = dict(zip(pairs, await gather(*(run(*pair) for pair in pairs)), strict=True))
     return [
         TextEmbeddings(
-            joined_states({role: outputs[prompt, role]["hidden_states"] for role in roles}),
-            outputs[prompt, _POOLED]["text_embeds"],
+            joined_states({role: outputs[prompt, role]["hidden_states"] for role in states}),
+            np.concatenate([outputs[prompt, role]["text_embeds"] for role in pooled]) if pooled else None,
         )
         for prompt in prompts
     ]

@@ -328,6 +328,19 @@ def test_info_shows_pipelines_limits_and_models(fake: FakeBackdrop) -> None:
         assert word in result.stdout
 
 
+def test_a_server_without_reward_model_and_segmenter_is_shown_as_it_is(product: Path) -> None:
+    with FakeBackdrop(without=("reward", "segmenter")) as fake:
+        result = generate(fake, product, "--variants", "2")
+        assert result.exit_code == 0, result.output
+        assert "score" not in result.output
+        described = json.loads((product.parent / "out" / "result.json").read_text())
+        assert [picture["scores"] for picture in described["pictures"]] == [None, None]
+        assert [picture["variant"] for picture in described["pictures"]] == [0, 1]
+        shown = " ".join(run("info", "--endpoint", fake.endpoint, env={"COLUMNS": "200"}).stdout.split())
+        assert "none: pictures come in the order of their variants" in shown
+        assert "must be sent: no segmenter" in shown
+
+
 def test_info_as_json(fake: FakeBackdrop) -> None:
     described = json.loads(run("info", "--endpoint", fake.endpoint, "--json").stdout)
     assert described["endpoint"] == fake.endpoint

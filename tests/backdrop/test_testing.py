@@ -36,6 +36,12 @@ def test_outside_a_with_statement_it_has_no_endpoint() -> None:
         _ = fake.endpoint
 
 
+def test_it_can_do_without_optional_roles_only() -> None:
+    assert not any(pipeline.reward_heads for pipeline in FakeBackdrop(without=["reward"]).info.pipelines)
+    with pytest.raises(ValueError, match="denoiser is not an optional role; there are reward, segmenter"):
+        FakeBackdrop(without=["denoiser"])
+
+
 def test_it_remembers_requests_and_steps(fake: FakeBackdrop) -> None:
     with Client(fake.endpoint) as client:
         client.generate(TASK, **OPTIONS, variants=2).result()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from backdrop import Background, Info, Picture, Pipeline, Receipt
+from backdrop import Background, Info, Picture, Pipeline, Receipt, Scores
 from tests.pictures import ellipse_mask, encoded, noisy_photo
 
 Bytes = NDArray[np.uint8]
@@ -50,6 +50,12 @@ def receipt_of(picture: Picture) -> Receipt:
     """The receipt of a picture of a task that keeps pixels."""
     assert picture.receipt is not None
     return picture.receipt
+
+
+def scores_of(picture: Picture) -> Scores:
+    """The scores of a picture of a pipeline with a reward model."""
+    assert picture.scores is not None
+    return picture.scores
 
 
 def digest(mask: Bytes) -> str:

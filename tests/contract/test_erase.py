@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from backdrop import AsyncClient, Box, CompositingMode, Erase, InvalidRequestError, MaskSource, Reason
-from tests.contract.photos import HARD_MASK, HEIGHT, MASK, PHOTO, PRODUCT, SOFT_MASK, WIDTH, digest, pixels
+from tests.contract.photos import HARD_MASK, HEIGHT, MASK, PHOTO, PRODUCT, SOFT_MASK, WIDTH, digest, pixels, scores_of
 from tests.pictures import encoded
 
 FAST: dict[str, Any] = {"steps": 2}
@@ -45,7 +45,7 @@ async def test_without_words_there_is_no_guidance(client: AsyncClient) -> None:
     result = await client.generate(Erase(PRODUCT, MASK), **FAST, variants=3, top_k=2)
     assert (result.settings.task, result.settings.guidance_scale) == ("erase", 1.0)
     assert result.usage.row_steps == 3 * 2
-    totals = [picture.scores.total for picture in result.pictures]
+    totals = [scores_of(picture).total for picture in result.pictures]
     assert totals == sorted(totals, reverse=True)
 
 

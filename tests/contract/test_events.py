@@ -21,7 +21,7 @@ from backdrop import (
 )
 from backdrop.v1 import generation_service_pb2 as pb
 from tests.contract.bad_inputs import stream, valid_request
-from tests.contract.photos import QUICK, SLOW, TASK, default_of
+from tests.contract.photos import QUICK, SLOW, TASK, default_of, scores_of
 
 STAGES = [Stage.ENCODE, Stage.PREPARE, Stage.DENOISE, Stage.DECODE, Stage.SCORE, Stage.SELECT]
 
@@ -46,7 +46,7 @@ async def test_pictures_come_one_by_one_best_first_before_the_summary(client: As
     pictures = [event for event in events if isinstance(event, Picture)]
     assert events[-4:-1] == pictures
     assert [picture.rank for picture in pictures] == [0, 1, 2]
-    totals = [picture.scores.total for picture in pictures]
+    totals = [scores_of(picture).total for picture in pictures]
     assert totals == sorted(totals, reverse=True)
     assert events.index(StageStarted(Stage.SELECT)) < events.index(pictures[0])
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from backdrop import AsyncClient, Result
-from tests.contract.photos import QUICK, TASK, default_of
+from tests.contract.photos import QUICK, TASK, default_of, scores_of
 
 
 @pytest.mark.parametrize(("variants", "top_k", "expected"), [(1, 0, 1), (3, 0, 3), (3, 2, 2), (3, 3, 3), (3, 1, 1)])
@@ -21,14 +21,14 @@ async def test_k_of_n_pictures_return(client: AsyncClient, variants: int, top_k:
 
 async def test_the_best_come_first(client: AsyncClient) -> None:
     result = await client.generate(TASK, **QUICK, variants=4)
-    totals = [picture.scores.total for picture in result.pictures]
+    totals = [scores_of(picture).total for picture in result.pictures]
     assert totals == sorted(totals, reverse=True)
     info = await client.info()
     for picture in result.pictures:
-        heads = picture.scores.heads
+        heads = scores_of(picture).heads
         assert set(heads) == set(default_of(info).reward_heads)
         assert all(0.0 <= score <= 1.0 for score in heads.values())
-        assert picture.scores.total == pytest.approx(sum(heads.values()) / len(heads), abs=1e-5)
+        assert scores_of(picture).total == pytest.approx(sum(heads.values()) / len(heads), abs=1e-5)
 
 
 async def test_the_first_variant_keeps_the_seed(client: AsyncClient) -> None:

@@ -22,7 +22,7 @@ from backdrop import (
 )
 from backdrop._describe import options_of
 from tests.contract.bad_inputs import stream, valid_request
-from tests.contract.photos import MASK, PRODUCT, QUICK, TASK, pixels
+from tests.contract.photos import MASK, PRODUCT, QUICK, TASK, pixels, scores_of
 from tests.pictures import noisy_photo
 
 WORDS = TextToImage()
@@ -45,7 +45,7 @@ async def test_text_to_image_makes_a_whole_picture_without_a_receipt(client: Asy
     for picture in result.pictures:
         assert picture.receipt is None
         assert picture.image().size == pipeline.scene_sizes[0]
-        assert set(picture.scores.heads) <= set(pipeline.reward_heads)
+        assert set(scores_of(picture).heads) <= set(pipeline.reward_heads)
         assert np.ptp(pixels(picture)) > 0
 
 

@@ -1,7 +1,8 @@
 """Small pipelines whose models are plain functions: for tests of the orchestrator alone, without Triton.
 
 "small" is the plainest; "small-style" takes style pictures and has a bank of adapters; "small-flow" reads T5 states and
-is sampled as a flow; the denoiser of "small-text" has 4 channels: it does not see known pixels.
+is sampled as a flow; the denoiser of "small-text" has 4 channels: it does not see known pixels; "small-bare" has one
+text encoder, no pooled text, no reward model and no segmenter.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from backdrop.contract.canvas import MaskSource
 from backdrop.contract.geometry import Size
 from backdrop.contract.parts import Conditioning, Delivery, Parts, Priority, Sampling, Selection, StylePicture
 from orchestrator.cache import Lookup
-from orchestrator.repository import IMAGE_ROLES, ROLES, T5, ModelSpec, PipelineSpec, Repository
+from orchestrator.repository import CORE_ROLES, IMAGE_ROLES, JUDGE_ROLES, T5, ModelSpec, PipelineSpec, Repository
 from orchestrator.repository.tokenize import PromptTokenizers
 from orchestrator.request import Request
 from orchestrator.sampler import FlowConfig, Schedule, ScheduleConfig
@@ -35,7 +36,8 @@ T = TypeVar("T")
 HEADS = ("defects", "fidelity", "aesthetics")
 ADAPTERS = {"warm": 1, "cold": 2}
 """Rows of the bank of "small-style"."""
-PIPELINES = ("small", "small-style", "small-flow", "small-text")
+PIPELINES = ("small", "small-style", "small-flow", "small-text", "small-bare")
+ROLES = ("text_encoder_l", "text_encoder_g", *CORE_ROLES, *JUDGE_ROLES)
 UVE, CLIP, TOKENS = 5, 6, (3, 10)
 _KNOWN = ("mask", "masked_image_latents")
 _ROWS = ("sample", *_KNOWN, "timestep", "encoder_hidden_states", "text_embeds")
@@ -53,12 +55,14 @@ DENOISERS: dict[str, tuple[str, ...]] = {
     "denoiser_style": (*_ROWS, "time_ids", *_STYLE, *_ADAPTER),
     "denoiser_flow": _ROWS,
     "denoiser_text": (*(name for name in _ROWS if name not in _KNOWN), "time_ids"),
+    "denoiser_bare": tuple(name for name in _ROWS if name != "text_embeds"),
 }
+_INPUTS = DENOISERS | {"reward": ("image", "mask", "text_embeds"), "reward_blind": ("image", "mask")}
 
 
 def model_spec(name: str) -> ModelSpec:
     """A model that only exists as a method of `FunctionModels`."""
-    inputs = [TensorSpec(tensor, "FP32", (-1,)) for tensor in DENOISERS.get(name, ("x",)) if tensor not in _FIXED]
+    inputs = [TensorSpec(tensor, "FP32", (-1,)) for tensor in _INPUTS.get(name, ("x",)) if tensor not in _FIXED]
     if name == "denoiser_style":
         inputs += [TensorSpec(tensor, *_FIXED[tensor]) for tensor in _FIXED]
     adapters = ADAPTERS if name == "denoiser_style" else {}
@@ -80,6 +84,10 @@ def pipeline_spec(name: str = "small") -> PipelineSpec:
         models = {role: role for role in (*ROLES, T5) if role != "text_encoder_l"} | {"denoiser": "denoiser_flow"}
         schedule, schedulers, default_scheduler = FlowConfig(1000, "flow", 3.0), ("flow_euler",), "flow_euler"
         max_tokens[T5] = 20
+    if name == "small-bare":
+        models = {role: role for role in ("text_encoder_l", *CORE_ROLES)} | {"denoiser": "denoiser_bare"}
+        max_tokens = {"text_encoder_l": 12}
+    clip = tuple(role for role in ("text_encoder_l", "text_encoder_g") if role in models)
     return PipelineSpec(
         name=name,
         description="plain functions",
@@ -95,14 +103,15 @@ def pipeline_spec(name: str = "small") -> PipelineSpec:
         preview_factors=((0.1, 0.0, 0.0),) * 4,
         preview_bias=(0.5, 0.5, 0.5),
         max_tokens=max_tokens,
-        states_roles=(T5,) if name == "small-flow" else ("text_encoder_l", "text_encoder_g"),
+        states_roles=(T5,) if name == "small-flow" else clip,
+        pooled_roles=() if name == "small-bare" else ("text_encoder_g",),
         buckets=(Size(64, 64), Size(64, 48), Size(48, 64)),
-        reward_heads=HEADS,
+        reward_heads=HEADS if "reward" in models else (),
     )
 
 
 def tokenizers(folder: Path) -> tuple[Repository, PromptTokenizers]:
-    """A repository of the four pipelines, with word-level tokenizers in `folder`."""
+    """A repository of all pipelines, with word-level tokenizers in `folder`."""
     vocabulary = {"<s>": 0, "</s>": 1, "a": 2, "beach": 3, "city": 4, "?": 5}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="?"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -195,7 +204,9 @@ class FunctionModels:
         return self._vae_encoder(picture[None])["latents"][0]
 
     def _denoise(self, **inputs: Array) -> dict[str, Array]:
-        shift = inputs["encoder_hidden_states"].mean((1, 2)) + inputs["text_embeds"].mean(1)
+        shift = inputs["encoder_hidden_states"].mean((1, 2))
+        if "text_embeds" in inputs:
+            shift = shift + inputs["text_embeds"].mean(1)
         if "image_tokens" in inputs:
             shift = shift + inputs["image_scale"][:, 0] * inputs["image_tokens"].mean((1, 2))
         if "adapter" in inputs:
@@ -211,6 +222,10 @@ class FunctionModels:
     def _reward(self, image: Array, mask: Array, text_embeds: Array) -> dict[str, Array]:
         value = 1 / (1 + np.exp(-image.mean((1, 2, 3))))
         return {"scores": np.stack([value, value**2, 1 - value / 3], -1).astype(np.float32)}
+
+    def _reward_blind(self, image: Array, mask: Array) -> dict[str, Array]:
+        value = 1 / (1 + np.exp(-image.mean((1, 2, 3))))
+        return {"scores": np.stack([value, 1 - value / 3], -1).astype(np.float32)}
 
     def _segmenter(self, image: Array) -> dict[str, Array]:
         n, _, h, w = image.shape

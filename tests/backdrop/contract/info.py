@@ -21,6 +21,8 @@ def served_pipeline(name: str, **changes: Any) -> info_pb.Pipeline:
         "max_prompt_tokens": 12,
         "tasks": ["background", "text_to_image"],
         "scene_sizes": [pb.Size(width=64, height=64)],
+        "reward_heads": ["defects"],
+        "has_segmenter": True,
         **changes,
     }
     return info_pb.Pipeline(name=name, **values)
@@ -31,6 +33,7 @@ INFO = info_pb.GetInfoResponse(
         served_pipeline("plain"),
         served_pipeline("styled", takes_style_images=True, default_image_scale=0.75),
         served_pipeline("words", tasks=["text_to_image"]),
+        served_pipeline("bare", reward_heads=[], has_segmenter=False),
     ],
     default_pipeline="plain",
     limits=info_pb.Limits(max_variants=8, max_steps=60, max_pixels=16_000_000, max_style_images=4),

@@ -65,6 +65,18 @@ def test_all_variants_are_returned_unless_told_otherwise() -> None:
     assert read(request(variants=5)).selection == Selection(5, 5, ())
 
 
+def test_where_nothing_is_scored_nothing_can_be_chosen() -> None:
+    assert read(request(pipeline="bare", variants=5)).selection == Selection(5, 5, ())
+    assert read(request(pipeline="bare", variants=5, top_k=5)).selection == Selection(5, 5, ())
+    for field, fields in (
+        ("selection.top_k", {"top_k": 4}),
+        ("selection.early_dropping", {"early_dropping": [pb.EarlyDropping(keep=5)]}),
+    ):
+        with pytest.raises(InvalidRequestError, match=r"bare has no reward model; .* score: plain, styled, words") as e:
+            read(request(pipeline="bare", variants=5, **fields))
+        assert (e.value.reason, e.value.field) == (Reason.NOT_SCORED, field)
+
+
 def test_style_has_a_scale_of_its_own_or_the_pipelines() -> None:
     pictures = [pb.StyleImage(image=b"x")]
     styled: dict[str, Any] = {"pipeline": "styled", "style_images": pictures}
@@ -161,13 +173,15 @@ def test_the_ends_of_the_ranges_belong_to_them(fields: dict[str, Any]) -> None:
 
 
 def test_an_unknown_pipeline_is_not_found_and_the_known_are_named() -> None:
-    with pytest.raises(NotFoundError, match="this server has plain, styled, words") as caught:
+    with pytest.raises(NotFoundError, match="this server has bare, plain, styled, words") as caught:
         read_pipeline(request(pipeline="large"), BACKGROUND, INFO)
     assert (caught.value.reason, caught.value.field) == (Reason.UNKNOWN_PIPELINE, "sampling.pipeline")
 
 
 def test_a_pipeline_that_does_not_serve_the_task_names_those_that_do() -> None:
-    with pytest.raises(InvalidRequestError, match=r"words does not serve background; .* do: plain, styled") as caught:
+    with pytest.raises(
+        InvalidRequestError, match=r"words does not serve background; .* do: bare, plain, styled"
+    ) as caught:
         read_pipeline(request(pipeline="words"), BACKGROUND, INFO)
     assert (caught.value.reason, caught.value.field) == (Reason.TASK_NOT_SERVED, "background")
     assert read_pipeline(request(pipeline="words"), WORDS, INFO).name == "words"

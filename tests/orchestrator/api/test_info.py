@@ -42,9 +42,9 @@ def test_tasks_say_which_fields_they_take(described: info_pb.GetInfoResponse) ->
 
 def test_pipelines_say_which_tasks_they_serve(described: info_pb.GetInfoResponse) -> None:
     tasks = {each.name: list(each.tasks) for each in described.pipelines}
-    every = ["background", "text_to_image", "erase", "fill", "vary"]
-    free = ["text_to_image", "vary"]
-    assert tasks == {"small": every, "small-style": every, "small-flow": every, "small-text": free}
+    every, free = ["background", "text_to_image", "erase", "fill", "vary"], ["text_to_image", "vary"]
+    served = dict.fromkeys(("small", "small-style", "small-flow", "small-bare"), every)
+    assert tasks == served | {"small-text": free}
 
 
 def test_a_pipeline_is_described_by_its_own_numbers(described: info_pb.GetInfoResponse) -> None:
@@ -55,6 +55,13 @@ def test_a_pipeline_is_described_by_its_own_numbers(described: info_pb.GetInfoRe
     assert list(small.reward_heads) == list(HEADS)
     denoiser = next(model for model in small.models if model.role == "denoiser")
     assert (denoiser.name, denoiser.version, denoiser.fingerprint) == ("denoiser", "1", "sha256:denoiser")
+
+
+def test_a_pipeline_says_whether_it_scores_and_segments(described: info_pb.GetInfoResponse) -> None:
+    small, bare = pipeline(described, "small"), pipeline(described, "small-bare")
+    assert (list(small.reward_heads), small.has_segmenter) == (list(HEADS), True)
+    assert (list(bare.reward_heads), bare.has_segmenter) == ([], False)
+    assert {model.role for model in bare.models} == {"text_encoder_l", "vae_encoder", "denoiser", "vae_decoder"}
 
 
 def test_only_the_number_of_replicas_changes(described: info_pb.GetInfoResponse) -> None:

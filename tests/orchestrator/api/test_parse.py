@@ -135,6 +135,29 @@ def test_where_style_is_not_taken_the_pipelines_that_take_it_are_named(parser: P
         assert (caught.value.reason, caught.value.field) == (Reason.STYLE_NOT_TAKEN, "conditioning.style_images")
 
 
+def test_without_a_reward_model_what_chooses_is_refused_by_name(parser: Parser) -> None:
+    bare: dict[str, Any] = {"pipeline": "small-bare", "variants": 3, "steps": 4}
+    dropping = [pb.EarlyDropping(keep=3, draft_steps=2)]
+    for field, fields in (("top_k", {"top_k": 2}), ("early_dropping", {"early_dropping": dropping})):
+        with pytest.raises(
+            InvalidRequestError, match=r"has no reward model; leave it out\. .* score: small, "
+        ) as caught:
+            parse(parser, request(**bare, **fields))
+        assert (caught.value.reason, caught.value.field) == (Reason.NOT_SCORED, f"selection.{field}")
+    assert parse(parser, request(**bare, top_k=3)).parts.selection.top_k == 3
+    assert parse(parser, request(**bare)).parts.selection.top_k == 3
+
+
+def test_without_a_segmenter_a_mask_must_be_sent(parser: Parser) -> None:
+    with pytest.raises(InvalidRequestError, match=r"small-bare has no segmenter; send background\.mask, or") as caught:
+        parse(parser, generate_request(product=PHOTO, pipeline="small-bare"))
+    assert (caught.value.reason, caught.value.field) == (Reason.MISSING_FIELD, "background.mask")
+    cut_out = encoded(np.dstack([noisy_photo(80, 60), ellipse_mask(80, 60)]))
+    parsed = parse(parser, generate_request(product=cut_out, pipeline="small-bare"))
+    assert parsed.input.mask_source is MaskSource.ALPHA
+    assert parse(parser, request(pipeline="small-bare")).input.mask_source is MaskSource.REQUEST
+
+
 def test_where_a_task_is_not_served_the_pipelines_that_serve_it_are_named(parser: Parser) -> None:
     with pytest.raises(InvalidRequestError, match=r"small-text does not serve background; .* do: small, ") as caught:
         parse(parser, request(pipeline="small-text"))
@@ -260,7 +283,9 @@ def test_bad_requests_are_refused_by_field(parser: Parser, name: str) -> None:
 
 
 def test_an_unknown_pipeline_is_not_found_and_the_known_are_named(parser: Parser) -> None:
-    with pytest.raises(NotFoundError, match="this server has small, small-flow, small-style, small-text") as caught:
+    with pytest.raises(
+        NotFoundError, match="this server has small, small-bare, small-flow, small-style, small-text"
+    ) as caught:
         parse(parser, request(pipeline="large"))
     assert caught.value.field == "sampling.pipeline"
 

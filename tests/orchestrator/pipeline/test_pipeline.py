@@ -25,6 +25,7 @@ from orchestrator.events import (
     Event,
     Finished,
     Picture,
+    Scores,
     Stage,
     StageStarted,
     StepDone,
@@ -49,6 +50,8 @@ from tests.orchestrator.small import (
     FunctionModels,
     KnownCost,
     capacity,
+    model_spec,
+    pipeline_spec,
     request,
     style,
     tokenizers,
@@ -65,6 +68,11 @@ class Run:
     @property
     def pictures(self) -> list[Picture]:
         return [event for event in self.events if isinstance(event, Picture)]
+
+    @property
+    def scores(self) -> list[Scores]:
+        """Those of the pictures that have some."""
+        return [picture.scores for picture in self.pictures if picture.scores is not None]
 
     @property
     def best(self) -> Picture:
@@ -119,6 +127,27 @@ async def test_events_come_in_the_order_of_the_contract(bench: Bench) -> None:
     assert {e.seed for e in events if isinstance(e, VariantFinished)} == {7, variant_seed(7, 1)}
 
 
+async def test_without_a_reward_model_variants_keep_their_order_and_have_no_scores(bench: Bench) -> None:
+    run = await bench.run(request(pipeline="small-bare", variants=3, top_k=3))
+    assert [(picture.rank, picture.variant) for picture in run.pictures] == [(0, 0), (1, 1), (2, 2)]
+    assert [e.scores for e in run.events if isinstance(e, VariantFinished | Picture)] == [None] * 6
+    assert Stage.SCORE not in {e.stage for e in run.events if isinstance(e, StageStarted)}
+    assert Stage.SCORE not in run.finished.timings
+    # Its denoiser reads the states of one text encoder and no pooled text, as Stable Diffusion 1.5's does.
+    assert {name for name, _ in bench.models.calls} == {
+        *("text_encoder_l", "vae_encoder", "denoiser_bare", "vae_decoder"),
+    }
+
+
+async def test_a_reward_model_without_text_scores_any_pipeline(bench: Bench) -> None:
+    spec = pipeline_spec("small-bare")
+    models = {**spec.models, "reward": model_spec("reward_blind")}
+    scored = dataclasses.replace(spec, models=models, reward_heads=("defects", "aesthetics"))
+    run = await bench.run(request(pipeline=scored, variants=4, top_k=2))
+    assert [tuple(scores.heads) for scores in run.scores] == [("defects", "aesthetics")] * 2
+    assert set(bench.models.inputs["reward_blind"]) == {"image", "mask"}
+
+
 async def test_pictures_come_one_by_one_in_the_order_of_their_rank(bench: Bench) -> None:
     run = await bench.run(request(variants=4, top_k=3))
     assert [picture.rank for picture in run.pictures] == [0, 1, 2]
@@ -158,7 +187,7 @@ async def test_rows_are_what_the_job_says_they_cost(bench: Bench) -> None:
 
 async def test_the_best_come_first_and_no_more_than_asked(bench: Bench) -> None:
     everything = await bench.run(request(variants=5, top_k=5))
-    totals = [picture.scores.total for picture in everything.pictures]
+    totals = [scores.total for scores in everything.scores]
     assert totals == sorted(totals, reverse=True)
     best = await bench.run(request(variants=5, top_k=2))
     assert best.data == everything.data[:2]
@@ -456,16 +485,14 @@ async def test_without_a_step_every_variant_is_the_picture_as_the_autoencoder_ma
 
 async def test_a_tasks_heads_decide_the_ranking(bench: Bench) -> None:
     default = await bench.run(request(variants=5, top_k=5))
-    assert all(picture.scores.judged_by == () for picture in default.pictures)
+    assert all(scores.judged_by == () for scores in default.scores)
     # The small reward model's "aesthetics" falls where "defects" and the mean of all heads rise.
     task = dataclasses.replace(BACKGROUND, heads=("aesthetics",))
     run = await bench.run(request(task, variants=5, top_k=5))
     assert run.data == default.data[::-1]
-    assert [picture.scores.total for picture in run.pictures] == [
-        picture.scores.heads["aesthetics"] for picture in run.pictures
-    ]
+    assert [scores.total for scores in run.scores] == [scores.heads["aesthetics"] for scores in run.scores]
     assert [picture.rank for picture in run.pictures] == list(range(5))
-    assert all(tuple(picture.scores.heads) == HEADS for picture in run.pictures), "all heads are reported"
+    assert all(tuple(scores.heads) == HEADS for scores in run.scores), "all heads are reported"
 
 
 async def test_a_tasks_heads_decide_who_is_dropped(bench: Bench) -> None:

@@ -8,9 +8,15 @@ from typing import Any
 
 import pytest
 
-from orchestrator.repository import IMAGE_ROLES, ROLES, T5, RepositoryError, check_served, load
+from orchestrator.repository import IMAGE_ROLES, T5, RepositoryError, check_served, load
 from orchestrator.sampler import FlowConfig
 from orchestrator.triton.tensors import ModelMetadata, TensorSpec
+from tests.orchestrator.small import ROLES
+
+
+def tensor(name: str, *shape: int) -> dict[str, Any]:
+    """An input or output."""
+    return {"name": name, "dtype": "FP32", "shape": list(shape)}
 
 
 def document(folder: Path) -> dict[str, Any]:
@@ -24,7 +30,7 @@ def document(folder: Path) -> dict[str, Any]:
             "fingerprint": f"sha256:{role}",
             "files": {"1/model.onnx": "sha256:" + hashlib.sha256(b"x").hexdigest()},
             "inputs": [{"name": "image", "dtype": "FP32", "shape": [3, -1, -1]}],
-            "outputs": [{"name": "out", "dtype": "FP32", "shape": [4]}],
+            "outputs": [tensor("out", 4)],
         }
     pipeline = {
         "description": "d",
@@ -42,9 +48,16 @@ def document(folder: Path) -> dict[str, Any]:
         "reward_heads": ["defects"],
     }  # fmt: skip
     models["denoiser"]["inputs"] += [
-        {"name": "image_tokens", "dtype": "FP32", "shape": [4, 8]},
-        {"name": "image_scale", "dtype": "FP32", "shape": [1]},
+        tensor("image_tokens", 4, 8),
+        tensor("image_scale", 1),
+        tensor("encoder_hidden_states", -1, 10),
+        tensor("text_embeds", 5),
     ]
+    models["reward"]["inputs"].append(tensor("text_embeds", 5))
+    models["reward"]["outputs"] = [tensor("scores", 1)]
+    for role, width in (("text_encoder_l", 4), ("text_encoder_g", 6), (T5, 10)):
+        models[role]["outputs"] = [tensor("hidden_states", -1, width)]
+    models["text_encoder_g"]["outputs"].append(tensor("text_embeds", 5))
     return {"format": 1, "default": "p", "pipelines": {"p": pipeline}, "models": models}
 
 
@@ -105,6 +118,47 @@ def test_a_projector_that_reads_clip_alone_needs_no_uve(tmp_path: Path) -> None:
     assert load(tmp_path).pipelines["p"].takes_style
 
 
+def bare(value: dict[str, Any]) -> dict[str, Any]:
+    """The document with one text encoder in its pipeline, as Stable Diffusion 1.5 has it, and no judge."""
+    pipeline, denoiser = value["pipelines"]["p"], value["models"]["denoiser"]
+    for role in ("text_encoder_g", "reward", "segmenter"):
+        del pipeline["components"][role]
+    pipeline["text"]["states"] = ["text_encoder_l"]
+    denoiser["inputs"] = [each for each in denoiser["inputs"] if each["name"] != "text_embeds"]
+    next(each for each in denoiser["inputs"] if each["name"] == "encoder_hidden_states")["shape"] = [-1, 4]
+    return value
+
+
+def test_only_what_a_pipeline_needs_is_needed(tmp_path: Path) -> None:
+    value = bare(document(tmp_path))
+    write(tmp_path, value)
+    spec = load(tmp_path).pipelines["p"]
+    assert (spec.states_roles, spec.pooled_roles, spec.max_prompt_tokens) == (("text_encoder_l",), (), 77)
+    assert (spec.scores, spec.segments, spec.reward_heads) == (False, False, ()), "heads without a model are ignored"
+
+
+def test_a_reward_model_that_reads_no_text_fits_every_pipeline(tmp_path: Path) -> None:
+    value = bare(document(tmp_path))
+    value["pipelines"]["p"]["components"]["reward"] = "reward"
+    write(tmp_path, value)
+    with pytest.raises(RepositoryError, match="no model for text_encoder_g"):
+        load(tmp_path)
+    value["models"]["reward"]["inputs"].pop()
+    write(tmp_path, value)
+    spec = load(tmp_path).pipelines["p"]
+    assert (spec.scores, spec.reward_heads, spec.pooled_roles) == (True, ("defects",), ())
+
+
+def test_pooled_embeddings_are_those_that_the_pipeline_names(tmp_path: Path) -> None:
+    value = document(tmp_path)
+    value["pipelines"]["p"]["text"]["pooled"] = ["text_encoder_l", "text_encoder_g"]
+    value["models"]["text_encoder_l"]["outputs"].append(tensor("text_embeds", 3))
+    value["models"]["denoiser"]["inputs"][-1]["shape"] = [8]
+    value["models"]["reward"]["inputs"].pop()
+    write(tmp_path, value)
+    assert load(tmp_path).pipelines["p"].pooled_roles == ("text_encoder_l", "text_encoder_g")
+
+
 def test_the_default_pipeline_can_be_chosen(tmp_path: Path) -> None:
     write(tmp_path, flowing(document(tmp_path)))
     repository = load(tmp_path)
@@ -124,6 +178,13 @@ def test_the_default_pipeline_can_be_chosen(tmp_path: Path) -> None:
         (lambda d: d["pipelines"]["p"]["components"].pop("text_encoder_l"), "no model for text_encoder_l"),
         (lambda d: d["pipelines"]["q"]["components"].pop("text_encoder_g"), "no model for text_encoder_g"),
         (lambda d: d["pipelines"]["q"]["text"].pop("t5_max_tokens"), "t5_max_tokens"),
+        (lambda d: d["pipelines"]["p"]["text"].update(states=["vae_encoder"]), "not a text encoder's role"),
+        (lambda d: d["pipelines"]["p"]["text"].update(pooled=[]), "which none of its text encoders returns"),
+        (lambda d: d["pipelines"]["p"]["text"].update(pooled=["text_encoder_l"]), "text_encoder_l returns no text_emb"),
+        (lambda d: d["models"]["denoiser"]["inputs"][-1].update(shape=[7]), "takes text_embeds of 7 .* return 5"),
+        (lambda d: d["models"]["reward"]["inputs"][-1].update(shape=[7]), "reward takes text_embeds of 7 .* return 5"),
+        (lambda d: d["models"]["denoiser"]["inputs"][-2].update(shape=[-1, 12]), "states of 12 .* return 10"),
+        (lambda d: d["models"]["reward"]["outputs"][0].update(shape=[3]), r"1 reward_heads, reward has \(3,\)"),
         (lambda d: d["pipelines"]["q"]["schedulers"].append("ddim"), "offers ddim; for its schedule there are flow"),
         (lambda d: d["pipelines"]["p"]["schedulers"].append("flow_euler"), "offers flow_euler"),
         (lambda d: d["pipelines"]["p"]["schedulers"].append("karras"), "offers karras"),
@@ -172,7 +233,7 @@ def test_what_triton_serves_is_compared(tmp_path: Path) -> None:
     check_served(model, served)
     with pytest.raises(RepositoryError, match=r"denoiser.*sha256:other"):
         check_served(model, dataclasses.replace(served, fingerprint="sha256:other"))
-    narrow = dataclasses.replace(served, inputs=(TensorSpec("image", "FP16", (3, -1, -1)),))
+    narrow = dataclasses.replace(served, inputs=(TensorSpec("image", "FP16", (3, -1, -1)), *model.inputs[1:]))
     with pytest.raises(RepositoryError, match=r"input image is .*FP16"):
         check_served(model, narrow)
     nameless = dataclasses.replace(served, outputs=())

@@ -40,6 +40,11 @@ def test_the_best_come_first_and_equals_keep_their_order() -> None:
     assert [each.index for each in rank(variants(0.2, 0.9, 0.5, 0.9), 2)] == [1, 3]
 
 
+def test_variants_without_scores_keep_their_order() -> None:
+    unscored = [Variant(index, index, noise_in(FRAME), None) for index in (2, 0, 1)]
+    assert [each.index for each in rank(unscored, 3)] == [0, 1, 2]
+
+
 def test_heads_that_do_not_count_do_not_rank() -> None:
     scene = noise_in(FRAME)
     pair = [Variant(i, i, scene, Scores({"a": a, "b": 1 - a}, ("b",))) for i, a in enumerate((0.9, 0.1))]
@@ -55,7 +60,7 @@ async def test_pictures_say_what_they_are(output_format: OutputFormat) -> None:
         assert picture.size == Size(80, 60)
         assert picture.data == encode(finished(FRAME), output_format)
         assert picture.receipt is not None
-    assert pictures[0].scores.total == 0.3
+    assert pictures[0].scores == Scores({"defects": 0.3})
 
 
 async def test_where_nothing_is_kept_pictures_have_no_receipt() -> None:

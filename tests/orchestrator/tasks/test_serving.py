@@ -13,7 +13,7 @@ from orchestrator.tasks.text_to_image import TEXT_TO_IMAGE
 from tests.orchestrator.small import ADAPTERS, pipeline_spec
 
 
-@pytest.mark.parametrize("name", ["small", "small-style", "small-flow"])
+@pytest.mark.parametrize("name", ["small", "small-style", "small-flow", "small-bare"])
 def test_a_denoiser_that_sees_known_pixels_serves_every_task(name: str) -> None:
     assert served_tasks(pipeline_spec(name)) == ["background", "text_to_image", "erase", "fill", "vary"]
 
