@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from backdrop.errors import ERRORS
-from bench import contract_tables, report
+from bench import contract_tables, lora_tables, report
 from bench.figures import FOLDER, ROOT, detail, load
 from export.report import LEAST_PSNR, TOLERANCE, ComponentReport, Conditioning, PictureReport
 
@@ -26,6 +26,7 @@ FILES = (
     "docs/errors.md",
     "docs/export.md",
     "docs/figures.md",
+    "docs/inputs.md",
     "docs/models.md",
     "docs/options.md",
     "docs/performance.md",
@@ -141,6 +142,7 @@ _MAKERS: dict[str, Callable[[str], str]] = {
     "tuning": report.tuning_table,
     "savers": report.savers_table,
     "shapes": report.shapes_table,
+    **lora_tables.MAKERS,
 }
 
 

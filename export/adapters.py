@@ -21,6 +21,7 @@ from export.errors import BadFolderError, ExportError
 from export.files import digest
 from export.layout import Source
 from export.lora_files import Lora, read_lora
+from export.loras.folder import adapter_files
 from export.models.component import ComponentModule, Inputs
 from export.networks import adapter_bank, image_attention
 from export.networks.adapter_bank import DOWN, UP
@@ -35,10 +36,11 @@ FP16_MAX = 65504.0
 
 @dataclass(frozen=True)
 class LoraRef:
-    """A LoRA file, and the name under which a denoiser serves it."""
+    """A LoRA, and the name under which a denoiser serves it."""
 
     name: str
     path: Path
+    """A safetensors file, or a folder such as peft's."""
     pipeline: str | None = None
     """Whose denoiser gets it; None for the first pipeline's."""
 
@@ -52,6 +54,8 @@ class AdapterSelection:
     """Rows reserved in each bank."""
     rank: int | None = None
     """The rank reserved; None for the largest among the files."""
+    allow_partial: bool = False
+    """Whether adapters are served without what they have for the text encoders."""
 
 
 @dataclass(frozen=True)
@@ -113,10 +117,23 @@ class Bank:
         return {
             **self.size,
             "names": {
-                ref.name: {"row": row, "digest": f"sha256:{digest(ref.path)}"}
-                for row, (ref, _) in enumerate(self.adapters, start=1)
+                ref.name: {
+                    "row": row,
+                    "digest": f"sha256:{adapter_files(ref.path).digest()}",
+                    # What the adapter has beside the denoiser's layers, and this repository does not serve.
+                    **({"left_out": dict(lora.unserved)} if lora.unserved else {}),
+                }
+                for row, (ref, lora) in enumerate(self.adapters, start=1)
             },
         }
+
+    def notes(self) -> list[str]:
+        """What a user should know of its adapters: what is left out of them."""
+        return [
+            f"The adapter {ref.name} is served without its part for text encoders ({lora.left_out})."
+            for ref, lora in self.adapters
+            if lora.unserved
+        ]
 
     def attach(self, network: nn.Module, prepared: ComponentModule) -> ComponentModule:
         """Puts the bank, still empty, on `network`, which is the one inside `prepared`, and adds its two inputs."""
@@ -219,18 +236,24 @@ def open_banks(plan: RepositoryPlan, selection: AdapterSelection) -> dict[str, B
             raise ExportError(f"Two adapters of {pipeline} are called {one.name}.")
         others.append(one)
     return {
-        model: open_bank(plan.models[model].source, files, selection.capacity, selection.rank)
+        model: open_bank(plan.models[model].source, files, selection.capacity, selection.rank, selection.allow_partial)
         for model, files in chosen.items()
     }
 
 
-def open_bank(source: Source, refs: Sequence[LoraRef], capacity: int = CAPACITY, rank: int | None = None) -> Bank:
+def open_bank(
+    source: Source,
+    refs: Sequence[LoraRef],
+    capacity: int = CAPACITY,
+    rank: int | None = None,
+    allow_partial: bool = False,
+) -> Bank:
     """Reads the adapters of one denoiser."""
     if len(refs) > capacity:
         count = len(refs)
         raise ExportError(f"{count} adapters do not fit into {capacity} rows; ask for --adapter-rows {count}.")
     shapes = layer_shapes(source)
-    loras = tuple((ref, read_lora(ref.path, shapes)) for ref in refs)
+    loras = tuple((ref, read_lora(ref.path, shapes, allow_partial=allow_partial)) for ref in refs)
     largest = max(loras, key=lambda pair: pair[1].rank)
     if rank is not None and largest[1].rank > rank:
         raise ExportError(f"{largest[0].path.name} has rank {largest[1].rank}, more than the bank's {rank}.")

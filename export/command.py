@@ -46,6 +46,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
             continue
         add_pipelines(step, required=name != "engine")
         add_making(step)
+        if name in ("inspect", "repository", "engine", "all"):
+            add_adapters(step)
         if name in ("repository", "engine", "all"):
             step.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the Triton repository")
             add_repository(step)
@@ -111,20 +113,30 @@ def add_repository(step: argparse.ArgumentParser) -> None:
     """What goes into the repository beside the graphs."""
     step.add_argument("--default", metavar="NAME", help="the pipeline of requests that name none (default: the first)")
     step.add_argument(
-        "--adapter",
-        action="append",
-        default=[],
-        dest="adapters",
-        metavar="[PIPELINE:]NAME=FILE",
-        help="a LoRA that rows of the denoiser may name (default pipeline: the first); may be given several times",
-    )
-    step.add_argument("--adapter-rows", type=int, metavar="N", help="adapters that a denoiser has room for (4)")
-    step.add_argument("--adapter-rank", type=int, metavar="R", help="rank that it has room for (default: the files')")
-    step.add_argument(
         "--rollout",
         action="store_true",
         help="put a changed model in as its next version and keep the one before until prune",
     )
+
+
+def add_adapters(step: argparse.ArgumentParser) -> None:
+    """The adapters of denoisers."""
+    step.add_argument(
+        "--adapter",
+        action="append",
+        default=[],
+        dest="adapters",
+        metavar="[PIPELINE:]NAME=PATH",
+        help="a LoRA that rows of the denoiser may name, a safetensors file or a folder of peft's (default pipeline: "
+        "the first); may be given several times",
+    )
+    step.add_argument(
+        "--allow-partial",
+        action="store_true",
+        help="serve adapters without what they have for the text encoders, whose adapters are not served",
+    )
+    step.add_argument("--adapter-rows", type=int, metavar="N", help="adapters that a denoiser has room for (4)")
+    step.add_argument("--adapter-rank", type=int, metavar="R", help="rank that it has room for (default: the files')")
 
 
 def add_engines(step: argparse.ArgumentParser) -> None:
@@ -145,7 +157,7 @@ def adapter_selection(options: argparse.Namespace) -> AdapterSelection | None:
     """The adapters that the command line asks for.
 
     Raises:
-        ExportError: if one is not written as NAME=FILE, or rows and rank are not positive.
+        ExportError: if one is not written as NAME=PATH, or rows and rank are not positive.
     """
     for option, number in (("rows", options.adapter_rows), ("rank", options.adapter_rank)):
         if number is not None and number < 1:
@@ -158,6 +170,8 @@ def adapter_selection(options: argparse.Namespace) -> AdapterSelection | None:
     for text in options.adapters:
         match = re.fullmatch(r"(?:([\w.-]+):)?([A-Za-z0-9][\w.-]*)=(.+)", text)
         if match is None:
-            raise ExportError(f"--adapter {text!r} is not NAME=FILE or PIPELINE:NAME=FILE.")
+            raise ExportError(f"--adapter {text!r} is not NAME=PATH or PIPELINE:NAME=PATH.")
         refs.append(LoraRef(match[2], Path(match[3]), match[1]))
-    return AdapterSelection(tuple(refs), options.adapter_rows or CAPACITY, options.adapter_rank)
+    return AdapterSelection(
+        tuple(refs), options.adapter_rows or CAPACITY, options.adapter_rank, allow_partial=options.allow_partial
+    )

@@ -1,11 +1,10 @@
-"""LoRA files of peft, diffusers and kohya, read to one form: layer name → down, up, strength."""
+"""LoRA files and folders of every common format, read to one form: layer name → down, up, strength."""
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -13,38 +12,11 @@ from safetensors import safe_open
 from torch import Tensor
 
 from export.errors import BadFolderError
-from export.lora_names import LayerNames
-from export.tensor_files import PICKLES, extents
-
-ENDINGS = {
-    "lora_A.weight": "down",
-    "lora_A.default.weight": "down",
-    "lora.down.weight": "down",
-    "lora_down.weight": "down",
-    "lora_B.weight": "up",
-    "lora_B.default.weight": "up",
-    "lora.up.weight": "up",
-    "lora_up.weight": "up",
-    "alpha": "alpha",
-}
-"""What follows the layer's name in a key, and what it is."""
-OLD_PROCESSOR = re.compile(r"(.+)\.processor\.(to_[qkv]|to_out)_lora\.(down|up)\.weight")
-"""diffusers' keys of 2023, when a LoRA was an attention processor."""
-FOREIGN = {
-    "lora_magnitude_vector": "a DoRA",
-    "dora_scale": "a DoRA",
-    "hada_w": "a LoHa",
-    "lokr_w": "a LoKr",
-    "lora_mid": "a LoRA with a Tucker core",
-    "lora_A.bias": "a LoRA with biases",
-    "lora_B.bias": "a LoRA with biases",
-    "diff_b": "a full difference",
-    ".diff": "a full difference",
-}
-"""Other ways to change a network, by what their keys hold. None of them is up @ down."""
-TEXT_ENCODERS = ("text_encoder.", "text_encoder_2.", "lora_te_", "lora_te1_", "lora_te2_", "te1.", "te2.")
-WRAPPERS = ("base_model.model.", "diffusion_model.", "unet.", "transformer.")
-"""What formats put before a layer's name; may stand one after the other."""
+from export.loras.folder import AdapterFiles, adapter_files
+from export.loras.keys import Key, split
+from export.loras.names import LayerNames, Target, text_encoder_of, unwrapped
+from export.loras.strength import Strengths, expect_alpha
+from export.tensor_files import extents
 
 
 @dataclass(frozen=True)
@@ -56,104 +28,217 @@ class Update:
     up: Tensor
     """[out, r]."""
     strength: float
-    """alpha / r; 1 where the file has no alpha."""
+    """As peft computes it: alpha / r, alpha / √r for rsLoRA; 1 where nothing says alpha."""
 
     @property
     def rank(self) -> int:
         """r."""
         return self.down.shape[0]
 
+    def same(self, other: Update) -> bool:
+        """Whether another update is this one, number by number."""
+        return self.strength == other.strength and torch.equal(self.down, other.down) and torch.equal(self.up, other.up)
+
 
 @dataclass(frozen=True)
 class Lora:
-    """One file."""
+    """One adapter."""
 
     updates: Mapping[str, Update]
     """By the layer's name in the network."""
-    unserved: int
-    """How many of its tensors are for the text encoders, whose adapters are not served."""
+    unserved: Mapping[str, int] = field(default_factory=dict)
+    """How many of its tensors are for parts of a pipeline whose adapters are not served, by the part's folder."""
 
     @property
     def rank(self) -> int:
         """The largest rank of a layer."""
         return max(update.rank for update in self.updates.values())
 
+    @property
+    def left_out(self) -> str:
+        """What of it is not served, in words; empty if all is."""
+        return in_words(self.unserved)
 
-def read_lora(path: Path, layers: Mapping[str, tuple[int, ...]]) -> Lora:
-    """Reads a LoRA file for a network.
+    @property
+    def description(self) -> str:
+        """Its size and strength, in words."""
+        strengths = [update.strength for update in self.updates.values()]
+        ends = " to ".join(f"{value:g}" for value in sorted({min(strengths), max(strengths)}))
+        partial = f"; left out: {self.left_out}" if self.unserved else ""
+        return f"{len(self.updates)} layers, rank {self.rank}, strength {ends}{partial}"
+
+
+def in_words(unserved: Mapping[str, int]) -> str:
+    """How many tensors are for which part of a pipeline."""
+    return ", ".join(f"{count} tensors of {part}" for part, count in sorted(unserved.items()))
+
+
+def read_lora(path: Path, layers: Mapping[str, tuple[int, ...]], *, allow_partial: bool = False) -> Lora:
+    """Reads an adapter for a network.
 
     Args:
-        path: A safetensors file in peft's, diffusers' or kohya's format.
+        path: A safetensors file of peft, diffusers, kohya, ComfyUI or LyCORIS; or a folder with one, such as peft's,
+            whose adapter_config.json says how strong it is.
         layers: The shape of every weight of the network that may be adapted, by the layer's name: [out, in] of linear
             layers, [out, in, k, k] of convolutions.
+        allow_partial: Whether an adapter may be served without what it has for the text encoders.
 
     Raises:
         BadFolderError: if it is not a plain LoRA of this network, with one sentence that says why.
     """
-    if path.suffix in PICKLES:
-        raise BadFolderError(
-            f"{path.name} is a pickle, which can run code when it is read; save the LoRA as safetensors."
-        )
-    extents(path)
-    names, parts, unserved = LayerNames(layers), defaultdict[str, dict[str, Tensor]](dict), 0
-    with safe_open(path, "pt") as file:
-        for key in sorted(file.keys()):
-            if key.startswith(TEXT_ENCODERS):
-                unserved += 1
-                continue
-            layer, part = split(path, key)
-            parts[_layer(path, layer, names)][part] = file.get_tensor(key).float()
-    if not parts:
-        what = "only text encoders" if unserved else "nothing"
-        raise BadFolderError(f"{path.name} adapts {what}; there is no layer of the denoiser in it.")
-    return Lora({name: update(path, name, parts[name], layers[name]) for name in sorted(parts)}, unserved)
+    files = adapter_files(path)
+    keys, metadata = read_keys(files)
+    strengths = Strengths.of(path.name, metadata, files.content())
+    expect_alpha(path.name, metadata, keys)
+    names, unserved = LayerNames(layers), Counter[str]()
+    parts: dict[tuple[Target, ...], WrittenLayer] = defaultdict(lambda: WrittenLayer(path.name))
+    unknown: dict[str, None] = {}
+    adapters: dict[str | None, None] = {}
+    for text, tensor in read_tensors(files, keys):
+        if (component := text_encoder_of(text)) is not None:
+            unserved[component] += 1
+            continue
+        key = split(path.name, text)
+        if key.part != "alpha":
+            adapters[key.adapter] = None
+        if len(adapters) > 1:
+            several = ", ".join(adapter or "unnamed" for adapter in adapters)
+            raise BadFolderError(f"{path.name} holds several adapters ({several}); save one of them.")
+        if targets := names.find(key.layer):
+            parts[targets].add(key, tensor)
+        else:
+            unknown[unwrapped(key.layer)] = None
+    expect_one_network(path.name, list(unknown), len(parts), metadata)
+    expect_whole(path.name, unserved, bool(parts), allow_partial)
+    updates: dict[str, Update] = {}
+    for targets, layer in parts.items():
+        for name, update in layer.updates(targets, layers, strengths):
+            if not updates.setdefault(name, update).same(update):
+                raise BadFolderError(f"{path.name} adapts {name} twice, in different tensors.")
+    if all(update.strength == 0 for update in updates.values()):
+        raise BadFolderError(f"{path.name} has strength 0 in every layer, so that it would change nothing.")
+    return Lora({name: updates[name] for name in sorted(updates)}, unserved)
 
 
-def split(path: Path, key: str) -> tuple[str, str]:
-    """A key's layer, as the file writes it, and which part of the update it is: down, up or alpha."""
-    for mark, what in FOREIGN.items():
-        if mark in key:
-            raise BadFolderError(f"{path.name} is {what} ({key}); only plain LoRAs (down, up, alpha) can be served.")
-    old = OLD_PROCESSOR.fullmatch(key)
-    if old is not None:
-        layer = old[2] if old[2] != "to_out" else "to_out.0"
-        return _unwrapped(f"{old[1]}.{layer}"), old[3]
-    for ending, part in ENDINGS.items():
-        if key.endswith(f".{ending}"):
-            return _unwrapped(key.removesuffix(f".{ending}")), part
-    raise BadFolderError(f"{path.name} has a key that no LoRA format knows: {key}.")
-
-
-def _unwrapped(layer: str) -> str:
-    wrapper = next((wrapper for wrapper in WRAPPERS if layer.startswith(wrapper)), None)
-    return layer if wrapper is None else _unwrapped(layer.removeprefix(wrapper))
-
-
-def _layer(path: Path, written: str, names: LayerNames) -> str:
-    name = names.find(written)
-    if name is None:
-        raise BadFolderError(f"{path.name} adapts {written}, a layer that this denoiser does not have.")
-    return name
-
-
-def update(path: Path, name: str, parts: Mapping[str, Tensor], shape: tuple[int, ...]) -> Update:
-    """One layer's update, with shapes checked against the weight's.
+def read_keys(files: AdapterFiles) -> tuple[dict[str, Path], dict[str, str]]:
+    """The keys of an adapter, with the file of each, and the files' metadata.
 
     Raises:
-        BadFolderError: if a half is missing, or they do not fit each other or the layer.
+        BadFolderError: if a file is damaged, or two hold the same key.
     """
-    missing = [part for part in ("down", "up") if part not in parts]
-    if missing:
-        raise BadFolderError(f"{path.name} has no {missing[0]} matrix for {name}.")
-    down, up = parts["down"], parts["up"]
-    rank = down.shape[0] if down.ndim else 0
-    # A 1 × 1 convolution and a linear layer are the same thing, and files write one for the other.
-    fits = rank > 0 and down[0].numel() == torch.Size(shape[1:]).numel() and up.numel() == shape[0] * rank
-    if not fits or up.shape[0] != shape[0] or down.shape[1] != shape[1]:
+    keys: dict[str, Path] = {}
+    metadata: dict[str, str] = {}
+    for path in files.weights:
+        for extent in extents(path):
+            if extent.name in keys:
+                raise BadFolderError(f"{path.name} and {keys[extent.name].name} both hold {extent.name}.")
+            keys[extent.name] = path
+        with safe_open(path, "pt") as file:
+            metadata |= file.metadata() or {}
+    return dict(sorted(keys.items())), metadata
+
+
+def read_tensors(files: AdapterFiles, keys: Mapping[str, Path]) -> Iterator[tuple[str, Tensor]]:
+    """Every tensor of an adapter, file by file, as stored."""
+    for path in files.weights:
+        with safe_open(path, "pt") as file:
+            for key in (key for key, place in keys.items() if place == path):
+                yield key, file.get_tensor(key)
+
+
+def expect_one_network(label: str, unknown: list[str], count: int, metadata: Mapping[str, str]) -> None:
+    """Refuses an adapter of other layers than the network's."""
+    if not unknown:
+        return
+    family = metadata.get("modelspec.architecture") or metadata.get("ss_base_model_version")
+    trained = f"; it was trained for {family}" if family else ""
+    also = f"; nor {len(unknown) - 1} others of its {count + len(unknown)}" if len(unknown) > 1 else ""
+    raise BadFolderError(f"{label} adapts {unknown[0]}, a layer that this denoiser does not have{also}{trained}.")
+
+
+def expect_whole(label: str, unserved: Mapping[str, int], denoiser: bool, allow_partial: bool) -> None:
+    """Refuses an adapter whose text encoders' part would be left out, unless that is allowed."""
+    if not denoiser:
+        what = f"only text encoders ({in_words(unserved)})" if unserved else "nothing"
+        raise BadFolderError(f"{label} adapts {what}; there is no layer of the denoiser in it.")
+    if unserved and not allow_partial:
         raise BadFolderError(
-            f"{path.name}: {name} is {list(shape)}, which down {list(down.shape)} and up {list(up.shape)} do not fit."
+            f"{label} also adapts text encoders, whose adapters are not served: {in_words(unserved)}; "
+            f"--allow-partial serves it without them."
         )
-    if not (down.isfinite().all() and up.isfinite().all()):
-        raise BadFolderError(f"{path.name}: {name} has values that are not finite.")
-    alpha = float(parts["alpha"]) if "alpha" in parts else float(rank)
-    return Update(down.flatten(1), up.flatten(1), alpha / rank)
+
+
+class WrittenLayer:
+    """The tensors that a file has for one layer, which may be several of the network, fused."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._written: dict[str, None] = {}
+        self._parts: dict[str, Tensor] = {}
+
+    def add(self, key: Key, tensor: Tensor) -> None:
+        """Adds a tensor.
+
+        Raises:
+            BadFolderError: if it is not of floating-point numbers, or another of that part is there, by another name.
+        """
+        number = key.part == "alpha"
+        if not (tensor.is_floating_point() or number):
+            raise BadFolderError(f"{self._label}: {key.layer} is of {tensor.dtype}, not of floating-point numbers.")
+        if number and tensor.numel() != 1:
+            raise BadFolderError(f"{self._label}: alpha of {key.layer} is {list(tensor.shape)}, not one number.")
+        value, earlier = tensor.float(), self._parts.get(key.part)
+        if earlier is not None and not torch.equal(earlier, value):
+            raise BadFolderError(f"{self._label} adapts {key.layer} twice, in different tensors.")
+        self._written[key.layer] = None
+        self._parts[key.part] = value
+
+    def updates(
+        self, targets: tuple[Target, ...], layers: Mapping[str, tuple[int, ...]], strengths: Strengths
+    ) -> Iterator[tuple[str, Update]]:
+        """The update of each of the network's layers that it is made of.
+
+        Raises:
+            BadFolderError: if a half is missing, or they do not fit each other or the layer.
+        """
+        first = targets[0].layer
+        missing = [part for part in ("down", "up") if part not in self._parts]
+        if missing:
+            raise BadFolderError(f"{self._label} has no {missing[0]} matrix for {first}.")
+        down, up = self._parts["down"], self._parts["up"]
+        if "mid" in self._parts:
+            down = self._with_core(first, down, self._parts["mid"])
+        shape = (len(targets) * layers[first][0], *layers[first][1:])
+        self._expect_shapes(first, shape, down, up)
+        alpha = self._parts.get("alpha")
+        # peft's patterns match the name within the model that peft was given, whatever that was.
+        names = [
+            first,
+            *map(unwrapped, self._written),
+            *(name.removeprefix("base_model.model.") for name in self._written),
+        ]
+        strength = strengths.of_layer(names, down.shape[0], None if alpha is None else float(alpha))
+        for target in targets:
+            rows = up.flatten(1).chunk(len(targets))[target.place.part]
+            rows = torch.cat(rows.chunk(2)[::-1]) if target.place.swapped else rows
+            yield target.layer, Update(down.flatten(1), rows.contiguous(), strength)
+
+    def _with_core(self, name: str, down: Tensor, core: Tensor) -> Tensor:
+        rank = down.shape[0] if down.ndim >= 2 else 0
+        if core.ndim != 4 or core.shape[:2] != (rank, rank) or not rank or down[0].numel() != down.shape[1]:
+            raise BadFolderError(
+                f"{self._label}: the Tucker core {list(core.shape)} of {name} does not fit down {list(down.shape)}."
+            )
+        return torch.einsum("mnhw,ni->mihw", core, down.flatten(1))
+
+    def _expect_shapes(self, name: str, shape: tuple[int, ...], down: Tensor, up: Tensor) -> None:
+        rank = down.shape[0] if min(down.ndim, up.ndim) >= 2 else 0
+        # A 1 × 1 convolution and a linear layer are the same thing, and files write one for the other.
+        fits = rank > 0 and down[0].numel() == torch.Size(shape[1:]).numel() and up.numel() == shape[0] * rank
+        if not fits or up.shape[0] != shape[0] or down.shape[1] != shape[1]:
+            raise BadFolderError(
+                f"{self._label}: {name} is {list(shape)}, which down {list(down.shape)} and up {list(up.shape)} "
+                f"do not fit."
+            )
+        if not (down.isfinite().all() and up.isfinite().all()):
+            raise BadFolderError(f"{self._label}: {name} has values that are not finite.")

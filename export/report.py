@@ -225,3 +225,5 @@ class ExportReport:
     """Of the pipelines that were rehearsed."""
     graphs: int = 0
     """Graphs that were made or taken, compared or not."""
+    notes: tuple[str, ...] = ()
+    """What a user should know although it is not a problem, a sentence each."""

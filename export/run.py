@@ -130,7 +130,8 @@ def export_pipelines(
             banked=banks,
         )
         repository.write_pipelines(staging, plan, models)
-    return ExportReport(tuple(reports), tuple(pictures), len(reports))
+    notes = tuple(note for bank in banks.values() for note in bank.notes())
+    return ExportReport(tuple(reports), tuple(pictures), len(reports), notes)
 
 
 def served_precisions(models: dict[str, Any]) -> Precisions:

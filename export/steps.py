@@ -21,7 +21,7 @@ from export.rehearsal.examples import read_folder
 from export.rehearsal.recording import RehearsalConfig
 from export.report import ExportReport
 from export.run import export_graphs, export_pipelines
-from export.survey import survey
+from export.survey import survey, survey_adapters
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class StepResult:
             console.print(summary.pictures_table(self.export.pictures))
         if self.engines:
             console.print(summary.engines_table(self.engines))
+        for note in self.export.notes:
+            console.print(note, soft_wrap=True, highlight=False)
         what = {"onnx": f"{self.export.graphs} graphs", "verify": f"{len(exported)} graphs equal torch's modules"}
         place = {"onnx": options.work, "verify": options.work, "engine": summary.store_of(options)}
         count = what.get(options.step, f"{len(exported) or len(self.engines)} components")
@@ -61,6 +63,9 @@ def inspect(options: argparse.Namespace, console: Console) -> int:
         for problem in result.problems:
             console.print(f"[red]{problem}[/red]", soft_wrap=True, highlight=False)
             status = 1
+    for note, problem in survey_adapters(options.pipelines, adapter_selection(options)):
+        console.print(f"[red]{problem}[/red]" if problem else note, soft_wrap=True, highlight=False)
+        status = 1 if problem else status
     return status
 
 

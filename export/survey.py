@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from export.errors import BadFolderError, ExportError
 from export.layout import IMAGE_ROLES, KINDS, PRODUCT_ROLES, Source
@@ -14,6 +16,9 @@ from export.precision import Precisions
 from export.settings import NAME, own_settings
 from export.source import PipelineFolder, check_component, open_folder, shared_folder
 from export.tensor_files import extents
+
+if TYPE_CHECKING:
+    from export.adapters import AdapterSelection
 
 
 @dataclass(frozen=True)
@@ -131,3 +136,25 @@ def notes(folder: PipelineFolder) -> list[str]:
     if folder.sources["denoiser"].adapter is None and any((folder.path / role).is_dir() for role in IMAGE_ROLES):
         sentences.append(f"{folder.name} has image encoders but no ip_adapter/: they are left out.")
     return sentences
+
+
+def survey_adapters(pipelines: Sequence[Path], selection: AdapterSelection | None) -> Iterator[tuple[str, str]]:
+    """Surveys adapters: a sentence on each, and what is wrong with it, of which one is empty. Reads their tensors."""
+    if selection is None:
+        return
+    # Not imported at the top: it brings torch, and a survey of folders should not wait for torch.
+    from export.adapters import layer_shapes
+    from export.lora_files import read_lora
+
+    folders = {path.resolve().name: path for path in pipelines}
+    for ref in selection.adapters:
+        name = ref.pipeline or next(iter(folders))
+        try:
+            if name not in folders:
+                raise ExportError(f"There is no pipeline {name!r} for the adapter {ref.name}.")
+            shapes = layer_shapes(open_folder(folders[name]).sources["denoiser"])
+            lora = read_lora(ref.path, shapes, allow_partial=selection.allow_partial)
+        except ExportError as error:
+            yield "", str(error)
+            continue
+        yield f"adapter {ref.name} of {name}: {lora.description}", ""

@@ -21,7 +21,7 @@ def random_lora(shapes: Mapping[str, tuple[int, ...]], rank: int, seed: int, str
         down = torch.randn(r, columns, generator=generator) / columns**0.5
         up = torch.randn(out, r, generator=generator) / r**0.5
         updates[name] = Update(down.half().float(), up.half().float(), strength)
-    return Lora(updates, 0)
+    return Lora(updates)
 
 
 def halves(lora: Lora, shapes: Mapping[str, tuple[int, ...]]) -> Iterable[tuple[str, Tensor, Tensor, Tensor]]:

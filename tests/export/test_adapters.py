@@ -291,7 +291,7 @@ def test_the_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) ->
     )
     assert outputs == AdapterSelection((LoraRef("a", Path("x.safetensors")), LoraRef("b", Path("c:/y"), "tiny-dit")), 6)
     for wrong, message in (
-        (["--adapter", "nothing"], "'nothing' is not NAME=FILE"),
+        (["--adapter", "nothing"], "'nothing' is not NAME=PATH"),
         (["--adapter", "a=b", "--adapter-rows", "0"], "--adapter-rows 0 is not a positive number"),
     ):
         assert main([*arguments, *wrong]) == 1
