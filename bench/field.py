@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import sys
 
-from bench import checks, field_load
+from bench import checks, field_load, field_lora
 
 AREA = "field"
 
@@ -22,6 +22,7 @@ CHECKS: dict[str, checks.Check] = {
     "memory": functools.partial(field_load.memory, command("memory")),
     "refusals": functools.partial(field_load.refusals, command("refusals")),
     "silent-link": functools.partial(field_load.silent_link, command("silent-link")),
+    "lora": functools.partial(field_lora.layouts, command("lora")),
 }
 
 
