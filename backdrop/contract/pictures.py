@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -83,8 +83,12 @@ def decode_mask(data: bytes, *, max_pixels: int, field: str) -> Bytes:
     return grey
 
 
-def decode_style(conditioning: pb.Conditioning, *, max_pixels: int) -> tuple[StylePicture, ...]:
+def decode_style(
+    conditioning: pb.Conditioning, *, max_pixels: int, resample: Callable[[Photo], Bytes] | None = None
+) -> tuple[StylePicture, ...]:
     """Decodes the style pictures of a request: upright, square, all of one size.
+
+    `resample` makes the square of a picture; the default is `style_pixels`.
 
     Raises:
         InvalidRequestError: one is not a whole, still PNG, JPEG or WebP, or too large; the field is named.
@@ -92,7 +96,8 @@ def decode_style(conditioning: pb.Conditioning, *, max_pixels: int) -> tuple[Sty
     pictures = []
     for index, style in enumerate(conditioning.style_images):
         photo = decode_photo(style.image, max_pixels=max_pixels, field=f"conditioning.style_images[{index}].image")
-        pictures.append(StylePicture(style_pixels(photo), style.weight if style.HasField("weight") else 1.0))
+        pixels = (resample or style_pixels)(photo)
+        pictures.append(StylePicture(pixels, style.weight if style.HasField("weight") else 1.0))
     return tuple(pictures)
 
 
@@ -102,10 +107,14 @@ def style_pixels(photo: Photo) -> Bytes:
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     middle = np.s_[top : top + side, left : left + side]
-    square = np.ascontiguousarray(photo.rgb[middle])
-    if photo.alpha is not None:
-        square = blend(photo.alpha[middle], square, _GREY)
-    return np.array(Image.fromarray(square).resize((STYLE_SIDE, STYLE_SIDE), Image.Resampling.LANCZOS))
+    square = Photo(photo.rgb[middle], None if photo.alpha is None else photo.alpha[middle])
+    return np.array(Image.fromarray(over_grey(square)).resize((STYLE_SIDE, STYLE_SIDE), Image.Resampling.LANCZOS))
+
+
+def over_grey(photo: Photo) -> Bytes:
+    """A picture [H, W, 3] whose transparent parts lie over mid grey."""
+    rgb = np.ascontiguousarray(photo.rgb)
+    return rgb if photo.alpha is None else blend(photo.alpha, rgb, _GREY)
 
 
 def _open(data: bytes, max_pixels: int, field: str) -> Image.Image:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 from backdrop.contract.geometry import Size
 from backdrop.contract.masks import check_mask_size, check_segmentable, read_mask
 from backdrop.contract.parts import StylePicture
-from backdrop.contract.pictures import decode_photo, decode_style, picture_size
+from backdrop.contract.pictures import Photo, decode_photo, decode_style, over_grey, picture_size
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
+from orchestrator.arrays import Bytes
+from orchestrator.imaging.clip_square import clip_square
 from orchestrator.tasks import MaskNeed, Task, TaskInput
+
+
+def clip_pixels(photo: Photo, resize: int, crop: int) -> Bytes:
+    """A style picture [crop, crop, 3] by CLIP's own preprocessing; transparent parts lie over mid grey."""
+    return clip_square(over_grey(photo), resize, crop)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -21,6 +29,8 @@ class EncodedPictures:
     message: pb.GenerateRequest
     pipeline: info_pb.Pipeline
     max_pixels: int
+    resample: Callable[[Photo], Bytes] | None = None
+    """How a style picture becomes a square; None: as the contract has it."""
 
     def sizes(self) -> dict[str, Size]:
         """The upright size of every picture, by its field.
@@ -64,7 +74,7 @@ class EncodedPictures:
         Raises:
             InvalidRequestError: one is damaged; the error names the field.
         """
-        return decode_style(self.message.conditioning, max_pixels=self.max_pixels)
+        return decode_style(self.message.conditioning, max_pixels=self.max_pixels, resample=self.resample)
 
     @property
     def _has_mask(self) -> bool:

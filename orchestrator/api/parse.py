@@ -11,7 +11,7 @@ from backdrop.contract.rules import read_task
 from backdrop.errors import Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
-from orchestrator.api.encoded import EncodedPictures
+from orchestrator.api.encoded import EncodedPictures, clip_pixels
 from orchestrator.repository import PipelineSpec, Repository
 from orchestrator.repository.tokenize import PromptTokenizers
 from orchestrator.request import Request, SentPictures
@@ -47,7 +47,9 @@ class Parser:
         parts = read_parts(message, rules, described, self.info, lambda text: self.tokenizers.count(pipeline, text))
         _check_steps(parts.sampling, pipeline)
         options = task.read(getattr(message, rules.name), parts.delivery)
-        encoded = EncodedPictures(task, message, described, self.info.limits.max_pixels)
+        clip = pipeline.conventions.image_preprocess
+        resample = None if clip is None else functools.partial(clip_pixels, resize=clip.resize, crop=clip.crop)
+        encoded = EncodedPictures(task, message, described, self.info.limits.max_pixels, resample)
         sizes = encoded.sizes()
         task_input = TaskInput(options, pipeline.buckets, parts.delivery.size, picture_size=sizes.get(task.picture))
         if task.mask is not MaskNeed.REQUIRED:

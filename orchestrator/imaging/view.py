@@ -19,6 +19,7 @@ class ModelView:
 
     `known` [3, H, W] in −1…1 is mid grey (0) where nothing is known, and premultiplied at soft edges; `mask` [1, H, W]
     is 1 where pixels are to be made; `latent_mask` [1, h, w] is its area average over each latent's cell.
+    In a hard view both masks are 0 or 1, and a latent has the mask of the first pixel of its cell.
     """
 
     known: Floats
@@ -31,22 +32,29 @@ class ModelView:
         return Size(self.mask.shape[2], self.mask.shape[1])
 
 
-def view_of(frame: Frame, factor: int) -> ModelView:
-    """Scales a frame's canvas into its bucket; `factor` is the VAE's, in pixels for each latent along a side."""
+def view_of(frame: Frame, factor: int, *, hard: bool = False) -> ModelView:
+    """Scales a frame's canvas into its bucket; `factor` is the VAE's, in pixels for each latent along a side.
+
+    `hard` cuts masks at one half, as diffusers' `VaeImageProcessor` and `prepare_mask_latents` do.
+    """
     inset, bucket = frame.inset, frame.bucket
     rgba = resize_cutout(np.dstack([frame.known, 255 - frame.make]), Size(inset.width, inset.height))
     known = np.zeros((bucket.height, bucket.width, 3), np.float32)
     alpha = np.zeros((bucket.height, bucket.width), np.float32)
     target = np.s_[inset.y : inset.y + inset.height, inset.x : inset.x + inset.width]
-    alpha[target] = rgba[..., 3].astype(np.float32) / 255.0
+    kept = rgba[..., 3].astype(np.float32) / 255.0
+    alpha[target] = kept > 0.5 if hard else kept
     known[target] = rgba[..., :3].astype(np.float32) / 127.5 - 1.0
     known *= alpha[..., None]
     mask = 1.0 - alpha
-    h, w = bucket.height // factor, bucket.width // factor
-    latent_mask = mask.reshape(h, factor, w, factor).mean(axis=(1, 3))
-    return ModelView(
-        np.ascontiguousarray(known.transpose(2, 0, 1)), mask[None], np.ascontiguousarray(latent_mask[None])
-    )
+    small = mask[::factor, ::factor] if hard else _averaged(mask, factor)
+    return ModelView(np.ascontiguousarray(known.transpose(2, 0, 1)), mask[None], np.ascontiguousarray(small[None]))
+
+
+def _averaged(mask: Floats, factor: int) -> Floats:
+    height, width = mask.shape
+    averaged: Floats = mask.reshape(height // factor, factor, width // factor, factor).mean(axis=(1, 3))
+    return averaged
 
 
 def start_of(frame: Frame) -> Floats:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backdrop.contract.geometry import Size
+from orchestrator.repository.conventions import Conventions
 from orchestrator.repository.roles import read_roles
 from orchestrator.repository.spec import (
     FORMAT,
@@ -110,6 +111,7 @@ def _pipeline(name: str, value: Mapping[str, Any], models: Mapping[str, ModelSpe
         pooled_roles=roles.pooled,
         buckets=tuple(Size(width, height) for height, width in value["buckets"]),
         reward_heads=_reward_heads(name, value, roles.models),
+        conventions=Conventions.from_json(value.get("conventions", {})),
     )
     if spec.default_scheduler not in spec.schedulers:
         raise ValueError(f"pipeline {name} defaults to {spec.default_scheduler}, which is not among its schedulers")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from backdrop.contract.geometry import Size
+from orchestrator.repository.conventions import Conventions
 from orchestrator.sampler import Schedule
 from orchestrator.triton.tensors import ModelMetadata, TensorSpec
 
@@ -70,6 +71,7 @@ class PipelineSpec:
     buckets: tuple[Size, ...]
     reward_heads: tuple[str, ...]
     """Empty without a reward model."""
+    conventions: Conventions = dataclasses.field(default_factory=Conventions)
 
     @property
     def fingerprints(self) -> dict[str, str]:

@@ -59,10 +59,12 @@ class DenoiserInputs:
         return self.repeated(np.array([size.height, size.width, 0, 0, size.height, size.width], np.float32))
 
     def image_tokens(self) -> Floats:
-        """[rows, N, D]: the style's tokens in the first row, zeros in the other row and without style."""
+        """[rows, N, D]: the style's tokens in the first row; zeros without style, and in a row that has none."""
         tokens = np.zeros((self.rows, *self.models.shape("denoiser", "image_tokens")), np.float32)
         if self.embeddings.image_tokens is not None:
             tokens[0] = self.embeddings.image_tokens
+        if self.embeddings.unconditional_tokens is not None:
+            tokens[1:] = self.embeddings.unconditional_tokens
         return tokens
 
     def image_scale(self) -> Floats:
@@ -70,6 +72,8 @@ class DenoiserInputs:
         scale = np.zeros((self.rows, 1), np.float32)
         if self.embeddings.image_tokens is not None:
             scale[0] = self.embeddings.image_scale
+        if self.embeddings.unconditional_tokens is not None:
+            scale[1:] = self.embeddings.image_scale
         return scale
 
 

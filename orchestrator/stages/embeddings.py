@@ -20,11 +20,13 @@ class TextEmbeddings:
 class Embeddings:
     """What the denoiser is conditioned on.
 
-    `image_tokens` [N, D] stand for the style pictures. Only the positive prompt has them (Ye et al. 2023), so guidance
-    strengthens the style as it strengthens the prompt.
+    `image_tokens` [N, D] stand for the style pictures. Only the positive prompt's row has them (Ye et al. 2023), so
+    guidance strengthens the style as it strengthens the prompt.
     """
 
     positive: TextEmbeddings
     negative: TextEmbeddings | None  # None = guidance is off
     image_tokens: Floats | None = None  # None = no style pictures
     image_scale: float = 0.0
+    unconditional_tokens: Floats | None = None
+    """[N, D]: what the negative prompt's row attends to, at the same scale; None: that row's scale is 0."""

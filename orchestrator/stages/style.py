@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from backdrop.contract.parts import StylePicture
 from orchestrator.arrays import Bytes, Floats
@@ -23,6 +25,19 @@ async def encode_style(style: Sequence[StylePicture], models: Models, lookups: R
     names = [name for name, (role, _) in _ENCODERS.items() if role in models.pipeline.models]
     embeddings = await gather(*(_embed(*_ENCODERS[name], style, models, lookups) for name in names))
     outputs = await models.one("image_projector", **dict(zip(names, embeddings, strict=True)))
+    tokens: Floats = outputs["image_tokens"]
+    return tokens
+
+
+async def tokens_of_nothing(models: Models, lookups: RequestLookups) -> Floats:
+    """The image tokens [N, D] of an embedding of zeros, which diffusers' IP-Adapter gives the unconditional row."""
+
+    async def project() -> dict[str, npt.NDArray[Any]]:
+        inputs = models.pipeline.models["image_projector"].inputs
+        zeros = {tensor.name: np.zeros(tensor.shape, np.float32) for tensor in inputs}
+        return await models.one("image_projector", **zeros)
+
+    outputs = await lookups.arrays("style-of-nothing", models.fingerprint("image_projector"), {}, project)
     tokens: Floats = outputs["image_tokens"]
     return tokens
 

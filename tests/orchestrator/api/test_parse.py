@@ -16,8 +16,11 @@ from backdrop.contract.geometry import Fit, Rect, Size
 from backdrop.contract.parts import OutputFormat
 from backdrop.errors import InvalidRequestError, NotFoundError, Reason
 from backdrop.v1 import generation_service_pb2 as pb
+from backdrop.v1 import info_service_pb2 as info_pb
 from orchestrator.api.info import describe_server
 from orchestrator.api.parse import Parser
+from orchestrator.imaging.clip_square import clip_square
+from orchestrator.repository.conventions import ClipPicture, Conventions
 from orchestrator.request import Request
 from orchestrator.tasks.background import BACKGROUND
 from orchestrator.tasks.text_to_image import TEXT_TO_IMAGE
@@ -159,10 +162,23 @@ def test_without_a_segmenter_a_mask_must_be_sent(parser: Parser) -> None:
 
 
 def test_where_a_task_is_not_served_the_pipelines_that_serve_it_are_named(parser: Parser) -> None:
+    info = info_pb.GetInfoResponse()
+    info.CopyFrom(parser.info)
+    (described,) = (each for each in info.pipelines if each.name == "small-text")
+    described.tasks[:] = ["text_to_image"]
+    partial = dataclasses.replace(parser, info=info)
     with pytest.raises(InvalidRequestError, match=r"small-text does not serve background; .* do: small, ") as caught:
-        parse(parser, request(pipeline="small-text"))
+        parse(partial, request(pipeline="small-text"))
     assert (caught.value.reason, caught.value.field) == (Reason.TASK_NOT_SERVED, "background")
-    assert parse(parser, words(pipeline="small-text")).pipeline.name == "small-text"
+    assert parse(partial, words(pipeline="small-text")).pipeline.name == "small-text"
+
+
+def test_style_pictures_are_preprocessed_by_the_pipelines_convention(parser: Parser) -> None:
+    spec = parser.repository.pipelines["small-style"]
+    spec = dataclasses.replace(spec, conventions=Conventions(image_preprocess=ClipPicture(resize=40, crop=32)))
+    repository = dataclasses.replace(parser.repository, pipelines={**parser.repository.pipelines, spec.name: spec})
+    (picture,) = parse(dataclasses.replace(parser, repository=repository), styled(STYLE)).parts.conditioning.style
+    assert np.array_equal(picture.pixels, clip_square(noisy_photo(30, 20), 40, 32))
 
 
 UNKNOWN: Any = 99

@@ -88,6 +88,16 @@ async def test_style_is_in_the_positive_row_alone(tmp_path: Path) -> None:
     assert not rows["image_tokens"][1].any()
 
 
+async def test_a_row_without_style_has_the_tokens_that_its_pipeline_gives_it(tmp_path: Path) -> None:
+    inputs = await inputs_for(tmp_path, pipeline="small-style", style=style((230, 150, 60)), image_scale=0.5)
+    nothing = np.full(TOKENS, 0.25, np.float32)
+    embeddings = dataclasses.replace(inputs.embeddings, unconditional_tokens=nothing)
+    rows = dataclasses.replace(inputs, embeddings=embeddings).constant_rows()
+    assert rows["image_scale"].tolist() == [[0.5], [0.5]]
+    assert np.array_equal(rows["image_tokens"][0], inputs.constant_rows()["image_tokens"][0])
+    assert np.array_equal(rows["image_tokens"][1], nothing)
+
+
 async def test_without_guidance_the_only_row_has_the_style(tmp_path: Path) -> None:
     changes: dict[str, Any] = {"style": style((230, 150, 60)), "image_scale": 1.5, "guidance_scale": 1.0}
     rows = await rows_of(tmp_path, pipeline="small-style", **changes)
