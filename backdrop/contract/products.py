@@ -55,5 +55,8 @@ def place_product(picture: Bytes, mask: Bytes, source: MaskSource, placement: Fi
     if (alpha == 255).all():
         message = "the product fills the whole picture; there is no scene to make. Give it padding or a smaller box."
         raise error(Reason.INVALID_MASK, message, field=_PLACEMENT if placement else "background.mask")
+    if placement is None:
+        # A denoiser that does not see known pixels has latents of the whole photo blended in.
+        known = picture
     unscaled = (box.width, box.height) == (cutout.width, cutout.height)
     return Canvas(known, np.invert(alpha), Kept(box, unscaled, source))

@@ -145,7 +145,7 @@ class Pipeline:
             Judge(models, prepared.view, embeddings.positive.pooled, request.task.heads, progress),
             outlook,
             parts.delivery.preview_every,
-            prepared.start_latents,
+            prepared,
         )
         variants = await run.variants()
         count = 0

@@ -22,6 +22,7 @@ from orchestrator.sampler import NoiseStream, Solver, State, make_solver
 from orchestrator.stages.decode import decode
 from orchestrator.stages.denoise import GuidedDenoiser, denoise
 from orchestrator.stages.models import Models
+from orchestrator.stages.prepare import Prepared
 from orchestrator.stages.score import score
 from orchestrator.stages.select import Variant, rank
 
@@ -65,10 +66,7 @@ class Judge:
 
 
 class VariantRun:
-    """All variants of one request; they run concurrently, so their rows share batches.
-
-    `start` [C, h, w] are clean latents that the noise starts from; None = pure noise.
-    """
+    """All variants of one request; they run concurrently, so their rows share batches."""
 
     def __init__(
         self,
@@ -78,12 +76,12 @@ class VariantRun:
         judge: Judge,
         outlook: Outlook,
         preview_every: int,
-        start: Floats | None = None,
+        prepared: Prepared,
     ) -> None:
         self._sampling, self._selection = sampling, selection
         self._denoiser, self._judge, self._outlook = denoiser, judge, outlook
         self._preview_every = preview_every
-        self._start = start
+        self._start, self._blend = prepared.start_latents, prepared.blend
         self._progress = judge.progress
         self._solver = self._solver_of(sampling.steps)
 
@@ -155,7 +153,7 @@ class VariantRun:
             self._progress.emit(StepDone(index, state.index, solver.steps, picture, draft))
 
         with self._progress.stage(Stage.DENOISE):
-            return await denoise(self._denoiser, solver, self._noise(index), state, until, on_step)
+            return await denoise(self._denoiser, solver, self._noise(index), state, until, on_step, self._blend)
 
     def _seed(self, index: int) -> int:
         return variant_seed(self._sampling.seed, index)

@@ -98,10 +98,17 @@ class Solver(abc.ABC):
             return State(noise.astype(np.float32) * self._levels.pure_noise, index=0)
         if start.shape != noise.shape:
             raise ValueError(f"the clean latents have shape {start.shape}, the noise {noise.shape}")
+        return State(self.noised(start.astype(np.float32), noise.astype(np.float32), at), index=at)
+
+    def noised(self, clean: Array, noise: Array, at: int) -> Array:
+        """Returns clean latents with standard-normal noise of the level before step `at`; after the last step none.
+
+        diffusers' `add_noise`, and `scale_noise` of flows.
+        """
         if at == self.steps:
-            return State(start.astype(np.float32), index=at)
-        signal, level = self._levels.signal[at], self._levels.noise[at]
-        return State(signal * start.astype(np.float32) + level * noise.astype(np.float32), index=at)
+            return clean
+        noisy: Array = self._levels.signal[at] * clean + self._levels.noise[at] * noise
+        return noisy
 
     def model_input(self, state: State) -> tuple[Array, float]:
         """Returns the sample as the model takes it, float32 of the state's shape, and the row's timestep."""

@@ -9,6 +9,7 @@ import numpy as np
 from backdrop.contract.parts import Sampling
 from orchestrator.arrays import Floats
 from orchestrator.sampler import NoiseStream, Solver, State, combine
+from orchestrator.stages.blend import Blend
 from orchestrator.stages.denoiser_inputs import DenoiserInputs
 from orchestrator.stages.models import Models, batch_of
 from orchestrator.telemetry import span
@@ -52,14 +53,21 @@ async def denoise(
     state: State,
     until: int,
     on_step: Callable[[State], None],
+    blend: Blend | None = None,
 ) -> State:
-    """Steps `solver` from a state [C, h, w] until `until` steps are done; calls `on_step` after each step."""
+    """Steps `solver` from a state [C, h, w] until `until` steps are done; calls `on_step` after each step.
+
+    `blend` puts known latents into the sample after each step; None where the denoiser sees them, or nothing is known.
+    """
     shape = state.sample.shape
+    initial = None if blend is None else noise.initial(shape)
     while state.index < until:
         sample, timestep = solver.model_input(state)
         with span("step", step=state.index, timestep=timestep):
             prediction = await denoiser(sample, timestep, state.index, solver.steps, again=state.index + 1 < until)
         fresh = noise.at_step(state.index, shape) if solver.needs_noise else None
         state = solver.step(state, prediction, fresh)
+        if blend is not None and initial is not None:
+            state = blend.into(state, solver, initial)
         on_step(state)
     return state

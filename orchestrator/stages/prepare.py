@@ -9,6 +9,8 @@ import functools
 from orchestrator.arrays import Floats
 from orchestrator.cache.lookups import RequestLookups
 from orchestrator.imaging.view import ModelView, start_of, view_of
+from orchestrator.repository.conventions import LatentMask
+from orchestrator.stages.blend import Blend
 from orchestrator.stages.frames import FrameSource
 from orchestrator.stages.models import Models
 from orchestrator.stages.segment import segment, shrink, stretch
@@ -24,6 +26,8 @@ class Prepared:
     """[C, h, w], scaled: the known pixels as the VAE encodes them; None if the denoiser does not read them."""
     start_latents: Floats | None = None
     """[C, h, w], scaled: the whole known picture; None if the noise does not start from it."""
+    blend: Blend | None = None
+    """None if the denoiser sees known pixels, or the task knows none."""
 
 
 async def prepare(source: FrameSource, strength: float, models: Models, lookups: RequestLookups) -> Prepared:
@@ -39,13 +43,20 @@ async def prepare(source: FrameSource, strength: float, models: Models, lookups:
         if image is not None:
             alpha = await segment(image, models, lookups)
             source.masked_by(functools.partial(stretch, alpha, f"{source.task.name}.mask"))
+    pipeline = models.pipeline
+    hard = pipeline.conventions.latent_mask is LatentMask.NEAREST
+    sees_known = models.takes("denoiser", "masked_image_latents")
+    blends = source.task.keeps_pixels and not sees_known
     async with source.open() as frame:
-        view = await asyncio.to_thread(view_of, frame, models.pipeline.latent_factor)
-        start = await asyncio.to_thread(start_of, frame) if strength < 1 else None
+        view = await asyncio.to_thread(view_of, frame, pipeline.latent_factor, hard=hard)
+        whole = await asyncio.to_thread(start_of, frame) if strength < 1 or blends else None
+    known = await _encoded(view.known, models, lookups) if sees_known else None
+    latents = await _encoded(whole, models, lookups) if whole is not None else None
     return Prepared(
         view,
-        await _encoded(view.known, models, lookups) if models.takes("denoiser", "masked_image_latents") else None,
-        await _encoded(start, models, lookups) if start is not None else None,
+        known,
+        latents if strength < 1 else None,
+        Blend(latents, view.latent_mask) if blends and latents is not None else None,
     )
 
 

@@ -8,9 +8,10 @@ from orchestrator.tasks.task import Task
 
 
 def why_not(pipeline: PipelineSpec, task: Task) -> str | None:
-    """One sentence on what the pipeline lacks for the task; None if it serves the task."""
-    if task.keeps_pixels and "masked_image_latents" not in pipeline.denoiser_inputs:
-        return "its denoiser does not see known pixels: it has no mask channels."
+    """One sentence on what the pipeline lacks for the task; None if it serves the task.
+
+    Its denoiser need not see known pixels: their latents are blended in then (`stages/blend.py`).
+    """
     adapters = [name for name in task.adapters if name not in pipeline.models["denoiser"].adapters]
     if adapters:
         return f"its denoiser's bank has no adapter {', '.join(adapters)}."

@@ -10,7 +10,7 @@ from backdrop.contract.rules import TASKS
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
 from orchestrator.api.info import describe_server, describer
-from tests.orchestrator.small import HEADS, server_settings, tokenizers
+from tests.orchestrator.small import HEADS, PIPELINES, server_settings, tokenizers
 
 
 @pytest.fixture
@@ -42,9 +42,8 @@ def test_tasks_say_which_fields_they_take(described: info_pb.GetInfoResponse) ->
 
 def test_pipelines_say_which_tasks_they_serve(described: info_pb.GetInfoResponse) -> None:
     tasks = {each.name: list(each.tasks) for each in described.pipelines}
-    every, free = ["background", "text_to_image", "erase", "fill", "vary"], ["text_to_image", "vary"]
-    served = dict.fromkeys(("small", "small-style", "small-flow", "small-bare"), every)
-    assert tasks == served | {"small-text": free}
+    every = ["background", "text_to_image", "erase", "fill", "vary"]
+    assert tasks == dict.fromkeys(PIPELINES, every)
 
 
 def test_a_pipeline_is_described_by_its_own_numbers(described: info_pb.GetInfoResponse) -> None:

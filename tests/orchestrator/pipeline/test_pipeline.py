@@ -34,6 +34,7 @@ from orchestrator.events import (
 )
 from orchestrator.imaging.view import start_of
 from orchestrator.pipeline import Pipeline
+from orchestrator.repository import PipelineSpec
 from orchestrator.request import Request
 from orchestrator.scheduling import Batcher, Priority
 from orchestrator.scheduling.admission import Admission, Limits
@@ -41,6 +42,7 @@ from orchestrator.stages import select
 from orchestrator.stages.frames import PixelMemory
 from orchestrator.tasks import Task
 from orchestrator.tasks.background import BACKGROUND
+from orchestrator.tasks.erase import ERASE
 from orchestrator.tasks.text_to_image import TEXT_TO_IMAGE
 from orchestrator.tasks.vary import VARY
 from tests.orchestrator.small import (
@@ -114,6 +116,12 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
+
+
+def blending_flow() -> PipelineSpec:
+    """A flow whose denoiser does not see known pixels."""
+    spec = pipeline_spec("small-flow")
+    return dataclasses.replace(spec, models={**spec.models, "denoiser": model_spec("denoiser_text")})
 
 
 async def test_events_come_in_the_order_of_the_contract(bench: Bench) -> None:
@@ -449,6 +457,30 @@ async def test_a_denoiser_of_4_channels_gets_no_known_pixels(bench: Bench) -> No
     sent = set(bench.models.inputs["denoiser_text"])
     assert sent == {"sample", "timestep", "encoder_hidden_states", "text_embeds", "time_ids"}
     assert bench.models.rows("vae_encoder") == 0, "nobody reads known latents"
+
+
+@pytest.mark.parametrize("task", [BACKGROUND, ERASE], ids=lambda task: task.name)
+async def test_a_denoiser_of_4_channels_serves_masked_tasks_too(bench: Bench, task: Task) -> None:
+    changes: dict[str, Any] = {} if task is BACKGROUND else {"placement": 0}  # the options: how far the mask is widened
+    run = await bench.run(request(task, "small-text", **changes))
+    assert set(bench.models.inputs["denoiser_text"]).isdisjoint({"mask", "masked_image_latents"})
+    assert bench.models.rows("vae_encoder") == 1, "the whole picture is encoded once"
+    assert run.receipt.max_difference == 0
+    assert run.receipt.compared_pixels
+    other = await bench.run(request(task, "small-text", photo=noisy_photo(64, 64, seed=3), **changes))
+    assert other.best.data != run.best.data
+
+
+@pytest.mark.parametrize("pipeline", ["small-text", blending_flow()], ids=["diffusion", "flow"])
+async def test_blended_pictures_do_not_depend_on_other_requests_of_the_batch(
+    bench: Bench, pipeline: str | PipelineSpec
+) -> None:
+    dropping = (DroppingRound(2, draft_steps=2), DroppingRound(1, after=0.5))
+    request_ = request(pipeline=pipeline, variants=3, top_k=1, steps=6, dropping=dropping)
+    alone = await bench.run(request_)
+    together, _ = await asyncio.gather(bench.run(request_), bench.run(request(pipeline=pipeline, seed=9, steps=5)))
+    assert together.data == alone.data
+    assert max(rows for name, rows in bench.models.calls if name.startswith("denoiser")) == 4, "rows shared a batch"
 
 
 @pytest.mark.parametrize("name", ADAPTERS)

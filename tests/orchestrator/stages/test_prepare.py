@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from backdrop.contract.geometry import Fit, Size
 from orchestrator.cache.lookups import RequestLookups
 from orchestrator.imaging.frame import Frame
 from orchestrator.imaging.view import start_of
+from orchestrator.repository.conventions import Conventions, LatentMask
 from orchestrator.stages.prepare import Prepared, prepare
 from orchestrator.tasks.text_to_image import TEXT_TO_IMAGE
-from tests.orchestrator.small import DictCache, FunctionModels, request
+from tests.orchestrator.small import DictCache, FunctionModels, pipeline_spec, request
 from tests.orchestrator.stages.running import models_of, source_of
 from tests.pictures import ellipse_mask, noisy_photo
 
@@ -70,9 +72,26 @@ async def test_known_latents_are_the_encoders_of_the_view(bench: Bench) -> None:
 
 async def test_a_denoiser_that_sees_no_known_pixels_needs_no_latents(bench: Bench) -> None:
     prepared, frame = await bench.prepared_frame(task=TEXT_TO_IMAGE, pipeline="small-text")
-    assert prepared.known_latents is None
+    assert (prepared.known_latents, prepared.blend) == (None, None)
     assert frame.kept is None
     assert bench.functions.calls == []
+
+
+async def test_for_a_denoiser_that_sees_no_known_pixels_the_whole_picture_is_encoded(bench: Bench) -> None:
+    prepared, frame = await bench.prepared_frame(pipeline="small-text")
+    assert prepared.blend is not None
+    assert (prepared.known_latents, prepared.start_latents) == (None, None)
+    assert np.array_equal(bench.functions.inputs["vae_encoder"]["image"][0], start_of(frame))
+    assert prepared.blend.latents.shape == (4, 8, 8)
+    assert np.array_equal(prepared.blend.mask, prepared.view.latent_mask)
+    assert (await bench.prepared()).blend is None, "a denoiser of 9 channels sees known pixels"
+
+
+async def test_the_latent_mask_follows_the_pipelines_convention(bench: Bench) -> None:
+    spec = dataclasses.replace(pipeline_spec(), conventions=Conventions(latent_mask=LatentMask.NEAREST))
+    hard, soft = await bench.prepared(pipeline=spec), await bench.prepared()
+    assert set(np.unique(hard.view.latent_mask)) == {0.0, 1.0}
+    assert not np.array_equal(hard.view.latent_mask, soft.view.latent_mask)
 
 
 async def test_where_noise_starts_from_the_picture_its_latents_are_made_too(bench: Bench) -> None:
