@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from export.preprocess import ClipPreprocess
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -47,12 +49,14 @@ class Source:
     """Text encoders: whether the pipeline reads the normalised states of the last layer, not the penultimate ones."""
     unnormalised: bool = False
     """CLIP's image encoder: whether embeddings keep their norm, as published IP-Adapters need them."""
+    preprocess: ClipPreprocess | None = None
+    """CLIP's image encoder: its own preprocessing; None where the graph resizes a picture of any size."""
 
     @property
     def identity(self) -> tuple[object, ...]:
         """Equal for two pipelines that share the component."""
         adapter = None if self.adapter is None else self.adapter.path.resolve()
-        return self.folder.resolve(), adapter, self.last_states, self.unnormalised
+        return self.folder.resolve(), adapter, self.last_states, self.unnormalised, self.preprocess
 
     @property
     def files(self) -> dict[str, Path]:

@@ -36,6 +36,7 @@ def pipeline_entry(plan: RepositoryPlan, folder: PipelineFolder) -> dict[str, An
         "text": {**folder.text, "states": list(folder.states)},
         "buckets": settings["buckets"],
         "reward_heads": settings["reward_heads"] if "reward" in folder.sources else [],
+        "conventions": folder.conventions,
         "provenance": settings["provenance"],
     }
 

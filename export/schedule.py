@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,15 @@ DIFFUSION_KEYS = (
     "steps_offset",
 )
 DIFFUSION_SOLVERS = ("ddim", "euler", "dpmpp_2m", "ddpm")
+SOLVERS_BY_CLASS = {
+    "DDIMScheduler": "ddim",
+    "DDPMScheduler": "ddpm",
+    "DPMSolverMultistepScheduler": "dpmpp_2m",
+    "EulerDiscreteScheduler": "euler",
+    "FlowMatchEulerDiscreteScheduler": "flow_euler",
+    "LCMScheduler": "lcm",
+}
+"""Our solver for each of diffusers' classes."""
 LCM = {"original_inference_steps": 50, "timestep_scaling": 10.0}
 """The values of the paper's code and of diffusers, the only ones that the orchestrator's sampler supports."""
 REFUSED = {
@@ -33,6 +43,14 @@ REFUSED = {
     ),
 }
 """Settings that the orchestrator's samplers do not support."""
+
+
+def own_solver(folder: Path, solvers: Sequence[str]) -> str:
+    """The solver of the class that the folder names; where it is none of `solvers`, `dpmpp_2m` or else the first."""
+    solver = SOLVERS_BY_CLASS.get(str(read_json(folder / "scheduler_config.json").get("_class_name")))
+    if solver is not None and solver in solvers:
+        return solver
+    return "dpmpp_2m" if "dpmpp_2m" in solvers else solvers[0]
 
 
 def read_schedule(folder: Path) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -6,19 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from export.conventions import KEY
 from export.errors import BadFolderError
 from export.layout import Source
+from export.pipeline_classes import PipelineClass
 from export.reading import read_json
 
 NAME = "backdrop.json"
 PIXEL_MULTIPLE = 32
 SHARED = ("buckets", "preview", "reward_heads")
 """Settings that belong to components which a folder may share, and come along with them unless it has its own."""
-DEFAULTS = {
-    "lcm": {"scheduler": "lcm", "steps": 4, "guidance_scale": 1.0},
-    "flow_euler": {"scheduler": "flow_euler", "steps": 20, "guidance_scale": 4.0},
-}
-"""Defaults of requests, by the pipeline's first solver; for other solvers, those in `defaults_for`."""
+DISTILLED = {"lcm": {"steps": 4, "guidance_scale": 1.0}}
+"""Defaults of requests by solver, for models that were distilled for it, whatever their pipeline's class says."""
 
 
 def own_settings(path: Path) -> dict[str, Any]:
@@ -26,14 +25,21 @@ def own_settings(path: Path) -> dict[str, Any]:
     return read_json(path / NAME) if (path / NAME).exists() else {}
 
 
-def defaults_for(solvers: Sequence[str], styled: bool) -> dict[str, Any]:
-    """A pipeline's defaults, as far as they follow from its solvers and from whether it takes style pictures."""
-    defaults = DEFAULTS.get(solvers[0], {"scheduler": "dpmpp_2m", "steps": 20, "guidance_scale": 5.0})
-    return defaults | ({"image_scale": 1.0} if styled else {})
+def defaults_for(cls: PipelineClass, solver: str, *, styled: bool) -> dict[str, Any]:
+    """What requests get that leave a field out: the folder's solver, and what diffusers' call of the class defaults to.
+
+    `styled`: whether the pipeline takes style pictures.
+    """
+    steps = {"steps": cls.steps, "guidance_scale": cls.guidance_scale} | DISTILLED.get(solver, {})
+    return {"scheduler": solver, **steps} | ({"image_scale": 1.0} if styled else {})
 
 
 def read_settings(
-    own: Mapping[str, Any], shared: Mapping[str, Any], sources: Mapping[str, Source], solvers: Sequence[str]
+    own: Mapping[str, Any],
+    shared: Mapping[str, Any],
+    sources: Mapping[str, Source],
+    solvers: Sequence[str],
+    defaults: Mapping[str, Any],
 ) -> dict[str, Any]:
     """A folder's settings, over those of the folder it shares with, over what can be derived from the configs.
 
@@ -50,14 +56,14 @@ def read_settings(
         "reward_heads": ["defects", "fidelity", "aesthetics"],
         "provenance": {},
         "shares": None,
+        KEY: {},
     }
     unknown = sorted(set(own) - set(settings))
     if unknown:
         raise BadFolderError(f"{NAME} has an unknown setting: {unknown[0]}.")
     settings |= {key: shared[key] for key in SHARED if key in shared}
     settings |= own
-    styled = sources["denoiser"].adapter is not None
-    settings["defaults"] = defaults_for(solvers, styled) | settings["defaults"]
+    settings["defaults"] = {**defaults, **settings["defaults"]}
     if len(settings["preview"]["factors"]) != channels:
         raise BadFolderError(f"{NAME}: preview.factors needs {channels} rows, one for each latent channel.")
     check_buckets(settings["buckets"], sources["denoiser"].config)

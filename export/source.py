@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from export import ip_adapters
+from export import ip_adapters, preprocess
+from export.conventions import KEY, conventions_of
 from export.errors import BadFolderError
 from export.layout import IMAGE_ROLES, KINDS, PRODUCT_ROLES, TEXT_ROLES, Adapter, Kind, Source
+from export.pipeline_classes import class_of, read_index
 from export.reading import read_json
-from export.schedule import read_schedule
-from export.settings import NAME, own_settings, read_settings
+from export.schedule import own_solver, read_schedule
+from export.settings import NAME, defaults_for, own_settings, read_settings
 from export.tensor_files import extents, weight_files
 from export.widths import check_widths
 
@@ -38,6 +40,14 @@ class PipelineFolder:
     """Tokens of the longest prompt: `max_tokens`, and `t5_max_tokens` where there is a T5."""
     states: tuple[str, ...]
     """The text encoders whose hidden states the denoiser reads, in their order in `encoder_hidden_states`."""
+    conventions: dict[str, Any]
+    """`conventions` in `pipeline.json`."""
+
+    @property
+    def inpaints(self) -> bool:
+        """Whether the denoiser reads the known pixels and the mask."""
+        latents = self.sources["vae_encoder"].config["latent_channels"]
+        return bool(self.sources["denoiser"].config["in_channels"] != latents)
 
     @property
     def latent_factor(self) -> int:
@@ -65,7 +75,12 @@ def open_folder(path: Path) -> PipelineFolder:
     check_widths(sources)
     scheduler = first("scheduler", roots) or path / "scheduler"
     schedule, solvers = read_schedule(scheduler)
-    settings = read_settings(own, own_settings(roots[-1]), sources, solvers)
+    shared, index = own_settings(roots[-1]), read_index(path)
+    cls = class_of(index, sources)
+    defaults = defaults_for(cls, own_solver(scheduler, solvers), styled=sources["denoiser"].adapter is not None)
+    # A folder that names no class of its own is a variant of the one that it shares with.
+    stated = own.get(KEY) or ({} if "_class_name" in index else shared.get(KEY, {}))
+    encoder = sources.get("image_encoder_clip")
     return PipelineFolder(
         path=path,
         name=name,
@@ -73,9 +88,10 @@ def open_folder(path: Path) -> PipelineFolder:
         scheduler=scheduler,
         schedule=schedule,
         schedulers=solvers,
-        settings=settings,
+        settings=read_settings(own, shared, sources, solvers, defaults),
         text=longest_prompts(sources),
         states=states_roles(sources),
+        conventions=conventions_of(cls, index, None if encoder is None else encoder.preprocess, stated),
     )
 
 
@@ -106,7 +122,9 @@ def find_sources(roots: tuple[Path, ...]) -> dict[str, Source]:
         if role in roles:
             sources[role] = denoiser if role == "denoiser" else source_of(role, roots)
     if "image_encoder_clip" in sources and "image_encoder_uve" not in sources:
-        sources["image_encoder_clip"] = replace(sources["image_encoder_clip"], unnormalised=True)
+        encoder = sources["image_encoder_clip"]
+        own = preprocess.read_preprocess(first(preprocess.FOLDER, roots), encoder.config)
+        sources["image_encoder_clip"] = replace(encoder, unnormalised=True, preprocess=own)
     if "text_encoder_g" not in roles and "text_encoder_l" in sources:
         sources["text_encoder_l"] = replace(sources["text_encoder_l"], last_states=True)
     return sources

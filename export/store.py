@@ -81,6 +81,7 @@ def key(source: Source, precision: Precision, bank: Any = None, calibration: str
             "image_tokens": source.adapter and source.adapter.tokens,
             "last_states": source.last_states,
             "unnormalised": source.unnormalised,
+            "preprocess": source.preprocess and asdict(source.preprocess),
             "precision": precision,
             "bank": bank,
             "calibration": calibration,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from export.errors import BadFolderError, ExportError
 from export.layout import IMAGE_ROLES, KINDS, PRODUCT_ROLES, Source
+from export.pipeline_classes import read_index
 from export.plan import plan_repository
 from export.precision import Precisions
 from export.settings import NAME, own_settings
@@ -116,7 +117,12 @@ def family(folder: PipelineFolder) -> str:
     else:
         name = "SDXL" if "text_encoder_g" in folder.sources else "Stable Diffusion"
     style = ", IP-Adapter" if denoiser.adapter is not None else ""
-    return f"{name}, {task}{style}; buckets {folder.settings['buckets']}"
+    defaults, conventions = folder.settings["defaults"], folder.conventions
+    return (
+        f"{name}, {task}{style}; buckets {folder.settings['buckets']}; by default {defaults['scheduler']}, "
+        f"{defaults['steps']} steps, guidance {defaults['guidance_scale']}; latent mask {conventions['latent_mask']}, "
+        f"empty negative prompt {conventions['empty_negative']}"
+    )
 
 
 def notes(folder: PipelineFolder) -> list[str]:
@@ -133,6 +139,9 @@ def notes(folder: PipelineFolder) -> list[str]:
             f"{folder.name} can be exported and served by Triton, but not by the orchestrator: it has no "
             f'{", no ".join(missing)}. Folders may come from another pipeline: "shares" in {NAME}.'
         )
+    index = read_index(folder.path)
+    if index.get("requires_safety_checker") or (index.get("safety_checker") or [None])[0]:
+        sentences.append(f"{folder.name} asks for a safety checker, which is not served: pictures are not checked.")
     if folder.sources["denoiser"].adapter is None and any((folder.path / role).is_dir() for role in IMAGE_ROLES):
         sentences.append(f"{folder.name} has image encoders but no ip_adapter/: they are left out.")
     return sentences

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-"""Mean and spread that CLIP's image processor takes off (Radford et al. 2021)."""
+from export.preprocess import CLIP_MEAN, CLIP_STD
 
 
 def small_picture(image: Tensor, size: int) -> Tensor:
@@ -22,6 +22,10 @@ def small_picture(image: Tensor, size: int) -> Tensor:
 def clip_pixels(image: Tensor, size: int) -> Tensor:
     """What CLIP's image tower reads: `image` [B, 3, H, W] in [-1, 1] at `size` x `size`, CLIP's mean and spread off."""
     # By way of twice the size: each step is then a mean of neighbours, and nothing is skipped.
-    small = avg_pool2d(small_picture(image, 2 * size), 2)
-    mean, std = (image.new_tensor(values)[:, None, None] for values in (CLIP_MEAN, CLIP_STD))
-    return (small * 0.5 + 0.5 - mean) / std
+    return normalised(avg_pool2d(small_picture(image, 2 * size), 2), CLIP_MEAN, CLIP_STD)
+
+
+def normalised(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """`image` [B, 3, H, W] in [-1, 1] to 0…1, with a mean and a spread of each channel taken off."""
+    offset, spread = (image.new_tensor(values)[:, None, None] for values in (mean, std))
+    return (image * 0.5 + 0.5 - offset) / spread

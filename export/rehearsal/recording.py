@@ -83,6 +83,7 @@ class Rehearsal:
                 "bucket": self.folder.settings["buckets"][0],
                 "guidance": self.folder.settings["defaults"]["guidance_scale"],
                 "text": [self.folder.text, list(self.folder.states)],
+                "conventions": self.folder.conventions,
                 "steps": self.config.steps,
                 "examples": examples.digest(self.config.requests),
                 "code": code(("rehearsal", "walk")),

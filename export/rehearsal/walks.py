@@ -17,8 +17,9 @@ def walk_examples(
     """Makes every example's picture [H, W, 3] in the pipeline's first size bucket, with its default guidance."""
     height, width = folder.settings["buckets"][0]
     guidance = float(folder.settings["defaults"]["guidance_scale"])
+    hard = folder.conventions["latent_mask"] == "nearest"
     requests = []
     for seed, example in enumerate(examples):
-        frame = WalkFrame.of(example.photo, example.mask, (height, width), folder.latent_factor)
+        frame = WalkFrame.of(example.photo, example.mask, (height, width), folder.latent_factor, hard=hard)
         requests.append(WalkRequest(example.prompt, frame, steps, guidance, seed, style=frame.image))
     return tuple(to_bytes(result.picture[0]) for result in Walk(folder, open_role, listen).run(requests))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import diffusers
@@ -25,6 +26,26 @@ def scheduler_of(folder: PipelineFolder) -> Any:
     return cls.from_pretrained(folder.scheduler)
 
 
+@dataclass(frozen=True)
+class Blend:
+    """Known latents [B, C, h, w] that replace the sample where `mask` [B, 1, h, w] is 0, after each step.
+
+    What diffusers' inpainting pipelines do with a denoiser that does not inpaint.
+    """
+
+    latents: Array
+    mask: Array
+
+    def into(self, sample: torch.Tensor, scheduler: Any, step: int, noise: torch.Tensor) -> torch.Tensor:
+        """The sample before `step`, with known latents at that step's noise; after the last step, without noise."""
+        known, mask = torch.from_numpy(self.latents), torch.from_numpy(self.mask)
+        if step < len(scheduler.timesteps):
+            at = scheduler.timesteps[step : step + 1]
+            flows = hasattr(scheduler, "scale_noise")
+            known = scheduler.scale_noise(known, at, noise) if flows else scheduler.add_noise(known, noise, at)
+        return (1 - mask) * known + mask * sample
+
+
 def denoise(
     run: Runner,
     scheduler: Any,
@@ -34,6 +55,7 @@ def denoise(
     steps: int,
     guidance: float,
     generator: torch.Generator,
+    blend: Blend | None = None,
 ) -> Array:
     """Takes B requests, which share steps and guidance, from noise to clean latents [B, C, h, w].
 
@@ -46,6 +68,7 @@ def denoise(
         steps: Solver steps.
         guidance: The scale of Ho & Salimans 2022; 1 or less makes no call for the empty prompt.
         generator: Where solvers that draw noise in their steps draw it from.
+        blend: Known latents for a denoiser that does not see them.
     """
     count = len(noise)
     guided = guidance > 1
@@ -55,7 +78,7 @@ def denoise(
     sample = torch.from_numpy(noise) * float(getattr(scheduler, "init_noise_sigma", 1.0))
     draws = "generator" in inspect.signature(scheduler.step).parameters
     options: dict[str, Any] = {"generator": generator} if draws else {}
-    for timestep in scheduler.timesteps:
+    for step, timestep in enumerate(scheduler.timesteps):
         scaled = scheduler.scale_model_input(sample, timestep) if hasattr(scheduler, "scale_model_input") else sample
         inputs = {
             "sample": np.concatenate([scaled.numpy()] * (rows // count)),
@@ -66,5 +89,7 @@ def denoise(
         conditional, unconditional = output[:count], output[count:]
         prediction = unconditional + guidance * (conditional - unconditional) if guided else conditional
         sample = scheduler.step(torch.from_numpy(prediction), timestep, sample, **options).prev_sample
+        if blend is not None:
+            sample = blend.into(sample, scheduler, step + 1, torch.from_numpy(noise))
     latents: Array = sample.numpy()
     return latents

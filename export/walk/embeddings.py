@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -41,23 +42,28 @@ def token_ids(folder: PipelineFolder, role: str, prompts: Sequence[str]) -> Arra
     return np.array(cut, np.int64)
 
 
-def embeddings_of(text: Mapping[str, Tensors], states: Sequence[str], tokens: Array | None) -> Embeddings:
+def embeddings_of(
+    text: Mapping[str, Tensors], states: Sequence[str], tokens: Array | None, conventions: Mapping[str, Any]
+) -> Embeddings:
     """Lays out the encoders' outputs for [prompt, ""].
 
     Args:
         text: By role: `hidden_states` [2, T, D], and `text_embeds` [2, P] of encoders with a projection.
         states: The roles whose hidden states the denoiser reads (`PipelineFolder.states`).
-        tokens: `image_tokens` [1, N, D] of the style, zeros where the request has none; None where the pipeline takes
-            no style.
+        tokens: `image_tokens` [2, N, D] of the style and of the row of the empty prompt, zeros where the request has
+            none; None where the pipeline takes no style.
+        conventions: Of the pipeline.
     """
     rows = {"encoder_hidden_states": joined_states({role: text[role]["hidden_states"] for role in states})}
     pooled = [outputs["text_embeds"] for outputs in text.values() if "text_embeds" in outputs]
     if pooled:
         rows["text_embeds"] = np.concatenate(pooled, axis=1)
     if tokens is not None:
-        # The style goes with the prompt alone; the row of the empty prompt has none.
-        rows["image_tokens"] = np.concatenate([tokens, np.zeros_like(tokens)])
-        rows["image_scale"] = np.array([[float(tokens.any())], [0.0]], np.float32)
+        rows["image_tokens"] = tokens
+        rows["image_scale"] = tokens.any(axis=(1, 2)).astype(np.float32)[:, None]
+    if conventions["empty_negative"] == "zeros":
+        for name in {"encoder_hidden_states", "text_embeds"} & set(rows):
+            rows[name] = np.concatenate([rows[name][:1], np.zeros_like(rows[name][1:])])
     return Embeddings(rows, text["text_encoder_g"]["text_embeds"] if "text_encoder_g" in text else None)
 
 

@@ -14,7 +14,7 @@ import torch
 
 from export.layout import TEXT_ROLES
 from export.source import PipelineFolder
-from export.walk.denoise import denoise, scheduler_of
+from export.walk.denoise import Blend, denoise, scheduler_of
 from export.walk.embeddings import Embeddings, embeddings_of, token_ids
 from export.walk.frame import WalkFrame
 from export.walk.runner import Array, Bytes, Listener, Opener, Runner, Tensors, no_listener
@@ -58,8 +58,10 @@ class Walk:
         """Makes every request's latents and picture; runs the reward model on the pictures if there is one."""
         frames = [request.frame for request in requests]
         embeddings = self.encode(requests)
-        masked = self.stage("vae_encoder", [{"image": frame.masked} for frame in frames])
-        latents = self.denoise(requests, embeddings, [outputs["latents"] for outputs in masked])
+        # A denoiser that inpaints reads the masked picture; into any other one's samples the whole picture is blended.
+        seen = [frame.masked if self.folder.inpaints else frame.image for frame in frames]
+        known = self.stage("vae_encoder", [{"image": image} for image in seen])
+        latents = self.denoise(requests, embeddings, [outputs["latents"] for outputs in known])
         decoded = self.stage(
             "vae_decoder",
             [
@@ -104,49 +106,67 @@ class Walk:
             self.stage("segmenter", [{"image": request.frame.image} for request in requests])
         tokens = self.image_tokens([request.style for request in requests])
         return [
-            embeddings_of({role: outputs[index] for role, outputs in text.items()}, self.folder.states, tokens[index])
+            embeddings_of(
+                {role: outputs[index] for role, outputs in text.items()},
+                self.folder.states,
+                tokens[index],
+                self.folder.conventions,
+            )
             for index in range(len(requests))
         ]
 
     def image_tokens(self, styles: Sequence[Array | None]) -> list[Array | None]:
-        """`image_tokens` [1, N, D] of every style picture, zeros for None; None where the pipeline takes no style."""
+        """`image_tokens` [2, N, D] of every request, of the prompt's row and of the empty one's; zeros without style.
+
+        None where the pipeline takes no style.
+        """
         if "image_projector" not in self.folder.sources:
             return [None] * len(styles)
         projector = self.folder.sources["image_projector"].config
         none = np.zeros((1, int(projector["tokens"]), int(projector["cross_attention_dim"])), np.float32)
-        pictures = [{"image": style} for style in styles if style is not None]
+        pictures = [{"image": self.preprocessed(style)} for style in styles if style is not None]
         if not pictures:
-            return [none] * len(styles)
+            return [np.concatenate([none, none])] * len(styles)
         calls = [{"clip": outputs["image_embeds"]} for outputs in self.stage("image_encoder_clip", pictures)]
         if "image_encoder_uve" in self.folder.sources:
             for call, outputs in zip(calls, self.stage("image_encoder_uve", pictures), strict=True):
                 call["uve"] = outputs["embedding"]
-        tokens = iter([outputs["image_tokens"] for outputs in self.stage("image_projector", calls)])
-        return [none if style is None else next(tokens) for style in styles]
+        if self.folder.conventions["unconditional_image"] == "zeros":
+            calls.append({name: np.zeros_like(value) for name, value in calls[0].items()})
+        tokens = [outputs["image_tokens"] for outputs in self.stage("image_projector", calls)]
+        unconditional = tokens.pop() if len(tokens) > len(pictures) else none
+        answers = iter(tokens)
+        return [np.concatenate([none, none] if style is None else [next(answers), unconditional]) for style in styles]
+
+    def preprocessed(self, style: Array) -> Array:
+        """A style picture [1, 3, H, W] in −1…1 as the image encoders' graphs take it."""
+        own = self.folder.sources["image_encoder_clip"].preprocess
+        return style if own is None else own.square(style)
 
     def denoise(
-        self, requests: Sequence[WalkRequest], embeddings: Sequence[Embeddings], masked: Sequence[Array]
+        self, requests: Sequence[WalkRequest], embeddings: Sequence[Embeddings], known: Sequence[Array]
     ) -> list[Array]:
         """Clean latents [1, C, h, w] of every request."""
         with self.open_role("denoiser") as run:
             return [
-                self.clean_latents(self.heard("denoiser", run), request, one, known)
-                for request, one, known in zip(requests, embeddings, masked, strict=True)
+                self.clean_latents(self.heard("denoiser", run), request, one, latents)
+                for request, one, latents in zip(requests, embeddings, known, strict=True)
             ]
 
-    def clean_latents(self, run: Runner, request: WalkRequest, embeddings: Embeddings, masked: Array) -> Array:
-        """One request's way from noise to latents; `masked` are the masked picture's latents."""
+    def clean_latents(self, run: Runner, request: WalkRequest, embeddings: Embeddings, known: Array) -> Array:
+        """One request's way from noise to latents; `known` are the latents of what `run` reads or is blended in."""
         generator, frame = torch.Generator().manual_seed(request.seed), request.frame
-        drawn = torch.randn(masked.shape, generator=generator).numpy()
-        known = {"mask": frame.latent_mask, "masked_image_latents": masked, "time_ids": frame.time_ids}
+        drawn = torch.randn(known.shape, generator=generator).numpy()
+        same = {"mask": frame.latent_mask, "masked_image_latents": known, "time_ids": frame.time_ids}
         return denoise(
             run,
             scheduler_of(self.folder),
-            {**embeddings.rows, **{name: value.repeat(2, 0) for name, value in known.items()}},
+            {**embeddings.rows, **{name: value.repeat(2, 0) for name, value in same.items()}},
             drawn if request.noise is None else request.noise,
             steps=request.steps,
             guidance=request.guidance,
             generator=generator,
+            blend=None if self.folder.inpaints else Blend(known, frame.latent_mask),
         )
 
 

@@ -7,17 +7,18 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import CLIPVisionModelWithProjection
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from export import ip_adapters
-from export.contract import Size
 from export.errors import BadFolderError
 from export.models import COMPONENTS
-from export.networks.image_pixels import clip_pixels
 from export.options import ExportOptions
 from export.precision import Precisions
 from export.rehearsal.recording import RehearsalConfig
@@ -28,7 +29,7 @@ from tests.export import families, tiny
 
 pytestmark = pytest.mark.timeout(tiny.EXPORT_TIMEOUT_S)
 NAME = "ip-adapter_sd15.safetensors"
-STATES, TOKENS, CLIP = 24, 4, 16
+STATES, TOKENS, CLIP, SIDE = 24, 4, 16, 16
 
 
 def published() -> dict[str, Tensor]:
@@ -114,7 +115,7 @@ def test_it_is_exported_with_parity_and_reads_clip_alone(folder: Path, tmp_path:
 def test_tokens_are_those_of_the_paper(folder: Path) -> None:
     sources, tensors = open_folder(folder).sources, {name: value.float() for name, value in published().items()}
     encoder, projector = (COMPONENTS[role] for role in ("image_encoder_clip", "image_projector"))
-    picture = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    picture = torch.rand(2, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0)) * 2 - 1
     with torch.inference_mode():
         embeds = encoder.prepare(encoder.load(sources["image_encoder_clip"])).module(picture)
         image_tokens = projector.prepare(projector.load(sources["image_projector"])).module(embeds)
@@ -126,15 +127,27 @@ def test_tokens_are_those_of_the_paper(folder: Path) -> None:
     assert (embeds.norm(dim=1) - 1).abs().min() > 1e-2, "a published projector reads embeddings as CLIP made them"
 
 
-def test_embeddings_are_those_of_transformers(folder: Path) -> None:
-    source = open_folder(folder).sources["image_encoder_clip"]
+@pytest.mark.parametrize("mean", [None, (0.5, 0.4, 0.3)], ids=["clip", "own"])
+def test_embeddings_are_those_of_transformers(mean: tuple[float, ...] | None, folder: Path, tmp_path: Path) -> None:
+    extractor = {"crop_size": SIDE, "size": SIDE} | ({"image_mean": list(mean)} if mean else {})
+    copy = Path(shutil.copytree(folder, tmp_path / "sd15"))
+    (copy / "feature_extractor").mkdir()
+    (copy / "feature_extractor" / "preprocessor_config.json").write_text(json.dumps(extractor))
+    opened = open_folder(copy)
+    source = opened.sources["image_encoder_clip"]
+    assert source.preprocess is not None
+    assert opened.conventions["image_preprocess"] == {"resize": SIDE, "crop": SIDE}
+    assert opened.conventions["unconditional_image"] == "zeros"
     component = COMPONENTS["image_encoder_clip"]
     prepared = component.prepare(component.load(source))
-    (picture,) = prepared.sample(2, Size(64, 64, 16), torch.Generator().manual_seed(0))
+    assert prepared.inputs[0].shape == (3, SIDE, SIDE)
+    photo = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
+    processor = CLIPImageProcessorPil(**{**extractor, "crop_size": {"height": SIDE, "width": SIDE}})
     stock = CLIPVisionModelWithProjection.from_pretrained(folder / "image_encoder", dtype=torch.float32).eval()
+    square = source.preprocess.square(photo.transpose(2, 0, 1)[None] / np.float32(127.5) - 1)
     with torch.inference_mode():
-        expected = stock(clip_pixels(picture, stock.config.image_size)).image_embeds
-        assert torch.allclose(prepared.module(picture), expected, atol=1e-5)
+        expected = stock(processor(Image.fromarray(photo), return_tensors="pt").pixel_values).image_embeds
+        assert torch.allclose(prepared.module(torch.from_numpy(square)), expected, atol=1e-5)
 
 
 def test_ours_is_not_taken_for_a_published_one(tiny_pipelines: Path) -> None:

@@ -13,6 +13,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import nn
 
+from export.conventions import OURS
 from training.config import REWARD_HEADS, Config
 from training.core import loop, lora, networks
 from training.denoisers import brand, distil, dit, image_adapter
@@ -87,6 +88,7 @@ def settings(
         "preview": view,
         "defaults": defaults,
         "reward_heads": list(REWARD_HEADS),
+        "conventions": dict(OURS),
         "provenance": history,
     }
     fast = {

@@ -151,3 +151,34 @@ def test_pictures_are_eight_bit_and_lie_in_order() -> None:
     assert pixels.shape == (2, 5, 3)
     assert pixels.flags.c_contiguous
     assert pixels[0, 0].tolist() == [0, 255, 128]
+
+
+def test_what_stands_for_the_empty_prompt_follows_the_conventions(tiny_pipelines: Path) -> None:
+    folder = open_folder(tiny_pipelines / "tiny")
+    assert folder.conventions["empty_negative"] == "zeros"
+    texts = {"encoder_hidden_states": (2, TOKENS, 64), "text_embeds": (2, 16)}
+    for convention, remain in (("zeros", False), ("encode", True)):
+        own = replace(folder, conventions={**folder.conventions, "empty_negative": convention})
+        calls: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+        Walk(own, torch_opener(own), lambda role, inputs, calls=calls: calls[role].append(inputs)).run([request(own)])
+        for name, shape in texts.items():
+            value = calls["denoiser"][0][name]
+            assert value.shape == shape
+            assert value[0].any()
+            assert value[1].any() == remain
+
+
+def test_the_whole_picture_is_blended_where_the_denoiser_does_not_inpaint(sd3: Path) -> None:
+    folder = open_folder(sd3)
+    answers: dict[str, Tensors] = {}
+    calls: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    opener = answering(torch_opener(folder), answers)
+    (example, _) = drawn()
+    frame = WalkFrame.of(example.photo, example.mask, (64, 64), folder.latent_factor, hard=True)
+    walk = Walk(folder, opener, lambda role, inputs: calls[role].append(inputs))
+    (result,) = walk.run([request(folder, frame=frame)])
+    assert np.array_equal(calls["vae_encoder"][0]["image"], frame.image), "not the masked picture"
+    known = np.broadcast_to(frame.latent_mask == 0, result.latents.shape)
+    assert 0 < known.mean() < 1
+    assert np.array_equal(result.latents[known], answers["vae_encoder"]["latents"][known])
+    assert not np.array_equal(result.latents[~known], answers["vae_encoder"]["latents"][~known])
