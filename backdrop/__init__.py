@@ -45,7 +45,7 @@ from backdrop._generation import Generation
 from backdrop._info import Info, Limits, Model, Pipeline, TaskInfo
 from backdrop._options import Options
 from backdrop._sync import Client, SyncGeneration
-from backdrop._types import Box, EarlyDropping, Fit, StyleImage
+from backdrop._types import Box, EarlyDropping, Fit, Margins, StyleImage
 from backdrop.errors import (
     BackdropError,
     CancelledError,
@@ -61,7 +61,7 @@ from backdrop.errors import (
     UnavailableError,
     UnimplementedError,
 )
-from backdrop.tasks import Background, Erase, Fill, Task, TextToImage, Vary
+from backdrop.tasks import Background, Erase, Expand, Fill, Task, TextToImage, Vary
 
 __version__ = "0.1.0"
 
@@ -80,6 +80,7 @@ __all__ = [
     "EarlyDropping",
     "Erase",
     "Event",
+    "Expand",
     "Fill",
     "Fit",
     "Generation",
@@ -88,6 +89,7 @@ __all__ = [
     "InternalError",
     "InvalidRequestError",
     "Limits",
+    "Margins",
     "MaskSource",
     "Model",
     "NotFoundError",

@@ -54,6 +54,15 @@ def _check_keywords(task: Task, options: Mapping[str, Any]) -> None:
         raise TypeError(f"generate() got an unexpected keyword argument {name!r}{hint}")
 
 
+def _check_oneof(message: Message, field: str, path: str) -> None:
+    """Raises InvalidRequestError when another field of the same oneof is set: it would be lost."""
+    oneof = message.DESCRIPTOR.fields_by_name[field].containing_oneof
+    other = message.WhichOneof(oneof.name) if oneof is not None else None
+    if other is not None:
+        text = f"{path} and {path.removesuffix(field)}{other} exclude each other; leave one of them out."
+        raise error(Reason.FIELD_NOT_TAKEN, text, field=path)
+
+
 def _write(request: pb.GenerateRequest, option: Option, value: Any) -> None:
     if value is None and option.optional:
         return
@@ -62,6 +71,7 @@ def _write(request: pb.GenerateRequest, option: Option, value: Any) -> None:
     message: Message = request
     for parent in parents:
         message = getattr(message, parent)
+    _check_oneof(message, field, option.path)
     if isinstance(content, Message):
         getattr(message, field).CopyFrom(content)
     elif isinstance(content, list):

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from backdrop._enums import HorizontalAlignment, VerticalAlignment
-from backdrop._types import Box, EarlyDropping, Fit, Size, StyleImage
+from backdrop._types import Box, EarlyDropping, Fit, Margins, Size, StyleImage
 from backdrop.errors import Reason, error
+
+_FOUR_NUMBERS = re.compile(r"(\d{1,6}),(\d{1,6}),(\d{1,6}),(\d{1,6})")
 
 
 def parse_size(path: str, text: str | None) -> Size | None:
@@ -41,11 +43,40 @@ def parse_placement(
     if fits:
         message = "--box sets the product's place; --padding, --align and --valign cannot set it too."
         raise error(Reason.INVALID_PLACEMENT, message, field=f"{path}.box")
-    match = re.fullmatch(r"(\d{1,6}),(\d{1,6}),(\d{1,6}),(\d{1,6})", box.replace(" ", ""))
+    return parse_box(f"{path}.box", box)
+
+
+def parse_box(path: str, text: str | None) -> Box | None:
+    """Reads "X,Y,WIDTH,HEIGHT"; None stays None. Raises InvalidRequestError."""
+    if text is None:
+        return None
+    match = _FOUR_NUMBERS.fullmatch(text.replace(" ", ""))
     if match is None:
-        message = f"{box!r} is not a rectangle; write X,Y,WIDTH,HEIGHT in pixels."
-        raise error(Reason.INVALID_PLACEMENT, message, field=f"{path}.box")
+        message = f"{text!r} is not a rectangle; write X,Y,WIDTH,HEIGHT in pixels."
+        raise error(Reason.INVALID_PLACEMENT, message, field=path)
     return Box(*(int(number) for number in match.groups()))
+
+
+def parse_margins(path: str, text: str | None) -> Margins | None:
+    """Reads "LEFT,TOP,RIGHT,BOTTOM"; None stays None. Raises InvalidRequestError."""
+    if text is None:
+        return None
+    match = _FOUR_NUMBERS.fullmatch(text.replace(" ", ""))
+    if match is None:
+        message = f"{text!r} are no margins; write LEFT,TOP,RIGHT,BOTTOM in pixels, for example 0,0,200,0."
+        raise error(Reason.OUT_OF_RANGE, message, field=path)
+    return Margins(*(int(number) for number in match.groups()))
+
+
+def parse_ratio(path: str, text: str | None) -> tuple[int, int] | None:
+    """Reads "WIDTH:HEIGHT"; None stays None. Raises InvalidRequestError."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,3})[:/x×](\d{1,3})", text.strip(), re.IGNORECASE)
+    if match is None:
+        message = f"{text!r} is not an aspect ratio; write WIDTH:HEIGHT, for example 16:9."
+        raise error(Reason.OUT_OF_RANGE, message, field=path)
+    return int(match[1]), int(match[2])
 
 
 def parse_window(path: str, text: str | None) -> tuple[float, float] | None:

@@ -48,6 +48,16 @@ class Box:
     """At least 1."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Margins:
+    """Pixels to add on each side of a picture, 0 to 8192."""
+
+    left: int = 0
+    top: int = 0
+    right: int = 0
+    bottom: int = 0
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class StyleImage:
     """A picture whose look the scene takes on, with a weight of its own."""

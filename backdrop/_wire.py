@@ -5,6 +5,7 @@ Each public function takes a value and the path of its field, which its refusals
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import math
 import numbers
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from backdrop._convert import enum_number
 from backdrop._enums import HorizontalAlignment, OutputFormat, Priority, Scheduler, VerticalAlignment
-from backdrop._types import Box, EarlyDropping, Fit, ImageSource, Size, StyleImage
+from backdrop._types import Box, EarlyDropping, Fit, ImageSource, Margins, Size, StyleImage
 from backdrop.errors import BackdropError, Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
 
@@ -123,18 +124,52 @@ def size(value: Size, field: str) -> pb.Size:
     return pb.Size(width=integer(width, f"{field}.width"), height=integer(height, f"{field}.height"))
 
 
+def margins(value: Margins, field: str) -> pb.Margins:
+    """Pixels on each side."""
+    if not isinstance(value, Margins):
+        raise _refusal(field, "must be a Margins")
+    sides = {side: integer(pixels, f"{field}.{side}") for side, pixels in dataclasses.asdict(value).items()}
+    return pb.Margins(**sides)
+
+
+def aspect_ratio(value: tuple[int, int], field: str) -> pb.AspectRatio:
+    """Two whole numbers."""
+    try:
+        width, height = value
+    except (TypeError, ValueError):
+        raise _refusal(field, "must be a pair (width, height) of whole numbers") from None
+    return pb.AspectRatio(width=integer(width, f"{field}.width"), height=integer(height, f"{field}.height"))
+
+
+def box(value: Box, field: str) -> pb.Box:
+    """A rectangle."""
+    if not isinstance(value, Box):
+        raise _refusal(field, "must be a Box")
+    sides = {name: integer(pixels, f"{field}.{name}") for name, pixels in dataclasses.asdict(value).items()}
+    return pb.Box(**sides)
+
+
+def horizontal(value: HorizontalAlignment | str, field: str) -> Any:
+    """The number of an alignment from left to right."""
+    return _enum(HorizontalAlignment, value, field, pb.HorizontalAlignment)
+
+
+def vertical(value: VerticalAlignment | str, field: str) -> Any:
+    """The number of an alignment from top to bottom."""
+    return _enum(VerticalAlignment, value, field, pb.VerticalAlignment)
+
+
 def placement(value: Fit | Box, field: str) -> pb.Placement:
     """One of the two ways of placing."""
     if isinstance(value, Box):
-        parts = {name: getattr(value, name) for name in ("x", "y", "width", "height")}
-        return pb.Placement(box=pb.Box(**{name: integer(n, f"{field}.box.{name}") for name, n in parts.items()}))
+        return pb.Placement(box=box(value, f"{field}.box"))
     if not isinstance(value, Fit):
         raise _refusal(field, "must be a Fit or a Box")
     fit = pb.Fit()
     if value.padding is not None:
         fit.padding = number(value.padding, f"{field}.fit.padding")
-    fit.horizontal = _enum(HorizontalAlignment, value.horizontal, f"{field}.fit.horizontal", pb.HorizontalAlignment)
-    fit.vertical = _enum(VerticalAlignment, value.vertical, f"{field}.fit.vertical", pb.VerticalAlignment)
+    fit.horizontal = horizontal(value.horizontal, f"{field}.fit.horizontal")
+    fit.vertical = vertical(value.vertical, f"{field}.fit.vertical")
     return pb.Placement(fit=fit)
 
 

@@ -14,7 +14,7 @@ from backdrop import _text as text
 from backdrop import _wire as wire
 from backdrop._describe import Flag, Option
 from backdrop._enums import HorizontalAlignment, VerticalAlignment
-from backdrop._types import Box, Fit, ImageSource
+from backdrop._types import Box, Fit, ImageSource, Margins
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -184,7 +184,78 @@ class Vary(Task):
     ] = None
 
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Background, TextToImage, Erase, Fill, Vary)}
+@dataclasses.dataclass(frozen=True, eq=False)
+class Expand(Task):
+    """A picture that continues on its sides; all of its own pixels are kept.
+
+    How large it becomes: `margins`, `aspect_ratio`, or the option `output_size`.
+    """
+
+    name: ClassVar[str] = "expand"
+
+    picture: Annotated[
+        ImageSource,
+        Option(
+            "expand.picture",
+            wire.picture,
+            "The picture: PNG, JPEG or WebP, at most 16 megapixels and 16 MiB. An alpha channel is dropped.",
+            (Flag("--picture", Path),),
+        ),
+    ] = dataclasses.field(repr=False)
+    margins: Annotated[
+        Margins | None,
+        Option(
+            "expand.margins",
+            wire.margins,
+            "Pixels to add on each side, 0 to 8192: `Margins(right=200)`, on the command line LEFT,TOP,RIGHT,BOTTOM."
+            " Default: none.",
+            (Flag("--margins", metavar="L,T,R,B"),),
+            text.parse_margins,
+        ),
+    ] = None
+    aspect_ratio: Annotated[
+        tuple[int, int] | None,
+        Option(
+            "expand.aspect_ratio",
+            wire.aspect_ratio,
+            "The shape of the result, which is as small as it can be around the whole picture: `(16, 9)`, on the"
+            " command line 16:9. Default: none.",
+            (Flag("--aspect-ratio", metavar="W:H"),),
+            text.parse_ratio,
+        ),
+    ] = None
+    box: Annotated[
+        Box | None,
+        Option(
+            "expand.box",
+            wire.box,
+            "Where the picture lies in a result of the output size: `Box(…)`, on the command line X,Y,WIDTH,HEIGHT."
+            " Default: where the alignments say, at its own size or smaller.",
+            (Flag("--box", metavar="X,Y,W,H"),),
+            text.parse_box,
+        ),
+    ] = None
+    horizontal: Annotated[
+        HorizontalAlignment | None,
+        Option(
+            "expand.horizontal",
+            wire.horizontal,
+            "Where the picture lies from left to right, with an aspect ratio or an output size. Default: center.",
+            (Flag("--align", HorizontalAlignment),),
+        ),
+    ] = None
+    vertical: Annotated[
+        VerticalAlignment | None,
+        Option(
+            "expand.vertical",
+            wire.vertical,
+            "Where the picture lies from top to bottom. Default: center.",
+            (Flag("--valign", VerticalAlignment),),
+        ),
+    ] = None
+
+
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Background, TextToImage, Erase, Fill, Vary, Expand)}
 """Every task by its name in the contract."""
 
-__all__ = ["TASKS", "Background", "Erase", "Fill", "Task", "TextToImage", "Vary"]
+__all__ = ["TASKS", "Background", "Erase", "Expand", "Fill", "Task", "TextToImage", "Vary"]

@@ -6,6 +6,7 @@ import numpy as np
 
 from backdrop.contract.arrays import Bytes
 from backdrop.contract.canvas import Canvas, blank, remade
+from backdrop.contract.expansion import expanded_canvas, expanded_size, read_extent
 from backdrop.contract.geometry import Size
 from backdrop.contract.masks import check_marks, check_segmentable, hole_canvas, read_grow, read_mask, widened
 from backdrop.contract.pictures import decode_photo
@@ -26,6 +27,8 @@ def make_canvas(request: pb.GenerateRequest, pipeline: info_pb.Pipeline, size: S
         return _erase(request.erase, max_pixels)
     if request.HasField("fill"):
         return _fill(request.fill, max_pixels)
+    if request.HasField("expand"):
+        return _expand(request.expand, size, max_pixels)
     if request.HasField("vary"):
         return remade(decode_photo(request.vary.picture, max_pixels=max_pixels, field="vary.picture").rgb)
     first = pipeline.scene_sizes[0]
@@ -60,6 +63,14 @@ def _fill(message: pb.FillTask, max_pixels: int) -> Canvas:
     assert mask is not None, "the task requires a mask"
     check_marks(mask, "fill.mask")
     return hole_canvas(photo.rgb, mask, "fill.mask")
+
+
+def _expand(message: pb.ExpandTask, size: Size | None, max_pixels: int) -> Canvas:
+    """The picture where it lies in the larger one."""
+    extent = read_extent(message, size)
+    photo = decode_photo(message.picture, max_pixels=max_pixels, field="expand.picture")
+    expanded_size(extent, photo.size, max_pixels)
+    return expanded_canvas(photo.rgb, extent)
 
 
 def _segment(rgb: Bytes) -> Bytes:

@@ -63,6 +63,7 @@ TASKS = {
             refused=("delivery.size",),
             strength="vary.strength",
         ),
+        TaskRules("expand", "Continues a picture on its sides, and keeps all of it.", required=("expand.picture",)),
     )
 }
 

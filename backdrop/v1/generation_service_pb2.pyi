@@ -109,12 +109,13 @@ MASK_SOURCE_ALPHA: MaskSource
 MASK_SOURCE_SEGMENTER: MaskSource
 
 class GenerateRequest(_message.Message):
-    __slots__ = ("background", "text_to_image", "erase", "fill", "vary", "conditioning", "sampling", "selection", "delivery", "idempotency_key", "priority")
+    __slots__ = ("background", "text_to_image", "erase", "fill", "vary", "expand", "conditioning", "sampling", "selection", "delivery", "idempotency_key", "priority")
     BACKGROUND_FIELD_NUMBER: _ClassVar[int]
     TEXT_TO_IMAGE_FIELD_NUMBER: _ClassVar[int]
     ERASE_FIELD_NUMBER: _ClassVar[int]
     FILL_FIELD_NUMBER: _ClassVar[int]
     VARY_FIELD_NUMBER: _ClassVar[int]
+    EXPAND_FIELD_NUMBER: _ClassVar[int]
     CONDITIONING_FIELD_NUMBER: _ClassVar[int]
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
     SELECTION_FIELD_NUMBER: _ClassVar[int]
@@ -126,13 +127,14 @@ class GenerateRequest(_message.Message):
     erase: EraseTask
     fill: FillTask
     vary: VaryTask
+    expand: ExpandTask
     conditioning: Conditioning
     sampling: Sampling
     selection: Selection
     delivery: Delivery
     idempotency_key: str
     priority: Priority
-    def __init__(self, background: _Optional[_Union[BackgroundTask, _Mapping]] = ..., text_to_image: _Optional[_Union[TextToImageTask, _Mapping]] = ..., erase: _Optional[_Union[EraseTask, _Mapping]] = ..., fill: _Optional[_Union[FillTask, _Mapping]] = ..., vary: _Optional[_Union[VaryTask, _Mapping]] = ..., conditioning: _Optional[_Union[Conditioning, _Mapping]] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., delivery: _Optional[_Union[Delivery, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., priority: _Optional[_Union[Priority, str]] = ...) -> None: ...
+    def __init__(self, background: _Optional[_Union[BackgroundTask, _Mapping]] = ..., text_to_image: _Optional[_Union[TextToImageTask, _Mapping]] = ..., erase: _Optional[_Union[EraseTask, _Mapping]] = ..., fill: _Optional[_Union[FillTask, _Mapping]] = ..., vary: _Optional[_Union[VaryTask, _Mapping]] = ..., expand: _Optional[_Union[ExpandTask, _Mapping]] = ..., conditioning: _Optional[_Union[Conditioning, _Mapping]] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., delivery: _Optional[_Union[Delivery, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., priority: _Optional[_Union[Priority, str]] = ...) -> None: ...
 
 class BackgroundTask(_message.Message):
     __slots__ = ("product", "mask", "placement")
@@ -173,6 +175,42 @@ class VaryTask(_message.Message):
     picture: bytes
     strength: float
     def __init__(self, picture: _Optional[bytes] = ..., strength: _Optional[float] = ...) -> None: ...
+
+class ExpandTask(_message.Message):
+    __slots__ = ("picture", "margins", "aspect_ratio", "box", "horizontal", "vertical")
+    PICTURE_FIELD_NUMBER: _ClassVar[int]
+    MARGINS_FIELD_NUMBER: _ClassVar[int]
+    ASPECT_RATIO_FIELD_NUMBER: _ClassVar[int]
+    BOX_FIELD_NUMBER: _ClassVar[int]
+    HORIZONTAL_FIELD_NUMBER: _ClassVar[int]
+    VERTICAL_FIELD_NUMBER: _ClassVar[int]
+    picture: bytes
+    margins: Margins
+    aspect_ratio: AspectRatio
+    box: Box
+    horizontal: HorizontalAlignment
+    vertical: VerticalAlignment
+    def __init__(self, picture: _Optional[bytes] = ..., margins: _Optional[_Union[Margins, _Mapping]] = ..., aspect_ratio: _Optional[_Union[AspectRatio, _Mapping]] = ..., box: _Optional[_Union[Box, _Mapping]] = ..., horizontal: _Optional[_Union[HorizontalAlignment, str]] = ..., vertical: _Optional[_Union[VerticalAlignment, str]] = ...) -> None: ...
+
+class Margins(_message.Message):
+    __slots__ = ("left", "top", "right", "bottom")
+    LEFT_FIELD_NUMBER: _ClassVar[int]
+    TOP_FIELD_NUMBER: _ClassVar[int]
+    RIGHT_FIELD_NUMBER: _ClassVar[int]
+    BOTTOM_FIELD_NUMBER: _ClassVar[int]
+    left: int
+    top: int
+    right: int
+    bottom: int
+    def __init__(self, left: _Optional[int] = ..., top: _Optional[int] = ..., right: _Optional[int] = ..., bottom: _Optional[int] = ...) -> None: ...
+
+class AspectRatio(_message.Message):
+    __slots__ = ("width", "height")
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    width: int
+    height: int
+    def __init__(self, width: _Optional[int] = ..., height: _Optional[int] = ...) -> None: ...
 
 class Conditioning(_message.Message):
     __slots__ = ("prompt", "negative_prompt", "style_images", "image_scale")

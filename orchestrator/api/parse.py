@@ -52,6 +52,8 @@ class Parser:
         encoded = EncodedPictures(task, message, described, self.info.limits.max_pixels, resample)
         sizes = encoded.sizes()
         task_input = TaskInput(options, pipeline.buckets, parts.delivery.size, picture_size=sizes.get(task.picture))
+        size = task.size(task_input, self.info.limits.max_pixels)
+        task_input = dataclasses.replace(task_input, delivery_size=size)
         if task.mask is not MaskNeed.REQUIRED:
             task.check(task_input)
         sent = SentPictures(

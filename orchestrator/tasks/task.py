@@ -35,6 +35,7 @@ class TaskInput:
     buckets: tuple[Size, ...]
     """The sizes that the pipeline's models see."""
     delivery_size: Size | None = None
+    """Of the result; None = the picture's size."""
     picture: Bytes | None = None
     """[H, W, 3]; None if the task takes no picture, and until it is decoded."""
     mask: Bytes | None = None
@@ -67,6 +68,8 @@ class Task:
     """Makes the frame; raises InvalidRequestError if the pictures leave nothing to make."""
     read: Callable[[Any, Delivery], Any] = lambda message, delivery: None
     """Reads the fields of its message that are not pictures."""
+    size: Callable[[TaskInput, int], Size] = lambda inputs, max_pixels: inputs.size
+    """The size of its result, of at most `max_pixels`; the pictures need not be decoded yet."""
     check: Callable[[TaskInput], None] = _nothing_to_check
     """Checks the decoded pictures before anything is computed.
 

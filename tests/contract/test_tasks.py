@@ -12,6 +12,7 @@ from backdrop import (
     AsyncClient,
     BackdropError,
     Erase,
+    Expand,
     Fill,
     InvalidRequestError,
     Options,
@@ -112,7 +113,7 @@ async def test_every_task_refuses_the_fields_that_it_does_not_take(client: Async
         "output_size": (64, 64),
     }
     names = {option.path: name for name, option in options_of(Options).items()}
-    for task in (TASK, WORDS, Erase(PRODUCT, MASK), Fill(PRODUCT, MASK), Vary(PRODUCT)):
+    for task in (TASK, WORDS, Erase(PRODUCT, MASK), Fill(PRODUCT, MASK), Vary(PRODUCT), Expand(PRODUCT)):
         info = next(each for each in (await client.info()).tasks if each.name == task.name)
         for path in info.refused_fields:
             with pytest.raises(BackdropError) as caught:

@@ -15,7 +15,7 @@ from tests.orchestrator.small import ADAPTERS, PIPELINES, pipeline_spec
 
 @pytest.mark.parametrize("name", PIPELINES)
 def test_every_task_is_served_whether_the_denoiser_sees_known_pixels_or_not(name: str) -> None:
-    assert served_tasks(pipeline_spec(name)) == ["background", "text_to_image", "erase", "fill", "vary"]
+    assert served_tasks(pipeline_spec(name)) == ["background", "text_to_image", "erase", "fill", "vary", "expand"]
 
 
 @pytest.mark.parametrize("task", [BACKGROUND, TEXT_TO_IMAGE], ids=lambda task: task.name)
