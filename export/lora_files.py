@@ -90,31 +90,17 @@ def read_lora(path: Path, layers: Mapping[str, tuple[int, ...]], *, allow_partia
     keys, metadata = read_keys(files)
     strengths = Strengths.of(path.name, metadata, files.content())
     expect_alpha(path.name, metadata, keys)
-    names, unserved = LayerNames(layers), Counter[str]()
-    parts: dict[tuple[Target, ...], WrittenLayer] = defaultdict(lambda: WrittenLayer(path.name))
-    unknown: dict[str, None] = {}
-    adapters: dict[str | None, None] = {}
-    for text, tensor in read_tensors(files, keys):
-        if (component := text_encoder_of(text)) is not None:
-            unserved[component] += 1
-            continue
-        key = split(path.name, text)
-        if key.part != "alpha":
-            adapters[key.adapter] = None
-        if len(adapters) > 1:
-            several = ", ".join(adapter or "unnamed" for adapter in adapters)
-            raise BadFolderError(f"{path.name} holds several adapters ({several}); save one of them.")
-        if targets := names.find(key.layer):
-            parts[targets].add(key, tensor)
-        else:
-            unknown[unwrapped(key.layer)] = None
-    expect_one_network(path.name, list(unknown), len(parts), metadata)
-    expect_whole(path.name, unserved, bool(parts), allow_partial)
+    unserved = Counter(part for key in keys if (part := text_encoder_of(key)) is not None)
+    served = {key: place for key, place in keys.items() if text_encoder_of(key) is None}
+    written = read_layers(path.name, served, LayerNames(layers), metadata)
+    expect_whole(path.name, unserved, bool(written), allow_partial)
     updates: dict[str, Update] = {}
-    for targets, layer in parts.items():
+    for targets, layer in written.items():
         for name, update in layer.updates(targets, layers, strengths):
             if not updates.setdefault(name, update).same(update):
                 raise BadFolderError(f"{path.name} adapts {name} twice, in different tensors.")
+    if not strengths.configs:
+        expect_alphas(path.name, written)
     if all(update.strength == 0 for update in updates.values()):
         raise BadFolderError(f"{path.name} has strength 0 in every layer, so that it would change nothing.")
     return Lora({name: updates[name] for name in sorted(updates)}, unserved)
@@ -138,9 +124,35 @@ def read_keys(files: AdapterFiles) -> tuple[dict[str, Path], dict[str, str]]:
     return dict(sorted(keys.items())), metadata
 
 
-def read_tensors(files: AdapterFiles, keys: Mapping[str, Path]) -> Iterator[tuple[str, Tensor]]:
-    """Every tensor of an adapter, file by file, as stored."""
-    for path in files.weights:
+def read_layers(
+    label: str, keys: Mapping[str, Path], names: LayerNames, metadata: Mapping[str, str]
+) -> dict[tuple[Target, ...], WrittenLayer]:
+    """The tensors of an adapter, by the network's layers that they change.
+
+    Raises:
+        BadFolderError: if one belongs to another network, to a second adapter, or to something other than a plain LoRA.
+    """
+    written: dict[tuple[Target, ...], WrittenLayer] = defaultdict(lambda: WrittenLayer(label))
+    unknown: dict[str, None] = {}
+    adapters: dict[str | None, None] = {}
+    for text, tensor in read_tensors(keys):
+        key = split(label, text)
+        if key.part != "alpha":
+            adapters[key.adapter] = None
+        if len(adapters) > 1:
+            several = ", ".join(adapter or "unnamed" for adapter in adapters)
+            raise BadFolderError(f"{label} holds several adapters ({several}); save one of them.")
+        if targets := names.find(key.layer):
+            written[targets].add(key, tensor)
+        else:
+            unknown[unwrapped(key.layer)] = None
+    expect_one_network(label, list(unknown), len(written), metadata)
+    return dict(written)
+
+
+def read_tensors(keys: Mapping[str, Path]) -> Iterator[tuple[str, Tensor]]:
+    """Tensors of an adapter, file by file, as stored."""
+    for path in dict.fromkeys(keys.values()):
         with safe_open(path, "pt") as file:
             for key in (key for key, place in keys.items() if place == path):
                 yield key, file.get_tensor(key)
@@ -168,6 +180,16 @@ def expect_whole(label: str, unserved: Mapping[str, int], denoiser: bool, allow_
         )
 
 
+def expect_alphas(label: str, written: Mapping[tuple[Target, ...], WrittenLayer]) -> None:
+    """Refuses a file with alpha for some layers alone: loaders disagree on the strength of the others."""
+    without = [targets[0].layer for targets, layer in written.items() if not layer.has_alpha]
+    if 0 < len(without) < len(written):
+        raise BadFolderError(
+            f"{label} has alpha tensors, but none for {len(without)} of its {len(written)} layers, such as "
+            f"{without[0]}; add them (alpha = rank is strength 1)."
+        )
+
+
 class WrittenLayer:
     """The tensors that a file has for one layer, which may be several of the network, fused."""
 
@@ -175,6 +197,11 @@ class WrittenLayer:
         self._label = label
         self._written: dict[str, None] = {}
         self._parts: dict[str, Tensor] = {}
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether it has an alpha tensor."""
+        return "alpha" in self._parts
 
     def add(self, key: Key, tensor: Tensor) -> None:
         """Adds a tensor.

@@ -68,9 +68,10 @@ def adapter_files(path: Path) -> AdapterFiles:
 
 def _files_of_folder(folder: Path) -> AdapterFiles:
     config = folder / CONFIG
-    if config.is_file():
-        return AdapterFiles(weight_files(folder, PEFT), config)
     files = sorted(entry for entry in folder.iterdir() if entry.suffix == ".safetensors")
+    if config.is_file():
+        alone = len(files) == 1 and not _PEFT_FILE.fullmatch(files[0].name)
+        return AdapterFiles(tuple(files) if alone else weight_files(folder, PEFT), config)
     files = [entry for entry in files if entry.name == DIFFUSERS] or files
     if len(files) == 1 and not _PEFT_FILE.fullmatch(files[0].name):
         return AdapterFiles((files[0],), None)

@@ -161,6 +161,8 @@ TEXT = {
     "text_encoders.t5xxl.transformer.encoder.block.0.layer.0.SelfAttention.q.lora_A.weight": "text_encoder_3",
     "base_model.model.text_model.encoder.layers.0.self_attn.q_proj.lora_A.weight": "text_encoder",
     "bundle_emb.style.clip_l": "embeddings",
+    "cond_stage_model.transformer.text_model.encoder.layers.0.mlp.fc1.lora_A.weight": "text_encoder",
+    "conditioner.embedders.1.model.transformer.resblocks.0.mlp.c_fc.lora_A.weight": "text_encoder_2",
     # Not a plain LoRA, but also not served.
     "lora_te1_text_model_encoder_layers_0_mlp_fc1.hada_w1_a": "text_encoder",
 }
@@ -193,6 +195,17 @@ def test_the_same_layer_by_two_names_counts_once_if_it_is_the_same(lora: Lora, t
     }
     save_file(tensors | again, path)
     assert same(read_lora(path, SHAPES), lora)
+
+
+def test_a_file_with_alpha_for_some_layers_alone_is_refused(lora: Lora, tmp_path: Path) -> None:
+    path = loras.write_kohya(tmp_path / "a.safetensors", lora, SHAPES)
+    tensors = load_file(path)
+    del tensors["lora_unet_conv_in.alpha"]
+    save_file(tensors, path)
+    assert refusal(path) == (
+        "a.safetensors has alpha tensors, but none for 1 of its 6 layers, such as conv_in; add them (alpha = rank is "
+        "strength 1)."
+    )
 
 
 def test_an_adapter_without_effect_is_refused(lora: Lora, tmp_path: Path) -> None:
@@ -332,7 +345,9 @@ def test_the_files_of_folders(lora: Lora, tmp_path: Path) -> None:
     assert files.digest() != before, "strength is a part of an adapter"
     # Of another name, peft's file alone in its folder still has its config.
     (folder / "adapter_model.safetensors").rename(folder / "renamed.safetensors")
-    assert adapter_files(folder / "renamed.safetensors").config is not None
+    renamed = adapter_files(folder / "renamed.safetensors")
+    assert renamed.config is not None
+    assert adapter_files(folder) == renamed
     (folder / "adapter_config.json").unlink()
     assert adapter_files(folder).weights == (folder / "renamed.safetensors",)
     loras.write_peft(folder / "other.safetensors", lora, SHAPES)
