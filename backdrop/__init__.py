@@ -42,10 +42,10 @@ from backdrop._events import (
     VariantFinished,
 )
 from backdrop._generation import Generation
-from backdrop._info import Info, Limits, Model, Pipeline, TaskInfo
+from backdrop._info import AdapterInfo, Info, Limits, Model, Pipeline, TaskInfo
 from backdrop._options import Options
 from backdrop._sync import Client, SyncGeneration
-from backdrop._types import Box, EarlyDropping, Fit, Margins, StyleImage
+from backdrop._types import Adapter, Box, EarlyDropping, Fit, Margins, StyleImage
 from backdrop.errors import (
     BackdropError,
     CancelledError,
@@ -67,6 +67,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Accepted",
+    "Adapter",
+    "AdapterInfo",
     "AsyncClient",
     "BackdropError",
     "Background",

@@ -103,6 +103,8 @@ def _pipeline(message: info_pb.Pipeline) -> info.Pipeline:
         default_image_scale=message.default_image_scale,
         tasks=tuple(message.tasks),
         has_segmenter=message.has_segmenter,
+        adapters=tuple(info.AdapterInfo(adapter.name, adapter.fingerprint) for adapter in message.adapters),
+        max_adapters=message.max_adapters,
     )
 
 
@@ -154,6 +156,7 @@ def _settings(message: pb.EffectiveSettings) -> events.Settings:
         image_scale=message.image_scale,
         priority=_enum(Priority, pb.Priority, message.priority),
         strength=message.strength,
+        adapters=tuple(types.Adapter(adapter.name, adapter.weight) for adapter in message.adapters),
     )
 
 

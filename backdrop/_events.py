@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from backdrop._enums import CompositingMode, MaskSource, OutputFormat, Priority, Scheduler, Stage
-from backdrop._types import Box, EarlyDropping, Size
+from backdrop._types import Adapter, Box, EarlyDropping, Size
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -146,6 +146,8 @@ class Settings:
     """The rounds in which weaker variants were given up; empty = none."""
     strength: float = 1.0
     """The fraction of the steps that were taken; below 1.0 the noise started from the picture."""
+    adapters: tuple[Adapter, ...] = ()
+    """The adapters of the request by name, without those of weight 0.0."""
 
 
 @dataclasses.dataclass(frozen=True)

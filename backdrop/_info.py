@@ -21,6 +21,15 @@ class Model:
 
 
 @dataclasses.dataclass(frozen=True)
+class AdapterInfo:
+    """One adapter (LoRA) of a pipeline."""
+
+    name: str
+    fingerprint: str
+    """ "sha256:…" of the file that it was exported from."""
+
+
+@dataclasses.dataclass(frozen=True)
 class TaskInfo:
     """One task that the server knows, and the fields of a request that it takes."""
 
@@ -58,6 +67,10 @@ class Pipeline:
     """Names of the tasks that it serves."""
     has_segmenter: bool = True
     """Whether a task that cuts something out can do without a mask and without an alpha channel."""
+    adapters: tuple[AdapterInfo, ...] = ()
+    """Those that a request may name, by name."""
+    max_adapters: int = 0
+    """Most adapters of a request."""
 
 
 @dataclasses.dataclass(frozen=True)

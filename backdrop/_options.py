@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, TypedDict
 
 from backdrop import _text as text
 from backdrop import _wire as wire
 from backdrop._describe import Flag, Option
 from backdrop._enums import OutputFormat, Priority, Scheduler
-from backdrop._types import EarlyDropping, ImageSource, Size, StyleImage
+from backdrop._types import Adapter, EarlyDropping, ImageSource, Size, StyleImage
 
 
 class RequestOptions(TypedDict, total=False):
@@ -51,6 +51,26 @@ class RequestOptions(TypedDict, total=False):
             wire.number,
             "How strongly the scene follows the style pictures, 0.0 (not at all) to 2.0. Default: the pipeline's.",
             (Flag("--image-scale", float),),
+        ),
+    ]
+    adapters: Annotated[
+        Mapping[str, float] | Sequence[Adapter | str],
+        Option(
+            "conditioning.adapters",
+            wire.adapters,
+            "Adapters (LoRAs) of the pipeline by the names that `info` gives, up to `Pipeline.max_adapters` at once:"
+            " `{name: weight}`, or a list of names and `Adapter(name, weight)`. Weights are factors from -5.0 to 5.0;"
+            " 1.0, the default, is the adapter as it was trained. Default: none.",
+            (
+                Flag(
+                    "--adapter",
+                    list[str],
+                    "NAME[:WEIGHT]",
+                    "An adapter (LoRA) of the pipeline by the name that `info` gives, with a factor from -5.0 to 5.0"
+                    " (default 1.0). May be given several times. Default: none.",
+                ),
+            ),
+            text.parse_adapters,
         ),
     ]
     pipeline: Annotated[

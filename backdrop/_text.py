@@ -1,4 +1,4 @@
-"""Values of command-line flags that need reading: sizes, rectangles, windows, style pictures with weights.
+"""Values of command-line flags that need reading: sizes, rectangles, windows, style pictures and adapters with weights.
 
 Each function takes the path of the field that the flags set, which its refusals name, and the values of the flags.
 """
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from backdrop._enums import HorizontalAlignment, VerticalAlignment
-from backdrop._types import Box, EarlyDropping, Fit, Margins, Size, StyleImage
+from backdrop._types import Adapter, Box, EarlyDropping, Fit, Margins, Size, StyleImage
 from backdrop.errors import Reason, error
 
 _FOUR_NUMBERS = re.compile(r"(\d{1,6}),(\d{1,6}),(\d{1,6}),(\d{1,6})")
@@ -112,6 +112,21 @@ def parse_keep(path: str, text: str | None) -> tuple[EarlyDropping, ...] | None:
 def parse_styles(path: str, texts: Sequence[str] | None) -> list[StyleImage] | None:
     """Reads each as `parse_style`; None stays None."""
     return [parse_style(text) for text in texts] if texts else None
+
+
+def parse_adapters(path: str, texts: Sequence[str] | None) -> list[Adapter] | None:
+    """Reads each "NAME" or "NAME:WEIGHT"; None stays None. Raises InvalidRequestError."""
+    if not texts:
+        return None
+    adapters = []
+    for index, text in enumerate(texts):
+        name, colon, weight = text.partition(":")
+        try:
+            adapters.append(Adapter(name, float(weight) if colon else 1.0))
+        except ValueError:
+            message = f"{text!r} is not an adapter; write NAME or NAME:WEIGHT, for example aurelia:0.8."
+            raise error(Reason.OUT_OF_RANGE, message, field=f"{path}[{index}].weight") from None
+    return adapters
 
 
 def every_second_step(path: str, previews: bool | None) -> int | None:

@@ -69,6 +69,16 @@ class StyleImage:
 
 
 @dataclasses.dataclass(frozen=True)
+class Adapter:
+    """An adapter (LoRA) of the pipeline, and how strongly it changes the pictures."""
+
+    name: str
+    """As `Pipeline.adapters` lists it."""
+    weight: float = 1.0
+    """Factor of its update, -5.0 to 5.0: 1.0 = as it was trained, 0.0 = without it."""
+
+
+@dataclasses.dataclass(frozen=True)
 class EarlyDropping:
     """A round of early dropping: the reward model scores a preview of each remaining variant; the best `keep` continue.
 

@@ -10,13 +10,13 @@ import io
 import math
 import numbers
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from backdrop._convert import enum_number
 from backdrop._enums import HorizontalAlignment, OutputFormat, Priority, Scheduler, VerticalAlignment
-from backdrop._types import Box, EarlyDropping, Fit, ImageSource, Margins, Size, StyleImage
+from backdrop._types import Adapter, Box, EarlyDropping, Fit, ImageSource, Margins, Size, StyleImage
 from backdrop.errors import BackdropError, Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
 
@@ -186,6 +186,25 @@ def style_images(pictures: Sequence[ImageSource | StyleImage], field: str) -> li
             messages.append(pb.StyleImage(image=picture(each.picture, f"{path}.image"), weight=weight))
         else:
             messages.append(pb.StyleImage(image=picture(each, f"{path}.image")))
+    return messages
+
+
+def adapters(value: Mapping[str, float] | Sequence[Adapter | str], field: str) -> list[pb.Adapter]:
+    """Names with weights, or a list of names and adapters."""
+    each: list[Any]
+    if isinstance(value, Mapping):
+        each = [Adapter(name, weight) for name, weight in value.items()]
+    elif isinstance(value, list | tuple):  # one name alone is a sequence too, of characters
+        each = [Adapter(one) if isinstance(one, str) else one for one in value]
+    else:
+        raise _refusal(field, "must be a dict of names and weights, or a list of names and Adapters")
+    messages = []
+    for index, adapter in enumerate(each):
+        path = f"{field}[{index}]"
+        if not isinstance(adapter, Adapter):
+            raise _refusal(path, f"must be a name or an Adapter, not {type(adapter).__name__}")
+        name, weight = text(adapter.name, f"{path}.name"), number(adapter.weight, f"{path}.weight")
+        messages.append(pb.Adapter(name=name, weight=weight))
     return messages
 
 

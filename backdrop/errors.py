@@ -42,6 +42,7 @@ class Reason(enum.StrEnum):
     INVALID_PLACEMENT = "INVALID_PLACEMENT"
     OUT_OF_RANGE = "OUT_OF_RANGE"
     UNKNOWN_VALUE = "UNKNOWN_VALUE"
+    DUPLICATE = "DUPLICATE"
     STYLE_NOT_TAKEN = "STYLE_NOT_TAKEN"
     MISSING_FIELD = "MISSING_FIELD"
     FIELD_NOT_TAKEN = "FIELD_NOT_TAKEN"
@@ -50,6 +51,7 @@ class Reason(enum.StrEnum):
     INVALID_MESSAGE = "INVALID_MESSAGE"
     UNUSABLE_CLIENT = "UNUSABLE_CLIENT"
     UNKNOWN_PIPELINE = "UNKNOWN_PIPELINE"
+    UNKNOWN_ADAPTER = "UNKNOWN_ADAPTER"
     IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
     UNAUTHENTICATED = "UNAUTHENTICATED"
     PERMISSION_DENIED = "PERMISSION_DENIED"
@@ -180,6 +182,7 @@ ERRORS: dict[Reason, _Row] = {
     Reason.INVALID_PLACEMENT: _Row(InvalidRequestError, "the placement does not lie in the picture"),
     Reason.OUT_OF_RANGE: _Row(InvalidRequestError, "a number is outside its range"),
     Reason.UNKNOWN_VALUE: _Row(InvalidRequestError, "an enum value that this server or pipeline does not know"),
+    Reason.DUPLICATE: _Row(InvalidRequestError, "a list names the same thing twice"),
     Reason.STYLE_NOT_TAKEN: _Row(InvalidRequestError, "the pipeline takes no style pictures"),
     Reason.MISSING_FIELD: _Row(InvalidRequestError, "the request names no task, or lacks a field that its task needs"),
     Reason.FIELD_NOT_TAKEN: _Row(InvalidRequestError, "the task does not take the field"),
@@ -190,6 +193,7 @@ ERRORS: dict[Reason, _Row] = {
         InvalidRequestError, "the client cannot work: its endpoint is wrong, or its process was forked or patched"
     ),
     Reason.UNKNOWN_PIPELINE: _Row(NotFoundError, "no pipeline of that name is served"),
+    Reason.UNKNOWN_ADAPTER: _Row(NotFoundError, "the pipeline has no adapter of that name"),
     Reason.IDEMPOTENCY_KEY_REUSED: _Row(ConflictError, "the idempotency key was used with another request"),
     Reason.UNAUTHENTICATED: _Row(UnauthenticatedError, "no identity, or a wrong one"),
     Reason.PERMISSION_DENIED: _Row(PermissionDeniedError, "the identity may not do that"),

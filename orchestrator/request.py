@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from backdrop.contract.geometry import Size, nearest_bucket
 from backdrop.contract.parts import Conditioning, Parts, StylePicture, row_steps, saved_row_steps, sequential_steps
+from backdrop.contract.write import fingerprints_message
 from orchestrator.repository import PipelineSpec
 from orchestrator.tasks import Task, TaskInput
 
@@ -45,6 +46,18 @@ class Request:
     """Without style pictures while those are in `sent`."""
     sent: SentPictures | None = None
     """None: `input` and `parts` hold the pictures, decoded."""
+
+    @property
+    def adapters(self) -> dict[str, float]:
+        """Weight by name: the task's own adapters at 1.0, unless the request gives them a weight, and the request's."""
+        requested = {each.name: each.weight for each in self.parts.conditioning.adapters}
+        return dict.fromkeys(self.task.adapters, 1.0) | requested
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """Digests of the models and adapters that make the pictures, by the names of `Summary.model_fingerprints`."""
+        used = {name: self.pipeline.adapters[name].digest for name in self.adapters}
+        return fingerprints_message(self.pipeline.fingerprints, used)
 
     @property
     def scene_size(self) -> Size:

@@ -65,6 +65,7 @@ def _print_pipeline(console: Console, pipeline: Pipeline, *, default: bool) -> N
     )
     style = f"yes, image scale {pipeline.default_image_scale:g}" if pipeline.takes_style_images else "no"
     facts.add_row("style pictures", style)
+    facts.add_row("adapters", _adapters(pipeline))
     facts.add_row("prompt", f"up to {pipeline.max_prompt_tokens} tokens")
     facts.add_row("scores", ", ".join(pipeline.reward_heads) or "none: pictures come in the order of their variants")
     masks = "made where none is sent" if pipeline.has_segmenter else "must be sent: no segmenter"
@@ -74,3 +75,8 @@ def _print_pipeline(console: Console, pipeline: Pipeline, *, default: bool) -> N
     for model in pipeline.models:
         models.add_row(model.role, model.name, model.version, model.fingerprint[:19] + "…")
     console.print(models)
+
+
+def _adapters(pipeline: Pipeline) -> str:
+    names = ", ".join(adapter.name for adapter in pipeline.adapters)
+    return f"{escape(names)}; up to {pipeline.max_adapters} at once" if names else "none"

@@ -12,7 +12,7 @@ from backdrop._fake.request import Request
 from backdrop._fake.script import Failure, Script
 from backdrop.contract.arrays import Bytes
 from backdrop.contract.seeds import variant_seed
-from backdrop.contract.write import timing_messages
+from backdrop.contract.write import fingerprints_message, timing_messages
 from backdrop.v1 import generation_service_pb2 as pb
 
 
@@ -87,12 +87,19 @@ class Run:
     def _summary(self) -> pb.Summary:
         return pb.Summary(
             pictures=self._request.parts.selection.top_k,
-            model_fingerprints={model.name: model.fingerprint for model in self._request.pipeline.models},
+            model_fingerprints=self._fingerprints(),
             timings=self._timings(),
             cache=pb.CacheReport(misses=2),
             settings=self._request.settings,
             request_id=self._request_id,
             usage=self._request.usage,
+        )
+
+    def _fingerprints(self) -> dict[str, str]:
+        pipeline, used = self._request.pipeline, {each.name for each in self._request.parts.conditioning.adapters}
+        return fingerprints_message(
+            {model.name: model.fingerprint for model in pipeline.models},
+            {adapter.name: adapter.fingerprint for adapter in pipeline.adapters if adapter.name in used},
         )
 
     def _begin(self, stage: pb.Stage) -> pb.GenerateResponse:

@@ -19,6 +19,9 @@ _T5 = ("text_encoder_g", "text_encoder_t5")
 _SHARED = ("vae_encoder", "vae_decoder", "reward", "segmenter")
 OPTIONAL = ("reward", "segmenter")
 """Roles that a pipeline can do without."""
+ADAPTERS = ("aurelia", "neon", "pencil", "winter")
+"""Of the default pipeline; they change the painted scene."""
+MAX_ADAPTERS = 3
 _SOLVERS = (pb.SCHEDULER_DDIM, pb.SCHEDULER_EULER, pb.SCHEDULER_DPMPP_2M, pb.SCHEDULER_DDPM)
 
 
@@ -39,7 +42,7 @@ def make_info(without: Collection[str] = ()) -> info_pb.GetInfoResponse:
     info = info_pb.GetInfoResponse(
         server_version="0.0.0+fake",
         pipelines=[
-            _pipeline("backdrop", "denoiser", _CLIP, _SOLVERS, steps=20, guidance_scale=5.0, tokens=77),
+            _with_adapters(_pipeline("backdrop", "denoiser", _CLIP, _SOLVERS, guidance_scale=5.0, tokens=77)),
             _pipeline("backdrop-fast", "denoiser_fast", _CLIP, (pb.SCHEDULER_LCM,), steps=4, tokens=77),
             _pipeline("backdrop-dit", "denoiser_dit", _T5, (pb.SCHEDULER_FLOW_EULER,), guidance_scale=4.0, tokens=128),
         ],
@@ -92,6 +95,16 @@ def _pipeline(
     )
 
 
+def _with_adapters(pipeline: info_pb.Pipeline) -> info_pb.Pipeline:
+    """The same pipeline with adapters."""
+    pipeline.adapters.extend(info_pb.AdapterInfo(name=name, fingerprint=_digest(name)) for name in ADAPTERS)
+    pipeline.max_adapters = MAX_ADAPTERS
+    return pipeline
+
+
 def _model(role: str, name: str) -> info_pb.Model:
-    fingerprint = f"sha256:{hashlib.sha256(name.encode()).hexdigest()}"
-    return info_pb.Model(role=role, name=name, version="1", fingerprint=fingerprint)
+    return info_pb.Model(role=role, name=name, version="1", fingerprint=_digest(name))
+
+
+def _digest(name: str) -> str:
+    return f"sha256:{hashlib.sha256(name.encode()).hexdigest()}"

@@ -70,4 +70,4 @@ def _look(task: str, parts: Parts) -> str:
     total = sum(picture.weight for picture in conditioning.style)
     style = [(hashlib.sha256(each.pixels.tobytes()).hexdigest(), each.weight / total) for each in conditioning.style]
     scaled = (conditioning.image_scale, style) if conditioning.image_scale else ()
-    return repr((task, sampling, conditioning.prompt, negative_prompt, scaled))
+    return repr((task, sampling, conditioning.prompt, negative_prompt, scaled, conditioning.adapters))

@@ -11,6 +11,8 @@ MAX_PICTURE_BYTES = 16 << 20
 MAX_GUIDANCE = 20.0
 MAX_IMAGE_SCALE = 2.0
 MAX_STYLE_WEIGHT = 10.0
+MAX_ADAPTER_WEIGHT = 5.0
+"""Of either sign. Beyond 2 most LoRAs spoil pictures, but those trained as sliders are used up to 5."""
 MAX_STYLE_IMAGES = 4
 MAX_PADDING = 0.45
 """As a fraction of the picture's shorter side."""

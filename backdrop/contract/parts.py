@@ -42,6 +42,14 @@ class StylePicture:
 
 
 @dataclasses.dataclass(frozen=True)
+class Adapter:
+    """A LoRA of the pipeline by its name, and the factor of its update."""
+
+    name: str
+    weight: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
 class Conditioning:
     """What the made pixels should show."""
 
@@ -50,6 +58,8 @@ class Conditioning:
     style: tuple[StylePicture, ...] = ()
     image_scale: float = 0.0
     """0 without style pictures."""
+    adapters: tuple[Adapter, ...] = ()
+    """By name, each once, none of weight 0: requests that mean the same have the same adapters in the same order."""
 
 
 @dataclasses.dataclass(frozen=True)

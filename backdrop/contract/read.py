@@ -22,6 +22,7 @@ from backdrop.contract.limits import (
     MIN_SIDE,
 )
 from backdrop.contract.parts import Conditioning, Delivery, Parts, Priority, Sampling, Selection, Window
+from backdrop.contract.read_adapters import read_adapters
 from backdrop.contract.read_dropping import read_dropping
 from backdrop.contract.rules import TaskRules
 from backdrop.contract.vocabulary import FORMATS, HORIZONTAL, SCHEDULERS, VERTICAL
@@ -72,6 +73,7 @@ def read_parts(
 
     Raises:
         InvalidRequestError: a field is wrong; the error names it.
+        NotFoundError: the pipeline has no adapter of that name.
     """
     sampling = request.sampling
     steps = sampling.steps if sampling.HasField("steps") else pipeline.default_steps
@@ -187,7 +189,12 @@ def _conditioning(
     image_scale = _image_scale(conditioning, pipeline, info)
     for name in ("prompt", "negative_prompt"):
         _check_prompt(f"conditioning.{name}", getattr(conditioning, name), pipeline.max_prompt_tokens, count_tokens)
-    return Conditioning(conditioning.prompt, conditioning.negative_prompt, image_scale=image_scale)
+    return Conditioning(
+        conditioning.prompt,
+        conditioning.negative_prompt,
+        image_scale=image_scale,
+        adapters=read_adapters(conditioning.adapters, pipeline, info),
+    )
 
 
 def _check_prompt(field: str, text: str, most: int, count_tokens: CountTokens) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from google.protobuf.duration_pb2 import Duration
 
@@ -45,7 +45,13 @@ def settings_message(task: str, parts: Parts, size: Size, scene_size: Size) -> p
         image_scale=parts.conditioning.image_scale,
         priority=pb.Priority.Name(parts.priority),
         strength=parts.sampling.strength,
+        adapters=[pb.Adapter(name=each.name, weight=each.weight) for each in parts.conditioning.adapters],
     )
+
+
+def fingerprints_message(models: Mapping[str, str], adapters: Mapping[str, str]) -> dict[str, str]:
+    """A summary's digests: those of models and of adapters, each by name."""
+    return {**models, **{f"adapter:{name}": digest for name, digest in adapters.items()}}
 
 
 def usage_message(parts: Parts, scene_size: Size) -> pb.Usage:

@@ -213,16 +213,18 @@ class AspectRatio(_message.Message):
     def __init__(self, width: _Optional[int] = ..., height: _Optional[int] = ...) -> None: ...
 
 class Conditioning(_message.Message):
-    __slots__ = ("prompt", "negative_prompt", "style_images", "image_scale")
+    __slots__ = ("prompt", "negative_prompt", "style_images", "image_scale", "adapters")
     PROMPT_FIELD_NUMBER: _ClassVar[int]
     NEGATIVE_PROMPT_FIELD_NUMBER: _ClassVar[int]
     STYLE_IMAGES_FIELD_NUMBER: _ClassVar[int]
     IMAGE_SCALE_FIELD_NUMBER: _ClassVar[int]
+    ADAPTERS_FIELD_NUMBER: _ClassVar[int]
     prompt: str
     negative_prompt: str
     style_images: _containers.RepeatedCompositeFieldContainer[StyleImage]
     image_scale: float
-    def __init__(self, prompt: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., style_images: _Optional[_Iterable[_Union[StyleImage, _Mapping]]] = ..., image_scale: _Optional[float] = ...) -> None: ...
+    adapters: _containers.RepeatedCompositeFieldContainer[Adapter]
+    def __init__(self, prompt: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., style_images: _Optional[_Iterable[_Union[StyleImage, _Mapping]]] = ..., image_scale: _Optional[float] = ..., adapters: _Optional[_Iterable[_Union[Adapter, _Mapping]]] = ...) -> None: ...
 
 class Sampling(_message.Message):
     __slots__ = ("pipeline", "seed", "scheduler", "steps", "guidance_scale", "guidance_window")
@@ -277,6 +279,14 @@ class GuidanceWindow(_message.Message):
     start: float
     stop: float
     def __init__(self, start: _Optional[float] = ..., stop: _Optional[float] = ...) -> None: ...
+
+class Adapter(_message.Message):
+    __slots__ = ("name", "weight")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    weight: float
+    def __init__(self, name: _Optional[str] = ..., weight: _Optional[float] = ...) -> None: ...
 
 class StyleImage(_message.Message):
     __slots__ = ("image", "weight")
@@ -432,7 +442,7 @@ class Usage(_message.Message):
     def __init__(self, row_steps: _Optional[int] = ..., saved_row_steps: _Optional[int] = ..., row_step_megapixels: _Optional[float] = ...) -> None: ...
 
 class EffectiveSettings(_message.Message):
-    __slots__ = ("task", "sampling", "selection", "delivery", "scene_size", "image_scale", "priority", "strength")
+    __slots__ = ("task", "sampling", "selection", "delivery", "scene_size", "image_scale", "priority", "strength", "adapters")
     TASK_FIELD_NUMBER: _ClassVar[int]
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
     SELECTION_FIELD_NUMBER: _ClassVar[int]
@@ -441,6 +451,7 @@ class EffectiveSettings(_message.Message):
     IMAGE_SCALE_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     STRENGTH_FIELD_NUMBER: _ClassVar[int]
+    ADAPTERS_FIELD_NUMBER: _ClassVar[int]
     task: str
     sampling: Sampling
     selection: Selection
@@ -449,7 +460,8 @@ class EffectiveSettings(_message.Message):
     image_scale: float
     priority: Priority
     strength: float
-    def __init__(self, task: _Optional[str] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., delivery: _Optional[_Union[Delivery, _Mapping]] = ..., scene_size: _Optional[_Union[Size, _Mapping]] = ..., image_scale: _Optional[float] = ..., priority: _Optional[_Union[Priority, str]] = ..., strength: _Optional[float] = ...) -> None: ...
+    adapters: _containers.RepeatedCompositeFieldContainer[Adapter]
+    def __init__(self, task: _Optional[str] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., delivery: _Optional[_Union[Delivery, _Mapping]] = ..., scene_size: _Optional[_Union[Size, _Mapping]] = ..., image_scale: _Optional[float] = ..., priority: _Optional[_Union[Priority, str]] = ..., strength: _Optional[float] = ..., adapters: _Optional[_Iterable[_Union[Adapter, _Mapping]]] = ...) -> None: ...
 
 class Picture(_message.Message):
     __slots__ = ("data", "media_type", "width", "height", "rank", "variant", "seed", "scores", "receipt")

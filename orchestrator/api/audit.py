@@ -52,6 +52,7 @@ class Audit:
             "seed": sampling.seed,
             "scheduler": sampling.scheduler,
             "style_images": request.style_pictures,
+            "adapters": sorted(request.adapters),
             "priority": request.parts.priority.name.lower(),
             "size": f"{request.input.size.width}x{request.input.size.height}",
         }

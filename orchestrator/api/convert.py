@@ -72,7 +72,7 @@ def _summary(finished: Finished, request: Request) -> pb.Summary:
     cache = finished.cache
     return pb.Summary(
         pictures=finished.pictures,
-        model_fingerprints=request.pipeline.fingerprints,
+        model_fingerprints=request.fingerprints,
         timings=timing_messages(finished.timings.items()),
         cache=pb.CacheReport(memory_hits=cache.memory_hits, redis_hits=cache.redis_hits, misses=cache.misses),
         settings=settings_message(request.task.name, request.parts, request.input.size, request.scene_size),

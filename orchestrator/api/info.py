@@ -70,6 +70,11 @@ def _pipeline(pipeline: PipelineSpec) -> info_pb.Pipeline:
         default_image_scale=pipeline.default_image_scale if pipeline.takes_style else 0.0,
         tasks=served_tasks(pipeline),
         has_segmenter=pipeline.segments,
+        adapters=[
+            info_pb.AdapterInfo(name=name, fingerprint=adapter.digest)
+            for name, adapter in sorted(pipeline.adapters.items())
+        ],
+        max_adapters=pipeline.adapter_slots if pipeline.adapters else 0,
     )
 
 

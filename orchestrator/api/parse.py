@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 
-from backdrop.contract.parts import Sampling
+from backdrop.contract.parts import Conditioning, Sampling
 from backdrop.contract.read import check_idempotency_key, read_parts, read_pipeline
 from backdrop.contract.rules import read_task
 from backdrop.errors import Reason, error
@@ -16,7 +16,7 @@ from orchestrator.repository import PipelineSpec, Repository
 from orchestrator.repository.tokenize import PromptTokenizers
 from orchestrator.request import Request, SentPictures
 from orchestrator.sampler import make_solver
-from orchestrator.tasks import ALL, MaskNeed, TaskInput
+from orchestrator.tasks import ALL, MaskNeed, Task, TaskInput
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Parser:
 
         Raises:
             InvalidRequestError: a field is wrong; the error names it.
-            NotFoundError: the pipeline is not served.
+            NotFoundError: the pipeline, or an adapter of it, is not served.
         """
         rules = read_task(message)
         task = ALL[rules.name]
@@ -46,6 +46,7 @@ class Parser:
         check_idempotency_key(message.idempotency_key)
         parts = read_parts(message, rules, described, self.info, lambda text: self.tokenizers.count(pipeline, text))
         _check_steps(parts.sampling, pipeline)
+        _check_slots(parts.conditioning, task, pipeline)
         options = task.read(getattr(message, rules.name), parts.delivery)
         clip = pipeline.conventions.image_preprocess
         resample = None if clip is None else functools.partial(clip_pixels, resize=clip.resize, crop=clip.crop)
@@ -73,3 +74,12 @@ def _check_steps(sampling: Sampling, pipeline: PipelineSpec) -> None:
     except ValueError as problem:
         message = f"sampling.steps is {sampling.steps}, too many here: {problem}."
         raise error(Reason.OUT_OF_RANGE, message, field="sampling.steps") from None
+
+
+def _check_slots(conditioning: Conditioning, task: Task, pipeline: PipelineSpec) -> None:
+    """Raises InvalidRequestError when the request's adapters and the task's own are more than a row takes."""
+    names = {each.name for each in conditioning.adapters} | set(task.adapters)
+    if conditioning.adapters and len(names) > pipeline.adapter_slots:
+        free = pipeline.adapter_slots - len(task.adapters)
+        message = f"conditioning.adapters: {task.name} has adapters of its own; it leaves room for {free}."
+        raise error(Reason.OUT_OF_RANGE, message, field="conditioning.adapters")

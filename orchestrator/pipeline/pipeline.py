@@ -137,7 +137,7 @@ class Pipeline:
             )
         with progress.stage(Stage.PREPARE):
             prepared = await prepare(source, parts.sampling.strength, models, lookups)
-        inputs = DenoiserInputs(embeddings, prepared, models, _adapter(request))
+        inputs = DenoiserInputs(embeddings, prepared, models, request.adapters)
         run = VariantRun(
             parts.sampling,
             parts.selection,
@@ -166,12 +166,6 @@ class Pipeline:
             return request.parts.conditioning
         async with self._memory.budget.hold(request.pixels_mp):
             return await asyncio.to_thread(request.read_conditioning)
-
-
-def _adapter(request: Request) -> int:
-    """The row of the task's adapter in the denoiser's bank; 0 = none. A row of a model call names one adapter."""
-    bank = request.pipeline.models["denoiser"].adapters
-    return next((bank[name] for name in request.task.adapters), 0)
 
 
 def _accepted(place: Place) -> Accepted:

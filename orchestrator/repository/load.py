@@ -16,6 +16,7 @@ from orchestrator.repository.spec import (
     PIPELINES,
     T5,
     TEXT_ROLES,
+    AdapterSpec,
     ModelSpec,
     PipelineSpec,
     Repository,
@@ -69,16 +70,19 @@ def _model(name: str, value: Mapping[str, Any]) -> ModelSpec:
     def tensors(key: str) -> tuple[TensorSpec, ...]:
         return tuple(TensorSpec(t["name"], t["dtype"], tuple(t["shape"])) for t in value[key])
 
-    adapters = {adapter: int(entry["row"]) for adapter, entry in value.get("adapters", {}).get("names", {}).items()}
-    return ModelSpec(
+    names = value.get("adapters", {}).get("names", {})
+    spec = ModelSpec(
         name=name,
         version=str(value["version"]),
         fingerprint=value["fingerprint"],
         files=value["files"],
         inputs=tensors("inputs"),
         outputs=tensors("outputs"),
-        adapters=adapters,
+        adapters={adapter: AdapterSpec(int(entry["row"]), entry["digest"]) for adapter, entry in names.items()},
     )
+    if spec.adapters and spec.adapter_slots < 1:
+        raise ValueError(f"model {name} has adapters, but no input adapter with a fixed number of slots")
+    return spec
 
 
 def _pipeline(name: str, value: Mapping[str, Any], models: Mapping[str, ModelSpec]) -> PipelineSpec:

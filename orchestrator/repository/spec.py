@@ -29,6 +29,16 @@ class RepositoryError(Exception):
 
 
 @dataclasses.dataclass(frozen=True)
+class AdapterSpec:
+    """One adapter in a denoiser's bank."""
+
+    row: int
+    """From 1; row 0 of every bank is none."""
+    digest: str
+    """ "sha256:…" of the file that it was exported from."""
+
+
+@dataclasses.dataclass(frozen=True)
 class ModelSpec:
     """One model folder of the repository."""
 
@@ -38,8 +48,13 @@ class ModelSpec:
     files: Mapping[str, str]
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    adapters: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    """Adapter name → row in the model's adapter bank."""
+    adapters: Mapping[str, AdapterSpec] = dataclasses.field(default_factory=dict)
+    """The model's adapter bank, by the adapters' names."""
+
+    @property
+    def adapter_slots(self) -> int:
+        """How many adapters a row has at once; 0 without a bank."""
+        return next((tensor.shape[0] for tensor in self.inputs if tensor.name == "adapter"), 0)
 
     def shape(self, tensor: str) -> tuple[int, ...] | None:
         """The shape of an input or output, without the batch dimension; None if the model has none of that name."""
@@ -87,6 +102,16 @@ class PipelineSpec:
     def denoiser_inputs(self) -> frozenset[str]:
         """Names of the denoiser's inputs."""
         return frozenset(tensor.name for tensor in self.models["denoiser"].inputs)
+
+    @property
+    def adapters(self) -> Mapping[str, AdapterSpec]:
+        """The adapters that a request may name."""
+        return self.models["denoiser"].adapters
+
+    @property
+    def adapter_slots(self) -> int:
+        """Most adapters of a row, those of the task included."""
+        return self.models["denoiser"].adapter_slots
 
     @property
     def takes_style(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,8 +24,8 @@ class DenoiserInputs:
     embeddings: Embeddings
     prepared: Prepared
     models: Models
-    adapter: int = 0
-    """The adapter's row in the denoiser's bank; 0 = none."""
+    adapters: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """Weight by name in the denoiser's bank; at most as many as a row has slots."""
 
     def constant_rows(self) -> dict[str, Rows]:
         """Every input in the denoiser's metadata except `sample` and `timestep`: [rows, …], read-only."""
@@ -76,6 +76,24 @@ class DenoiserInputs:
             scale[1:] = self.embeddings.image_scale
         return scale
 
+    def adapter_slots(self) -> list[tuple[int, float]]:
+        """Row in the bank and weight of each slot; 0 and 0.0 in free ones.
+
+        In the order of the bank, because the last bits of a sum depend on the order of its parts.
+        """
+        bank, slots = self.models.pipeline.adapters, self.models.pipeline.adapter_slots
+        taken = sorted((bank[name].row, weight) for name, weight in self.adapters.items())
+        assert len(taken) <= slots, "the request was checked"
+        return taken + [(0, 0.0)] * (slots - len(taken))
+
+    def adapter(self) -> Rows:
+        """INT64 [rows, K]: the adapters of both prompts' rows, as diffusers has them."""
+        return np.array([[row for row, _ in self.adapter_slots()]] * self.rows, np.int64)
+
+    def adapter_scale(self) -> Floats:
+        """[rows, K]: the adapters' weights."""
+        return np.array([[weight for _, weight in self.adapter_slots()]] * self.rows, np.float32)
+
 
 _TABLE: dict[str, Callable[[DenoiserInputs], Rows]] = {
     "mask": lambda inputs: inputs.repeated(inputs.prepared.view.latent_mask),
@@ -85,6 +103,6 @@ _TABLE: dict[str, Callable[[DenoiserInputs], Rows]] = {
     "time_ids": DenoiserInputs.time_ids,
     "image_tokens": DenoiserInputs.image_tokens,
     "image_scale": DenoiserInputs.image_scale,
-    "adapter": lambda inputs: np.full((inputs.rows, 1), inputs.adapter, np.int64),
-    "adapter_scale": lambda inputs: np.full((inputs.rows, 1), 1.0 if inputs.adapter else 0.0, np.float32),
+    "adapter": DenoiserInputs.adapter,
+    "adapter_scale": DenoiserInputs.adapter_scale,
 }

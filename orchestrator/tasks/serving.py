@@ -12,9 +12,11 @@ def why_not(pipeline: PipelineSpec, task: Task) -> str | None:
 
     Its denoiser need not see known pixels: their latents are blended in then (`stages/blend.py`).
     """
-    adapters = [name for name in task.adapters if name not in pipeline.models["denoiser"].adapters]
+    adapters = [name for name in task.adapters if name not in pipeline.adapters]
     if adapters:
         return f"its denoiser's bank has no adapter {', '.join(adapters)}."
+    if len(task.adapters) > pipeline.adapter_slots:
+        return f"its denoiser takes {pipeline.adapter_slots} adapters at once, the task uses {len(task.adapters)}."
     return None
 
 

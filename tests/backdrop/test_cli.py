@@ -169,6 +169,16 @@ def test_style_pictures_and_their_scale_reach_the_server(fake: FakeBackdrop, pro
     assert round(described["settings"]["image_scale"], 3) == 0.8
 
 
+def test_adapters_and_their_weights_reach_the_server(fake: FakeBackdrop, product: Path, tmp_path: Path) -> None:
+    result = generate(fake, product, "--adapter", "aurelia:0.5", "--adapter", "pencil", "--adapter", "neon:-.25")
+    assert result.exit_code == 0, result.output
+    sent = [(adapter.name, adapter.weight) for adapter in fake.requests[-1].conditioning.adapters]
+    assert sent == [("aurelia", 0.5), ("pencil", 1.0), ("neon", -0.25)]
+    described = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert described["settings"]["adapters"][0] == {"name": "aurelia", "weight": 0.5}
+    assert described["model_fingerprints"]["adapter:pencil"].startswith("sha256:")
+
+
 @pytest.mark.parametrize(
     ("text", "path", "weight"),
     [
@@ -228,6 +238,11 @@ BAD = [
         "on this server these do: backdrop, backdrop-fast. Change --style.",
     ),
     (["--image-scale", "3"], "Change --image-scale."),
+    (["--adapter", "sepia"], "it has aurelia, neon, pencil, winter. Change --adapter."),
+    (["--adapter", "aurelia", "--adapter", "aurelia:0.5"], "Change --adapter."),
+    (["--adapter", "aurelia:strong"], "write NAME or NAME:WEIGHT"),
+    (["--adapter", "aurelia:6"], "Change --adapter."),
+    (["--adapter", "aurelia", "--pipeline", "backdrop-fast"], "these have it: backdrop. Change --adapter."),
     (["--steps", "51", "--pipeline", "backdrop-fast"], "Change --steps."),
     (["--variants", "4", "--keep", "5"], "Change --keep."),
     (["--variants", "4", "--keep", "half"], "Change --keep."),
@@ -322,6 +337,7 @@ def test_info_shows_pipelines_limits_and_models(fake: FakeBackdrop) -> None:
         "lcm",
         "flow_euler",
         "yes, image scale 1",
+        "aurelia, neon, pencil, winter; up to 3 at once",
         "denoiser_dit",
         "text_to_image",
     ):

@@ -9,9 +9,10 @@ from typing import Any, cast
 
 import pytest
 
-from backdrop import Box, _convert, _enums
+from backdrop import Adapter, AdapterInfo, Box, _convert, _enums
 from backdrop import _events as events
 from backdrop.v1 import generation_service_pb2 as pb
+from backdrop.v1 import info_service_pb2 as info_pb
 
 ENUMS = [
     _enums.Scheduler,
@@ -67,6 +68,14 @@ def test_a_picture_without_known_pixels_has_no_receipt() -> None:
     assert plain.rank == 1
     assert kept.receipt is not None
     assert kept.receipt.known_box == Box(1, 2, 3, 4)
+
+
+def test_adapters_of_a_server_and_of_a_result_are_read() -> None:
+    served = info_pb.Pipeline(adapters=[info_pb.AdapterInfo(name="a", fingerprint="sha256:1")], max_adapters=3)
+    (pipeline,) = _convert.server_info(info_pb.GetInfoResponse(pipelines=[served])).pipelines
+    assert (pipeline.adapters, pipeline.max_adapters) == ((AdapterInfo("a", "sha256:1"),), 3)
+    settings = pb.EffectiveSettings(adapters=[pb.Adapter(name="a", weight=0.5)])
+    assert _convert.summary(pb.Summary(settings=settings)).settings.adapters == (Adapter("a", 0.5),)
 
 
 def test_a_result_is_its_summary_and_its_pictures() -> None:

@@ -15,9 +15,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 # Callers depend on these: taking one away is a breaking change, adding one is a promise.
 EXPORTED = """
-Accepted AsyncClient BackdropError Background Box CacheReport CancelledError Client CompositingMode ConflictError
-DeadlineExceededError EarlyDropping Erase Event Expand Fill Fit Generation HorizontalAlignment Info InternalError
-InvalidRequestError Limits Margins MaskSource Model NotFoundError Options OutputFormat OverloadedError
+Accepted Adapter AdapterInfo AsyncClient BackdropError Background Box CacheReport CancelledError Client CompositingMode
+ConflictError DeadlineExceededError EarlyDropping Erase Event Expand Fill Fit Generation HorizontalAlignment Info
+InternalError InvalidRequestError Limits Margins MaskSource Model NotFoundError Options OutputFormat OverloadedError
 PermissionDeniedError Picture Pipeline Priority Reason Receipt Result Scheduler Scores Settings Stage StageStarted
 StepProgress StyleImage Summary SyncGeneration Task TaskInfo TextToImage Timing UnauthenticatedError UnavailableError
 UnimplementedError Usage VariantDropped VariantFinished Vary VerticalAlignment __version__

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from backdrop import (
+    Adapter,
     Background,
     Box,
     EarlyDropping,
@@ -72,6 +73,7 @@ def test_everything_is_sent() -> None:
         pipeline="p",
         style_images=[PNG, StyleImage(PNG, 2.5)],
         image_scale=0.5,
+        adapters=["pencil", Adapter("aurelia", 0.75)],
         priority="bulk",
         guidance_window=(0.25, 0.75),
         early_dropping=[EarlyDropping(3, draft_steps=6), EarlyDropping(2, 0.75)],
@@ -84,6 +86,7 @@ def test_everything_is_sent() -> None:
             negative_prompt="people",
             style_images=[pb.StyleImage(image=PNG), pb.StyleImage(image=PNG, weight=2.5)],
             image_scale=0.5,
+            adapters=[pb.Adapter(name="pencil", weight=1.0), pb.Adapter(name="aurelia", weight=0.75)],
         ),
         sampling=pb.Sampling(
             pipeline="p",
@@ -197,6 +200,13 @@ def test_a_mask_may_be_an_array() -> None:
     assert np.array_equal(np.asarray(decoded(request_of(PNG, mask=mask).background.mask)), mask)
 
 
+def test_adapters_are_names_with_weights_or_a_list() -> None:
+    forms: list[Any] = [{"a": 0.5, "b": 1}, [Adapter("a", 0.5), "b"], (Adapter("a", 0.5), Adapter("b"))]
+    for adapters in forms:
+        sent = request_of(PNG, adapters=adapters).conditioning.adapters
+        assert list(sent) == [pb.Adapter(name="a", weight=0.5), pb.Adapter(name="b", weight=1.0)]
+
+
 def test_style_pictures_come_in_every_form_that_the_photo_may_have(tmp_path: Path) -> None:
     path = tmp_path / "style.png"
     path.write_bytes(PNG)
@@ -259,6 +269,13 @@ UNSENDABLE: list[tuple[dict[str, Any], str, Reason]] = [
     ({"style_images": [StyleImage(PNG, cast(Any, "2"))]}, "conditioning.style_images[0].weight", Reason.OUT_OF_RANGE),
     ({"style_images": [StyleImage(PNG, 1e300)]}, "conditioning.style_images[0].weight", Reason.OUT_OF_RANGE),
     ({"image_scale": "1"}, "conditioning.image_scale", Reason.OUT_OF_RANGE),
+    ({"adapters": "aurelia"}, "conditioning.adapters", Reason.OUT_OF_RANGE),
+    ({"adapters": Adapter("aurelia")}, "conditioning.adapters", Reason.OUT_OF_RANGE),
+    ({"adapters": None}, "conditioning.adapters", Reason.OUT_OF_RANGE),
+    ({"adapters": ["aurelia", ("pencil", 0.5)]}, "conditioning.adapters[1]", Reason.OUT_OF_RANGE),
+    ({"adapters": {"aurelia": "0.5"}}, "conditioning.adapters[0].weight", Reason.OUT_OF_RANGE),
+    ({"adapters": {"aurelia": 1e300}}, "conditioning.adapters[0].weight", Reason.OUT_OF_RANGE),
+    ({"adapters": {5: 1.0}}, "conditioning.adapters[0].name", Reason.OUT_OF_RANGE),
     ({"guidance_window": 0.5}, "sampling.guidance_window", Reason.OUT_OF_RANGE),
     ({"guidance_window": (0.0, "1")}, "sampling.guidance_window.stop", Reason.OUT_OF_RANGE),
     ({"early_dropping": 3}, "selection.early_dropping", Reason.OUT_OF_RANGE),

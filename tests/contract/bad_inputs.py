@@ -211,6 +211,9 @@ def _bad_words() -> Iterator[BadInput]:
         yield BadInput(f"idempotency_key_{name}", valid_request({"idempotency_key": key}), INVALID, "idempotency_key")
     for name, pipeline in (("unknown_pipeline", "no-such-pipeline"), ("pipeline_with_path", "../../etc/passwd")):
         yield BadInput(name, valid_request({"sampling.pipeline": pipeline}), MISSING, "sampling.pipeline")
+    for name, adapter in (("unknown", "no-such-adapter"), ("nameless", ""), ("with_path", "../../etc/passwd")):
+        request = valid_request({"conditioning.adapters": [pb.Adapter(name=adapter)]})
+        yield BadInput(f"adapter_{name}", request, MISSING, "conditioning.adapters[0].name")
 
 
 def _bad_geometry() -> Iterator[BadInput]:

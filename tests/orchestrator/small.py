@@ -19,7 +19,16 @@ from backdrop.contract.canvas import MaskSource
 from backdrop.contract.geometry import Size
 from backdrop.contract.parts import Conditioning, Delivery, Parts, Priority, Sampling, Selection, StylePicture
 from orchestrator.cache import Lookup
-from orchestrator.repository import CORE_ROLES, IMAGE_ROLES, JUDGE_ROLES, T5, ModelSpec, PipelineSpec, Repository
+from orchestrator.repository import (
+    CORE_ROLES,
+    IMAGE_ROLES,
+    JUDGE_ROLES,
+    T5,
+    AdapterSpec,
+    ModelSpec,
+    PipelineSpec,
+    Repository,
+)
 from orchestrator.repository.tokenize import PromptTokenizers
 from orchestrator.request import Request
 from orchestrator.sampler import FlowConfig, Schedule, ScheduleConfig
@@ -34,8 +43,10 @@ from tests.pictures import ellipse_mask, noisy_photo
 Array = npt.NDArray[Any]
 T = TypeVar("T")
 HEADS = ("defects", "fidelity", "aesthetics")
-ADAPTERS = {"warm": 1, "cold": 2}
-"""Rows of the bank of "small-style"."""
+ADAPTERS = {name: AdapterSpec(row, f"sha256:{name}") for row, name in enumerate(("warm", "cold", "wet"), start=1)}
+"""The bank of "small-style"."""
+SLOTS = 2
+"""Adapters that one of its rows may have at once."""
 PIPELINES = ("small", "small-style", "small-flow", "small-text", "small-bare")
 ROLES = ("text_encoder_l", "text_encoder_g", *CORE_ROLES, *JUDGE_ROLES)
 UVE, CLIP, TOKENS = 5, 6, (3, 10)
@@ -46,8 +57,8 @@ _ADAPTER = ("adapter", "adapter_scale")
 _FIXED: dict[str, tuple[str, tuple[int, ...]]] = {
     "image_tokens": ("FP32", TOKENS),
     "image_scale": ("FP32", (1,)),
-    "adapter": ("INT64", (1,)),
-    "adapter_scale": ("FP32", (1,)),
+    "adapter": ("INT64", (SLOTS,)),
+    "adapter_scale": ("FP32", (SLOTS,)),
 }
 # What a denoiser takes, by model; the orchestrator must send exactly this.
 DENOISERS: dict[str, tuple[str, ...]] = {
@@ -210,7 +221,7 @@ class FunctionModels:
         if "image_tokens" in inputs:
             shift = shift + inputs["image_scale"][:, 0] * inputs["image_tokens"].mean((1, 2))
         if "adapter" in inputs:
-            shift = shift + inputs["adapter_scale"][:, 0] * inputs["adapter"][:, 0]
+            shift = shift + (inputs["adapter_scale"] * inputs["adapter"]).sum(1)
         slope = inputs["timestep"][:, 0] / 1000
         noise = np.tanh(inputs["sample"] * slope[:, None, None, None] + 0.1 * shift[:, None, None, None])
         return {"noise_pred": (noise * inputs.get("mask", 1)).astype(np.float32)}

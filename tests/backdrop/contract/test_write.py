@@ -6,6 +6,7 @@ import pytest
 
 from backdrop.contract.geometry import Size
 from backdrop.contract.parts import (
+    Adapter,
     Conditioning,
     Delivery,
     DroppingRound,
@@ -17,12 +18,12 @@ from backdrop.contract.parts import (
     Window,
 )
 from backdrop.contract.rules import TASKS, TaskRules
-from backdrop.contract.write import settings_message, task_message, usage_message
+from backdrop.contract.write import fingerprints_message, settings_message, task_message, usage_message
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
 
 PARTS = Parts(
-    Conditioning("a beach", image_scale=0.5),
+    Conditioning("a beach", image_scale=0.5, adapters=(Adapter("aurelia", 0.5), Adapter("pencil"))),
     Sampling("backdrop", 7, "ddim", 10, 3.0, Window(0.0, 0.5)),
     Selection(4, 1, (DroppingRound(3, draft_steps=2), DroppingRound(1, 0.5))),
     Delivery(None, OutputFormat.WEBP, 3),
@@ -52,7 +53,13 @@ def test_settings_say_what_was_used() -> None:
         image_scale=0.5,
         priority=pb.PRIORITY_BULK,
         strength=1.0,
+        adapters=[pb.Adapter(name="aurelia", weight=0.5), pb.Adapter(name="pencil", weight=1.0)],
     )
+
+
+def test_digests_of_adapters_stand_beside_those_of_models() -> None:
+    digests = fingerprints_message({"denoiser": "sha256:a"}, {"aurelia": "sha256:b"})
+    assert digests == {"denoiser": "sha256:a", "adapter:aurelia": "sha256:b"}
 
 
 @pytest.mark.parametrize(("scale", "window"), [(1.0, Window(0.0, 0.5)), (3.0, Window())])

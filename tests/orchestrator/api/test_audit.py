@@ -48,7 +48,7 @@ def test_a_finished_request_is_told_in_numbers() -> None:
     line = record(finished(request(steps=10, prompt=SECRET), message))
     expected = {
         "request_id": "id", "task": "background", "pipeline": "small", "variants": 2, "steps": 10, "row_steps": 40,
-        "seed": 7, "scheduler": "dpmpp_2m", "style_images": 0, "priority": "standard", "size": "64x64",
+        "seed": 7, "scheduler": "dpmpp_2m", "style_images": 0, "adapters": [], "priority": "standard", "size": "64x64",
         "status": "OK", "stages_s": {"denoise": 1.25},
     }  # fmt: skip
     assert {name: line[name] for name in expected} == expected

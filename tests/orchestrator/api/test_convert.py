@@ -8,7 +8,7 @@ import pytest
 
 from backdrop.contract.canvas import Kept, MaskSource
 from backdrop.contract.geometry import Rect, Size
-from backdrop.contract.parts import DroppingRound, OutputFormat, Priority, Window
+from backdrop.contract.parts import Adapter, DroppingRound, OutputFormat, Priority, Window
 from backdrop.contract.receipts import Receipt
 from backdrop.v1 import generation_service_pb2 as pb
 from orchestrator.api.convert import response
@@ -104,7 +104,7 @@ def test_the_summary_has_every_setting() -> None:
     request_ = request(
         pipeline="small-style", style=style((9, 9, 9)), image_scale=0.5, size=Size(100, 75), steps=10, variants=4,
         top_k=1, dropping=(DroppingRound(3, draft_steps=2), DroppingRound(2, 0.5)), guidance_window=Window(0.0, 0.5),
-        format=OutputFormat.WEBP, preview_every=3, priority=Priority.BULK,
+        format=OutputFormat.WEBP, preview_every=3, priority=Priority.BULK, adapters=(Adapter("wet", 0.5),),
     )  # fmt: skip
     summary = response(END, request_).summary
     settings = summary.settings
@@ -120,6 +120,7 @@ def test_the_summary_has_every_setting() -> None:
         size=pb.Size(width=100, height=75), format=pb.OUTPUT_FORMAT_WEBP, preview_every=3
     )
     assert settings.scene_size == pb.Size(width=64, height=48)
+    assert list(settings.adapters) == [pb.Adapter(name="wet", weight=0.5)]
 
 
 def test_the_summary_counts_what_it_cost() -> None:
@@ -128,6 +129,7 @@ def test_the_summary_counts_what_it_cost() -> None:
     assert (summary.usage.row_steps, summary.usage.saved_row_steps) == (40, 0)
     assert summary.usage.row_step_megapixels == pytest.approx(40 * 64 * 64 / 1e6)
     assert summary.model_fingerprints["denoiser"] == "sha256:denoiser"
+    assert not any("adapter" in name for name in summary.model_fingerprints)
     assert summary.cache == pb.CacheReport(memory_hits=1, redis_hits=2, misses=3)
     durations = {timing.stage: timing.duration.ToTimedelta().total_seconds() for timing in summary.timings}
     assert durations == {pb.STAGE_ENCODE: 0.5, pb.STAGE_DENOISE: 1.25}
@@ -144,3 +146,10 @@ def test_a_picture_from_words_has_the_size_that_it_got() -> None:
     settings = response(END, request(TEXT_TO_IMAGE)).summary.settings
     assert settings.task == "text_to_image"
     assert settings.delivery.size == settings.scene_size == pb.Size(width=64, height=64)
+
+
+def test_the_summary_has_the_digests_of_the_adapters_that_were_used_those_of_the_task_included() -> None:
+    task = dataclasses.replace(TEXT_TO_IMAGE, adapters=("warm",))
+    summary = response(END, request(task, "small-style", adapters=(Adapter("wet", 0.5),))).summary
+    digests = {name: value for name, value in summary.model_fingerprints.items() if name.startswith("adapter:")}
+    assert digests == {"adapter:warm": "sha256:warm", "adapter:wet": "sha256:wet"}

@@ -161,7 +161,7 @@ async def test_without_a_key_nothing_is_kept() -> None:
     assert store.data == {}
 
 
-def test_pictures_weights_and_scale_of_the_style_belong_to_the_digest() -> None:
+def test_style_and_adapters_belong_to_the_digest() -> None:
     warm, cold = pb.StyleImage(image=b"warm"), pb.StyleImage(image=b"cold")
     requests = [
         generate_request(),
@@ -171,6 +171,9 @@ def test_pictures_weights_and_scale_of_the_style_belong_to_the_digest() -> None:
         generate_request(style_images=[cold, warm]),
         generate_request(style_images=[pb.StyleImage(image=b"warm", weight=2.0)]),
         generate_request(style_images=[warm], image_scale=0.5),
+        generate_request(adapters=[pb.Adapter(name="a")]),
+        generate_request(adapters=[pb.Adapter(name="a", weight=0.5)]),
+        generate_request(adapters=[pb.Adapter(name="a"), pb.Adapter(name="b")]),
     ]
     assert len({request_digest(request) for request in requests}) == len(requests)
 

@@ -10,7 +10,7 @@ from backdrop.contract.rules import TASKS
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
 from orchestrator.api.info import describe_server, describer
-from tests.orchestrator.small import HEADS, PIPELINES, server_settings, tokenizers
+from tests.orchestrator.small import ADAPTERS, HEADS, PIPELINES, SLOTS, server_settings, tokenizers
 
 
 @pytest.fixture
@@ -61,6 +61,14 @@ def test_a_pipeline_says_whether_it_scores_and_segments(described: info_pb.GetIn
     assert (list(small.reward_heads), small.has_segmenter) == (list(HEADS), True)
     assert (list(bare.reward_heads), bare.has_segmenter) == ([], False)
     assert {model.role for model in bare.models} == {"text_encoder_l", "vae_encoder", "denoiser", "vae_decoder"}
+
+
+def test_adapters_are_listed_by_name_with_their_digests(described: info_pb.GetInfoResponse) -> None:
+    adapted = pipeline(described, "small-style")
+    listed = [(adapter.name, adapter.fingerprint) for adapter in adapted.adapters]
+    assert listed == [(name, f"sha256:{name}") for name in sorted(ADAPTERS)]
+    assert adapted.max_adapters == SLOTS
+    assert (list(pipeline(described, "small").adapters), pipeline(described, "small").max_adapters) == ([], 0)
 
 
 def test_only_the_number_of_replicas_changes(described: info_pb.GetInfoResponse) -> None:

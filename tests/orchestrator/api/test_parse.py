@@ -13,10 +13,11 @@ from PIL import Image
 
 from backdrop.contract.canvas import MaskSource
 from backdrop.contract.geometry import Fit, Rect, Size
-from backdrop.contract.parts import OutputFormat
+from backdrop.contract.parts import Adapter, OutputFormat
 from backdrop.errors import InvalidRequestError, NotFoundError, Reason
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
+from orchestrator import tasks
 from orchestrator.api.info import describe_server
 from orchestrator.api.parse import Parser
 from orchestrator.imaging.clip_square import clip_square
@@ -296,6 +297,21 @@ def test_bad_requests_are_refused_by_field(parser: Parser, name: str) -> None:
         parse(parser, make())
     assert (caught.value.reason, caught.value.field) == (reason, field)
     assert caught.value.message.endswith(".")
+
+
+def test_adapters_are_read_and_counted_with_those_of_the_task(parser: Parser, monkeypatch: pytest.MonkeyPatch) -> None:
+    messages = [pb.Adapter(name="wet", weight=0.5), pb.Adapter(name="cold")]
+    message = words(pipeline="small-style", adapters=messages)
+    parsed = parse(parser, message)
+    assert parsed.parts.conditioning.adapters == (Adapter("cold"), Adapter("wet", 0.5))
+    assert parsed.fingerprints["adapter:wet"] == "sha256:wet"
+    monkeypatch.setitem(tasks.ALL, "text_to_image", dataclasses.replace(TEXT_TO_IMAGE, adapters=("wet",)))
+    assert parse(parser, message).adapters == {"wet": 0.5, "cold": 1.0}
+    monkeypatch.setitem(tasks.ALL, "text_to_image", dataclasses.replace(TEXT_TO_IMAGE, adapters=("warm",)))
+    with pytest.raises(InvalidRequestError, match="has adapters of its own; it leaves room for 1") as told:
+        parse(parser, message)
+    assert (told.value.reason, told.value.field) == (Reason.OUT_OF_RANGE, "conditioning.adapters")
+    assert parse(parser, words(pipeline="small-style")).adapters == {"warm": 1.0}
 
 
 def test_an_unknown_pipeline_is_not_found_and_the_known_are_named(parser: Parser) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 from backdrop.contract.canvas import MaskSource
 from backdrop.contract.finishing import encode
 from backdrop.contract.geometry import Fit, Size
-from backdrop.contract.parts import DroppingRound, OutputFormat, Window
+from backdrop.contract.parts import Adapter, DroppingRound, OutputFormat, Window
 from backdrop.contract.receipts import Receipt
 from backdrop.contract.seeds import variant_seed
 from backdrop.errors import BackdropError, DeadlineExceededError, InvalidRequestError, OverloadedError, Reason, error
@@ -59,6 +59,9 @@ from tests.orchestrator.small import (
     tokenizers,
 )
 from tests.pictures import ellipse_mask, noisy_photo
+
+Slots = tuple[tuple[int, float], ...]
+"""The adapters of a row: number in the bank and scale of each slot."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -488,9 +491,47 @@ async def test_a_tasks_adapter_reaches_the_rows(bench: Bench, name: str) -> None
     task = dataclasses.replace(BACKGROUND, adapters=(name,))
     run = await bench.run(request(task, "small-style"))
     rows = bench.models.inputs["denoiser_style"]
-    assert set(rows["adapter"][:, 0]) == {ADAPTERS[name]}
+    assert set(rows["adapter"][:, 0]) == {ADAPTERS[name].row}
     assert set(rows["adapter_scale"][:, 0]) == {1.0}
     assert run.best.data != (await bench.run(request(pipeline="small-style"))).best.data
+
+
+def noted_slots(bench: Bench) -> list[set[Slots]]:
+    """For each later call of "small-style"'s denoiser, the adapters that its rows name: grows while requests run."""
+    calls: list[set[Slots]] = []
+
+    async def note(model: str) -> None:
+        if model == "denoiser_style":
+            rows = bench.models.inputs[model]
+            pairs = zip(rows["adapter"].tolist(), rows["adapter_scale"].tolist(), strict=True)
+            calls.append({tuple(zip(*pair, strict=True)) for pair in pairs})
+
+    bench.models.before = note
+    return calls
+
+
+async def test_a_requests_adapters_reach_drafts_and_every_step(bench: Bench) -> None:
+    dropping = (DroppingRound(2, draft_steps=1),)
+    changes: dict[str, Any] = {"pipeline": "small-style", "variants": 3, "dropping": dropping}
+    adapters = (Adapter("cold", 0.5), Adapter("wet", -1.0))
+    calls = noted_slots(bench)
+    run = await bench.run(request(adapters=adapters, **changes))
+    assert calls
+    assert all(call == {((2, 0.5), (3, -1.0))} for call in calls)
+    assert run.best.data != (await bench.run(request(**changes))).best.data
+    assert run.best.data != (await bench.run(request(adapters=adapters[:1], **changes))).best.data
+
+
+async def test_requests_with_different_adapters_share_batches_and_stay_themselves(bench: Bench) -> None:
+    warm, cold = Adapter("warm"), Adapter("cold", 0.75)
+    changes: dict[str, Any] = {"pipeline": "small-style", "variants": 1, "top_k": 1}
+    requests = [request(adapters=each, **changes) for each in ((), (warm,), (cold,), (cold, warm))]
+    alone = [(await bench.run(each)).best.data for each in requests]
+    assert len(set(alone)) == len(requests)
+    calls = noted_slots(bench)
+    together = await asyncio.gather(*(bench.run(each) for each in requests))
+    assert [run.best.data for run in together] == alone
+    assert any(len(call) > 1 for call in calls), "no call had rows of two requests"
 
 
 async def test_a_start_from_the_picture_skips_steps_and_keeps_what_is_known(bench: Bench) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.repository import IMAGE_ROLES, T5, RepositoryError, check_served, load
+from orchestrator.repository import IMAGE_ROLES, T5, AdapterSpec, RepositoryError, check_served, load
 from orchestrator.sampler import FlowConfig
 from orchestrator.triton.tensors import ModelMetadata, TensorSpec
 from tests.orchestrator.small import ROLES
@@ -157,6 +157,39 @@ def test_pooled_embeddings_are_those_that_the_pipeline_names(tmp_path: Path) -> 
     value["models"]["reward"]["inputs"].pop()
     write(tmp_path, value)
     assert load(tmp_path).pipelines["p"].pooled_roles == ("text_encoder_l", "text_encoder_g")
+
+
+def banked(value: dict[str, Any]) -> dict[str, Any]:
+    """The document with a bank of two adapters in its denoiser, of which a row takes three."""
+    names = {name: {"row": row, "digest": f"sha256:{name}"} for row, name in enumerate(("ink", "oil"), start=1)}
+    denoiser = value["models"]["denoiser"]
+    denoiser["adapters"] = {"rows": 4, "rank": 8, "slots": 3, "names": names}
+    denoiser["inputs"].append({"name": "adapter", "dtype": "INT64", "shape": [3]})
+    return value
+
+
+def test_a_bank_says_which_adapters_there_are_and_the_input_how_many_a_row_takes(tmp_path: Path) -> None:
+    write(tmp_path, banked(document(tmp_path)))
+    pipeline = load(tmp_path).pipelines["p"]
+    assert pipeline.adapters == {"ink": AdapterSpec(1, "sha256:ink"), "oil": AdapterSpec(2, "sha256:oil")}
+    assert pipeline.adapter_slots == 3
+    assert pipeline.models["reward"].adapter_slots == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda denoiser: denoiser["inputs"].pop(), "denoiser has adapters, but no input adapter"),
+        (lambda denoiser: denoiser["inputs"][-1].update(shape=[-1]), "no input adapter with a fixed number"),
+        (lambda denoiser: denoiser["adapters"]["names"]["ink"].pop("digest"), "lacks 'digest'"),
+    ],
+)
+def test_what_is_wrong_with_a_bank_is_named(tmp_path: Path, change: Any, words: str) -> None:
+    value = banked(document(tmp_path))
+    change(value["models"]["denoiser"])
+    write(tmp_path, value)
+    with pytest.raises(RepositoryError, match=words):
+        load(tmp_path)
 
 
 def test_the_default_pipeline_can_be_chosen(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def source_of(request_: Request, megapixels: float = 16.0) -> FrameSource:
     return FrameSource(request_.request_id, request_.task, request_.read_input, request_.pixels_mp, memory)
 
 
-async def inputs_of(request_: Request, models: Models, folder: Path, adapter: int = 0) -> DenoiserInputs:
+async def inputs_of(request_: Request, models: Models, folder: Path) -> DenoiserInputs:
     """The denoiser's inputs of a request: encoded and prepared over an empty cache."""
     lookups = RequestLookups(DictCache())
     embeddings = await encode(
@@ -36,4 +36,4 @@ async def inputs_of(request_: Request, models: Models, folder: Path, adapter: in
         lookups=lookups,
     )
     prepared = await prepare(source_of(request_), request_.parts.sampling.strength, models, lookups)
-    return DenoiserInputs(embeddings, prepared, models, adapter)
+    return DenoiserInputs(embeddings, prepared, models, request_.adapters)

@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 
 from backdrop.contract.geometry import Size
+from backdrop.contract.parts import Adapter
 from orchestrator.stages.denoiser_inputs import DenoiserInputs
 from orchestrator.tasks.text_to_image import TEXT_TO_IMAGE
 from tests.orchestrator.small import DENOISERS, TOKENS, Array, FunctionModels, pipeline_spec, request, style
 from tests.orchestrator.stages.running import inputs_of, models_of
 
 
-async def inputs_for(folder: Path, adapter: int = 0, **changes: Any) -> DenoiserInputs:
+async def inputs_for(folder: Path, **changes: Any) -> DenoiserInputs:
     request_ = request(**changes)
-    return await inputs_of(request_, models_of(request_, FunctionModels()), folder, adapter)
+    return await inputs_of(request_, models_of(request_, FunctionModels()), folder)
 
 
 async def rows_of(folder: Path, **changes: Any) -> dict[str, Array]:
@@ -114,12 +115,28 @@ async def test_without_style_tokens_and_scale_are_zeros(tmp_path: Path) -> None:
 
 async def test_a_request_that_names_no_adapter_gets_row_0(tmp_path: Path) -> None:
     rows = await rows_of(tmp_path, pipeline="small-style")
-    assert rows["adapter"].tolist() == [[0], [0]]
-    assert rows["adapter_scale"].tolist() == [[0.0], [0.0]]
+    assert rows["adapter"].tolist() == [[0, 0]] * 2
+    assert rows["adapter_scale"].tolist() == [[0.0, 0.0]] * 2
     assert rows["adapter"].dtype == np.int64
+    assert rows["adapter_scale"].dtype == np.float32
 
 
-async def test_an_adapter_is_in_every_row_at_full_scale(tmp_path: Path) -> None:
-    rows = await rows_of(tmp_path, pipeline="small-style", adapter=2)
-    assert rows["adapter"].tolist() == [[2], [2]]
-    assert rows["adapter_scale"].tolist() == [[1.0], [1.0]]
+async def test_adapters_are_in_the_rows_of_both_prompts(tmp_path: Path) -> None:
+    rows = await rows_of(tmp_path, pipeline="small-style", adapters=(Adapter("cold", 0.5),))
+    assert rows["adapter"].tolist() == [[2, 0]] * 2
+    assert rows["adapter_scale"].tolist() == [[0.5, 0.0]] * 2
+
+
+async def test_slots_are_taken_in_the_order_of_the_bank(tmp_path: Path) -> None:
+    rows = await rows_of(tmp_path, pipeline="small-style", adapters=(Adapter("wet", -1.5), Adapter("warm", 0.25)))
+    assert rows["adapter"].tolist() == [[1, 3]] * 2
+    assert rows["adapter_scale"].tolist() == [[0.25, -1.5]] * 2
+
+
+async def test_a_tasks_own_adapter_has_weight_1_unless_the_request_gives_it_another(tmp_path: Path) -> None:
+    task = dataclasses.replace(TEXT_TO_IMAGE, adapters=("wet",))
+    rows = await rows_of(tmp_path / "one", task=task, pipeline="small-style", adapters=(Adapter("warm", 0.5),))
+    assert rows["adapter"].tolist() == [[1, 3]] * 2
+    assert rows["adapter_scale"].tolist() == [[0.5, 1.0]] * 2
+    rows = await rows_of(tmp_path / "other", task=task, pipeline="small-style", adapters=(Adapter("wet", 0.5),))
+    assert rows["adapter_scale"].tolist() == [[0.5, 0.0]] * 2

@@ -10,7 +10,7 @@ from orchestrator.tasks import Task
 from orchestrator.tasks.background import BACKGROUND
 from orchestrator.tasks.serving import served_tasks, serves, why_not
 from orchestrator.tasks.text_to_image import TEXT_TO_IMAGE
-from tests.orchestrator.small import ADAPTERS, PIPELINES, pipeline_spec
+from tests.orchestrator.small import ADAPTERS, PIPELINES, SLOTS, pipeline_spec
 
 
 @pytest.mark.parametrize("name", PIPELINES)
@@ -24,6 +24,8 @@ def test_a_tasks_adapters_must_be_in_the_bank(task: Task) -> None:
     assert serves(pipeline_spec("small-style"), known)
     assert not serves(pipeline_spec("small"), known), "it has no bank"
     assert not serves(pipeline_spec("small-style"), dataclasses.replace(task, adapters=("warm", "remove")))
+    assert len(ADAPTERS) > SLOTS
+    assert not serves(pipeline_spec("small-style"), dataclasses.replace(task, adapters=tuple(ADAPTERS))), "no slots"
 
 
 def test_what_a_pipeline_lacks_is_named() -> None:
