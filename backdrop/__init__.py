@@ -46,6 +46,7 @@ from backdrop._info import AdapterInfo, Info, Limits, Model, Pipeline, TaskInfo
 from backdrop._options import Options
 from backdrop._sync import Client, SyncGeneration
 from backdrop._types import Adapter, Box, EarlyDropping, Fit, Margins, StyleImage
+from backdrop.contract.request_warnings import RequestWarning, WarningReason
 from backdrop.errors import (
     BackdropError,
     CancelledError,
@@ -104,6 +105,7 @@ __all__ = [
     "Priority",
     "Reason",
     "Receipt",
+    "RequestWarning",
     "Result",
     "Scheduler",
     "Scores",
@@ -126,5 +128,6 @@ __all__ = [
     "VariantFinished",
     "Vary",
     "VerticalAlignment",
+    "WarningReason",
     "__version__",
 ]

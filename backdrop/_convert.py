@@ -13,6 +13,7 @@ from backdrop import _events as events
 from backdrop import _info as info
 from backdrop import _types as types
 from backdrop._enums import CompositingMode, MaskSource, OutputFormat, Priority, Scheduler, Stage
+from backdrop.contract.request_warnings import RequestWarning
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
 
@@ -59,6 +60,7 @@ def summary(message: pb.Summary) -> events.Summary:
         replayed=message.replayed,
         request_id=message.request_id,
         usage=events.Usage(message.usage.row_steps, message.usage.saved_row_steps, message.usage.row_step_megapixels),
+        warnings=tuple(RequestWarning(each.reason, each.field, each.message) for each in message.warnings),
     )
 
 
@@ -132,6 +134,9 @@ def _receipt(message: pb.PreservationReceipt) -> events.Receipt:
         mask_source=_enum(MaskSource, pb.MaskSource, message.mask_source),
         known_box=types.Box(box.x, box.y, box.width, box.height),
         unscaled=message.unscaled,
+        known_pixels=message.known_pixels,
+        compared_fraction=message.compared_fraction,
+        exact=message.exact,
     )
 
 

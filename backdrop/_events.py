@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from backdrop._enums import CompositingMode, MaskSource, OutputFormat, Priority, Scheduler, Stage
 from backdrop._types import Adapter, Box, EarlyDropping, Size
+from backdrop.contract.request_warnings import RequestWarning
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -46,6 +47,12 @@ class Receipt:
     """The rectangle that the known pixels take in the picture: the placed cut-out, or the whole picture."""
     unscaled: bool
     """True when the known pixels were not resized: they are then the sent picture's own."""
+    known_pixels: int
+    """Number of pixels that are known at all: the compared ones, and those of soft edges."""
+    compared_fraction: float
+    """`compared_pixels` ÷ `known_pixels`; 0.0 if nothing is known."""
+    exact: bool
+    """True if `max_difference` is 0 over at least half of the known pixels; never true of little or nothing."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -222,6 +229,8 @@ class Summary:
     request_id: str
     """The server's name for the request that made the pictures."""
     usage: Usage
+    warnings: tuple[RequestWarning, ...]
+    """What was corrected in the request's pictures and masks, and which of its fields had no effect."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -93,7 +93,9 @@ def _caption(draw: ImageDraw.ImageDraw, at: tuple[int, int], picture: Picture, w
     draw.text((x + width - _font(24).getlength(score), y), score, _INK, _font(24))
     kept = ""
     if picture.receipt is not None:
-        kept = "exact" if picture.receipt.max_difference == 0 else f"±{picture.receipt.max_difference}"
+        kept = "exact" if picture.receipt.exact else f"±{picture.receipt.max_difference}"
+        if not (picture.receipt.exact or picture.receipt.max_difference):
+            kept = f"exact in {picture.receipt.compared_fraction:.0%}"
     scored = picture.scores.heads.items() if picture.scores else ()
     heads = "   ".join(f"{name} {score:.2f}" for name, score in scored)
     for line, (text, size) in enumerate(((f"seed {picture.seed}   {kept}", 17), (heads, 15))):

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from backdrop._cli.progress import make_display
-from backdrop._cli.report import Sent, print_result, write_result
+from backdrop._cli.report import Sent, print_result, print_warnings, write_result
 from backdrop._client import AsyncClient
 from backdrop._describe import options_of
 from backdrop._events import Result, StepProgress
@@ -53,6 +53,7 @@ def run(request: Request, out: Path, endpoint: str | None) -> None:
     if not stdout.is_terminal:
         stdout = Console(width=160)  # piped into a file, the table must not be squeezed into 80 columns
     print_result(stdout, result, write_result(out, result, sent))
+    print_warnings(Console(stderr=True), result)
 
 
 async def _generate(request: Request, out: Path, endpoint: str | None) -> tuple[Result, str]:

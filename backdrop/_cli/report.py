@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from backdrop._cli.contact_sheet import save_contact_sheet
@@ -73,7 +74,15 @@ def _scores(scores: Scores | None) -> list[str]:
 def _kept(receipt: Receipt | None) -> str:
     if receipt is None:
         return "none"
-    return "exact" if receipt.max_difference == 0 else f"differ by {receipt.max_difference}"
+    if receipt.max_difference:
+        return f"differ by {receipt.max_difference}"
+    return "exact" if receipt.exact else f"exact in {receipt.compared_fraction:.0%} of them"
+
+
+def print_warnings(console: Console, result: Result) -> None:
+    """Prints a line for each warning."""
+    for each in result.warnings:
+        console.print(f"[yellow]warning[/yellow] {escape(each.message)}", highlight=False, soft_wrap=True)
 
 
 def to_json(value: Any) -> Any:

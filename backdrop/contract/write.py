@@ -18,6 +18,7 @@ from backdrop.contract.parts import (
     saved_row_steps,
 )
 from backdrop.contract.receipts import Receipt
+from backdrop.contract.request_warnings import RequestWarning
 from backdrop.contract.rules import TaskRules
 from backdrop.contract.vocabulary import FORMAT_VALUES, SCHEDULER_VALUES
 from backdrop.v1 import generation_service_pb2 as pb
@@ -114,7 +115,15 @@ def receipt_message(receipt: Receipt | None) -> pb.PreservationReceipt | None:
         mask_source=pb.MaskSource.Name(receipt.kept.mask_source),
         known_box=box_message(receipt.kept.box),
         unscaled=receipt.kept.unscaled,
+        known_pixels=receipt.known_pixels,
+        compared_fraction=receipt.compared_fraction,
+        exact=receipt.exact,
     )
+
+
+def warning_messages(warnings: Iterable[RequestWarning]) -> list[pb.RequestWarning]:
+    """What was corrected or ignored."""
+    return [pb.RequestWarning(reason=each.reason, field=each.field, message=each.message) for each in warnings]
 
 
 def timing_messages(timings: Iterable[tuple[int, float]]) -> list[pb.StageTiming]:

@@ -405,7 +405,7 @@ class VariantDropped(_message.Message):
     def __init__(self, variant: _Optional[int] = ..., seed: _Optional[int] = ..., scores: _Optional[_Union[Scores, _Mapping]] = ...) -> None: ...
 
 class Summary(_message.Message):
-    __slots__ = ("pictures", "model_fingerprints", "timings", "cache", "settings", "replayed", "request_id", "usage")
+    __slots__ = ("pictures", "model_fingerprints", "timings", "cache", "settings", "replayed", "request_id", "usage", "warnings")
     class ModelFingerprintsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -421,6 +421,7 @@ class Summary(_message.Message):
     REPLAYED_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     pictures: int
     model_fingerprints: _containers.ScalarMap[str, str]
     timings: _containers.RepeatedCompositeFieldContainer[StageTiming]
@@ -429,7 +430,18 @@ class Summary(_message.Message):
     replayed: bool
     request_id: str
     usage: Usage
-    def __init__(self, pictures: _Optional[int] = ..., model_fingerprints: _Optional[_Mapping[str, str]] = ..., timings: _Optional[_Iterable[_Union[StageTiming, _Mapping]]] = ..., cache: _Optional[_Union[CacheReport, _Mapping]] = ..., settings: _Optional[_Union[EffectiveSettings, _Mapping]] = ..., replayed: bool = ..., request_id: _Optional[str] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ...) -> None: ...
+    warnings: _containers.RepeatedCompositeFieldContainer[RequestWarning]
+    def __init__(self, pictures: _Optional[int] = ..., model_fingerprints: _Optional[_Mapping[str, str]] = ..., timings: _Optional[_Iterable[_Union[StageTiming, _Mapping]]] = ..., cache: _Optional[_Union[CacheReport, _Mapping]] = ..., settings: _Optional[_Union[EffectiveSettings, _Mapping]] = ..., replayed: bool = ..., request_id: _Optional[str] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., warnings: _Optional[_Iterable[_Union[RequestWarning, _Mapping]]] = ...) -> None: ...
+
+class RequestWarning(_message.Message):
+    __slots__ = ("reason", "field", "message")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    field: str
+    message: str
+    def __init__(self, reason: _Optional[str] = ..., field: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class Usage(_message.Message):
     __slots__ = ("row_steps", "saved_row_steps", "row_step_megapixels")
@@ -501,7 +513,7 @@ class Scores(_message.Message):
     def __init__(self, total: _Optional[float] = ..., heads: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class PreservationReceipt(_message.Message):
-    __slots__ = ("max_difference", "compared_pixels", "mask_digest", "compositing", "mask_source", "known_box", "unscaled")
+    __slots__ = ("max_difference", "compared_pixels", "mask_digest", "compositing", "mask_source", "known_box", "unscaled", "known_pixels", "compared_fraction", "exact")
     MAX_DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
     COMPARED_PIXELS_FIELD_NUMBER: _ClassVar[int]
     MASK_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -509,6 +521,9 @@ class PreservationReceipt(_message.Message):
     MASK_SOURCE_FIELD_NUMBER: _ClassVar[int]
     KNOWN_BOX_FIELD_NUMBER: _ClassVar[int]
     UNSCALED_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_PIXELS_FIELD_NUMBER: _ClassVar[int]
+    COMPARED_FRACTION_FIELD_NUMBER: _ClassVar[int]
+    EXACT_FIELD_NUMBER: _ClassVar[int]
     max_difference: int
     compared_pixels: int
     mask_digest: str
@@ -516,7 +531,10 @@ class PreservationReceipt(_message.Message):
     mask_source: MaskSource
     known_box: Box
     unscaled: bool
-    def __init__(self, max_difference: _Optional[int] = ..., compared_pixels: _Optional[int] = ..., mask_digest: _Optional[str] = ..., compositing: _Optional[_Union[CompositingMode, str]] = ..., mask_source: _Optional[_Union[MaskSource, str]] = ..., known_box: _Optional[_Union[Box, _Mapping]] = ..., unscaled: bool = ...) -> None: ...
+    known_pixels: int
+    compared_fraction: float
+    exact: bool
+    def __init__(self, max_difference: _Optional[int] = ..., compared_pixels: _Optional[int] = ..., mask_digest: _Optional[str] = ..., compositing: _Optional[_Union[CompositingMode, str]] = ..., mask_source: _Optional[_Union[MaskSource, str]] = ..., known_box: _Optional[_Union[Box, _Mapping]] = ..., unscaled: bool = ..., known_pixels: _Optional[int] = ..., compared_fraction: _Optional[float] = ..., exact: bool = ...) -> None: ...
 
 class StageTiming(_message.Message):
     __slots__ = ("stage", "duration")

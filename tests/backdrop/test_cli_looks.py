@@ -40,7 +40,8 @@ SCORES = Scores(0.5, {"aesthetics": 0.4, "defects": 0.5, "fidelity": 0.6})
 
 def result_of(count: int, size: tuple[int, int], difference: int = 0) -> Result:
     data = encoded(noisy_photo(*size))
-    receipt = Receipt(difference, 10, "sha256:", CompositingMode.HARD, MaskSource.REQUEST, Box(0, 0, 1, 1), True)
+    box, exact = Box(0, 0, 1, 1), difference == 0
+    receipt = Receipt(difference, 10, "", CompositingMode.HARD, MaskSource.REQUEST, box, True, 10, 1.0, exact)
     pictures = tuple(Picture(data, "image/png", *size, n, n, 2**63 - 1 - n, SCORES, receipt) for n in range(count))
     settings = Settings(
         task="background",
@@ -55,7 +56,7 @@ def result_of(count: int, size: tuple[int, int], difference: int = 0) -> Result:
         output_format=OutputFormat.PNG,
         scene_size=(256, 256),
     )
-    return Result({}, (), CacheReport(0, 0, 0), settings, False, "id", Usage(0, 0, 0.0), pictures)
+    return Result({}, (), CacheReport(0, 0, 0), settings, False, "id", Usage(0, 0, 0.0), (), pictures)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 7, 16])

@@ -18,9 +18,9 @@ EXPORTED = """
 Accepted Adapter AdapterInfo AsyncClient BackdropError Background Box CacheReport CancelledError Client CompositingMode
 ConflictError DeadlineExceededError EarlyDropping Erase Event Expand Fill Fit Generation HorizontalAlignment Info
 InternalError InvalidRequestError Limits Margins MaskSource Model NotFoundError Options OutputFormat OverloadedError
-PermissionDeniedError Picture Pipeline Priority Reason Receipt Result Scheduler Scores Settings Stage StageStarted
-StepProgress StyleImage Summary SyncGeneration Task TaskInfo TextToImage Timing UnauthenticatedError UnavailableError
-UnimplementedError Usage VariantDropped VariantFinished Vary VerticalAlignment __version__
+PermissionDeniedError Picture Pipeline Priority Reason Receipt RequestWarning Result Scheduler Scores Settings Stage
+StageStarted StepProgress StyleImage Summary SyncGeneration Task TaskInfo TextToImage Timing
+UnauthenticatedError UnavailableError UnimplementedError Usage VariantDropped VariantFinished Vary VerticalAlignment WarningReason __version__
 """.split()  # noqa: SIM905
 
 

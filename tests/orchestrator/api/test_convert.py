@@ -29,7 +29,7 @@ from orchestrator.tasks.text_to_image import TEXT_TO_IMAGE
 from tests.orchestrator.small import request, style
 
 SCORES = Scores({"defects": 0.25, "aesthetics": 0.75}, ("aesthetics",))
-PROOF = Receipt(3, 1234, "sha256:ab", True, Kept(Rect(1, 2, 30, 40), False, MaskSource.ALPHA))
+PROOF = Receipt(3, 1234, 2000, "sha256:ab", True, Kept(Rect(1, 2, 30, 40), False, MaskSource.ALPHA))
 PICTURE = Picture(b"png", "image/png", Size(80, 60), 1, 2, 99, SCORES, PROOF)
 END = Finished(2, {Stage.ENCODE: 0.5, Stage.DENOISE: 1.25}, CacheReport(1, 2, 3))
 
@@ -82,6 +82,8 @@ def test_a_picture_carries_its_receipt() -> None:
     assert (picture.rank, picture.variant, picture.seed) == (1, 2, 99)
     receipt = picture.receipt
     assert (receipt.max_difference, receipt.compared_pixels, receipt.mask_digest) == (3, 1234, "sha256:ab")
+    assert (receipt.known_pixels, receipt.exact) == (2000, False)
+    assert receipt.compared_fraction == pytest.approx(0.617)
     assert receipt.compositing == pb.COMPOSITING_MODE_SOFT
     assert receipt.mask_source == pb.MASK_SOURCE_ALPHA
     assert receipt.known_box == pb.Box(x=1, y=2, width=30, height=40)
