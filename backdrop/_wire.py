@@ -6,29 +6,22 @@ Each public function takes a value and the path of its field, which its refusals
 from __future__ import annotations
 
 import dataclasses
-import io
 import math
 import numbers
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from backdrop._convert import enum_number
 from backdrop._enums import HorizontalAlignment, OutputFormat, Priority, Scheduler, VerticalAlignment
+from backdrop._pictures import encode_picture as picture
 from backdrop._types import Adapter, Box, EarlyDropping, Fit, ImageSource, Margins, Size, StyleImage
 from backdrop.errors import BackdropError, Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 _E = TypeVar("_E", Priority, Scheduler, OutputFormat, HorizontalAlignment, VerticalAlignment)
 
 _UINT32 = 2**32 - 1
 _UINT64 = 2**64 - 1
-# What a PNG can hold as it is; everything else (CMYK, YCbCr, …) goes as RGB, as the server would read it.
-_PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
 
 
 def text(value: str, field: str) -> str:
@@ -206,52 +199,6 @@ def adapters(value: Mapping[str, float] | Sequence[Adapter | str], field: str) -
         name, weight = text(adapter.name, f"{path}.name"), number(adapter.weight, f"{path}.weight")
         messages.append(pb.Adapter(name=name, weight=weight))
     return messages
-
-
-def picture(source: ImageSource, field: str) -> bytes:
-    """Encoded bytes: files and bytes as they are, PIL images and arrays as PNG."""
-    if isinstance(source, bytes | bytearray | memoryview):
-        return bytes(source)
-    if isinstance(source, str | os.PathLike):
-        try:
-            return Path(source).read_bytes()
-        except (OSError, ValueError) as exc:
-            why = exc.strerror if isinstance(exc, OSError) and exc.strerror else "not a path"
-            message = f"{field}: cannot read the file {os.fspath(source)!r}: {why}."
-            raise error(Reason.INVALID_PICTURE, message, field=field) from None
-    # A caller who passes an image has imported Pillow already, and an array comes from numpy: no cost for the others.
-    from PIL import Image
-
-    if isinstance(source, Image.Image):
-        return _png(source)
-    if hasattr(source, "__array_interface__"):
-        return _png(_from_array(source, field))
-    raise _refusal(field, "must be bytes, a path, a PIL image or a uint8 array", Reason.INVALID_PICTURE)
-
-
-def _from_array(array: Any, field: str) -> Image.Image:
-    from PIL import Image
-
-    grey_or_colour = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
-    if array.dtype != "uint8" or not grey_or_colour or 0 in array.shape:
-        raise _refusal(
-            field,
-            "an array must be uint8 of shape (height, width), (height, width, 3) or (height, width, 4)",
-            Reason.INVALID_PICTURE,
-        )
-    return Image.fromarray(array)
-
-
-def _png(image: Image.Image) -> bytes:
-    from PIL import ImageOps
-
-    # Saving drops the EXIF block, so its orientation has to be applied first: the server cannot see it any more.
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode not in _PNG_MODES:
-        upright = upright.convert("RGB")
-    buffer = io.BytesIO()
-    upright.save(buffer, "PNG", compress_level=1)  # the way to the server is short; packing tighter takes longer
-    return buffer.getvalue()
 
 
 def _enum(cls: type[_E], value: _E | str, field: str, wrapper: Any) -> Any:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from backdrop.contract.geometry import Size
 from backdrop.contract.receipts import Receipt
+from backdrop.contract.request_warnings import RequestWarning
 from orchestrator.cache.lookups import CacheReport
 
 
@@ -98,11 +99,12 @@ class Picture:
 
 @dataclasses.dataclass(frozen=True)
 class Finished:
-    """The end: how many pictures came before, wall seconds by stage, and what the caches answered."""
+    """The end: how many pictures came before, wall seconds by stage, what the caches answered, what was corrected."""
 
     pictures: int
     timings: Mapping[Stage, float]
     cache: CacheReport
+    warnings: tuple[RequestWarning, ...] = ()
 
 
 Event = Accepted | StageStarted | StepDone | VariantFinished | VariantDropped | Picture | Finished

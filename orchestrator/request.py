@@ -6,7 +6,9 @@ import dataclasses
 from collections.abc import Callable
 
 from backdrop.contract.geometry import Size, nearest_bucket
-from backdrop.contract.parts import Conditioning, Parts, StylePicture, row_steps, saved_row_steps, sequential_steps
+from backdrop.contract.parts import Conditioning, Parts, row_steps, saved_row_steps, sequential_steps
+from backdrop.contract.pictures import StyleReading
+from backdrop.contract.request_warnings import RequestWarning
 from backdrop.contract.write import fingerprints_message
 from orchestrator.repository import PipelineSpec
 from orchestrator.tasks import Task, TaskInput
@@ -30,7 +32,7 @@ class SentPictures:
     """Number of style pictures."""
     read_input: Callable[[], TaskInput]
     """Decodes the task's pictures, and makes the task's checks."""
-    read_style: Callable[[], tuple[StylePicture, ...]]
+    read_style: Callable[[], StyleReading]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,6 +48,8 @@ class Request:
     """Without style pictures while those are in `sent`."""
     sent: SentPictures | None = None
     """None: `input` and `parts` hold the pictures, decoded."""
+    warnings: tuple[RequestWarning, ...] = ()
+    """About its fields; those about its pictures come with the pictures."""
 
     @property
     def adapters(self) -> dict[str, float]:
@@ -91,8 +95,10 @@ class Request:
 
     def read_conditioning(self) -> Conditioning:
         """The conditioning with its style pictures decoded. Blocks."""
-        conditioning = self.parts.conditioning
-        return dataclasses.replace(conditioning, style=self.sent.read_style()) if self.sent else conditioning
+        if self.sent is None:
+            return self.parts.conditioning
+        style, notes = self.sent.read_style()
+        return dataclasses.replace(self.parts.conditioning, style=style, warnings=notes)
 
 
 @dataclasses.dataclass(frozen=True)

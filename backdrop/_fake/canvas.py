@@ -9,13 +9,17 @@ from backdrop.contract.canvas import Canvas, blank, remade
 from backdrop.contract.expansion import expanded_canvas, expanded_size, read_extent
 from backdrop.contract.geometry import Size
 from backdrop.contract.masks import check_marks, check_segmentable, hole_canvas, read_grow, read_mask, widened
-from backdrop.contract.pictures import decode_photo
-from backdrop.contract.products import check_product, place_product, read_product_placement
+from backdrop.contract.pictures import alpha_warnings, decode_photo
+from backdrop.contract.products import check_product, inverted_warnings, place_product, read_product_placement
+from backdrop.contract.request_warnings import RequestWarning
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
 
+Reading = tuple[Canvas, tuple[RequestWarning, ...]]
+"""A canvas, and what was corrected in the pictures that it comes from."""
 
-def make_canvas(request: pb.GenerateRequest, pipeline: info_pb.Pipeline, size: Size | None, max_pixels: int) -> Canvas:
+
+def make_canvas(request: pb.GenerateRequest, pipeline: info_pb.Pipeline, size: Size | None, max_pixels: int) -> Reading:
     """The canvas of a valid request, whose delivery has `size`.
 
     Raises:
@@ -30,47 +34,50 @@ def make_canvas(request: pb.GenerateRequest, pipeline: info_pb.Pipeline, size: S
     if request.HasField("expand"):
         return _expand(request.expand, size, max_pixels)
     if request.HasField("vary"):
-        return remade(decode_photo(request.vary.picture, max_pixels=max_pixels, field="vary.picture").rgb)
+        photo = decode_photo(request.vary.picture, max_pixels=max_pixels, field="vary.picture")
+        return remade(photo.rgb), (*photo.warnings, *alpha_warnings(photo, "vary.picture"))
     first = pipeline.scene_sizes[0]
-    return blank(size or Size(first.width, first.height))
+    return blank(size or Size(first.width, first.height)), ()
 
 
-def _background(message: pb.BackgroundTask, pipeline: info_pb.Pipeline, size: Size | None, max_pixels: int) -> Canvas:
+def _background(message: pb.BackgroundTask, pipeline: info_pb.Pipeline, size: Size | None, max_pixels: int) -> Reading:
     """The product's cut-out where the placement puts it."""
     photo = decode_photo(message.product, max_pixels=max_pixels, field="background.product")
-    mask, source = read_mask(message.mask, photo, max_pixels=max_pixels, field="background.mask")
-    check_segmentable(mask, pipeline, "background.mask")
-    mask = _segment(photo.rgb) if mask is None else mask
+    matte = read_mask(message.mask, photo, max_pixels=max_pixels, task="background", picture="product")
+    check_segmentable(matte.values, pipeline, "background.mask")
     placement, size = read_product_placement(message, size), size or photo.size
-    check_product(mask, source, placement, size)
-    return place_product(photo.rgb, mask, source, placement, size)
+    check_product(matte.values, matte.source, placement, size)
+    mask = _segment(photo.rgb) if matte.values is None else matte.values
+    canvas = place_product(photo.rgb, mask, matte.source, placement, size)
+    return canvas, (*photo.warnings, *matte.warnings, *inverted_warnings(matte))
 
 
-def _erase(message: pb.EraseTask, max_pixels: int) -> Canvas:
+def _erase(message: pb.EraseTask, max_pixels: int) -> Reading:
     """The whole picture, except under the widened mask."""
     photo = decode_photo(message.picture, max_pixels=max_pixels, field="erase.picture")
-    mask, _ = read_mask(message.mask, photo, max_pixels=max_pixels, field="erase.mask")
-    assert mask is not None, "the task requires a mask"
+    matte = read_mask(message.mask, photo, max_pixels=max_pixels, task="erase", picture="picture")
+    assert matte.values is not None, "the task requires a mask"
     grow = read_grow(message)
-    check_marks(mask, "erase.mask")
-    return hole_canvas(photo.rgb, widened(mask, grow), "erase.mask")
+    check_marks(matte.values, "erase.mask")
+    canvas = hole_canvas(photo.rgb, widened(matte.values, grow), "erase.mask")
+    return canvas, (*photo.warnings, *matte.warnings)
 
 
-def _fill(message: pb.FillTask, max_pixels: int) -> Canvas:
+def _fill(message: pb.FillTask, max_pixels: int) -> Reading:
     """The whole picture, except under the mask."""
     photo = decode_photo(message.picture, max_pixels=max_pixels, field="fill.picture")
-    mask, _ = read_mask(message.mask, photo, max_pixels=max_pixels, field="fill.mask")
-    assert mask is not None, "the task requires a mask"
-    check_marks(mask, "fill.mask")
-    return hole_canvas(photo.rgb, mask, "fill.mask")
+    matte = read_mask(message.mask, photo, max_pixels=max_pixels, task="fill", picture="picture")
+    assert matte.values is not None, "the task requires a mask"
+    check_marks(matte.values, "fill.mask")
+    return hole_canvas(photo.rgb, matte.values, "fill.mask"), (*photo.warnings, *matte.warnings)
 
 
-def _expand(message: pb.ExpandTask, size: Size | None, max_pixels: int) -> Canvas:
+def _expand(message: pb.ExpandTask, size: Size | None, max_pixels: int) -> Reading:
     """The picture where it lies in the larger one."""
     extent = read_extent(message, size)
     photo = decode_photo(message.picture, max_pixels=max_pixels, field="expand.picture")
     expanded_size(extent, photo.size, max_pixels)
-    return expanded_canvas(photo.rgb, extent)
+    return expanded_canvas(photo.rgb, extent), (*photo.warnings, *alpha_warnings(photo, "expand.picture"))
 
 
 def _segment(rgb: Bytes) -> Bytes:

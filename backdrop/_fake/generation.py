@@ -12,7 +12,7 @@ from backdrop._fake.request import Request
 from backdrop._fake.script import Failure, Script
 from backdrop.contract.arrays import Bytes
 from backdrop.contract.seeds import variant_seed
-from backdrop.contract.write import fingerprints_message, timing_messages
+from backdrop.contract.write import fingerprints_message, timing_messages, warning_messages
 from backdrop.v1 import generation_service_pb2 as pb
 
 
@@ -93,6 +93,7 @@ class Run:
             settings=self._request.settings,
             request_id=self._request_id,
             usage=self._request.usage,
+            warnings=warning_messages(self._request.warnings),
         )
 
     def _fingerprints(self) -> dict[str, str]:

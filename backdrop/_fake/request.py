@@ -8,10 +8,12 @@ import re
 
 from backdrop._fake.canvas import make_canvas
 from backdrop.contract.canvas import Canvas
+from backdrop.contract.effects import idle_fields
 from backdrop.contract.geometry import Size, nearest_bucket
 from backdrop.contract.parts import Parts, Window
 from backdrop.contract.pictures import decode_style
 from backdrop.contract.read import check_idempotency_key, read_parts, read_pipeline
+from backdrop.contract.request_warnings import RequestWarning
 from backdrop.contract.rules import read_task
 from backdrop.contract.write import settings_message, usage_message
 from backdrop.v1 import generation_service_pb2 as pb
@@ -29,6 +31,8 @@ class Request:
     usage: pb.Usage
     look: str
     """What the scenes depend on, besides the seed."""
+    warnings: tuple[RequestWarning, ...]
+    """What was corrected or ignored."""
 
 
 def read_request(request: pb.GenerateRequest, info: info_pb.GetInfoResponse) -> Request:
@@ -42,9 +46,9 @@ def read_request(request: pb.GenerateRequest, info: info_pb.GetInfoResponse) -> 
     pipeline = read_pipeline(request, rules, info)
     parts = read_parts(request, rules, pipeline, info, _count_tokens)
     check_idempotency_key(request.idempotency_key)
-    style = decode_style(request.conditioning, max_pixels=info.limits.max_pixels)
+    style, style_warnings = decode_style(request.conditioning, max_pixels=info.limits.max_pixels)
     parts = dataclasses.replace(parts, conditioning=dataclasses.replace(parts.conditioning, style=style))
-    canvas = make_canvas(request, pipeline, parts.delivery.size, info.limits.max_pixels)
+    canvas, picture_warnings = make_canvas(request, pipeline, parts.delivery.size, info.limits.max_pixels)
     scene_size = nearest_bucket(canvas.size, [Size(size.width, size.height) for size in pipeline.scene_sizes])
     return Request(
         pipeline=pipeline,
@@ -53,6 +57,7 @@ def read_request(request: pb.GenerateRequest, info: info_pb.GetInfoResponse) -> 
         settings=settings_message(rules.name, parts, canvas.size, scene_size),
         usage=usage_message(parts, scene_size),
         look=_look(rules.name, parts),
+        warnings=(*idle_fields(request, parts), *picture_warnings, *style_warnings),
     )
 
 

@@ -2,41 +2,160 @@
 
 from __future__ import annotations
 
+import dataclasses
+import enum
 import math
 
 import numpy as np
+from PIL import Image
 
-from backdrop.contract.arrays import Bytes
+from backdrop.contract.arrays import Bytes, strips
 from backdrop.contract.canvas import Canvas, Kept, MaskSource
+from backdrop.contract.files import Container
 from backdrop.contract.geometry import Rect, Size
 from backdrop.contract.limits import MAX_GROW
-from backdrop.contract.pictures import Photo, decode_mask
-from backdrop.errors import Reason, error
+from backdrop.contract.mattes import CleanMatte, clean, looks_like_classes
+from backdrop.contract.pictures import Photo, alpha_warnings, file_warnings, plain_mode
+from backdrop.contract.raster import Raster, applied_orientation, read_raster, refusal
+from backdrop.contract.request_warnings import RequestWarning, WarningReason, warning
+from backdrop.errors import BackdropError, Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
 
 _GROW = 1 / 64
 """Default, as a fraction of the picture's longer side: shadows and soft edges lie just outside a tight mask."""
+_COLOURFUL, _COLOURED_PART = 48, 0.01
+"""A pixel whose channels differ by more has a colour; a mask of which more than this part is coloured is no mask."""
 
 
-def read_mask(data: bytes, photo: Photo, *, max_pixels: int, field: str) -> tuple[Bytes | None, MaskSource]:
-    """The mask that was sent, else the picture's alpha channel, else None: then the segmenter makes it.
+class MaskFault(enum.Enum):
+    """Why a mask is refused; the value ends a sentence that begins with the field."""
+
+    CLASSES = (
+        "holds {top} as its largest value, as masks of class numbers do; 255 means marked. Multiply a mask of 0 and 1"
+        " by 255"
+    )
+    IGNORED_CLASS = (
+        "holds class numbers, with 255 for something else; send a mask of 0 and 255 for what is to be marked"
+    )
+    COLOURS = "is coloured; send it in grey, with 255 for what is marked and 0 for the rest"
+    TRANSPARENT = (
+        "has transparent parts that are not black, so it is not clear what it marks; send it in grey without an alpha"
+        " channel"
+    )
+    SIZE = "is {mask} and the picture {picture}; both must have the same size"
+    NOT_TURNED = (
+        "is {mask} and the picture {picture} once its EXIF orientation {orientation} is applied; the mask seems to be"
+        " made before that. Turn the mask too, or remove the orientation from the picture"
+    )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Matte:
+    """What a request says about where the product, or what is erased, is."""
+
+    values: Bytes | None
+    """[H, W], 255 = marked; None if the segmenter is to make it."""
+    source: MaskSource
+    warnings: tuple[RequestWarning, ...] = ()
+    """What was corrected."""
+
+
+def read_mask(data: bytes, photo: Photo, *, max_pixels: int, task: str, picture: str) -> Matte:
+    """The mask that was sent with `task`, else the alpha channel of its field `picture`, else none; without residue.
 
     Raises:
-        InvalidRequestError: the sent mask is no picture, too large, or not of the picture's size; `field` is named.
+        InvalidRequestError: the sent mask is no picture, too large, not of the upright picture's size, coloured, or
+            holds class numbers; the field is named.
     """
-    if not data:
-        return photo.alpha, MaskSource.SEGMENTER if photo.alpha is None else MaskSource.ALPHA
-    mask = decode_mask(data, max_pixels=max_pixels, field=field)
-    check_mask_size(Size(mask.shape[1], mask.shape[0]), photo.size, field)
-    return mask, MaskSource.REQUEST
+    field, photo_field = f"{task}.mask", f"{task}.{picture}"
+    if data:
+        raster = read_raster(data, max_pixels=max_pixels, field=field)
+        check_mask_size(Size(*raster.image.size), photo.size, photo.orientation, field)
+        notes = (*alpha_warnings(photo, photo_field), *file_warnings(raster.container, field))
+        notes = (*notes, *_orientation_warnings(raster.container, photo, field))
+        matte = clean(_grey(raster, field), lossy=raster.container.lossy)
+        return Matte(matte.values, MaskSource.REQUEST, (*notes, *_clean_warnings(matte, field)))
+    if photo.alpha is None:
+        return Matte(None, MaskSource.SEGMENTER)
+    matte = clean(photo.alpha, lossy=False)
+    notes = _clean_warnings(matte, photo_field)
+    if (matte.values == 255).all():
+        return Matte(None, MaskSource.SEGMENTER, notes)
+    return Matte(matte.values, MaskSource.ALPHA, notes)
 
 
-def check_mask_size(mask: Size, picture: Size, field: str) -> None:
-    """Raises InvalidRequestError for a mask that has not the picture's size."""
-    if mask != picture:
-        sizes = f"{mask.width}×{mask.height} and the picture {picture.width}×{picture.height}"
-        raise error(Reason.INVALID_MASK, f"{field} is {sizes}; both must have the same size.", field=field)
+def check_mask_size(mask: Size, picture: Size, orientation: int, field: str) -> None:
+    """Raises InvalidRequestError for a mask of another size than the picture, whose EXIF `orientation` is applied."""
+    if mask == picture:
+        return
+    turned = orientation >= 5 and (mask.width, mask.height) == (picture.height, picture.width)
+    raise _refused(
+        field,
+        MaskFault.NOT_TURNED if turned else MaskFault.SIZE,
+        mask=f"{mask.width}×{mask.height}",
+        picture=f"{picture.width}×{picture.height}",
+        orientation=orientation,
+    )
+
+
+def _grey(raster: Raster, field: str) -> Bytes:
+    """The mask's values. Colour profiles do not apply: a mask holds degrees, not colours."""
+    image, mode = raster.image, plain_mode(raster.image)
+    if 0 < raster.largest < 256:
+        raise _refused(field, MaskFault.CLASSES, top=f"{raster.largest} of 65535")
+    values, coloured = np.empty((image.height, image.width), np.uint8), 0
+    for rows in strips(*values.shape):
+        strip = image.crop((0, rows.start, image.width, rows.stop)).convert(mode)
+        values[rows] = np.asarray(strip.convert("L") if mode in ("L", "LA") else strip.convert("RGB").convert("L"))
+        if mode not in ("L", "LA"):
+            coloured += _coloured_pixels(strip.convert("RGB"))
+        if "A" in strip.getbands():
+            alpha = np.asarray(strip.getchannel("A"))
+            if values[rows][alpha == 0].any():
+                raise _refused(field, MaskFault.TRANSPARENT)
+            # What is transparent marks nothing: the mask lies over black.
+            values[rows] = (values[rows].astype(np.uint16) * alpha + 127) // 255
+    if coloured > _COLOURED_PART * max(1, np.count_nonzero(values)):
+        raise _refused(field, MaskFault.COLOURS)
+    if looks_like_classes(values):
+        top = int(values.max())
+        raise _refused(field, MaskFault.IGNORED_CLASS if top == 255 else MaskFault.CLASSES, top=f"{top} of 255")
+    return values
+
+
+def _coloured_pixels(image: Image.Image) -> int:
+    red, green, blue = (np.asarray(channel) for channel in image.split())
+    spread = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
+    return int((spread > _COLOURFUL).sum())
+
+
+def _orientation_warnings(mask: Container, photo: Photo, field: str) -> tuple[RequestWarning, ...]:
+    """A warning if the photo was turned, the mask was not, and its size does not say whether it fits."""
+    # A mask of 90° against its photo shows by its size, unless the photo is square; a flip never shows.
+    unclear = photo.orientation > 1 and (photo.orientation < 5 or photo.size.width == photo.size.height)
+    if not unclear or applied_orientation(mask) > 1:
+        return ()
+    what = (
+        f"has no EXIF orientation and the picture has {photo.orientation}, which was applied; the mask is taken as made"
+        " for the upright picture. If it was made before, turn it too"
+    )
+    return (warning(WarningReason.MASK_NOT_TURNED, field, what),)
+
+
+def _clean_warnings(matte: CleanMatte, field: str) -> tuple[RequestWarning, ...]:
+    notes = []
+    if matte.residue:
+        what = f"has faint residue away from what can be seen; {matte.residue} pixels of it were cleared"
+        notes.append(warning(WarningReason.RESIDUE_CLEARED, field, what))
+    if matte.snapped:
+        what = "is nearly binary; nearly certain values were taken as certain"
+        notes.append(warning(WarningReason.MASK_SNAPPED, field, what))
+    return tuple(notes)
+
+
+def _refused(field: str, fault: MaskFault, **values: object) -> BackdropError:
+    return refusal(field, fault.value.format(**values))
 
 
 def check_segmentable(mask: Bytes | None, pipeline: info_pb.Pipeline, field: str) -> None:

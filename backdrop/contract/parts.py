@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backdrop.contract.geometry import Size
+from backdrop.contract.request_warnings import RequestWarning
 
 
 class Priority(enum.IntEnum):
@@ -60,6 +61,8 @@ class Conditioning:
     """0 without style pictures."""
     adapters: tuple[Adapter, ...] = ()
     """By name, each once, none of weight 0: requests that mean the same have the same adapters in the same order."""
+    warnings: tuple[RequestWarning, ...] = ()
+    """What was converted in the style pictures, once they are decoded."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,9 @@ from backdrop.contract.arrays import Bytes
 from backdrop.contract.canvas import Canvas, Kept, MaskSource
 from backdrop.contract.cutouts import paste
 from backdrop.contract.geometry import Fit, Rect, Size, bounding_box, place
+from backdrop.contract.masks import Matte
 from backdrop.contract.read import check_box, read_placement
+from backdrop.contract.request_warnings import RequestWarning, WarningReason, warning
 from backdrop.errors import Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
 
@@ -28,7 +30,8 @@ def check_product(mask: Bytes | None, source: MaskSource, placement: Fit | Rect 
     """Checks what is known before the segmenter runs: `mask` is None where the segmenter will make it.
 
     Raises:
-        InvalidRequestError: the box is outside the picture, or the mask marks no product or leaves no room for a scene.
+        InvalidRequestError: the box is outside the picture, or the mask marks no product, nothing that could be kept
+            exactly, or leaves no room for a scene.
     """
     check_box(_PLACEMENT, placement, size)
     if mask is None:
@@ -37,9 +40,26 @@ def check_product(mask: Bytes | None, source: MaskSource, placement: Fit | Rect 
     if not mask.any():
         message = f"{field}: the mask marks no product; 255 means product, 0 scene."
         raise error(Reason.INVALID_MASK, message, field=field)
+    if mask.max() < 255:
+        message = (
+            f"{field}: no pixel of the mask is certain (255), its largest value is {mask.max()}; nothing could be kept"
+            " exactly. Scale the mask so that the product's inside is 255."
+        )
+        raise error(Reason.INVALID_MASK, message, field=field)
     if placement is None and (mask == 255).all():
         message = f"{field}: the mask covers the whole photo; there is no scene to make. Set a placement or size."
         raise error(Reason.INVALID_MASK, message, field=field)
+
+
+def inverted_warnings(matte: Matte) -> tuple[RequestWarning, ...]:
+    """A warning if a sent mask marks all corners and most of the photo, as masks of the scene do."""
+    mask = matte.values
+    if mask is None or matte.source is not MaskSource.REQUEST:
+        return ()
+    if mask.min() == 255 or mask.mean() < 128 or mask[[0, 0, -1, -1], [0, -1, 0, -1]].min() < 128:
+        return ()
+    what = "marks all corners and most of the photo as product (255); send the inverse if it marks the scene"
+    return (warning(WarningReason.MASK_MAYBE_INVERTED, "background.mask", what),)
 
 
 def place_product(picture: Bytes, mask: Bytes, source: MaskSource, placement: Fit | Rect | None, size: Size) -> Canvas:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from backdrop.contract.write import duration_message, receipt_message, settings_message, timing_messages, usage_message
+from backdrop.contract.write import (
+    duration_message,
+    receipt_message,
+    settings_message,
+    timing_messages,
+    usage_message,
+    warning_messages,
+)
 from backdrop.v1 import generation_service_pb2 as pb
 from orchestrator.events import (
     Accepted,
@@ -78,6 +85,7 @@ def _summary(finished: Finished, request: Request) -> pb.Summary:
         settings=settings_message(request.task.name, request.parts, request.input.size, request.scene_size),
         request_id=request.request_id,
         usage=usage_message(request.parts, request.scene_size),
+        warnings=warning_messages(finished.warnings),
     )
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from backdrop.contract.geometry import Size
 from backdrop.contract.masks import check_mask_size, check_segmentable, read_mask
-from backdrop.contract.parts import StylePicture
-from backdrop.contract.pictures import Photo, decode_photo, decode_style, over_grey, picture_size
+from backdrop.contract.pictures import Photo, StyleReading, alpha_warnings, decode_photo, decode_style, over_grey
+from backdrop.contract.raster import Header, read_header
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
 from orchestrator.arrays import Bytes
@@ -38,17 +38,18 @@ class EncodedPictures:
         Raises:
             InvalidRequestError: a picture is no still PNG, JPEG or WebP or too large, or a mask has another size.
         """
-        sizes: dict[str, Size] = {}
+        headers: dict[str, Header] = {}
         for field in (self.task.picture, "mask" if self._has_mask else ""):
             if field:
                 path = f"{self.task.name}.{field}"
-                sizes[field] = picture_size(self._data(field), max_pixels=self.max_pixels, field=path)
-        if "mask" in sizes:
-            check_mask_size(sizes["mask"], sizes[self.task.picture], f"{self.task.name}.mask")
+                headers[field] = read_header(self._data(field), max_pixels=self.max_pixels, field=path)
+        if "mask" in headers:
+            picture = headers[self.task.picture]
+            check_mask_size(headers["mask"].size, picture.size, picture.orientation, f"{self.task.name}.mask")
         for index, style in enumerate(self.message.conditioning.style_images):
             path = f"conditioning.style_images[{index}].image"
-            sizes[path] = picture_size(style.image, max_pixels=self.max_pixels, field=path)
-        return sizes
+            headers[path] = read_header(style.image, max_pixels=self.max_pixels, field=path)
+        return {field: header.size for field, header in headers.items()}
 
     def read_input(self, task_input: TaskInput) -> TaskInput:
         """`task_input` with the task's pictures decoded, after the task's own checks.
@@ -60,16 +61,21 @@ class EncodedPictures:
             field = f"{self.task.name}.{self.task.picture}"
             photo = decode_photo(self._data(self.task.picture), max_pixels=self.max_pixels, field=field)
             task_input = dataclasses.replace(task_input, picture=photo.rgb)
-            if self.task.mask is not MaskNeed.NONE:
-                path = f"{self.task.name}.mask"
-                mask, source = read_mask(self._data("mask"), photo, max_pixels=self.max_pixels, field=path)
-                check_segmentable(mask, self.pipeline, path)
-                task_input = dataclasses.replace(task_input, mask=mask, mask_source=source)
+            notes = photo.warnings
+            if self.task.mask is MaskNeed.NONE:
+                notes = (*notes, *alpha_warnings(photo, field))
+            else:
+                names = {"task": self.task.name, "picture": self.task.picture}
+                matte = read_mask(self._data("mask"), photo, max_pixels=self.max_pixels, **names)
+                check_segmentable(matte.values, self.pipeline, f"{self.task.name}.mask")
+                notes = (*notes, *matte.warnings, *self.task.mask_warnings(matte))
+                task_input = dataclasses.replace(task_input, mask=matte.values, mask_source=matte.source)
+            task_input = dataclasses.replace(task_input, warnings=notes)
         self.task.check(task_input)
         return task_input
 
-    def read_style(self) -> tuple[StylePicture, ...]:
-        """The style pictures, decoded.
+    def read_style(self) -> StyleReading:
+        """The style pictures, decoded, and what was corrected in them.
 
         Raises:
             InvalidRequestError: one is damaged; the error names the field.

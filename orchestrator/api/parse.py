@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 
+from backdrop.contract.effects import idle_fields
 from backdrop.contract.parts import Conditioning, Sampling
 from backdrop.contract.read import check_idempotency_key, read_parts, read_pipeline
 from backdrop.contract.rules import read_task
@@ -64,7 +65,7 @@ class Parser:
             read_input=functools.partial(encoded.read_input, task_input),
             read_style=encoded.read_style,
         )
-        return Request(request_id, pipeline, task, task_input, parts, sent)
+        return Request(request_id, pipeline, task, task_input, parts, sent, idle_fields(message, parts))
 
 
 def _check_steps(sampling: Sampling, pipeline: PipelineSpec) -> None:

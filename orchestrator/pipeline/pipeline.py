@@ -128,8 +128,9 @@ class Pipeline:
     ) -> None:
         parts, lookups = request.parts, RequestLookups(self._cache)
         with progress.stage(Stage.ENCODE):
+            conditioning = await self._conditioning(request)
             embeddings = await encode(
-                await self._conditioning(request),
+                conditioning,
                 guided=parts.sampling.guided,
                 models=models,
                 tokenizers=self._tokenizers,
@@ -158,7 +159,8 @@ class Pipeline:
                     await progress.drained(_HANDOVER_S)
                     count += 1
         outlook.finished()
-        progress.emit(Finished(count, progress.timings(), lookups.report()))
+        notes = (*request.warnings, *source.warnings, *conditioning.warnings)
+        progress.emit(Finished(count, progress.timings(), lookups.report(), notes))
 
     async def _conditioning(self, request: Request) -> Conditioning:
         """The conditioning with its style pictures decoded."""

@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import AsyncIterator, Callable
 
 from backdrop.contract.canvas import MaskSource
+from backdrop.contract.request_warnings import RequestWarning
 from orchestrator.arrays import Bytes, Floats
 from orchestrator.budget import Budget
 from orchestrator.cache.memory import MemoryTier
@@ -51,6 +52,8 @@ class FrameSource:
         self.task = task
         self._name, self._read, self._megapixels, self._memory = name, read, megapixels, memory
         self._mask: Callable[[Bytes], Bytes] | None = None
+        self.warnings: tuple[RequestWarning, ...] = ()
+        """What was corrected in the pictures; empty until they are decoded."""
 
     async def unmasked(self, shrink: Callable[[Bytes], Floats]) -> Floats | None:
         """The picture [H, W, 3], made smaller by `shrink`, if its mask must still be made; else None.
@@ -60,7 +63,7 @@ class FrameSource:
         """
 
         def work() -> Floats | None:
-            inputs = self._read()
+            inputs = self._decoded()
             if self.task.mask is MaskNeed.SEGMENTED and inputs.mask is None:
                 assert inputs.picture is not None, "a task that takes a mask requires a picture"
                 return shrink(inputs.picture)
@@ -89,8 +92,13 @@ class FrameSource:
         """Gives the frame up."""
         self._memory.frames.discard(self._name)
 
-    def _make(self) -> Frame:
+    def _decoded(self) -> TaskInput:
         inputs = self._read()
+        self.warnings = inputs.warnings
+        return inputs
+
+    def _make(self) -> Frame:
+        inputs = self._decoded()
         if self._mask is not None:
             assert inputs.picture is not None, "the mask was made from the picture"
             inputs = dataclasses.replace(inputs, mask=self._mask(inputs.picture), mask_source=MaskSource.SEGMENTER)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from backdrop.contract.geometry import Fit, Rect
 from backdrop.contract.parts import Delivery
-from backdrop.contract.products import check_product, place_product, read_product_placement
+from backdrop.contract.products import check_product, inverted_warnings, place_product, read_product_placement
 from backdrop.contract.rules import TASKS
 from backdrop.v1 import generation_service_pb2 as pb
 from orchestrator.imaging.frame import Frame, frame_of
@@ -36,5 +36,6 @@ BACKGROUND = Task(
     check=check,
     picture="product",
     mask=MaskNeed.SEGMENTED,
+    mask_warnings=inverted_warnings,
     keeps_pixels=True,
 )

@@ -9,7 +9,9 @@ from typing import Any
 
 from backdrop.contract.canvas import MaskSource
 from backdrop.contract.geometry import Size
+from backdrop.contract.masks import Matte
 from backdrop.contract.parts import Delivery
+from backdrop.contract.request_warnings import RequestWarning
 from backdrop.contract.rules import TaskRules
 from orchestrator.arrays import Bytes
 from orchestrator.imaging.frame import Frame
@@ -41,6 +43,8 @@ class TaskInput:
     mask: Bytes | None = None
     """[H, W]; None if the task takes no mask, and until the segmenter has made it."""
     mask_source: MaskSource = MaskSource.REQUEST
+    warnings: tuple[RequestWarning, ...] = ()
+    """What was corrected in picture and mask, once they are decoded."""
     picture_size: Size | None = None
     """By the picture's header; None if the task takes no picture."""
 
@@ -77,6 +81,8 @@ class Task:
     picture: str = ""
     """The field of its message that holds the picture; "" if it takes none."""
     mask: MaskNeed = MaskNeed.NONE
+    mask_warnings: Callable[[Matte], tuple[RequestWarning, ...]] = lambda matte: ()
+    """What is suspicious about a mask that is taken all the same."""
     keeps_pixels: bool = False
     """Whether it keeps pixels of a picture, so that the denoiser must see them."""
     adapters: tuple[str, ...] = ()

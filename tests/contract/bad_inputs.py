@@ -101,7 +101,6 @@ def _bad_products() -> Iterator[BadInput]:
         "png_that_claims_50000_squared": _png(50_000, 50_000),
         "png_of_17_megapixels": _png(4200, 4100),
         "png_wider_than_8192": _png(8193, 1),
-        "png_text_bomb": _text_bomb(),
         "over_16_mib": PRODUCT + bytes(16 * 2**20),
         "animated_png": saved(frames[0], "PNG", save_all=True, append_images=frames[1:]),
         "animated_webp": saved(frames[0], "WEBP", save_all=True, append_images=frames[1:]),
@@ -140,6 +139,11 @@ def _bad_masks() -> Iterator[BadInput]:
         "that_claims_50000_squared": _png(50_000, 50_000),
         "empty": encoded(np.zeros_like(HARD_MASK)),
         "full": encoded(np.full_like(HARD_MASK, 255)),
+        "of_zero_and_one": encoded(HARD_MASK // np.uint8(255)),
+        "of_three_classes": encoded(HARD_MASK // np.uint8(85)),
+        "without_certain_pixels": encoded(HARD_MASK // np.uint8(255) * np.uint8(200)),
+        "of_colours": encoded(np.dstack([HARD_MASK, np.zeros_like(HARD_MASK), np.zeros_like(HARD_MASK)])),
+        "transparent_and_white": rgba(np.full((HEIGHT, WIDTH, 3), 255, np.uint8), HARD_MASK),
     }
     for name, mask in masks.items():
         yield BadInput(f"mask_{name}", valid_request({"background.mask": mask}), INVALID, "background.mask")
@@ -258,12 +262,6 @@ def _png(width: int, height: int) -> bytes:
     """The smallest whole PNG that claims a size: 57 bytes without pixels."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", b"") + _chunk(b"IEND", b"")
-
-
-def _text_bomb() -> bytes:
-    """A good picture with a comment that inflates from kilobytes to 64 megabytes."""
-    comment = b"Comment\0\0" + zlib.compress(bytes(64 * 2**20), 9)
-    return PRODUCT[:33] + _chunk(b"zTXt", comment) + PRODUCT[33:]
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

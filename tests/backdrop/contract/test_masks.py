@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
 from backdrop.contract.canvas import MaskSource
-from backdrop.contract.masks import check_marks, hole_canvas, read_grow, read_mask, widened
+from backdrop.contract.masks import Matte, check_marks, hole_canvas, read_grow, read_mask, widened
 from backdrop.contract.pictures import Photo
 from backdrop.errors import InvalidRequestError, Reason
 from backdrop.v1 import generation_service_pb2 as pb
@@ -63,23 +63,29 @@ def test_a_mask_must_mark_something_and_leave_something() -> None:
         assert (caught.value.reason, caught.value.field) == (Reason.INVALID_MASK, "erase.mask")
 
 
+def read(data: bytes, photo: Photo, task: str = "background") -> Matte:
+    return read_mask(data, photo, max_pixels=10**6, task=task, picture="product")
+
+
 def test_a_sent_mask_comes_before_the_alpha_channel() -> None:
-    mask, source = read_mask(encoded(MASK), TRANSPARENT, max_pixels=10**6, field="background.mask")
-    assert source is MaskSource.REQUEST
-    assert np.array_equal(np.asarray(mask), MASK)
+    matte = read(encoded(MASK), TRANSPARENT)
+    assert matte.source is MaskSource.REQUEST
+    assert np.array_equal(np.asarray(matte.values), MASK)
 
 
 def test_without_a_mask_the_alpha_channel_is_it() -> None:
-    mask, source = read_mask(b"", TRANSPARENT, max_pixels=10**6, field="background.mask")
-    assert source is MaskSource.ALPHA
-    assert mask is ALPHA
+    matte = read(b"", TRANSPARENT)
+    assert matte.source is MaskSource.ALPHA
+    assert matte.values is ALPHA
+    assert matte.warnings == ()
 
 
 def test_without_either_the_segmenter_makes_it() -> None:
-    assert read_mask(b"", OPAQUE, max_pixels=10**6, field="background.mask") == (None, MaskSource.SEGMENTER)
+    matte = read(b"", OPAQUE)
+    assert (matte.values, matte.source, matte.warnings) == (None, MaskSource.SEGMENTER, ())
 
 
 def test_a_mask_of_another_size_is_refused() -> None:
     with pytest.raises(InvalidRequestError, match="30×40 and the picture 40×30") as caught:
-        read_mask(encoded(ellipse_mask(30, 40)), OPAQUE, max_pixels=10**6, field="erase.mask")
+        read(encoded(ellipse_mask(30, 40)), OPAQUE, "erase")
     assert (caught.value.reason, caught.value.field) == (Reason.INVALID_MASK, "erase.mask")
