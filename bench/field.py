@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import sys
 
-from bench import checks, field_load, field_lora
+from bench import checks, field_load, field_lora, field_pictures, field_rows
 
 AREA = "field"
 
@@ -19,6 +19,9 @@ def command(name: str) -> str:
 
 
 CHECKS: dict[str, checks.Check] = {
+    "rows": functools.partial(field_rows.rows, command("rows")),
+    "pictures": functools.partial(field_pictures.pictures, command("pictures")),
+    "raw": functools.partial(field_pictures.raw_exceptions, command("raw")),
     "memory": functools.partial(field_load.memory, command("memory")),
     "refusals": functools.partial(field_load.refusals, command("refusals")),
     "silent-link": functools.partial(field_load.silent_link, command("silent-link")),

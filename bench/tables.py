@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from backdrop.errors import ERRORS
-from bench import contract_tables, lora_tables, report
+from bench import contract_tables, input_tables, lora_tables, report
 from bench.figures import FOLDER, ROOT, detail, load
 from export.report import LEAST_PSNR, TOLERANCE, ComponentReport, Conditioning, PictureReport
 
@@ -134,6 +134,12 @@ _MAKERS: dict[str, Callable[[str], str]] = {
     "errors": errors_table,
     "options": contract_tables.options_table,
     "tasks": contract_tables.tasks_table,
+    "warnings": input_tables.warnings_table,
+    "effects": input_tables.effects_table,
+    "picture-faults": input_tables.picture_faults_table,
+    "mask-faults": input_tables.mask_faults_table,
+    "pil-modes": input_tables.modes_table,
+    "input-limits": input_tables.limits_table,
     "tolerances": tolerances_table,
     "parity": parity_table,
     "pictures": pictures_table,

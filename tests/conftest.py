@@ -22,6 +22,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
         fixtures = set(getattr(item, "fixturenames", ()))
         if fixtures & _CLUSTER_FIXTURES:
             item.add_marker("cluster")
+        # Written into pytest's XML report, where `bench.field rows` reads it.
+        item.user_properties += [("row", mark.args[0]) for mark in item.iter_markers("row")]
         if fixtures & _EXPORT_FIXTURES or item.path.relative_to(ROOT / "tests").parts[0] in _SLOW_FOLDERS:
             item.add_marker("slow")
     yield
