@@ -20,7 +20,8 @@ ConflictError DeadlineExceededError EarlyDropping Erase Event Expand Fill Fit Ge
 InternalError InvalidRequestError Limits Margins MaskSource Model NotFoundError Options OutputFormat OverloadedError
 PermissionDeniedError Picture Pipeline Priority Reason Receipt RequestWarning Result Scheduler Scores Settings Stage
 StageStarted StepProgress StyleImage Summary SyncGeneration Task TaskInfo TextToImage Timing
-UnauthenticatedError UnavailableError UnimplementedError Usage VariantDropped VariantFinished Vary VerticalAlignment WarningReason __version__
+UnauthenticatedError UnavailableError UnimplementedError
+Usage VariantDropped VariantFinished Vary VerticalAlignment WarningReason __version__
 """.split()  # noqa: SIM905
 
 
