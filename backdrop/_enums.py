@@ -16,6 +16,8 @@ class Scheduler(enum.StrEnum):
     """For distilled pipelines; at most 50 steps."""
     FLOW_EULER = "flow_euler"
     """For pipelines trained by flow matching."""
+    PNDM = "pndm"
+    """For pipelines whose folder names PNDM, such as Stable Diffusion 1.5; one model call more than steps."""
     UNKNOWN = "unknown"
     """Only ever received: a solver that this client is too old to know."""
 

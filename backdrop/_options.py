@@ -96,7 +96,8 @@ class RequestOptions(TypedDict, total=False):
         Option(
             "sampling.scheduler",
             wire.scheduler,
-            "The solver: ddim, euler, dpmpp_2m, ddpm, lcm or flow_euler, as the pipeline has. Default: the pipeline's.",
+            "The solver: ddim, euler, dpmpp_2m, ddpm, lcm, flow_euler or pndm, as the pipeline has. Default: the "
+            "pipeline's.",
             (Flag("--scheduler"),),
         ),
     ]

@@ -98,19 +98,24 @@ class Sampling:
     def first(self, steps: int) -> int:
         """The first of `steps` steps that is taken, counted from 0 as in diffusers' img2img pipelines.
 
-        The last step is taken unless the strength is 0; then none is, and the result is `steps`.
+        The last step is taken unless the strength is 0; then none is, and the result is the number of calls.
         """
-        taken = max(int(steps * self.strength), 1) if self.strength else 0
-        return steps - min(taken, steps)
+        if not self.strength:
+            return self.calls(steps)
+        return steps - min(max(int(steps * self.strength), 1), steps)
+
+    def calls(self, steps: int) -> int:
+        """Model calls of a whole trajectory of `steps` steps; PNDM takes its first step twice."""
+        return steps + 1 if self.scheduler == "pndm" and steps > 1 else steps
 
     def rows_at(self, step: int, steps: int) -> int:
-        """Rows of one variant's step, counted from 0, in a trajectory of `steps` steps."""
+        """Rows of one variant's step, counted from 0, in a trajectory of `steps` model calls."""
         return 2 if self.guided and self.guidance_window.holds(step, steps) else 1
 
     def rows(self, steps: int, start: int = 0, stop: int | None = None) -> int:
-        """Rows of one variant's steps `start` to before `stop` (None = the end) of `steps`, without skipped steps."""
-        start = max(start, self.first(steps))
-        return sum(self.rows_at(step, steps) for step in range(start, steps if stop is None else stop))
+        """Rows of one variant's calls `start` to before `stop` (None = the end) of `steps`, without skipped steps."""
+        start, calls = max(start, self.first(steps)), self.calls(steps)
+        return sum(self.rows_at(step, calls) for step in range(start, calls if stop is None else stop))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,7 +193,7 @@ def row_steps(sampling: Sampling, selection: Selection) -> int:
 
 def saved_row_steps(sampling: Sampling, selection: Selection) -> int:
     """Rows that early dropping and the guidance window save; 0 if drafts cost more than they save."""
-    steps = sampling.steps - sampling.first(sampling.steps)
+    steps = sampling.calls(sampling.steps) - sampling.first(sampling.steps)
     whole = selection.variants * steps * (2 if sampling.guided else 1)
     return max(0, whole - row_steps(sampling, selection))
 
@@ -196,4 +201,4 @@ def saved_row_steps(sampling: Sampling, selection: Selection) -> int:
 def sequential_steps(sampling: Sampling, selection: Selection) -> int:
     """Steps that one variant takes one after another until it is finished, its draft's steps included."""
     drafted = selection.draft.draft_steps if selection.draft else 0
-    return sum(steps - sampling.first(steps) for steps in (sampling.steps, drafted) if steps)
+    return sum(sampling.calls(steps) - sampling.first(steps) for steps in (sampling.steps, drafted) if steps)

@@ -12,6 +12,7 @@ SCHEDULERS = {
     pb.SCHEDULER_DDPM: "ddpm",
     pb.SCHEDULER_LCM: "lcm",
     pb.SCHEDULER_FLOW_EULER: "flow_euler",
+    pb.SCHEDULER_PNDM: "pndm",
 }
 SCHEDULER_VALUES = {name: value for value, name in SCHEDULERS.items()}
 FORMATS = {

@@ -40,6 +40,7 @@ class Scheduler(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SCHEDULER_DDPM: _ClassVar[Scheduler]
     SCHEDULER_LCM: _ClassVar[Scheduler]
     SCHEDULER_FLOW_EULER: _ClassVar[Scheduler]
+    SCHEDULER_PNDM: _ClassVar[Scheduler]
 
 class OutputFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -89,6 +90,7 @@ SCHEDULER_DPMPP_2M: Scheduler
 SCHEDULER_DDPM: Scheduler
 SCHEDULER_LCM: Scheduler
 SCHEDULER_FLOW_EULER: Scheduler
+SCHEDULER_PNDM: Scheduler
 OUTPUT_FORMAT_UNSPECIFIED: OutputFormat
 OUTPUT_FORMAT_PNG: OutputFormat
 OUTPUT_FORMAT_JPEG: OutputFormat

@@ -116,7 +116,7 @@ class VariantRun:
 
     def _first(self, solver: Solver) -> int:
         """The first step that is taken, counted from 0."""
-        return 0 if self._start is None else self._sampling.first(solver.steps)
+        return 0 if self._start is None else self._sampling.first(solver.steps - solver.extra_calls)
 
     async def _drafted(self, index: int, solver: Solver) -> Variant:
         """Makes a draft of a variant in the few steps of `solver`, and scores it."""

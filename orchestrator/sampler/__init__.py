@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from orchestrator.sampler.config import FlowConfig, Schedule, ScheduleConfig, read_schedule
 from orchestrator.sampler.ddim import Ddim
 from orchestrator.sampler.ddpm import Ddpm
 from orchestrator.sampler.dpmpp import DpmSolverPlusPlus2M
@@ -13,8 +14,8 @@ from orchestrator.sampler.flow_euler import FlowEuler
 from orchestrator.sampler.guidance import combine
 from orchestrator.sampler.lcm import Lcm
 from orchestrator.sampler.noise import NoiseStream
+from orchestrator.sampler.pndm import Pndm
 from orchestrator.sampler.prediction import Array
-from orchestrator.sampler.schedule import FlowConfig, Schedule, ScheduleConfig, read_schedule
 from orchestrator.sampler.solver import Solver, State
 
 __all__ = [
@@ -34,7 +35,7 @@ __all__ = [
 ]
 
 SOLVERS: Mapping[str, Callable[[ScheduleConfig, int], Solver]] = MappingProxyType(
-    {"ddim": Ddim, "euler": Euler, "dpmpp_2m": DpmSolverPlusPlus2M, "ddpm": Ddpm, "lcm": Lcm}
+    {"ddim": Ddim, "euler": Euler, "dpmpp_2m": DpmSolverPlusPlus2M, "ddpm": Ddpm, "lcm": Lcm, "pndm": Pndm}
 )
 FLOW_SOLVERS: Mapping[str, Callable[[FlowConfig, int], Solver]] = MappingProxyType({"flow_euler": FlowEuler})
 
@@ -45,7 +46,9 @@ def solvers_of(schedule: Schedule) -> tuple[str, ...]:
 
 
 def make_solver(name: str, schedule: Schedule, steps: int) -> Solver:
-    """Returns the solver called `name` on a schedule, for `steps` model calls.
+    """Returns the solver called `name` on a schedule, for `steps` steps.
+
+    What the schedule has for this solver alone replaces what it has for all.
 
     Raises:
         ValueError: no solver of that name walks this kind of schedule, or it has no `steps` different timesteps for it.
@@ -54,4 +57,4 @@ def make_solver(name: str, schedule: Schedule, steps: int) -> Solver:
         raise ValueError(f"scheduler must be one of {', '.join(solvers_of(schedule))}, got {name!r}")
     if isinstance(schedule, FlowConfig):
         return FLOW_SOLVERS[name](schedule, steps)
-    return SOLVERS[name](schedule, steps)
+    return SOLVERS[name](schedule.of(name), steps)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from orchestrator.sampler.config import ScheduleConfig
 from orchestrator.sampler.prediction import VARIANCE_PRESERVING, Array, Denoised
-from orchestrator.sampler.schedule import ScheduleConfig, alphas_cumprod, integer_timesteps
+from orchestrator.sampler.schedule import alphas_cumprod, integer_timesteps
 from orchestrator.sampler.solver import Solver, State, preserving_levels
 
 
@@ -20,7 +21,8 @@ class Ddim(Solver):
         previous = timesteps - config.num_train_timesteps // steps
         final = np.float32(1) if config.set_alpha_to_one else alpha_bar[0]
         self._alpha_bar_previous = np.where(previous >= 0, alpha_bar[previous], final)
-        super().__init__(preserving_levels(timesteps, alpha_bar), VARIANCE_PRESERVING[config.prediction_type])
+        levels = preserving_levels(timesteps, alpha_bar)
+        super().__init__(levels, VARIANCE_PRESERVING[config.prediction_type], config.clip_sample_range)
 
     def advance(self, state: State, denoised: Denoised, noise: Array | None) -> State:
         """Equation 12: the clean estimate, and the direction that points to the sample."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from orchestrator.sampler.config import ScheduleConfig
 from orchestrator.sampler.prediction import VARIANCE_PRESERVING, Array, Denoised
-from orchestrator.sampler.schedule import ScheduleConfig, alphas_cumprod, integer_timesteps
+from orchestrator.sampler.schedule import alphas_cumprod, integer_timesteps
 from orchestrator.sampler.solver import Solver, State, preserving_levels
 
 
@@ -22,7 +23,7 @@ class Ddpm(Solver):
         self._alpha_bar = alphas_cumprod(config)[timesteps]
         self._alpha_bar_previous = np.append(self._alpha_bar[1:], np.float32(1))
         levels = preserving_levels(timesteps, alphas_cumprod(config))
-        super().__init__(levels, VARIANCE_PRESERVING[config.prediction_type])
+        super().__init__(levels, VARIANCE_PRESERVING[config.prediction_type], config.clip_sample_range)
 
     def advance(self, state: State, denoised: Denoised, noise: Array | None) -> State:
         """Equation 7: the posterior mean, and noise of its deviation."""

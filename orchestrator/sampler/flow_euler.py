@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.sampler.config import FlowConfig
 from orchestrator.sampler.euler import EulerMethod
 from orchestrator.sampler.prediction import FLOW_VELOCITY
-from orchestrator.sampler.schedule import FlowConfig
+from orchestrator.sampler.sigmas import spaced
 from orchestrator.sampler.solver import NoiseLevels
 
 
@@ -34,7 +35,10 @@ def flow_sigmas(config: FlowConfig, steps: int) -> NDArray[np.float32]:
         raise ValueError(f"steps must lie between 1 and {total}, got {steps}")
     smallest = float(_shifted(np.float32(1) / np.float32(total), config.shift))
     even = np.linspace(float(total), smallest * total, steps) / total
-    return np.append(_shifted(even, config.shift), 0).astype(np.float32)
+    sigma = np.asarray(_shifted(even, config.shift))
+    if config.sigma_spacing != "trained":
+        sigma = spaced(config.sigma_spacing, float(sigma[0]), float(sigma[-1]), steps)
+    return np.append(sigma, 0).astype(np.float32)
 
 
 def _shifted(sigma: NDArray[np.float64] | np.float32, shift: float) -> NDArray[np.float64] | np.float32:

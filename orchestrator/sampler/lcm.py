@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.sampler.config import ScheduleConfig
 from orchestrator.sampler.prediction import VARIANCE_PRESERVING, Array, Denoised
-from orchestrator.sampler.schedule import ScheduleConfig, alphas_cumprod
+from orchestrator.sampler.schedule import alphas_cumprod
 from orchestrator.sampler.solver import Solver, State, preserving_levels
 
 # Models are distilled with these values, so they are not settings: the defaults of the paper's code and of diffusers.
@@ -34,7 +35,7 @@ class Lcm(Solver):
         self._skip = _SIGMA_DATA * _SIGMA_DATA / distance
         self._out = scaled / np.sqrt(distance)
         levels = preserving_levels(timesteps, alphas_cumprod(config))
-        super().__init__(levels, VARIANCE_PRESERVING[config.prediction_type])
+        super().__init__(levels, VARIANCE_PRESERVING[config.prediction_type], config.clip_sample_range)
 
     def advance(self, state: State, denoised: Denoised, noise: Array | None) -> State:
         """The consistency function, and fresh noise of the next level."""

@@ -39,6 +39,12 @@ class Denoised:
     clean: Array
     direction: Callable[[], Array]
 
+    def clipped(self, bound: float | None) -> Denoised:
+        """The same with the clean estimate within ± `bound`; the direction is that of the whole estimate."""
+        if bound is None:
+            return self
+        return Denoised(np.clip(self.clean, np.float32(-bound), np.float32(bound)), self.direction)
+
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:

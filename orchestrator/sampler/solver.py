@@ -27,16 +27,18 @@ class State:
         index: steps done; equal to `Solver.steps` when `sample` is the result.
         predicted_clean: the last step's estimate of the clean latents, for previews; None before the first step.
         history: what a multistep solver keeps of earlier steps.
+        first: the step that the trajectory began with.
     """
 
     sample: Array
     index: int
     predicted_clean: Array | None = None
     history: tuple[Array, ...] = ()
+    first: int = 0
 
     def after(self, sample: Array, predicted_clean: Array, history: tuple[Array, ...] = ()) -> State:
         """The state one step later."""
-        return State(sample, self.index + 1, predicted_clean, history)
+        return State(sample, self.index + 1, predicted_clean, history, self.first)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -70,14 +72,17 @@ class Solver(abc.ABC):
     Attributes:
         needs_noise: whether `step` needs fresh standard-normal noise.
         steps: number of model calls from pure noise.
+        extra_calls: how many of them are beyond the steps that were requested.
     """
 
     needs_noise = False
+    extra_calls = 0
 
-    def __init__(self, levels: NoiseLevels, prediction: Prediction) -> None:
+    def __init__(self, levels: NoiseLevels, prediction: Prediction, clip: float | None = None) -> None:
         self.steps = len(levels.timesteps)
         self._levels = levels
         self._prediction = prediction
+        self._clip = clip
 
     def begin(self, noise: Array, start: Array | None = None, at: int = 0) -> State:
         """Returns the state before step `at`: clean latents with noise of that level, or pure noise.
@@ -98,7 +103,7 @@ class Solver(abc.ABC):
             return State(noise.astype(np.float32) * self._levels.pure_noise, index=0)
         if start.shape != noise.shape:
             raise ValueError(f"the clean latents have shape {start.shape}, the noise {noise.shape}")
-        return State(self.noised(start.astype(np.float32), noise.astype(np.float32), at), index=at)
+        return State(self.noised(start.astype(np.float32), noise.astype(np.float32), at), index=at, first=at)
 
     def noised(self, clean: Array, noise: Array, at: int) -> Array:
         """Returns clean latents with standard-normal noise of the level before step `at`; after the last step none.
@@ -133,7 +138,7 @@ class Solver(abc.ABC):
         if self.needs_noise and index < self.steps - 1 and (noise is None or noise.shape != sample.shape):
             raise ValueError(f"a step of {type(self).__name__} needs noise of shape {sample.shape}")
         call = ModelCall(sample, output, self._levels.signal[index], self._levels.noise[index])
-        return self.advance(state, self._prediction.denoised(call), noise)
+        return self.advance(state, self._prediction.denoised(call).clipped(self._clip), noise)
 
     @abc.abstractmethod
     def advance(self, state: State, denoised: Denoised, noise: Array | None) -> State:

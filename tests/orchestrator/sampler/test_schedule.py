@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from orchestrator.sampler import FlowConfig, ScheduleConfig, read_schedule
+from orchestrator.sampler import FlowConfig, ScheduleConfig, State, make_solver, read_schedule
 from orchestrator.sampler.flow_euler import flow_sigmas
 from orchestrator.sampler.schedule import alphas_cumprod, integer_timesteps, sigmas, timesteps
 
@@ -21,6 +21,8 @@ JSON: Mapping[str, object] = {
     "steps_offset": 1,
 }
 
+NOISE = State(np.zeros((4, 2, 2), np.float32), index=0)
+
 
 def config(**changes: object) -> ScheduleConfig:
     return ScheduleConfig.from_json({**JSON, **changes})
@@ -30,6 +32,20 @@ def test_a_schedule_is_read_from_json() -> None:
     assert config() == ScheduleConfig(1000, "scaled_linear", 0.00085, 0.012, "v_prediction", "trailing", 1)
     without = {key: value for key, value in JSON.items() if key != "steps_offset"}
     assert ScheduleConfig.from_json(without).steps_offset == 0
+
+
+def test_a_solver_has_its_own_values_over_the_common_ones() -> None:
+    schedule = config(solvers={"ddim": {"timestep_spacing": "leading", "clip_sample_range": 1.0}})
+    assert schedule.of("euler") is schedule
+    assert schedule.of("ddim") == config(timestep_spacing="leading", clip_sample_range=1.0)
+    first = {name: make_solver(name, schedule, 10).model_input(NOISE)[1] for name in ("euler", "ddim")}
+    assert first == {"euler": 999.0, "ddim": 901.0}
+    assert config(clip_sample_range=None) == config()
+
+
+def test_an_unknown_key_of_a_solver_is_named() -> None:
+    with pytest.raises(ValueError, match="use_karras_sigmas is not a key"):
+        config(solvers={"ddim": {"use_karras_sigmas": True}})
 
 
 @pytest.mark.parametrize("key", [key for key in JSON if key != "steps_offset"])
@@ -55,7 +71,19 @@ def test_a_missing_key_is_named(key: str) -> None:
         ("timestep_spacing", "karras"),
         ("steps_offset", -1),
         ("set_alpha_to_one", 1),
-        ("rescale_betas_zero_snr", True),
+        ("rescale_betas_zero_snr", "yes"),
+        ("trained_betas", 0.1),
+        ("trained_betas", [0.1]),
+        ("trained_betas", ["0.1"] * 1000),
+        ("trained_betas", [2.0] * 1000),
+        ("clip_sample_range", 0.0),
+        ("sigma_spacing", "even"),
+        ("sigma_min", -1.0),
+        ("sigma_max", float("inf")),
+        ("timestep_type", "rounded"),
+        ("final_sigmas_type", "sigma_max"),
+        ("euler_at_final", None),
+        ("solvers", ["ddim"]),
     ],
 )
 def test_a_wrong_value_or_an_unknown_key_is_named(key: str, value: object) -> None:
@@ -83,6 +111,7 @@ def test_the_two_kinds_of_schedule_are_told_apart() -> None:
         ("shift", float("nan")),
         ("shift", float("inf")),
         ("shift", "3"),
+        ("sigma_spacing", "lu"),
         ("beta_start", 0.1),
     ],
 )

@@ -42,8 +42,9 @@ def test_nothing_differs_once_torch_rounds_correctly(name: str) -> None:
             for case in reference.cases()
             if case.solver == name and case.steps in (2, 5)
         ]
-    # DDPM of diffusers adds noise of deviation 1e-10 on its last step; ours adds none.
-    assert max(differences)[0] <= 1e-9, max(differences)
+    # DDPM of diffusers adds noise of deviation 1e-10 on its last step; ours adds none. PNDM of diffusers multiplies by
+    # a rounded 1/24 where ours divides.
+    assert max(differences)[0] <= (1e-6 if name == "pndm" else 1e-9), max(differences)
 
 
 @pytest.mark.parametrize("case", list(reference.golden_cases()), ids=str)
@@ -64,6 +65,8 @@ BEGINNINGS = [
 
 def beginnings(name: str) -> list[reference.Case]:
     configs = [FLOW] if name in FLOW_SOLVERS else BEGINNINGS
+    if name == "pndm":
+        configs = [config for config in BEGINNINGS if config.prediction_type == "epsilon"]
     return [reference.Case(name, config, 8) for config in configs]
 
 
@@ -73,7 +76,7 @@ def test_known_latents_are_noised_as_diffusers_does_before_any_step(name: str, a
     """Every solver has its counterpart in diffusers, so none is skipped."""
     pytest.importorskip("diffusers")
     for case in beginnings(name):
-        scheduler, _ = reference.scheduler_of(case)
+        scheduler = reference.scheduler_of(case)
         scheduler.set_timesteps(case.steps)
         state = make_solver(name, case.config, case.steps).begin(
             NoiseStream(reference.SEED).initial(reference.SHAPE), reference.known_latents(), at
@@ -91,7 +94,11 @@ def test_trajectories_from_known_latents_stay_within_1e_5_of_diffusers(name: str
     assert worst[0] <= 1e-5, worst
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
+# PNDM weighs the directions of several steps, so neither its last step nor a late beginning lands on an estimate.
+LANDING = [name for name in SCHEDULES if name != "pndm"]
+
+
+@pytest.mark.parametrize("name", LANDING)
 def test_a_model_that_is_right_brings_the_known_latents_back(name: str) -> None:
     """Over the remaining steps alone, and whatever the noise was."""
     schedule = SCHEDULES[name]
@@ -110,7 +117,7 @@ def test_a_model_that_is_right_brings_the_known_latents_back(name: str) -> None:
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_a_trajectory_without_steps_is_what_it_began_with(name: str) -> None:
     solver, clean = make_solver(name, SCHEDULES[name], 8), reference.known_latents()
-    state = solver.begin(NoiseStream(4).initial(clean.shape), clean, 8)
+    state = solver.begin(NoiseStream(4).initial(clean.shape), clean, solver.steps)
     assert state.index == solver.steps
     assert (state.sample == clean).all()
 
@@ -135,7 +142,7 @@ def test_a_step_can_be_redone_and_a_trajectory_set_aside(name: str) -> None:
     noise = NoiseStream(3)
     shape = (4, 6, 6)
     solver = make_solver(name, SCHEDULES[name], 6)
-    fresh = [noise.at_step(i, shape) for i in range(6)]
+    fresh = [noise.at_step(i, shape) for i in range(solver.steps)]
 
     def advance(solver: Solver, state: State) -> State:
         model_input, timestep = solver.model_input(state)
@@ -187,7 +194,7 @@ def test_arguments_are_not_changed_and_results_are_float32(name: str) -> None:
         assert {model_input.dtype, state.sample.dtype, state.predicted_clean.dtype} == {np.dtype(np.float32)}
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("name", LANDING)
 def test_the_last_step_lands_on_the_clean_estimate(name: str) -> None:
     schedule = SCHEDULES[name]
     if schedule is CONFIG:
