@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import sys
 
-from bench import checks, field_load, field_lora, field_pictures, field_rows
+from bench import checks, field_load, field_lora, field_pictures, field_rows, schedulers
 
 AREA = "field"
 
@@ -24,6 +24,7 @@ CHECKS: dict[str, checks.Check] = {
     "raw": functools.partial(field_pictures.raw_exceptions, command("raw")),
     "memory": functools.partial(field_load.memory, command("memory")),
     "refusals": functools.partial(field_load.refusals, command("refusals")),
+    "schedulers": functools.partial(schedulers.figures, command("schedulers")),
     "silent-link": functools.partial(field_load.silent_link, command("silent-link")),
     "lora": functools.partial(field_lora.layouts, command("lora")),
 }

@@ -10,10 +10,11 @@ from typing import Any
 from export import ip_adapters, preprocess
 from export.conventions import KEY, conventions_of
 from export.errors import BadFolderError
+from export.keys.check import expect_served
 from export.layout import IMAGE_ROLES, KINDS, PRODUCT_ROLES, TEXT_ROLES, Adapter, Kind, Source
 from export.pipeline_classes import class_of, read_index
 from export.reading import read_json
-from export.schedule import own_solver, read_schedule
+from export.schedule import read_schedule
 from export.settings import NAME, defaults_for, own_settings, read_settings
 from export.tensor_files import extents, weight_files
 from export.widths import check_widths
@@ -34,6 +35,8 @@ class PipelineFolder:
     """The folder with the scheduler's config."""
     schedule: dict[str, Any]
     schedulers: tuple[str, ...]
+    schedule_notes: tuple[str, ...]
+    """What a user should know of the schedule, a sentence each."""
     settings: dict[str, Any]
     """`backdrop.json`, with every setting present."""
     text: dict[str, int]
@@ -73,11 +76,12 @@ def open_folder(path: Path) -> PipelineFolder:
     roots = (path, *shared_folder(path, own))
     sources = find_sources(roots)
     check_widths(sources)
+    expect_served(sources, path)
     scheduler = first("scheduler", roots) or path / "scheduler"
-    schedule, solvers = read_schedule(scheduler)
+    sampled = read_schedule(scheduler, own.get("defaults", {}).get("scheduler"))
     shared, index = own_settings(roots[-1]), read_index(path)
     cls = class_of(index, sources)
-    defaults = defaults_for(cls, own_solver(scheduler, solvers), styled=sources["denoiser"].adapter is not None)
+    defaults = defaults_for(cls, sampled.default, styled=sources["denoiser"].adapter is not None)
     # A folder that names no class of its own is a variant of the one that it shares with.
     stated = own.get(KEY) or ({} if "_class_name" in index else shared.get(KEY, {}))
     encoder = sources.get("image_encoder_clip")
@@ -86,9 +90,10 @@ def open_folder(path: Path) -> PipelineFolder:
         name=name,
         sources=sources,
         scheduler=scheduler,
-        schedule=schedule,
-        schedulers=solvers,
-        settings=read_settings(own, shared, sources, solvers, defaults),
+        schedule=sampled.schedule,
+        schedulers=sampled.solvers,
+        schedule_notes=sampled.notes,
+        settings=read_settings(own, shared, sources, sampled.solvers, defaults),
         text=longest_prompts(sources),
         states=states_roles(sources),
         conventions=conventions_of(cls, index, None if encoder is None else encoder.preprocess, stated),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from export.errors import BadFolderError, ExportError
+from export.keys.check import undecided
 from export.layout import IMAGE_ROLES, KINDS, PRODUCT_ROLES, Source
 from export.pipeline_classes import read_index
 from export.plan import plan_repository
@@ -127,7 +128,7 @@ def family(folder: PipelineFolder) -> str:
 
 def notes(folder: PipelineFolder) -> list[str]:
     """What a user should know although it is not a problem."""
-    sentences = []
+    sentences = [*folder.schedule_notes, *undecided(folder.sources, folder.path)]
     missing = [KINDS[role].folder for role in PRODUCT_ROLES if role not in folder.sources]
     latents = folder.sources["vae_encoder"].config["latent_channels"]
     if folder.sources["denoiser"].config["in_channels"] == latents:

@@ -80,6 +80,7 @@ class Rehearsal:
             {
                 "components": {role: key(model.source, "fp32") for role, model in self.models.items()},
                 "scheduler": read_json(self.folder.scheduler / "scheduler_config.json"),
+                "solver": self.folder.settings["defaults"]["scheduler"],
                 "bucket": self.folder.settings["buckets"][0],
                 "guidance": self.folder.settings["defaults"]["guidance_scale"],
                 "text": [self.folder.text, list(self.folder.states)],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import diffusers
@@ -13,17 +14,33 @@ import torch
 
 from export.errors import BadFolderError
 from export.reading import read_json
+from export.schedule.classes import AMENDED, CLASS_OF
 from export.source import PipelineFolder
 from export.walk.runner import Array, Runner
 
 
 def scheduler_of(folder: PipelineFolder) -> Any:
-    """diffusers' own scheduler, as the folder describes it."""
-    name = read_json(folder.scheduler / "scheduler_config.json").get("_class_name")
-    cls = getattr(diffusers, str(name), None)
+    """diffusers' own scheduler of the folder's default solver: the class that the folder names, or `from_config` of it.
+
+    What the export reads from the config has no part in it, so that a walk shows what the export reads wrongly.
+    """
+    name = str(read_json(folder.scheduler / "scheduler_config.json").get("_class_name"))
+    cls = getattr(diffusers, name, None)
     if cls is None:
         raise BadFolderError(f"scheduler/scheduler_config.json names the class {name}, which diffusers does not have.")
-    return cls.from_pretrained(folder.scheduler)
+    scheduler = amended(cls.from_pretrained(folder.scheduler), folder.scheduler.parent / "model_index.json")
+    served = CLASS_OF[folder.settings["defaults"]["scheduler"]]
+    return scheduler if served == name else getattr(diffusers, served).from_config(scheduler.config)
+
+
+def amended(scheduler: Any, index: Path) -> Any:
+    """The scheduler after diffusers' class of the pipeline took it: some of these classes change its config."""
+    name = read_json(index).get("_class_name") if index.is_file() else None
+    if name not in AMENDED:
+        return scheduler
+    cls = getattr(diffusers, str(name))
+    others = [key for key in inspect.signature(cls.__init__).parameters if key not in ("self", "scheduler")]
+    return cls(scheduler=scheduler, **dict.fromkeys(others)).scheduler
 
 
 @dataclass(frozen=True)

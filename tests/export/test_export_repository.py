@@ -101,10 +101,10 @@ def test_the_pipeline_entry_holds_what_the_folder_says(tiny_repository: Path) ->
     assert pipeline["schedule"]["prediction_type"] == "v_prediction"
     assert set(pipeline["schedule"]) == {
         *("num_train_timesteps", "beta_schedule", "beta_start", "beta_end"),
-        *("prediction_type", "timestep_spacing", "steps_offset"),
+        *("prediction_type", "timestep_spacing", "steps_offset", "set_alpha_to_one"),
     }
     assert pipeline["schedulers"] == ["ddim", "euler", "dpmpp_2m", "ddpm"]
-    assert pipeline["defaults"] == {"scheduler": "dpmpp_2m", "steps": 20, "guidance_scale": 5.0, "image_scale": 1.0}
+    assert pipeline["defaults"] == {"scheduler": "ddim", "steps": 20, "guidance_scale": 5.0, "image_scale": 1.0}
     assert pipeline["text"] == {"max_tokens": TOKENS, "states": ["text_encoder_l", "text_encoder_g"]}
     assert pipeline["provenance"] == {"trained_on": "nothing"}
 

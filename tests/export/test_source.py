@@ -154,7 +154,7 @@ def test_shared_components_come_from_the_other_folder(tiny_pipelines: Path) -> N
 
 def test_an_lcm_schedule_that_the_sampler_does_not_know_is_refused(folders: Path) -> None:
     edit(folders / "tiny-fast" / "scheduler" / "scheduler_config.json", original_inference_steps=40)
-    with pytest.raises(BadFolderError, match="original_inference_steps to 40; the sampler has 50"):
+    with pytest.raises(BadFolderError, match="original_inference_steps to 40: the sampler has"):
         open_folder(folders / "tiny-fast")
 
 

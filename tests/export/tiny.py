@@ -129,7 +129,11 @@ def write_tiny(folder: Path) -> None:
     write_image_encoders(folder)
     write_unet(folder)
     DDIMScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", prediction_type="v_prediction"
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+        clip_sample=False,
     ).save_pretrained(folder / "scheduler")
     for name in ("tokenizer", "tokenizer_2"):
         write_tokenizer(folder / name)

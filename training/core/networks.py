@@ -132,13 +132,16 @@ def _schedule(config: Config) -> dict[str, Any]:
 
 def scheduler(config: Config) -> DPMSolverMultistepScheduler:
     """DPM-Solver++ 2M, the default solver, on the training schedule."""
-    return DPMSolverMultistepScheduler(
+    scheduler = DPMSolverMultistepScheduler(
         **_schedule(config),
         algorithm_type="dpmsolver++",
         solver_order=2,
         # "trailing" starts at t = 999, where the training schedule ends; "leading" would skip the noisiest step.
         timestep_spacing="trailing",
     )
+    # For DDIM and DDPM on the same config; latents go beyond ±1.
+    scheduler.register_to_config(clip_sample=False, set_alpha_to_one=False)
+    return scheduler
 
 
 def lcm_scheduler(config: Config) -> LCMScheduler:

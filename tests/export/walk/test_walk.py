@@ -129,10 +129,8 @@ def test_guidance_is_that_of_the_paper(tiny_pipelines: Path) -> None:
     one, half, none = (
         walk.clean_latents(run, request(folder, guidance=guidance), rows, zeros) for guidance in (5.0, 2.5, 2.0 - 1e-9)
     )
-    # v-prediction's clean latents are linear in what is predicted; DDIM cuts them off at 1.
-    inside = np.abs(np.stack([one, half, none])).max(axis=0) < 0.99
-    assert inside.sum() > 50
-    assert np.allclose((one - none)[inside] / (half - none)[inside], (5.0 - 2.0) / (2.5 - 2.0), rtol=1e-3)
+    # v-prediction's clean latents are linear in what is predicted.
+    assert np.allclose((one - none) / (half - none), (5.0 - 2.0) / (2.5 - 2.0), rtol=1e-3)
 
 
 def test_prompts_are_padded_and_cut(tiny_pipelines: Path) -> None:

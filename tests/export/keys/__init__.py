@@ -1,0 +1,1 @@
+"""The tables of config keys, and the checks that read them."""

@@ -1,0 +1,1 @@
+"""Scheduler configs as the export reads them."""
