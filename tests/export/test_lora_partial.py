@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 from safetensors.torch import load_file, save_file
 
 from export import adapters
@@ -14,7 +17,9 @@ from export.adapters import AdapterSelection, LoraRef
 from export.errors import BadFolderError
 from export.files import digest
 from export.plan import plan_repository
+from export.report import ExportReport
 from export.source import open_folder
+from export.steps import StepResult
 from tests.export import loras, tiny
 
 LAYER = "mid_block.attentions.0.transformer_blocks.0.attn2.to_k"
@@ -67,3 +72,11 @@ def test_the_export_and_the_repository_say_what_is_left_out(partial: Path, tiny_
         "The adapter style is served without its part for text encoders "
         "(2 tensors of text_encoder, 3 tensors of text_encoder_2)."
     ]
+
+
+def test_the_summary_ends_with_the_notes(tmp_path: Path) -> None:
+    console = Console(file=io.StringIO(), width=120)
+    result = StepResult(ExportReport(graphs=1, notes=("The adapter style is served in part.",)))
+    result.show(console, Namespace(step="all", out=tmp_path, work=tmp_path), 1.0)
+    assert isinstance(console.file, io.StringIO)
+    assert "The adapter style is served in part.\n" in console.file.getvalue()
