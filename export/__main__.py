@@ -8,7 +8,7 @@ import time
 
 from rich.console import Console
 
-from export import steps
+from export import steps, trying
 from export.command import parse
 from export.errors import ExportError
 
@@ -35,6 +35,9 @@ def run(options: argparse.Namespace, console: Console) -> int:
             raise ExportError(f"{folder} is not a folder.")
     if options.step == "inspect":
         return steps.inspect(options, console)
+    if options.step == "try":
+        trying.try_repository(options, console)
+        return 0
     if options.step in ("prune", "switch"):
         steps.change_versions(options, console)
         return 0

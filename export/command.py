@@ -31,6 +31,7 @@ STEPS = {
     "all": "everything: the repository and, with --target tensorrt, its engines",
     "prune": "delete the versions of a repository that are not served",
     "switch": "serve another version of a model that is still there",
+    "try": "start a local cluster on a repository, make one picture, and stop the cluster",
 }
 
 
@@ -40,6 +41,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
     for name, what in STEPS.items():
         step = steps.add_parser(name, help=what, description=f"{name}: {what}.")
+        if name == "try":
+            add_trying(step)
+            continue
         if name in ("prune", "switch"):
             step.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the Triton repository")
             add_versions(step, name)
@@ -71,6 +75,14 @@ def add_pipelines(step: argparse.ArgumentParser, *, required: bool) -> None:
         f"components that folders share are exported once",
     )
     step.add_argument("--components", metavar="A,B", help="only these; a repository must have the others already")
+    for role, without in (("reward", "pictures come unscored"), ("segmenter", "a product needs a mask")):
+        step.add_argument(
+            f"--{role}",
+            type=Path,
+            metavar="FOLDER",
+            help=f"take the {role} of this folder for every pipeline, such as training/weights/backdrop; a pipeline "
+            f"that has none is served without: {without}",
+        )
 
 
 def add_making(step: argparse.ArgumentParser) -> None:
@@ -151,6 +163,25 @@ def add_versions(step: argparse.ArgumentParser, name: str) -> None:
     step.add_argument("--model", required=name == "switch", metavar="NAME", help="only this one")
     if name == "switch":
         step.add_argument("--version", required=True, metavar="N", help="the version to serve")
+
+
+def add_trying(step: argparse.ArgumentParser) -> None:
+    """What is tried."""
+    step.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the Triton repository")
+    step.add_argument("--pipeline", metavar="NAME", help="the pipeline to try (default: the repository's default)")
+    step.add_argument("--prompt", default="a beach at sunset", metavar="TEXT", help="(default: %(default)s)")
+    step.add_argument("--steps", type=int, metavar="N", help="denoising steps (default: the pipeline's)")
+    step.add_argument(
+        "--picture",
+        type=Path,
+        default=Path("try.png"),
+        metavar="FILE",
+        help="where the picture goes (default: %(default)s). It is made from the prompt alone, or, where the pipeline "
+        "serves no text_to_image, around a product that is drawn",
+    )
+    step.add_argument(
+        "--timeout-s", type=float, default=600.0, metavar="S", help="longest time for the picture (default: 600)"
+    )
 
 
 def adapter_selection(options: argparse.Namespace) -> AdapterSelection | None:

@@ -51,12 +51,15 @@ class Source:
     """CLIP's image encoder: whether embeddings keep their norm, as published IP-Adapters need them."""
     preprocess: ClipPreprocess | None = None
     """CLIP's image encoder: its own preprocessing; None where the graph resizes a picture of any size."""
+    without_text: bool = False
+    """The reward model: whether it is exported without its text input, and without the head that reads it."""
 
     @property
     def identity(self) -> tuple[object, ...]:
         """Equal for two pipelines that share the component."""
         adapter = None if self.adapter is None else self.adapter.path.resolve()
-        return self.folder.resolve(), adapter, self.last_states, self.unnormalised, self.preprocess
+        forms = self.last_states, self.unnormalised, self.preprocess, self.without_text
+        return self.folder.resolve(), adapter, *forms
 
     @property
     def files(self) -> dict[str, Path]:
@@ -92,5 +95,7 @@ KINDS: dict[str, Kind] = {
 TEXT_ROLES = ("text_encoder_l", "text_encoder_g", "text_encoder_t5")
 IMAGE_ROLES = ("image_encoder_clip", "image_encoder_uve", "image_projector")
 """What makes image tokens of a style picture. A published IP-Adapter knows no UVE; else it is all three, or none."""
-PRODUCT_ROLES = ("segmenter", "reward")
-"""What a checkpoint from elsewhere does not bring, and only Backdrop's own pipelines need."""
+JUDGE_ROLES = ("segmenter", "reward")
+"""What a checkpoint from elsewhere does not bring, and a pipeline can do without."""
+TEXT_HEAD = 1
+"""The place of `fidelity` among the reward model's heads, the only one that reads the prompt."""

@@ -98,7 +98,7 @@ def expect_heads(model: Model, contract: Contract) -> None:
         return
     heads = contract.outputs[0].dims[0]
     for folder in model.pipelines:
-        names = folder.settings["reward_heads"]
+        names = folder.reward_heads
         if heads != len(names):
             raise ExportError(
                 f"reward: the network has {heads} heads, {folder.name}'s reward_heads names {len(names)}."

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from export.contract import BATCHES
+from export.judges import Judges
 from export.precision import Precisions
 from export.rehearsal.recording import RehearsalConfig
 from export.store import Store
@@ -24,6 +25,8 @@ class ExportOptions:
     """Whether a model that has changed goes in beside its previous version, instead of in its place."""
     batches: tuple[int, ...] = BATCHES
     """How many rows graphs are compared at."""
+    judges: Judges = field(default_factory=dict)
+    """Where reward model and segmenter come from, if not from the pipelines' folders."""
     rehearsal: RehearsalConfig | None = None
     """How pipelines are rehearsed, for real inputs and pictures to compare; None to compare on random inputs alone."""
 

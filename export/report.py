@@ -227,3 +227,5 @@ class ExportReport:
     """Graphs that were made or taken, compared or not."""
     notes: tuple[str, ...] = ()
     """What a user should know although it is not a problem, a sentence each."""
+    serving: tuple[str, ...] = ()
+    """What the orchestrator says of the repository, line by line: the tasks of each pipeline, and why not others."""

@@ -33,9 +33,9 @@ def pipeline_entry(plan: RepositoryPlan, folder: PipelineFolder) -> dict[str, An
             "scale": vae["scaling_factor"],
         },
         "preview": settings["preview"],
-        "text": {**folder.text, "states": list(folder.states)},
+        "text": {**folder.text, "states": list(folder.states), "pooled": list(folder.pooled)},
         "buckets": settings["buckets"],
-        "reward_heads": settings["reward_heads"] if "reward" in folder.sources else [],
+        "reward_heads": list(folder.reward_heads),
         "conventions": folder.conventions,
         "provenance": settings["provenance"],
     }

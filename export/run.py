@@ -20,6 +20,7 @@ from export.produce import produce
 from export.progress import Progress
 from export.rehearsal.rehearsals import Rehearsals, expect_rehearsal
 from export.report import ExportReport
+from export.serving import check_repository
 from export.source import open_folder
 from export.spec import ExportSpec
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 def open_plan(sources: Sequence[Path], default: str | None, options: ExportOptions) -> RepositoryPlan:
     """Checks the folders and names the models."""
-    plan = plan_repository([open_folder(source) for source in sources], default)
+    plan = plan_repository([open_folder(source, options.judges) for source in sources], default)
     options.precisions.expect(plan.models)
     expect_rehearsal(options.precisions, options.rehearsal)
     return plan
@@ -130,8 +131,11 @@ def export_pipelines(
             banked=banks,
         )
         repository.write_pipelines(staging, plan, models)
+        # Before the swap: a repository that cannot be served never takes the place of one that can.
+        serving = check_repository(staging, out)
     notes = tuple(note for bank in banks.values() for note in bank.notes())
-    return ExportReport(tuple(reports), tuple(pictures), len(reports), notes)
+    sentences = tuple(sentence for each in serving for sentence in each.sentences)
+    return ExportReport(tuple(reports), tuple(pictures), len(reports), notes, sentences)
 
 
 def served_precisions(models: dict[str, Any]) -> Precisions:

@@ -14,6 +14,7 @@ from export.reading import read_json
 
 NAME = "backdrop.json"
 PIXEL_MULTIPLE = 32
+HEADS = ["defects", "fidelity", "aesthetics"]
 SHARED = ("buckets", "preview", "reward_heads")
 """Settings that belong to components which a folder may share, and come along with them unless it has its own."""
 DISTILLED = {"lcm": {"steps": 4, "guidance_scale": 1.0}}
@@ -53,7 +54,7 @@ def read_settings(
         "buckets": [[side, side]],
         "preview": {"factors": [[0.0, 0.0, 0.0]] * channels, "bias": [0.0, 0.0, 0.0]},
         "defaults": {},
-        "reward_heads": ["defects", "fidelity", "aesthetics"],
+        "reward_heads": HEADS,
         "provenance": {},
         "shares": None,
         KEY: {},

@@ -10,17 +10,18 @@ from typing import Any
 from export import ip_adapters, preprocess
 from export.conventions import KEY, conventions_of
 from export.errors import BadFolderError
+from export.judges import Judges, fitted, judge_folder, reward_heads
 from export.keys.check import expect_served
-from export.layout import IMAGE_ROLES, KINDS, PRODUCT_ROLES, TEXT_ROLES, Adapter, Kind, Source
+from export.layout import IMAGE_ROLES, JUDGE_ROLES, KINDS, TEXT_HEAD, TEXT_ROLES, Adapter, Kind, Source
 from export.pipeline_classes import class_of, read_index
 from export.reading import read_json
 from export.schedule import read_schedule
-from export.settings import NAME, defaults_for, own_settings, read_settings
+from export.settings import HEADS, NAME, defaults_for, own_settings, read_settings
 from export.tensor_files import extents, weight_files
 from export.widths import check_widths
 
 NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-LONGEST_T5 = 512
+LONGEST_T5, FLOW_TOKENS = 512, 256
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class PipelineFolder:
     """The text encoders whose hidden states the denoiser reads, in their order in `encoder_hidden_states`."""
     conventions: dict[str, Any]
     """`conventions` in `pipeline.json`."""
+    pooled: tuple[str, ...]
+    """The text encoders whose pooled embeddings are joined to `text_embeds`, in their order."""
 
     @property
     def inpaints(self) -> bool:
@@ -53,14 +56,27 @@ class PipelineFolder:
         return bool(self.sources["denoiser"].config["in_channels"] != latents)
 
     @property
+    def reward_heads(self) -> tuple[str, ...]:
+        """The names of the scores; empty without a reward model."""
+        reward = self.sources.get("reward")
+        if reward is None:
+            return ()
+        heads = enumerate(self.settings["reward_heads"])
+        return tuple(name for place, name in heads if not (reward.without_text and place == TEXT_HEAD))
+
+    @property
     def latent_factor(self) -> int:
         """How many pixels a latent stands for, along a side."""
         vae = self.sources["vae_encoder"].config
         return int(2 ** (len(vae.get("down_block_out_channels") or vae["block_out_channels"]) - 1))
 
 
-def open_folder(path: Path) -> PipelineFolder:
+def open_folder(path: Path, judges: Judges | None = None) -> PipelineFolder:
     """Checks a pipeline folder without loading any weights.
+
+    Args:
+        path: The folder.
+        judges: Where its reward model or its segmenter comes from, if not from the folder.
 
     Raises:
         BadFolderError: with one sentence on the first thing that is wrong.
@@ -72,9 +88,9 @@ def open_folder(path: Path) -> PipelineFolder:
         raise BadFolderError(
             f"{name!r} cannot be a pipeline's name: rename the folder to letters, digits and -._ only."
         )
-    own = own_settings(path)
+    own, judges = own_settings(path), judges or {}
     roots = (path, *shared_folder(path, own))
-    sources = find_sources(roots)
+    sources = find_sources(roots, judges)
     check_widths(sources)
     expect_served(sources, path)
     scheduler = first("scheduler", roots) or path / "scheduler"
@@ -85,6 +101,8 @@ def open_folder(path: Path) -> PipelineFolder:
     # A folder that names no class of its own is a variant of the one that it shares with.
     stated = own.get(KEY) or ({} if "_class_name" in index else shared.get(KEY, {}))
     encoder = sources.get("image_encoder_clip")
+    settings = read_settings(own, shared, sources, sampled.solvers, defaults)
+    settings["reward_heads"] = reward_heads(judges, settings, HEADS)
     return PipelineFolder(
         path=path,
         name=name,
@@ -93,10 +111,11 @@ def open_folder(path: Path) -> PipelineFolder:
         schedule=sampled.schedule,
         schedulers=sampled.solvers,
         schedule_notes=sampled.notes,
-        settings=read_settings(own, shared, sources, sampled.solvers, defaults),
+        settings=settings,
         text=longest_prompts(sources),
         states=states_roles(sources),
         conventions=conventions_of(cls, index, None if encoder is None else encoder.preprocess, stated),
+        pooled=pooled_roles(sources),
     )
 
 
@@ -118,14 +137,19 @@ def first(name: str, roots: tuple[Path, ...]) -> Path | None:
     return next((root / name for root in roots if (root / name).is_dir()), None)
 
 
-def find_sources(roots: tuple[Path, ...]) -> dict[str, Source]:
+def find_sources(roots: tuple[Path, ...], judges: Judges) -> dict[str, Source]:
     """Finds and checks the components of a pipeline, by role, in the order of `KINDS`."""
     denoiser = source_of("denoiser", roots)
-    roles = needed_roles(denoiser, roots)
+    roles = needed_roles(denoiser, roots) | set(judges)
     sources = {}
     for role in dict.fromkeys(kind.role for kind in KINDS.values()):
-        if role in roles:
+        if role in judges:
+            sources[role] = check_component(KINDS[role], judge_folder(role, judges[role]), roots)
+        elif role in roles:
             sources[role] = denoiser if role == "denoiser" else source_of(role, roots)
+    if "reward" in sources:
+        pooled = sum(int(sources[role].config["projection_dim"]) for role in pooled_roles(sources))
+        sources["reward"] = fitted(sources["reward"], pooled)
     if "image_encoder_clip" in sources and "image_encoder_uve" not in sources:
         encoder = sources["image_encoder_clip"]
         own = preprocess.read_preprocess(first(preprocess.FOLDER, roots), encoder.config)
@@ -136,7 +160,7 @@ def find_sources(roots: tuple[Path, ...]) -> dict[str, Source]:
 
 
 def needed_roles(denoiser: Source, roots: tuple[Path, ...]) -> set[str]:
-    """The roles of a pipeline, which its denoiser decides; what only products need may be missing.
+    """The roles of a pipeline, which its denoiser decides; reward model and segmenter may be missing.
 
     A UNet with pooled text (`addition_embed_type`) is SDXL's and reads two CLIP encoders, any other one reads one. A
     transformer reads T5 and the second CLIP encoder's pooled embedding, and the first one's too where it is wider.
@@ -154,9 +178,7 @@ def needed_roles(denoiser: Source, roots: tuple[Path, ...]) -> set[str]:
         roles.add("text_encoder_l")
         if denoiser.config.get("addition_embed_type") is not None:
             roles.add("text_encoder_g")
-    # The reward model reads the prompt by the second text encoder's pooled embedding.
-    extra = PRODUCT_ROLES if "text_encoder_g" in roles else ("segmenter",)
-    return roles | {role for role in extra if first(KINDS[role].folder, roots) is not None}
+    return roles | {role for role in JUDGE_ROLES if first(KINDS[role].folder, roots) is not None}
 
 
 def source_of(role: str, roots: tuple[Path, ...]) -> Source:
@@ -171,14 +193,13 @@ def source_of(role: str, roots: tuple[Path, ...]) -> Source:
     for root in roots:
         for kind in candidates:
             if (root / kind.folder).is_dir():
-                return check_component(kind, root, roots)
+                return check_component(kind, root / kind.folder, roots)
     folders = " or ".join(f"{kind.folder}/" for kind in candidates)
     raise BadFolderError(f"{roots[0].resolve().name}/ has no {folders}, which {role} is made from.")
 
 
-def check_component(kind: Kind, root: Path, roots: tuple[Path, ...]) -> Source:
-    """Checks one component's folder below `root`, without loading its weights."""
-    folder = root / kind.folder
+def check_component(kind: Kind, folder: Path, roots: tuple[Path, ...]) -> Source:
+    """Checks one component's folder, without loading its weights; `roots` may have its tokenizer or its adapter."""
     config = read_json(folder / "config.json")
     names = config.get("architectures") or [config.get("_class_name")]
     if names[0] not in kind.classes:
@@ -228,6 +249,17 @@ def states_roles(sources: dict[str, Source]) -> tuple[str, ...]:
     return tuple(role for role in TEXT_ROLES if role in sources)
 
 
+def pooled_roles(sources: dict[str, Source]) -> tuple[str, ...]:
+    """The text encoders whose pooled embeddings are joined to `text_embeds`, in order.
+
+    SDXL and Backdrop's transformer read the second CLIP encoder's, Stable Diffusion 3 reads both. Stable Diffusion 1
+    reads none.
+    """
+    both = "text_encoder_t5" in sources and "text_encoder_l" in sources
+    roles = ("text_encoder_l", "text_encoder_g") if both else ("text_encoder_g",)
+    return tuple(role for role in roles if role in sources)
+
+
 def longest_prompts(sources: dict[str, Source]) -> dict[str, int]:
     """The longest prompt of the text encoders in tokens. T5 has no limit of its own, so its tokenizer says."""
     clip = sources.get("text_encoder_g") or sources["text_encoder_l"]
@@ -239,5 +271,6 @@ def longest_prompts(sources: dict[str, Source]) -> dict[str, int]:
             raise BadFolderError(
                 f"{t5.tokenizer.name}/tokenizer_config.json: model_max_length is {longest}, not 2…{LONGEST_T5}."
             )
-        lengths["t5_max_tokens"] = longest
+        # diffusers' pipeline of Stable Diffusion 3 gives T5 256 tokens, whatever the tokenizer could take.
+        lengths["t5_max_tokens"] = min(longest, FLOW_TOKENS) if "text_encoder_l" in sources else longest
     return lengths

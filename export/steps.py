@@ -14,6 +14,7 @@ from export.engines import seam
 from export.engines.__main__ import build_options
 from export.engines.builds import Engine, build_all
 from export.errors import ExportError
+from export.layout import JUDGE_ROLES
 from export.options import ExportOptions
 from export.precision import parse_precisions
 from export.progress import Progress
@@ -46,6 +47,8 @@ class StepResult:
             console.print(note, soft_wrap=True, highlight=False)
         what = {"onnx": f"{self.export.graphs} graphs", "verify": f"{len(exported)} graphs equal torch's modules"}
         place = {"onnx": options.work, "verify": options.work, "engine": summary.store_of(options)}
+        for sentence in self.export.serving:
+            console.print(sentence, soft_wrap=True, highlight=False)
         count = what.get(options.step, f"{len(exported) or len(self.engines)} components")
         where = place.get(options.step, getattr(options, "out", None))
         console.print(f"{where} is ready: {count} in {seconds:.0f} s.", soft_wrap=True, highlight=False)
@@ -56,10 +59,10 @@ def inspect(options: argparse.Namespace, console: Console) -> int:
     precisions = parse_precisions(options.precision)
     status = 0
     for folder in options.pipelines:
-        result = survey(folder, precisions, options.target)
+        result = survey(folder, precisions, options.target, options_judges(options))
         console.print(summary.survey_table(result) if result.parts else result.title)
-        for note in result.notes:
-            console.print(note, soft_wrap=True, highlight=False)
+        for sentence in (*result.notes, *(result.serving.sentences if result.serving else ())):
+            console.print(sentence, soft_wrap=True, highlight=False)
         for problem in result.problems:
             console.print(f"[red]{problem}[/red]", soft_wrap=True, highlight=False)
             status = 1
@@ -76,6 +79,7 @@ def run_step(options: argparse.Namespace, progress: Progress) -> StepResult:
         options.work,
         engines=options.target == "tensorrt",
         rollout=getattr(options, "rollout", False),
+        judges=options_judges(options),
         rehearsal=rehearsal_config(options),
     )
     names = None if options.components is None else [name.strip() for name in options.components.split(",")]
@@ -97,6 +101,11 @@ def run_step(options: argparse.Namespace, progress: Progress) -> StepResult:
         )
     engines = options.step == "engine" or (options.step == "all" and options.target == "tensorrt")
     return StepResult(export, tuple(build_engines(options, progress)) if engines else ())
+
+
+def options_judges(options: argparse.Namespace) -> dict[str, Path]:
+    """Where the command line takes reward model and segmenter from."""
+    return {role: folder for role in JUDGE_ROLES if (folder := getattr(options, role)) is not None}
 
 
 def rehearsal_config(options: argparse.Namespace) -> RehearsalConfig | None:

@@ -82,6 +82,7 @@ def key(source: Source, precision: Precision, bank: Any = None, calibration: str
             "last_states": source.last_states,
             "unnormalised": source.unnormalised,
             "preprocess": source.preprocess and asdict(source.preprocess),
+            "without_text": source.without_text,
             "precision": precision,
             "bank": bank,
             "calibration": calibration,

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from export.errors import BadFolderError, ExportError
+from export.judges import Judges
 from export.keys.check import undecided
-from export.layout import IMAGE_ROLES, KINDS, PRODUCT_ROLES, Source
+from export.layout import IMAGE_ROLES, KINDS, Source
 from export.pipeline_classes import read_index
 from export.plan import plan_repository
 from export.precision import Precisions
-from export.settings import NAME, own_settings
+from export.serving import Serving, expected_serving
+from export.settings import own_settings
 from export.source import PipelineFolder, check_component, open_folder, shared_folder
 from export.tensor_files import extents
 
@@ -48,27 +50,30 @@ class Survey:
     notes: tuple[str, ...]
     problems: tuple[str, ...]
     """One sentence each; with none, the folder can be exported."""
+    serving: Serving | None = None
+    """What the orchestrator would do with it; None where it cannot be exported."""
 
 
-def survey(path: Path, precisions: Precisions, target: str) -> Survey:
+def survey(path: Path, precisions: Precisions, target: str, judges: Judges | None = None) -> Survey:
     """Surveys a folder. Problems are returned, not raised, and all of them."""
     problems = part_problems(path)
     try:
-        folder = open_folder(path)
+        folder = open_folder(path, judges)
     except BadFolderError as error:
         # The problems of the parts say it already.
         whole = () if problems else (str(error),)
         return Survey(f"{path.resolve().name}: cannot be exported", (), (), (*problems, *whole))
-    models = plan_repository([folder]).models
+    plan = plan_repository([folder])
+    models, serving = plan.models, None
     try:
         precisions.expect(models)
+        (serving,) = expected_serving(plan)
     except ExportError as error:
         problems.append(str(error))
     parts = tuple(part(name, model.source, precisions.of(name)) for name, model in models.items())
     served = "a graph for onnxruntime" if target == "onnxruntime" else "a graph, of which the GPU node builds an engine"
-    return Survey(
-        f"{folder.name}: {family(folder)}; every line becomes {served}", parts, tuple(notes(folder)), tuple(problems)
-    )
+    title = f"{folder.name}: {family(folder)}; every line becomes {served}"
+    return Survey(title, parts, tuple(notes(folder)), tuple(problems), serving)
 
 
 def part_problems(path: Path) -> list[str]:
@@ -84,7 +89,7 @@ def part_problems(path: Path) -> list[str]:
         if kind is not folders[0] or not (path / kind.folder).is_dir():
             continue
         try:
-            check_component(kind, path, roots)
+            check_component(kind, path / kind.folder, roots)
         except BadFolderError as error:
             problems.append(str(error))
     return list(dict.fromkeys(problems))
@@ -129,22 +134,17 @@ def family(folder: PipelineFolder) -> str:
 def notes(folder: PipelineFolder) -> list[str]:
     """What a user should know although it is not a problem."""
     sentences = [*folder.schedule_notes, *undecided(folder.sources, folder.path)]
-    missing = [KINDS[role].folder for role in PRODUCT_ROLES if role not in folder.sources]
-    latents = folder.sources["vae_encoder"].config["latent_channels"]
-    if folder.sources["denoiser"].config["in_channels"] == latents:
-        missing.append("denoiser that inpaints")
-    if "text_encoder_g" not in folder.sources:
-        missing.append("text_encoder_2")
-    if missing:
-        sentences.append(
-            f"{folder.name} can be exported and served by Triton, but not by the orchestrator: it has no "
-            f'{", no ".join(missing)}. Folders may come from another pipeline: "shares" in {NAME}.'
-        )
     index = read_index(folder.path)
     if index.get("requires_safety_checker") or (index.get("safety_checker") or [None])[0]:
         sentences.append(f"{folder.name} asks for a safety checker, which is not served: pictures are not checked.")
     if folder.sources["denoiser"].adapter is None and any((folder.path / role).is_dir() for role in IMAGE_ROLES):
         sentences.append(f"{folder.name} has image encoders but no ip_adapter/: they are left out.")
+    reward = folder.sources.get("reward")
+    if reward is not None and reward.without_text:
+        sentences.append(
+            f"{folder.name}: the reward model reads prompts of width {reward.config.get('text_dim')}, which this "
+            f"pipeline does not have; it is exported without them, with the heads {', '.join(folder.reward_heads)}."
+        )
     return sentences
 
 

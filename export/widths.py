@@ -32,8 +32,6 @@ def facts(sources: Mapping[str, Source]) -> Iterator[Fact]:
     channels = int(vae.get("latent_channels") or 0)
     # Scaling and one shift are in the served graphs; a mean and spread for every channel are not.
     yield "vae: latents_mean", vae.get("latents_mean"), None
-    if "reward" in configs:
-        yield "reward: text_dim", configs["reward"].get("text_dim"), configs["text_encoder_g"]["projection_dim"]
     if sources["denoiser"].kind.name == "denoiser_dit":
         yield from dit_facts(configs, channels)
     else:

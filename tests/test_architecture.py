@@ -14,7 +14,7 @@ ROOMS = ("backdrop", "orchestrator", "export", "local", "training", "bench", "te
 ALLOWED: dict[str, set[str]] = {
     "backdrop": set(),
     "orchestrator": {"backdrop.v1", "backdrop.errors", "backdrop.contract"},
-    "export": set(),
+    "export": {"orchestrator.repository", "orchestrator.tasks"},
     "local": set(),
     "training": {"export"},
 }

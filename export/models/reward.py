@@ -12,33 +12,43 @@ from export.layout import KINDS, Source
 from export.models import vae
 from export.models.component import Component, ComponentModule, Inputs, rand, rand_mask
 from export.models.loading import load_diffusers
-from export.networks.reward import RewardModel
+from export.networks.reward import RewardModel, RewardWithoutText
 
 
 def load(source: Source) -> nn.Module:
     """Loads the reward model from its folder, in evaluation mode."""
-    return load_diffusers(RewardModel, source.folder)
+    model: Any = load_diffusers(RewardModel, source.folder)
+    # Which form a pipeline needs is the pipeline's affair; `prepare` asks the model.
+    model.register_to_config(without_text=source.without_text)
+    module: nn.Module = model
+    return module
 
 
 def prepare(model: Any) -> ComponentModule:
-    """Describes the reward model, which already speaks the row contract: image, mask, text_embeds → scores."""
+    """Describes the reward model, which already speaks the row contract: image, mask, text_embeds → scores.
+
+    Where its text input does not fit the pipeline: image, mask → the scores of the heads that read no text.
+    """
     text_dim = int(model.config.text_dim)
+    blind = bool(model.config.get("without_text"))
+    module = RewardWithoutText(model).eval() if blind else model
 
     def sample(rows: int, size: Size, generator: torch.Generator) -> Inputs:
         image = rand(generator, rows, 3, size.height, size.width)
         text = torch.randn(rows, text_dim, generator=generator)
-        return image, rand_mask(generator, rows, size.height, size.width), text
+        mask = rand_mask(generator, rows, size.height, size.width)
+        return (image, mask) if blind else (image, mask, text)
 
     with torch.no_grad():
         # The number of heads is the network's business; one small run asks it.
-        heads = model(*sample(1, Size(64, 64, 2), torch.Generator().manual_seed(0))).shape[1]
+        heads = module(*sample(1, Size(64, 64, 2), torch.Generator().manual_seed(0))).shape[1]
     return ComponentModule(
         name="reward",
-        module=model,
+        module=module,
         inputs=(
             TensorSpec("image", "FP32", (3, *vae.pixels())),
             TensorSpec("mask", "FP32", (1, *vae.pixels())),
-            TensorSpec("text_embeds", "FP32", (text_dim,)),
+            *(() if blind else (TensorSpec("text_embeds", "FP32", (text_dim,)),)),
         ),
         outputs=(TensorSpec("scores", "FP32", (int(heads),)),),
         sample=sample,

@@ -121,3 +121,20 @@ class RewardModel(ModelMixin, ConfigMixin):
         seen = self.see(image, mask)
         logits = [self.defects(seen.places), self.match(seen.whole, text_embeds), self.aesthetics(seen.whole)]
         return torch.sigmoid(torch.cat(logits, dim=1))
+
+
+class RewardWithoutText(nn.Module):
+    """The two scores that need no prompt, `defects` and `aesthetics`, for pipelines whose text is not this model's.
+
+    The heads were trained side by side on the same features, so that each of them is the same without the third.
+    """
+
+    def __init__(self, model: RewardModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor, mask: Tensor) -> Tensor:
+        """[B, 2] scores of pictures; arguments as for `RewardModel`."""
+        seen = self.model.see(image, mask)
+        logits = [self.model.defects(seen.places), self.model.aesthetics(seen.whole)]
+        return torch.sigmoid(torch.cat(logits, dim=1))

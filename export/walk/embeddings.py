@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -23,9 +22,7 @@ class Embeddings:
     """A prompt and the empty prompt, as two rows of a denoiser's inputs."""
 
     rows: Mapping[str, Array]
-    """`encoder_hidden_states`, and `text_embeds`, `image_tokens`, `image_scale` where the pipeline has them."""
-    pooled: Array | None
-    """`text_embeds` [2, P] of the second text encoder, which the reward model reads too."""
+    """`encoder_hidden_states` [2, T, D]; if the pipeline has them, `text_embeds`, `image_tokens`, `image_scale`."""
 
 
 def token_ids(folder: PipelineFolder, role: str, prompts: Sequence[str]) -> Array:
@@ -42,29 +39,25 @@ def token_ids(folder: PipelineFolder, role: str, prompts: Sequence[str]) -> Arra
     return np.array(cut, np.int64)
 
 
-def embeddings_of(
-    text: Mapping[str, Tensors], states: Sequence[str], tokens: Array | None, conventions: Mapping[str, Any]
-) -> Embeddings:
+def embeddings_of(folder: PipelineFolder, text: Mapping[str, Tensors], tokens: Array | None) -> Embeddings:
     """Lays out the encoders' outputs for [prompt, ""].
 
     Args:
+        folder: The pipeline.
         text: By role: `hidden_states` [2, T, D], and `text_embeds` [2, P] of encoders with a projection.
-        states: The roles whose hidden states the denoiser reads (`PipelineFolder.states`).
         tokens: `image_tokens` [2, N, D] of the style and of the row of the empty prompt, zeros where the request has
             none; None where the pipeline takes no style.
-        conventions: Of the pipeline.
     """
-    rows = {"encoder_hidden_states": joined_states({role: text[role]["hidden_states"] for role in states})}
-    pooled = [outputs["text_embeds"] for outputs in text.values() if "text_embeds" in outputs]
-    if pooled:
-        rows["text_embeds"] = np.concatenate(pooled, axis=1)
+    rows = {"encoder_hidden_states": joined_states({role: text[role]["hidden_states"] for role in folder.states})}
+    if folder.pooled:
+        rows["text_embeds"] = np.concatenate([text[role]["text_embeds"] for role in folder.pooled], axis=1)
     if tokens is not None:
         rows["image_tokens"] = tokens
         rows["image_scale"] = tokens.any(axis=(1, 2)).astype(np.float32)[:, None]
-    if conventions["empty_negative"] == "zeros":
+    if folder.conventions["empty_negative"] == "zeros":
         for name in {"encoder_hidden_states", "text_embeds"} & set(rows):
             rows[name] = np.concatenate([rows[name][:1], np.zeros_like(rows[name][1:])])
-    return Embeddings(rows, text["text_encoder_g"]["text_embeds"] if "text_encoder_g" in text else None)
+    return Embeddings(rows)
 
 
 def joined_states(states: Mapping[str, Array]) -> Array:

@@ -74,12 +74,16 @@ class Walk:
             self.stage(
                 "reward",
                 [
-                    {"image": result.picture, "mask": frame.mask, "text_embeds": one.pooled[:1]}
+                    {"image": result.picture, "mask": frame.mask, **self.judged_text(one)}
                     for result, frame, one in zip(results, frames, embeddings, strict=True)
-                    if one.pooled is not None
                 ],
             )
         return results
+
+    def judged_text(self, embeddings: Embeddings) -> dict[str, Array]:
+        """What the reward model reads of the prompt."""
+        blind = self.folder.sources["reward"].without_text
+        return {} if blind else {"text_embeds": embeddings.rows["text_embeds"][:1]}
 
     def stage(self, role: str, calls: Sequence[Mapping[str, Array]]) -> list[Tensors]:
         """Opens a component and makes these calls."""
@@ -106,12 +110,7 @@ class Walk:
             self.stage("segmenter", [{"image": request.frame.image} for request in requests])
         tokens = self.image_tokens([request.style for request in requests])
         return [
-            embeddings_of(
-                {role: outputs[index] for role, outputs in text.items()},
-                self.folder.states,
-                tokens[index],
-                self.folder.conventions,
-            )
+            embeddings_of(self.folder, {role: outputs[index] for role, outputs in text.items()}, tokens[index])
             for index in range(len(requests))
         ]
 

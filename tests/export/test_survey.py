@@ -13,6 +13,7 @@ import pytest
 from export.__main__ import main
 from export.precision import Precisions
 from export.survey import survey
+from orchestrator.tasks import ALL
 from tests.export.test_source import WEIGHTS, edit, truncate
 
 
@@ -55,15 +56,30 @@ def test_what_does_not_fit_together_is_told_once(folder: Path) -> None:
     assert "cross_attention_dim is 65" in problem
 
 
-def test_what_only_the_orchestrator_would_miss_is_a_note(folder: Path) -> None:
+def test_the_tasks_that_a_folder_can_serve_are_told_and_what_it_does_without(folder: Path) -> None:
+    served = survey(folder, Precisions(), "onnxruntime").serving
+    assert served is not None
+    assert served.sentences == [f"tiny serves {', '.join(ALL)}."]
     shutil.rmtree(folder / "reward")
+    shutil.rmtree(folder / "segmenter")
+    served = survey(folder, Precisions(), "onnxruntime").serving
+    assert served is not None
+    assert served.tasks == tuple(ALL)
+    assert [sentence.split(",")[0] for sentence in served.lacks] == ["It has no reward model", "It has no segmenter"]
+
+
+def test_a_reward_model_of_another_text_width_loses_the_head_that_reads_text(folder: Path) -> None:
+    edit(folder / "reward" / "config.json", text_dim=17)
     (note,) = survey(folder, Precisions(), "onnxruntime").notes
-    assert "can be exported and served by Triton, but not by the orchestrator: it has no reward" in note
+    assert "reads prompts of width 17" in note
+    assert "with the heads defects, aesthetics" in note
 
 
 def test_the_step_prints_it_and_fails_on_problems(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", "--pipeline", str(folder)]) == 0
-    assert "UNet2DConditionModel" in capsys.readouterr().err
+    printed = capsys.readouterr().err
+    assert "UNet2DConditionModel" in printed
+    assert f"tiny serves {', '.join(ALL)}." in printed
     (folder / "backdrop.json").write_text(json.dumps({"speed": "fast"}))
     assert main(["inspect", "--pipeline", str(folder)]) == 1
     assert "unknown setting: speed" in capsys.readouterr().err

@@ -125,7 +125,7 @@ def test_guidance_is_that_of_the_paper(tiny_pipelines: Path) -> None:
 
     walk = Walk(folder, resident({"denoiser": run}))
     zeros = np.zeros((1, 4, 8, 8), np.float32)
-    rows = Embeddings({"encoder_hidden_states": np.zeros((2, TOKENS, 64), np.float32)}, None)
+    rows = Embeddings({"encoder_hidden_states": np.zeros((2, TOKENS, 64), np.float32)})
     one, half, none = (
         walk.clean_latents(run, request(folder, guidance=guidance), rows, zeros) for guidance in (5.0, 2.5, 2.0 - 1e-9)
     )
