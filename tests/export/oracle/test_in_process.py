@@ -1,0 +1,172 @@
+"""Pictures served in process beside those of diffusers' own pipeline object on the same folder, with the same noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from backdrop.contract.arrays import blend
+from backdrop.v1 import generation_service_pb2 as pb
+from orchestrator.sampler import NoiseStream
+from tests.export.oracle.folders import FAMILIES, SIDE
+from tests.export.oracle.in_process import Bytes, InProcess
+from tests.messages import generate_request
+from tests.pictures import ellipse_mask, encoded
+
+SEED, STEPS, PROMPT = 7, 4, "a b c"
+CLIP_SIDE, CLIP_WIDTH, TOKENS = 32, 16, 4
+PIPELINES = {
+    "sdxl": ("StableDiffusionXLPipeline", "StableDiffusionXLInpaintPipeline"),
+    "sdxl-inpaint": ("", "StableDiffusionXLInpaintPipeline"),
+}
+"""diffusers' classes by family: from words, and with a mask."""
+MASK = 255 - ellipse_mask(SIDE, SIDE, soft=True)
+
+
+def smooth(seed: int, width: int = SIDE, height: int = SIDE) -> Bytes:
+    """A photo without noise, which a random VAE would make more of than a trained one."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (5, 5, 3), np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+
+
+class Bench:
+    """A folder of one family, and both servers of it."""
+
+    def __init__(self, family: str, base: Path, prepare: Callable[[Path], None] = lambda folder: None) -> None:
+        self.family, self.folder = family, base / family
+        FAMILIES[family](self.folder)
+        prepare(self.folder)
+        (base / "served").mkdir()
+        self.served = InProcess(self.folder, base / "served")
+
+    async def ours(self, task: str, **fields: Any) -> Bytes:
+        """Our picture."""
+        return await self.served.picture(generate_request(task, prompt=PROMPT, seed=SEED, steps=STEPS, **fields))
+
+    def theirs(self, cls: str, adapt: Callable[[Any], None] = lambda pipeline: None, **arguments: Any) -> Bytes:
+        """diffusers' picture. Its VAE returns the posterior's mean, as ours does, and no sample."""
+        import diffusers
+        import torch
+        from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
+
+        pipeline = getattr(diffusers, cls).from_pretrained(self.folder)
+        pipeline.set_progress_bar_config(disable=True)
+        adapt(pipeline)
+        shape = (self.served.spec.latent_channels, SIDE // 8, SIDE // 8)
+        with mock.patch.object(DiagonalGaussianDistribution, "sample", lambda self, generator=None: self.mean):
+            result = pipeline(
+                prompt=PROMPT,
+                latents=torch.from_numpy(NoiseStream(SEED).initial(shape))[None],
+                num_inference_steps=STEPS,
+                guidance_scale=self.served.spec.default_guidance_scale,
+                height=SIDE,
+                width=SIDE,
+                **arguments,
+            )
+        return np.asarray(result.images[0])
+
+    def masked(self, **arguments: Any) -> Bytes:
+        """diffusers' picture of a masked request, the known pixels put back as the server does."""
+        photo, cls = smooth(1), PIPELINES[self.family][1]
+        scene = self.theirs(
+            cls, image=Image.fromarray(photo), mask_image=Image.fromarray(MASK), strength=1.0, **arguments
+        )
+        return blend(np.invert(MASK), photo, scene)
+
+
+@pytest.fixture(scope="module", params=["sdxl", pytest.param("sdxl-inpaint", marks=pytest.mark.full)])
+def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """A family, loaded once."""
+    return Bench(request.param, tmp_path_factory.mktemp(request.param))
+
+
+def largest(ours: Bytes, theirs: Bytes) -> int:
+    """The largest difference of two pictures, of 255."""
+    assert ours.shape == theirs.shape
+    return int(np.abs(ours.astype(np.int16) - theirs).max())
+
+
+@pytest.mark.parametrize("negative", ["", "d e"])
+async def test_a_picture_from_words_is_diffusers(negative: str, bench: Bench) -> None:
+    if not (cls := PIPELINES[bench.family][0]):
+        pytest.skip("diffusers makes no picture from words alone with a denoiser of 9 channels")
+    # diffusers calls a missing negative prompt None; an empty one is encoded there.
+    expected = bench.theirs(cls, negative_prompt=negative or None)
+    assert largest(await bench.ours("text_to_image", negative_prompt=negative), expected) <= 1
+    assert expected.std() > 5, "a picture of something"
+
+
+@pytest.mark.parametrize("negative", ["", "d e"])
+async def test_a_picture_with_a_soft_mask_is_diffusers(negative: str, bench: Bench) -> None:
+    fields = {"picture": encoded(smooth(1)), "mask": encoded(MASK), "negative_prompt": negative}
+    assert largest(await bench.ours("fill", **fields), bench.masked(negative_prompt=negative or None)) <= 1
+
+
+async def test_the_folders_defaults_are_those_of_its_class(bench: Bench) -> None:
+    guidance = {"sdxl": 5.0, "sdxl-inpaint": 7.5}[bench.family]
+    spec = bench.served.spec
+    assert (spec.default_scheduler, spec.default_steps, spec.default_guidance_scale) == ("euler", 50, guidance)
+
+
+def add_style(folder: Path) -> None:
+    """Adds a published IP-Adapter and its image encoder."""
+    import torch
+    from diffusers import UNet2DConditionModel
+    from safetensors.torch import save_file
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    vision = CLIPVisionConfig(
+        hidden_size=32, intermediate_size=64, projection_dim=CLIP_WIDTH, num_hidden_layers=2, num_attention_heads=2,
+        image_size=CLIP_SIDE, patch_size=8,
+    )  # fmt: skip
+    CLIPVisionModelWithProjection(vision).save_pretrained(folder / "image_encoder")
+    unet: Any = UNet2DConditionModel.from_pretrained(folder / "unet")
+    states = unet.config.cross_attention_dim
+    tensors = {
+        "image_proj.proj.weight": torch.randn(TOKENS * states, CLIP_WIDTH),
+        "image_proj.proj.bias": torch.randn(TOKENS * states),
+        "image_proj.norm.weight": torch.ones(states),
+        "image_proj.norm.bias": 0.3 * torch.randn(states),
+    }
+    for number, name in enumerate(unet.attn_processors):
+        if name.endswith("attn2.processor"):
+            attention = unet.get_submodule(name.removesuffix(".processor"))
+            for half in ("k", "v"):
+                shape = getattr(attention, f"to_{half}").weight.shape
+                tensors[f"ip_adapter.{number}.to_{half}_ip.weight"] = 0.3 * torch.randn(shape)
+    (folder / "ip_adapter").mkdir()
+    save_file(tensors, folder / "ip_adapter" / "ip-adapter.safetensors")
+
+
+def load_style(pipeline: Any) -> None:
+    """Loads it into diffusers' pipeline, which makes the preprocessing from the encoder's size."""
+    from transformers import CLIPVisionModelWithProjection
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    folder = Path(pipeline.config._name_or_path)
+    pipeline.register_modules(
+        image_encoder=CLIPVisionModelWithProjection.from_pretrained(folder / "image_encoder"),
+        feature_extractor=CLIPImageProcessorPil(
+            size={"shortest_edge": CLIP_SIDE}, crop_size={"height": CLIP_SIDE, "width": CLIP_SIDE}
+        ),
+    )
+    pipeline.load_ip_adapter(
+        folder, subfolder="ip_adapter", weight_name="ip-adapter.safetensors", image_encoder_folder=None
+    )
+    pipeline.set_ip_adapter_scale(0.8)
+
+
+async def test_a_picture_with_a_style_picture_is_diffusers(tmp_path: Path) -> None:
+    bench, style = Bench("sdxl", tmp_path, add_style), smooth(2, 90, 70)
+    expected = bench.theirs(PIPELINES["sdxl"][0], load_style, ip_adapter_image=Image.fromarray(style))
+    fields = {"style_images": [pb.StyleImage(image=encoded(style))], "image_scale": 0.8}
+    assert largest(await bench.ours("text_to_image", **fields), expected) <= 1
+    without = await bench.ours("text_to_image")
+    assert largest(without, expected) > 5, "the style shows"
+    assert largest(without, bench.theirs(PIPELINES["sdxl"][0])) <= 1, "without style pictures it is switched off"
