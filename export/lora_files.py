@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from export.errors import BadFolderError
@@ -119,9 +121,23 @@ def read_keys(files: AdapterFiles) -> tuple[dict[str, Path], dict[str, str]]:
             if extent.name in keys:
                 raise BadFolderError(f"{path.name} and {keys[extent.name].name} both hold {extent.name}.")
             keys[extent.name] = path
-        with safe_open(path, "pt") as file:
+        with opened(path) as file:
             metadata |= file.metadata() or {}
     return dict(sorted(keys.items())), metadata
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """Opens a safetensors file.
+
+    Raises:
+        BadFolderError: if safetensors cannot read it, or one of its tensors inside the block.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            yield file
+    except SafetensorError as error:
+        raise BadFolderError(f"{path.name} is no file that safetensors can read: {error}.") from error
 
 
 def read_layers(
@@ -153,7 +169,7 @@ def read_layers(
 def read_tensors(keys: Mapping[str, Path]) -> Iterator[tuple[str, Tensor]]:
     """Tensors of an adapter, file by file, as stored."""
     for path in dict.fromkeys(keys.values()):
-        with safe_open(path, "pt") as file:
+        with opened(path) as file:
             for key in (key for key, place in keys.items() if place == path):
                 yield key, file.get_tensor(key)
 

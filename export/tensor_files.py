@@ -79,7 +79,10 @@ def weight_files(folder: Path, name: str) -> tuple[Path, ...]:
     if single.is_file():
         return (single,)
     if index.is_file():
-        shards = {str(shard) for shard in read_json(index).get("weight_map", {}).values()}
+        places = read_json(index).get("weight_map")
+        if not isinstance(places, dict) or not places:
+            raise BadFolderError(f"{folder.name}/{index.name} lists no files.")
+        shards = {str(shard) for shard in places.values()}
         if any(Path(shard).name != shard for shard in shards):
             raise BadFolderError(f"{folder.name}/{index.name} points outside its folder.")
         return tuple(sorted(folder / shard for shard in shards))

@@ -371,6 +371,8 @@ def test_folders_that_lack_something_are_refused(lora: Lora, tmp_path: Path) -> 
     index = {"weight_map": {"a": "adapter_model-00001-of-00002.safetensors"}}
     (folder / "adapter_model.safetensors.index.json").write_text(json.dumps(index))
     assert "style/adapter_model-00001-of-00002.safetensors is missing" in refusal(folder)
+    (folder / "adapter_model.safetensors.index.json").write_text(json.dumps({"weight_map": ["a"]}))
+    assert "style/adapter_model.safetensors.index.json lists no files" in refusal(folder)
 
 
 def test_pickles_and_damaged_files_are_refused(lora: Lora, tmp_path: Path) -> None:
@@ -380,5 +382,8 @@ def test_pickles_and_damaged_files_are_refused(lora: Lora, tmp_path: Path) -> No
     path.write_bytes(path.read_bytes()[:-10])
     assert "is truncated or damaged" in refusal(path)
     assert "is missing" in refusal(tmp_path / "b.safetensors")
+    header = json.dumps({"unet.conv_in.alpha": {"dtype": "F3", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    assert "a.safetensors is no file that safetensors can read" in refusal(path)
     save_file({}, path)
     assert "adapts nothing" in refusal(path)
