@@ -10,15 +10,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import diffusers
-import onnx
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from export import graph
+from export import bank_reuse, graph
+from export.bank_reuse import FILE
 from export.contract import Size, TensorSpec
 from export.errors import BadFolderError, ExportError
-from export.files import digest
 from export.layout import Source
 from export.lora_files import Lora, read_lora
 from export.loras.folder import adapter_files
@@ -27,10 +26,10 @@ from export.networks import adapter_bank, image_attention
 from export.networks.adapter_bank import DOWN, UP
 from export.plan import RepositoryPlan
 from export.report import DiskSizes
-from export.tensor_files import extents
 
-FILE = "adapters.safetensors"
 CAPACITY = 4
+SLOTS = 3
+"""Adapters that a row may have at once, where the bank has room for as many."""
 FP16_MAX = 65504.0
 
 
@@ -56,6 +55,8 @@ class AdapterSelection:
     """The rank reserved; None for the largest among the files."""
     allow_partial: bool = False
     """Whether adapters are served without what they have for the text encoders."""
+    slots: int | None = None
+    """Adapters that a row may have at once; None for `SLOTS`, or fewer where the bank has fewer rows."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ class Bank:
     """The largest that fits; smaller ones are padded with zeros."""
     adapters: tuple[tuple[LoraRef, Lora], ...]
     """From row 1 on."""
+    slots: int = 1
+    """Adapters that a row may have at once, K; the bank itself does not depend on it, the graph does."""
 
     def tensors(self) -> dict[str, Tensor]:
         """The bank as fp16, by the names of the layers' buffers.
@@ -81,13 +84,13 @@ class Bank:
         for layer, (out, width, *kernel) in self.layers.items():
             kh, kw = kernel or (1, 1)
             down = torch.zeros(1 + self.capacity, kw, kh, self.rank, width)
-            up = torch.zeros(1 + self.capacity, out, self.rank)
+            up = torch.zeros(1 + self.capacity, self.rank, out)
             for row, (ref, lora) in enumerate(self.adapters, start=1):
                 if (update := lora.updates.get(layer)) is None:
                     continue
                 # The taps' order is the one in which the layer sums them: columns first, then lines.
                 down[row, :, :, : update.rank] = update.down.view(-1, width, kh, kw).permute(3, 2, 0, 1)
-                up[row, :, : update.rank] = update.strength * update.up
+                up[row, : update.rank] = update.strength * update.up.T
                 if max(float(half[row].abs().max()) for half in (down, up)) > FP16_MAX:
                     raise BadFolderError(f"{ref.path.name}: {layer} has values that fp16 cannot hold.")
             tensors[f"{layer}.{DOWN}"], tensors[f"{layer}.{UP}"] = down.flatten(1, 3).half(), up.half()
@@ -109,8 +112,8 @@ class Bank:
 
     @property
     def size(self) -> dict[str, int]:
-        """Its rows and rank."""
-        return {"rows": self.capacity, "rank": self.rank}
+        """Its rows, their rank, and how many of them a row of a batch may name."""
+        return {"rows": self.capacity, "rank": self.rank, "slots": self.slots}
 
     def entry(self) -> dict[str, Any]:
         """What `pipeline.json` says of a denoiser's adapters."""
@@ -137,13 +140,15 @@ class Bank:
 
     def attach(self, network: nn.Module, prepared: ComponentModule) -> ComponentModule:
         """Puts the bank, still empty, on `network`, which is the one inside `prepared`, and adds its two inputs."""
-        rows = adapter_bank.install(network, self.layers, self.capacity, self.rank)
-        inputs = (TensorSpec("adapter", "INT64", (1,)), TensorSpec("adapter_scale", "FP32", (1,)))
+        rows = adapter_bank.install(network, self.layers, self.capacity, self.rank, self.slots)
+        inputs = (TensorSpec("adapter", "INT64", (self.slots,)), TensorSpec("adapter_scale", "FP32", (self.slots,)))
 
         def sample(count: int, size: Size, generator: torch.Generator) -> Inputs:
-            # Rows name different adapters in turn, none among them, each at its own scale.
-            adapter = (torch.arange(count)[:, None] + 1) % (1 + self.capacity)
-            return (*prepared.sample(count, size, generator), adapter, torch.linspace(1, 0.5, count)[:, None])
+            # Slots name different adapters in turn, none among them, each at its own scale.
+            adapter = (torch.arange(count * self.slots) + 1) % (1 + self.capacity)
+            scale = torch.linspace(1, 0.5, count * self.slots)
+            shape = (count, self.slots)
+            return (*prepared.sample(count, size, generator), adapter.view(shape), scale.view(shape))
 
         module = adapter_bank.AdaptedDenoiser(prepared.module, rows, self.capacity).eval()
         return replace(prepared, module=module, inputs=(*prepared.inputs, *inputs), sample=sample)
@@ -182,10 +187,10 @@ def write(
         beside = Path(folder) / FILE
         save_file(placeholders, beside)
         files = {**files, FILE: beside}
-        reusable = next((version for version in served if fits(version, files)), None)
+        reusable = next((version for version in served if bank_reuse.fits(version, files, bank.slots)), None)
         if reusable is not None:
             shutil.copytree(reusable, path.parent, dirs_exist_ok=True)
-            disk = disk_sizes(path)
+            disk = bank_reuse.disk_sizes(path)
         else:
             fill(network, placeholders)
             disk = graph.write(prepared, path, files)
@@ -193,29 +198,6 @@ def write(
         # Copied: safetensors writes files that only their owner can read, and the server runs as another user.
         shutil.copyfile(beside, path.with_name(FILE))
     return disk
-
-
-def fits(served: Path, files: Mapping[str, Path]) -> bool:
-    """Whether a version folder has a graph of the same weights, with a bank of the same layout."""
-    beside = {entry.name: entry for entry in served.iterdir()} if served.is_dir() else {}
-    if not {"model.onnx", FILE} <= set(beside) <= {"model.onnx", *files}:
-        return False
-    try:
-        same_bank = extents(beside[FILE]) == extents(files[FILE])
-    except BadFolderError:
-        return False
-    return same_bank and all(
-        digest(entry) == digest(files[name]) for name, entry in beside.items() if name not in ("model.onnx", FILE)
-    )
-
-
-def disk_sizes(path: Path) -> DiskSizes:
-    """The sizes of a graph that was written before, and of the files beside it."""
-    model = onnx.load(path, load_external_data=False)
-    places = (entry for tensor in model.graph.initializer for entry in tensor.external_data)
-    referred = sum(int(entry.value) for entry in places if entry.key == "length")
-    files = sum(entry.stat().st_size for entry in path.parent.iterdir() if entry != path)
-    return DiskSizes(path.stat().st_size, files, referred)
 
 
 def open_banks(plan: RepositoryPlan, selection: AdapterSelection) -> dict[str, Bank]:
@@ -236,7 +218,14 @@ def open_banks(plan: RepositoryPlan, selection: AdapterSelection) -> dict[str, B
             raise ExportError(f"Two adapters of {pipeline} are called {one.name}.")
         others.append(one)
     return {
-        model: open_bank(plan.models[model].source, files, selection.capacity, selection.rank, selection.allow_partial)
+        model: open_bank(
+            plan.models[model].source,
+            files,
+            selection.capacity,
+            selection.rank,
+            allow_partial=selection.allow_partial,
+            slots=selection.slots,
+        )
         for model, files in chosen.items()
     }
 
@@ -247,18 +236,27 @@ def open_bank(
     capacity: int = CAPACITY,
     rank: int | None = None,
     allow_partial: bool = False,
+    slots: int | None = None,
 ) -> Bank:
     """Reads the adapters of one denoiser."""
     if len(refs) > capacity:
         count = len(refs)
         raise ExportError(f"{count} adapters do not fit into {capacity} rows; ask for --adapter-rows {count}.")
+    if slots is not None and slots > capacity:
+        raise ExportError(f"--adapter-slots {slots} is more than the {capacity} rows of the bank (--adapter-rows).")
     shapes = layer_shapes(source)
     loras = tuple((ref, read_lora(ref.path, shapes, allow_partial=allow_partial)) for ref in refs)
     largest = max(loras, key=lambda pair: pair[1].rank)
     if rank is not None and largest[1].rank > rank:
         raise ExportError(f"{largest[0].path.name} has rank {largest[1].rank}, more than the bank's {rank}.")
     layers = sorted({layer for _, lora in loras for layer in lora.updates})
-    return Bank({layer: shapes[layer] for layer in layers}, capacity, rank or largest[1].rank, loras)
+    return Bank(
+        layers={layer: shapes[layer] for layer in layers},
+        capacity=capacity,
+        rank=rank or largest[1].rank,
+        adapters=loras,
+        slots=slots or min(SLOTS, capacity),
+    )
 
 
 def layer_shapes(source: Source) -> dict[str, tuple[int, ...]]:

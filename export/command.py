@@ -148,6 +148,7 @@ def add_adapters(step: argparse.ArgumentParser) -> None:
         help="serve adapters without what they have for the text encoders, whose adapters are not served",
     )
     step.add_argument("--adapter-rows", type=int, metavar="N", help="adapters that a denoiser has room for (4)")
+    step.add_argument("--adapter-slots", type=int, metavar="K", help="adapters that one request may name at once (3)")
     step.add_argument("--adapter-rank", type=int, metavar="R", help="rank that it has room for (default: the files')")
 
 
@@ -188,9 +189,10 @@ def adapter_selection(options: argparse.Namespace) -> AdapterSelection | None:
     """The adapters that the command line asks for.
 
     Raises:
-        ExportError: if one is not written as NAME=PATH, or rows and rank are not positive.
+        ExportError: if one is not written as NAME=PATH, or rows, rank or slots are not positive.
     """
-    for option, number in (("rows", options.adapter_rows), ("rank", options.adapter_rank)):
+    numbers = {"rows": options.adapter_rows, "rank": options.adapter_rank, "slots": options.adapter_slots}
+    for option, number in numbers.items():
         if number is not None and number < 1:
             raise ExportError(f"--adapter-{option} {number} is not a positive number.")
     if not options.adapters:
@@ -204,5 +206,9 @@ def adapter_selection(options: argparse.Namespace) -> AdapterSelection | None:
             raise ExportError(f"--adapter {text!r} is not NAME=PATH or PIPELINE:NAME=PATH.")
         refs.append(LoraRef(match[2], Path(match[3]), match[1]))
     return AdapterSelection(
-        tuple(refs), options.adapter_rows or CAPACITY, options.adapter_rank, allow_partial=options.allow_partial
+        adapters=tuple(refs),
+        capacity=options.adapter_rows or CAPACITY,
+        rank=options.adapter_rank,
+        allow_partial=options.allow_partial,
+        slots=options.adapter_slots,
     )

@@ -43,12 +43,15 @@ class GraphRunner:
     def __init__(self, graph: Path) -> None:
         self._session = session(graph)
         self._inputs = [spec.name for spec in self._session.get_inputs()]
+        shapes = {spec.name: spec.shape for spec in self._session.get_inputs()}
+        self._slots = shapes["adapter"][1] if "adapter" in shapes else 0
         self._outputs = [spec.name for spec in self._session.get_outputs()]
 
     def __call__(self, inputs: Mapping[str, Array]) -> Tensors:
         """Runs it; rows name no adapter, since the torch module has none."""
         rows = len(next(iter(inputs.values())))
-        none = {"adapter": np.zeros((rows, 1), np.int64), "adapter_scale": np.zeros((rows, 1), np.float32)}
+        free = (rows, self._slots)
+        none = {"adapter": np.zeros(free, np.int64), "adapter_scale": np.zeros(free, np.float32)}
         feed = {name: inputs[name] if name in inputs else none[name] for name in self._inputs}
         return dict(zip(self._outputs, self._session.run(self._outputs, feed), strict=True))
 

@@ -1,4 +1,4 @@
-"""The bank of adapters in torch: rows of a batch against networks with one adapter fused into their weights."""
+"""The bank of adapters in torch: rows of a batch against networks with their adapters fused into the weights."""
 
 from __future__ import annotations
 
@@ -22,8 +22,18 @@ from export.networks import adapter_bank
 from export.running import relative
 from tests.export import loras, tiny
 
-ROWS, SIZE = 4, Size(height=64, width=96, tokens=16)
-SCALES = torch.tensor([[1.0], [0.5], [2.0], [0.25]])
+ROWS, SLOTS, SIZE = 4, 3, Size(height=64, width=96, tokens=16)
+SCALES = (1.0, 0.5, 2.0, 0.25)
+"""Of each row's only adapter."""
+Slots = tuple[tuple[int, float], ...]
+"""The adapters of a row: number in the bank, and scale; the row's other slots are free."""
+ALONE: list[Slots] = [((row + 1, scale),) for row, scale in enumerate(SCALES)]
+MIXED: list[Slots] = [
+    ((1, 1.0), (2, 0.5), (3, -0.5)),
+    ((4, 0.25), (1, 2.0)),
+    (),
+    ((3, 0.75), (4, 1.0), (2, 0.5)),
+]
 
 
 @dataclass(frozen=True)
@@ -42,12 +52,13 @@ class Case:
         network = component.load(tiny.source(self.folder, self.name))
         return network, component.prepare(network).module
 
-    def run(self, adapter: list[int], scale: Tensor, rows: slice = slice(None)) -> Tensor:
+    def run(self, rows: list[Slots], which: slice = slice(None)) -> Tensor:
         """The denoiser's answer for some of the rows."""
+        slots = [(*row, *[(0, 7.0)] * (SLOTS - len(row))) for row in rows]
+        adapter = torch.tensor([[number for number, _ in row] for row in slots])
+        scale = torch.tensor([[scale for _, scale in row] for row in slots])
         with torch.inference_mode():
-            outputs: Tensor = self.adapted(
-                *(value[rows] for value in self.inputs), torch.tensor(adapter)[:, None], scale
-            )
+            outputs: Tensor = self.adapted(*(value[which] for value in self.inputs), adapter, scale)
         return outputs
 
 
@@ -60,7 +71,8 @@ def case(request: pytest.FixtureRequest, tiny_pipelines: Path) -> Case:
     random_loras = tuple(
         loras.random_lora(some if rank == 3 else shapes, rank, seed=rank, strength=0.5) for rank in (8, 3, 1, 5)
     )
-    bank = Bank(shapes, 4, 8, tuple((LoraRef(f"lora{n}", Path("x")), lora) for n, lora in enumerate(random_loras)))
+    refs = tuple((LoraRef(f"lora{n}", Path("x")), lora) for n, lora in enumerate(random_loras))
+    bank = Bank(shapes, 4, 8, refs, SLOTS)
     network = component.load(source)
     prepared = bank.attach(network, component.prepare(network))
     adapters.fill(network, bank.tensors())
@@ -68,61 +80,66 @@ def case(request: pytest.FixtureRequest, tiny_pipelines: Path) -> Case:
     return Case(request.param, tiny_pipelines, random_loras, prepared.module, inputs)
 
 
-def test_four_adapters_in_one_batch_are_four_runs_with_fused_weights(case: Case) -> None:
-    together = case.run([1, 2, 3, 4], SCALES)
+@pytest.mark.parametrize("rows", [ALONE, MIXED], ids=["one each", "up to three each"])
+def test_rows_of_one_batch_are_runs_with_fused_weights(case: Case, rows: list[Slots]) -> None:
+    together = case.run(rows)
     network, module = case.plain()
     before = copy.deepcopy(network.state_dict())
     with torch.inference_mode():
         plain = module(*case.inputs)
-    for row, lora in enumerate(case.loras):
+    for row, slots in enumerate(rows):
         network.load_state_dict(before)
-        loras.fuse(network, lora, float(SCALES[row]))
+        for number, scale in slots:
+            loras.fuse(network, case.loras[number - 1], scale)
         with torch.inference_mode():
             alone = module(*(value[row : row + 1] for value in case.inputs))
         assert relative(alone.numpy(), together[row : row + 1].numpy()) <= 1e-4
-        assert relative(plain[row : row + 1].numpy(), alone.numpy()) > 1e-2, "the adapter changes nothing"
+        changed = relative(plain[row : row + 1].numpy(), alone.numpy()) > 1e-2
+        assert changed == bool(slots), "the adapters change nothing"
 
 
 def test_no_adapter_is_the_plain_network_to_the_last_bit(case: Case) -> None:
     with torch.inference_mode():
         plain = case.plain()[1](*case.inputs)
-    assert torch.equal(case.run([0, 0, 0, 0], SCALES), plain)
-    assert torch.equal(case.run([1, 2, 3, 4], torch.zeros(4, 1)), plain)
-    mixed = case.run([0, 2, 0, 4], SCALES)
+    assert torch.equal(case.run([()] * ROWS), plain)
+    assert torch.equal(case.run([((1, 0.0), (2, 0.0), (3, 0.0))] * ROWS), plain)
+    mixed = case.run([(), ALONE[1], (), MIXED[0]])
     assert torch.equal(mixed[0], plain[0])
     assert torch.equal(mixed[2], plain[2])
 
 
-def test_a_row_alone_is_the_row_in_company(case: Case) -> None:
-    together = case.run([1, 2, 3, 4], SCALES)
+def test_a_row_alone_is_the_row_among_others(case: Case) -> None:
+    together = case.run(MIXED)
     for row in range(ROWS):
-        alone = case.run([row + 1], SCALES[row : row + 1], slice(row, row + 1))
+        alone = case.run(MIXED[row : row + 1], slice(row, row + 1))
         assert relative(alone.numpy(), together[row : row + 1].numpy()) <= 1e-5
 
 
 def test_a_row_that_the_bank_lacks_is_none(case: Case) -> None:
-    outputs = case.run([5, -1, 1 << 40, 0], SCALES)
-    assert torch.equal(outputs, case.run([0, 0, 0, 0], SCALES))
+    outputs = case.run([((5, 1.0),), ((-1, 1.0), (1 << 40, 1.0)), (), ((2, 1.0), (9, 1.0))])
+    assert torch.equal(outputs, case.run([(), (), (), ((2, 1.0),)]))
 
 
 @pytest.mark.parametrize(
     ("kernel", "stride", "padding"), [(1, 1, 0), (3, 1, 1), (3, 2, 1), (2, 2, 0), (3, 2, 0), ((3, 1), (2, 1), (1, 0))]
 )
-def test_convolutions_of_every_kind(kernel: int, stride: int, padding: int) -> None:
+@pytest.mark.parametrize("slots", [1, 2])
+def test_convolutions_of_every_kind(kernel: int, stride: int, padding: int, slots: int) -> None:
     torch.manual_seed(0)
     layer = nn.Conv2d(5, 7, kernel, stride, padding)
     network = nn.ModuleDict({"conv": layer})
     shapes = {"conv": tuple(layer.weight.shape)}
-    lora = loras.random_lora(shapes, 3, seed=0)
-    bank = Bank(shapes, 1, 4, ((LoraRef("one", Path("x")), lora),))
-    rows = adapter_bank.install(network, shapes, 1, 4)
+    every = [loras.random_lora(shapes, 3, seed=n) for n in range(slots)]
+    bank = Bank(shapes, slots, 4, tuple((LoraRef(f"{n}", Path("x")), lora) for n, lora in enumerate(every)), slots)
+    rows = adapter_bank.install(network, shapes, slots, 4, slots)
     adapters.fill(network, bank.tensors())
     x = torch.randn(2, 5, 9, 8)
-    rows.adapter, rows.scale = torch.tensor([1, 0]), torch.full((2, 1, 1), 1.5)
+    rows.assign(torch.tensor([range(1, slots + 1), [0] * slots]), torch.full((2, slots), 1.5))
     outputs = layer(x)
     rows.adapter = None
     plain = layer(x)
-    loras.fuse(network, lora, 1.5)
+    for lora in every:
+        loras.fuse(network, lora, 1.5)
     assert torch.allclose(outputs[0], layer(x)[0], atol=1e-5)
     assert torch.equal(outputs[1], plain[1])
     assert not torch.allclose(plain[0], layer(x)[0], atol=1e-3)
@@ -130,7 +147,7 @@ def test_convolutions_of_every_kind(kernel: int, stride: int, padding: int) -> N
 
 def test_a_grouped_convolution_is_refused() -> None:
     with pytest.raises(ExportError, match="conv is a convolution of a kind that cannot be adapted"):
-        adapter_bank.install(nn.ModuleDict({"conv": nn.Conv2d(4, 4, 3, groups=2)}), ["conv"], 1, 1)
+        adapter_bank.install(nn.ModuleDict({"conv": nn.Conv2d(4, 4, 3, groups=2)}), ["conv"], 1, 1, 1)
 
 
 def test_shifts_sum_what_a_kernel_of_ones_sums() -> None:

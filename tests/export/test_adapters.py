@@ -11,11 +11,13 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from onnx import TensorProto, helper
 from safetensors.torch import save_file
 
 from export import adapters, external, graph
 from export.__main__ import main
-from export.adapters import FILE, AdapterSelection, Bank, LoraRef
+from export.adapters import AdapterSelection, Bank, LoraRef
+from export.bank_reuse import FILE, fits
 from export.command import adapter_selection, parse
 from export.contract import Size
 from export.errors import ExportError
@@ -49,6 +51,7 @@ LAYERS = {
 }
 """One layer of every kind: each more costs seconds of tracing. The bank in torch is tested with all of them."""
 SIZE = Size(height=64, width=96, tokens=16)
+SLOTS = 3
 
 
 def shapes_of(folder: Path, name: str) -> dict[str, tuple[int, ...]]:
@@ -90,21 +93,21 @@ def adapted(
     return out
 
 
-def rows(folder: Path, name: str, adapter: list[int]) -> tuple[dict[str, np.ndarray], Inputs]:
-    """A batch whose rows name these adapters at scale 1: as the graph wants it, and as the plain module does."""
+def rows(folder: Path, name: str, adapter: list[list[int]]) -> tuple[dict[str, np.ndarray], Inputs]:
+    """A batch whose rows name these adapters at scale 1: as the graph reads it, and as the plain module does."""
     component = COMPONENTS[name]
     prepared = component.prepare(component.load(tiny.source(folder, name)))
     inputs = prepared.sample(len(adapter), SIZE, torch.Generator().manual_seed(3))
     feed = {spec.name: value.numpy() for spec, value in zip(prepared.inputs, inputs, strict=True)}
-    chosen = {"adapter": np.array(adapter)[:, None], "adapter_scale": np.ones((len(adapter), 1), np.float32)}
-    return feed | chosen, inputs
+    numbers = np.array([[*row, *[0] * (SLOTS - len(row))] for row in adapter])
+    return feed | {"adapter": numbers, "adapter_scale": np.ones(numbers.shape, np.float32)}, inputs
 
 
-def fused(folder: Path, name: str, lora: Lora | None, inputs: Inputs) -> np.ndarray:
-    """The plain module's answer with an adapter in its weights."""
+def fused(folder: Path, name: str, adapters: list[Lora], inputs: Inputs) -> np.ndarray:
+    """The plain module's answer with adapters in its weights."""
     component = COMPONENTS[name]
     network = component.load(tiny.source(folder, name))
-    if lora is not None:
+    for lora in adapters:
         loras.fuse(network, lora, 1.0)
     with torch.inference_mode():
         outputs: np.ndarray = component.prepare(network).module(*inputs).numpy()
@@ -114,33 +117,37 @@ def fused(folder: Path, name: str, lora: Lora | None, inputs: Inputs) -> np.ndar
 def test_the_entry_names_every_adapter(adapted: Path, files: dict[str, Path]) -> None:
     models = json.loads((adapted / "pipeline.json").read_text())["models"]
     entry = models["denoiser"]
-    assert (entry["adapters"]["rows"], entry["adapters"]["rank"]) == (3, 4)
+    assert [entry["adapters"][name] for name in ("rows", "rank", "slots")] == [3, 4, SLOTS]
     assert {name: value["row"] for name, value in entry["adapters"]["names"].items()} == {"first": 1, "second": 2}
     assert entry["adapters"]["names"]["first"]["digest"] == f"sha256:{adapters.digest(files['first'])}"
     assert list(models["denoiser_dit"]["adapters"]["names"]) == ["only"]
     assert "adapters" not in models["reward"]
     for name in LAYERS:
         assert models[name]["inputs"][-2:] == [
-            {"name": "adapter", "dtype": "INT64", "shape": [1]},
-            {"name": "adapter_scale", "dtype": "FP32", "shape": [1]},
+            {"name": "adapter", "dtype": "INT64", "shape": [SLOTS]},
+            {"name": "adapter_scale", "dtype": "FP32", "shape": [SLOTS]},
         ]
         assert f"1/{FILE}" in models[name]["files"]
-        assert 'name: "adapter" data_type: TYPE_INT64 dims: [ 1 ]' in (adapted / name / "config.pbtxt").read_text()
+        assert 'name: "adapter" data_type: TYPE_INT64 dims: [ 3 ]' in (adapted / name / "config.pbtxt").read_text()
 
 
 def test_the_orchestrator_reads_such_a_repository(adapted: Path) -> None:
-    denoiser = load(adapted).pipelines["tiny"].models["denoiser"]
-    assert {"adapter", "adapter_scale"} < {spec.name for spec in denoiser.inputs}
+    pipeline = load(adapted).pipelines["tiny"]
+    assert {name: adapter.row for name, adapter in pipeline.adapters.items()} == {"first": 1, "second": 2}
+    assert pipeline.adapter_slots == SLOTS
 
 
-@pytest.mark.parametrize(("name", "row", "file"), [("denoiser", 2, "second"), ("denoiser_dit", 1, "dit")])
-def test_a_row_is_the_denoiser_with_its_adapter_in_the_weights(
-    name: str, row: int, file: str, adapted: Path, tiny_pipelines: Path, files: dict[str, Path]
+@pytest.mark.parametrize(
+    ("name", "row", "names"),
+    [("denoiser", [2], ["second"]), ("denoiser", [1, 2], ["first", "second"]), ("denoiser_dit", [1], ["dit"])],
+)
+def test_a_row_is_the_denoiser_with_its_adapters_in_the_weights(
+    name: str, row: list[int], names: list[str], adapted: Path, tiny_pipelines: Path, files: dict[str, Path]
 ) -> None:
-    feed, inputs = rows(tiny_pipelines, name, [row, 0])
+    feed, inputs = rows(tiny_pipelines, name, [row, []])
     (outputs,) = session(adapted / name / "1" / "model.onnx").run(None, feed)
-    lora = read_lora(files[file], shapes_of(tiny_pipelines, name))
-    expected, plain = fused(tiny_pipelines, name, lora, inputs), fused(tiny_pipelines, name, None, inputs)
+    every = [read_lora(files[file], shapes_of(tiny_pipelines, name)) for file in names]
+    expected, plain = fused(tiny_pipelines, name, every, inputs), fused(tiny_pipelines, name, [], inputs)
     assert relative(expected[0], outputs[0]) <= 1e-4
     assert relative(plain[1], outputs[1]) <= 1e-4
     assert relative(plain[0], outputs[0]) > 1e-2, "the adapter changes nothing"
@@ -179,13 +186,21 @@ def test_one_more_adapter_is_another_file_beside_the_same_graph(
     assert after["adapters"]["names"]["third"]["row"] == 3
     assert outputs.disk.graph == (out / "denoiser" / "1" / "model.onnx").stat().st_size
     assert outputs.disk.referred > 0
-    feed, inputs = rows(tiny_pipelines, "denoiser", [3])
+    feed, inputs = rows(tiny_pipelines, "denoiser", [[3]])
     (answer,) = session(out / "denoiser" / "1" / "model.onnx").run(None, feed)
     third = read_lora(files["third"], shapes_of(tiny_pipelines, "denoiser"))
-    assert relative(fused(tiny_pipelines, "denoiser", third, inputs), answer) <= 1e-4
+    assert relative(fused(tiny_pipelines, "denoiser", [third], inputs), answer) <= 1e-4
 
 
-@pytest.mark.parametrize("change", ["none", "weights", "bank", "damage", "stranger", "plain"])
+def write_graph(path: Path, slots: int) -> None:
+    """A graph that reads the adapters of its rows, and does nothing else."""
+    inputs = [helper.make_tensor_value_info("adapter", TensorProto.INT64, ["rows", slots])]
+    outputs = [helper.make_tensor_value_info("y", TensorProto.INT64, ["rows", slots])]
+    nodes = [helper.make_node("Identity", ["adapter"], ["y"])]
+    onnx.save(helper.make_model(helper.make_graph(nodes, "g", inputs, outputs)), path)
+
+
+@pytest.mark.parametrize("change", ["none", "weights", "bank", "damage", "stranger", "plain", "slots", "graph"])
 def test_a_graph_is_taken_again_only_for_the_same_weights_and_layout(change: str, tmp_path: Path) -> None:
     served, files = tmp_path / "served", {name: tmp_path / name for name in ("weights.safetensors", FILE)}
     served.mkdir()
@@ -193,7 +208,7 @@ def test_a_graph_is_taken_again_only_for_the_same_weights_and_layout(change: str
         save_file({"a": torch.zeros(4)}, path)
         shutil.copyfile(path, served / path.name)
     save_file({"a": torch.ones(4)}, served / FILE)
-    (served / "model.onnx").write_bytes(b"graph")
+    write_graph(served / "model.onnx", 2 if change == "slots" else SLOTS)
     if change == "weights":
         save_file({"a": torch.ones(4)}, served / "weights.safetensors")
     elif change == "bank":
@@ -204,7 +219,9 @@ def test_a_graph_is_taken_again_only_for_the_same_weights_and_layout(change: str
         (served / "ip_adapter.safetensors").write_bytes(b"")
     elif change == "plain":
         (served / FILE).unlink()
-    assert adapters.fits(served, files) == (change == "none")
+    elif change == "graph":
+        (served / "model.onnx").write_bytes(b"graph")
+    assert fits(served, files, SLOTS) == (change == "none")
 
 
 def test_nothing_of_the_adapters_is_in_what_is_traced(tiny_pipelines: Path, files: dict[str, Path]) -> None:
@@ -225,6 +242,7 @@ def test_adapters_that_cannot_be_served_are_refused(plan: RepositoryPlan, files:
     for selection, message in (
         (AdapterSelection((first, second), 1), "2 adapters do not fit into 1 rows; ask for --adapter-rows 2"),
         (AdapterSelection((first,), rank=3), "has rank 4, more than the bank's 3"),
+        (AdapterSelection((first,), 2, slots=3), "--adapter-slots 3 is more than the 2 rows of the bank"),
         (AdapterSelection((first, LoraRef("first", files["second"]))), "Two adapters of tiny are called first"),
         (
             AdapterSelection((LoraRef("x", files["first"], "tiny-slow"),)),
@@ -237,6 +255,14 @@ def test_adapters_that_cannot_be_served_are_refused(plan: RepositoryPlan, files:
     ):
         with pytest.raises(ExportError, match=message):
             adapters.open_banks(plan, selection)
+
+
+@pytest.mark.parametrize(("rows", "slots", "expected"), [(1, None, 1), (2, None, 2), (8, None, 3), (8, 5, 5)])
+def test_a_row_has_three_slots_unless_told_otherwise(
+    rows: int, slots: int | None, expected: int, tiny_pipelines: Path, files: dict[str, Path]
+) -> None:
+    source = tiny.source(tiny_pipelines, "denoiser")
+    assert adapters.open_bank(source, [LoraRef("x", files["first"])], rows, None, slots).slots == expected
 
 
 @pytest.mark.parametrize(
@@ -286,13 +312,14 @@ def test_a_denoiser_that_is_kept_gets_no_adapters(
 def test_the_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     arguments = ["all", "--pipeline", str(tmp_path), "--out", str(tmp_path / "out")]
     assert adapter_selection(parse(arguments)) is None
-    outputs = adapter_selection(
-        parse([*arguments, "--adapter", "a=x.safetensors", "--adapter", "tiny-dit:b=c:/y", "--adapter-rows", "6"])
-    )
-    assert outputs == AdapterSelection((LoraRef("a", Path("x.safetensors")), LoraRef("b", Path("c:/y"), "tiny-dit")), 6)
+    several = ["--adapter", "a=x.safetensors", "--adapter", "tiny-dit:b=c:/y"]
+    outputs = adapter_selection(parse([*arguments, *several, "--adapter-rows", "6", "--adapter-slots", "2"]))
+    refs = (LoraRef("a", Path("x.safetensors")), LoraRef("b", Path("c:/y"), "tiny-dit"))
+    assert outputs == AdapterSelection(refs, 6, slots=2)
     for wrong, message in (
         (["--adapter", "nothing"], "'nothing' is not NAME=PATH"),
         (["--adapter", "a=b", "--adapter-rows", "0"], "--adapter-rows 0 is not a positive number"),
+        (["--adapter", "a=b", "--adapter-slots", "0"], "--adapter-slots 0 is not a positive number"),
     ):
         assert main([*arguments, *wrong]) == 1
         assert message in capsys.readouterr().err
