@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import sys
 
-from bench import checks, served_folders
+from bench import adapter_cost, checks, served_folders
 
 AREA = "checkpoint"
 CHECKS: dict[str, checks.Check] = {
     "folders": served_folders.figures,
+    "adapters": adapter_cost.figures,
 }
 
 

@@ -129,16 +129,16 @@ def other_families() -> list[Figure]:
 def adapters() -> list[Figure]:
     """Rows that name adapters, against fused weights; and what the bank costs."""
     unet = next(folder for folder in reference_folders() if folder.name == "backdrop")
-    difference, cost, spread = adapter_cost.measure(unet, progress)
+    cost = adapter_cost.measure(unet, progress)
     return [
         Figure(
             "4 rows with 4 adapters against 4 runs with fused weights, relative",
-            value=difference,
+            value=cost.difference,
             mark=at_most(1e-4),
             command=command("adapters"),
             spread="reference UNet, all linear layers, rank 8, onnxruntime against torch",
         ),
-        Figure("bank of 4 adapters of rank 8, % of a row", cost, at_most(15), command("adapters"), spread),
+        Figure("bank of 4 adapters of rank 8, % of a row", cost.percent, at_most(15), command("adapters"), cost.spread),
     ]
 
 
