@@ -114,6 +114,7 @@ async def serve(settings: Settings) -> None:
                 Idempotency(cache, settings.idempotency_ttl_s),
                 describer(described, lambda: pool.ready_replicas),
             )
+            allocator.settle()
             await server.ready()
             log.info(
                 "ready", port=server.port, pipelines=sorted(served.pipelines), default=served.default,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import hashlib
 import time
 from typing import Any
 
 import structlog
 
-from backdrop.errors import BackdropError
+from backdrop.errors import BackdropError, OverloadedError
 from backdrop.v1 import generation_service_pb2 as pb
 from orchestrator.events import Finished
 from orchestrator.request import Request
@@ -17,6 +19,7 @@ from orchestrator.telemetry.metrics import Metrics, RequestCounts
 from orchestrator.telemetry.tracing import RequestSpan
 
 log = structlog.get_logger("orchestrator.service")
+_LATER_S = 0.1
 
 
 class Audit:
@@ -87,7 +90,12 @@ class Audit:
             self._fields |= {"reason": problem.reason.value, "field": problem.field}
         self._metrics.request(status, seconds)
         self._span.status(status)
-        log.info("request", status=status, seconds=round(seconds, 4), **self._fields)
+        write = functools.partial(log.info, "request", status=status, seconds=round(seconds, 4), **self._fields)
+        if isinstance(problem, OverloadedError):
+            # Writing takes as long as refusing, and others may wait for their refusal.
+            asyncio.get_running_loop().call_later(_LATER_S, write)
+        else:
+            write()
 
 
 def _counts(event: Finished, request: Request) -> RequestCounts:

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 
 from backdrop.contract.effects import idle_fields
-from backdrop.contract.parts import Conditioning, Sampling
+from backdrop.contract.parts import Conditioning, Priority, Sampling
 from backdrop.contract.read import check_idempotency_key, read_parts, read_pipeline
 from backdrop.contract.rules import read_task
 from backdrop.errors import Reason, error
@@ -66,6 +66,11 @@ class Parser:
             read_style=encoded.read_style,
         )
         return Request(request_id, pipeline, task, task_input, parts, sent, idle_fields(message, parts))
+
+
+def class_of(message: pb.GenerateRequest) -> Priority:
+    """The class of a request, before it is checked; that of an unknown one is the default's."""
+    return Priority(message.priority) if message.priority in set(Priority) else Priority.STANDARD
 
 
 def _check_steps(sampling: Sampling, pipeline: PipelineSpec) -> None:

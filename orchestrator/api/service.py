@@ -22,7 +22,7 @@ from orchestrator.api.audit import Audit, digests
 from orchestrator.api.callers import is_retry, tenant_of
 from orchestrator.api.convert import response
 from orchestrator.api.idempotency import Claim, Idempotency
-from orchestrator.api.parse import Parser
+from orchestrator.api.parse import Parser, class_of
 from orchestrator.events import Accepted, Event, Finished, Picture
 from orchestrator.pipeline import Pipeline
 from orchestrator.request import Request
@@ -109,13 +109,15 @@ class Service:
         message = _parse(pb.GenerateRequest, data)
         del data
         check_idempotency_key(message.idempotency_key)
+        # Refusals come first, before anything is awaited. A call whose result is here already needs no place; one that
+        # is made again may have its result in the shared cache.
+        elsewhere = self._idempotency.has(message.idempotency_key) or is_retry(context.invocation_metadata())
+        if not elsewhere:
+            self._pipeline.check(class_of(message))
         request = self._parser.parse(message, request_id)
         audit.parsed(request)
         enter = functools.partial(self._pipeline.enter, request, tenant_of(context.auth_context()), deadline)
         async with contextlib.AsyncExitStack() as stack:
-            # Refusals come first, before anything is awaited. A call whose result is here already needs no place; one
-            # that is made again may have its result in the shared cache.
-            elsewhere = self._idempotency.has(message.idempotency_key) or is_retry(context.invocation_metadata())
             entry = None if elsewhere else stack.enter_context(enter())
             claim = await stack.enter_async_context(self._idempotency.claim(message))
             if claim.replay is not None:

@@ -7,7 +7,7 @@ import contextlib
 import math
 from collections.abc import AsyncGenerator
 
-from backdrop.contract.parts import Conditioning
+from backdrop.contract.parts import Conditioning, Priority
 from backdrop.errors import Reason, error
 from orchestrator.cache.lookups import ArrayCache, RequestLookups
 from orchestrator.events import Accepted, Event, Finished, Stage
@@ -61,6 +61,10 @@ class Pipeline:
         self._memory = memory
         self._max_buffered_events = max_buffered_events
         self._pace = Pace()
+
+    def check(self, priority: Priority) -> None:
+        """Raises what `enter` would raise for any request of the class, at the least cost."""
+        self._admission.check(priority)
 
     def enter(self, request: Request, tenant: str = ANONYMOUS, deadline: float | None = None) -> Entry:
         """Gives the request a place, in the queue or among those that run, or refuses it at once.

@@ -88,6 +88,19 @@ class Admission:
         """Encoded pictures of the requests that run and wait."""
         return self._held_bytes
 
+    def check(self, priority: Priority) -> None:
+        """Refuses at once what `join` would refuse whatever its cost: cheap enough to be done for every message.
+
+        Raises:
+            OverloadedError: the queue is full, and no place is free for the class.
+            UnavailableError: the server is draining.
+        """
+        if self._draining:
+            message = "this server is shutting down; send the request again."
+            raise error(Reason.DRAINING, message, retry_after_s=_DRAINING_RETRY_AFTER_S)
+        if self.waiting >= self._limits.max_queued and priority not in self._open_classes():
+            raise self._full(f"{self.running} requests run and {self.waiting} wait", self.queued_work)
+
     def join(self, request: ScheduledRequest, on_place: Callable[[Place], None]) -> Turn:
         """Puts a request into the queue at once, or refuses it. `on_place` is called with each new place.
 
@@ -95,9 +108,7 @@ class Admission:
             OverloadedError: the queue is full; `retry_after_s` says when a place is likely.
             UnavailableError: the server is draining.
         """
-        if self._draining:
-            message = "this server is shutting down; send the request again."
-            raise error(Reason.DRAINING, message, retry_after_s=_DRAINING_RETRY_AFTER_S)
+        self.check(request.priority)
         self._refuse_if_no_memory(request)
         waiter = _Waiter(request, on_place)
         self._queue.push(waiter)
@@ -171,11 +182,15 @@ class Admission:
 
     def _may_run(self) -> Callable[[_Waiter], bool]:
         """Tells the waiters whose class may hold another place."""
-        if self.running >= self._limits.max_running:
-            return lambda waiter: False
-        held = {each: sum(request.priority >= each for request in self._running) for each in Priority}
-        classes = {each for each in Priority if held[each] < self._limits.running(each)}
+        classes = self._open_classes()
         return lambda waiter: waiter.request.priority in classes
+
+    def _open_classes(self) -> set[Priority]:
+        """The classes that may hold another place."""
+        if self.running >= self._limits.max_running:
+            return set()
+        held = {each: sum(request.priority >= each for request in self._running) for each in Priority}
+        return {each for each in Priority if held[each] < self._limits.running(each)}
 
     def _announce_places(self) -> None:
         ahead = self._running_work()
