@@ -23,6 +23,8 @@ _OPTIONS: list[tuple[str, int | str]] = [
     # A link that drops packets without a word is found within 18 s of silence. The server permits pings every 5 s.
     ("grpc.keepalive_time_ms", 1000 * _KEEPALIVE_S),
     ("grpc.keepalive_timeout_ms", 1000 * _KEEPALIVE_TIMEOUT_S),
+    # gRPC's own pings, which measure bandwidth, take the place of keepalive's and would be waited for by a minute.
+    ("grpc.http2.ping_timeout_ms", 1000 * _KEEPALIVE_TIMEOUT_S),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.service_config", _SERVICE_CONFIG),
     # When a server goes, its name is looked up again; by default at most every 30 s.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import math
 import os
 import time
 import uuid
@@ -31,6 +30,8 @@ from backdrop.v1 import info_service_pb2 as info_pb
 
 DEFAULT_ENDPOINT = "127.0.0.1:50061"
 _INFO_TIMEOUT_S = 10.0
+# gRPC cannot express much longer ones; a call of more than a year has no deadline.
+_LONGEST_S = 365 * 86_400.0
 _RETRY_KEY = "backdrop-retry"
 
 
@@ -191,7 +192,7 @@ class AsyncClient:
         )
         # A full server looks for the result of an earlier attempt before it refuses.
         retried = ((_RETRY_KEY, str(attempt)),) if attempt else ()
-        return call(request, timeout=None if timeout_s == math.inf else timeout_s, metadata=(*metadata, *retried))
+        return call(request, timeout=timeout_s if timeout_s < _LONGEST_S else None, metadata=(*metadata, *retried))
 
     def _open(self) -> grpc.aio.Channel:
         """Returns the channel of the event loop that runs now; made on first use."""

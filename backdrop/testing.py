@@ -143,7 +143,7 @@ class FakeBackdrop:
             # Two servers must never share a port: a test would talk to another test's fake.
             ("grpc.so_reuseport", 0),
             # As the server: clients ping every 10 s.
-            ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+            ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
         ]
         self._server = grpc.aio.server(options=options)
         self._server.add_generic_rpc_handlers(Service(self._script, self._info).handlers())

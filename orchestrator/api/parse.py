@@ -70,7 +70,7 @@ class Parser:
 
 def class_of(message: pb.GenerateRequest) -> Priority:
     """The class of a request, before it is checked; that of an unknown one is the default's."""
-    return Priority(message.priority) if message.priority in set(Priority) else Priority.STANDARD
+    return next((each for each in Priority if each.value == int(message.priority)), Priority.STANDARD)
 
 
 def _check_steps(sampling: Sampling, pipeline: PipelineSpec) -> None:

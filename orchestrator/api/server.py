@@ -22,7 +22,8 @@ LIVE = "live"
 _CHECK_INTERVAL_S = 0.25
 # Pings detect dead connections, whose requests must not keep their places. Clients may ping every 5 s.
 _OPTIONS_KEEPALIVE = [("grpc.keepalive_time_ms", 20_000), ("grpc.keepalive_timeout_ms", 10_000),
-                      ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000)]  # fmt: skip
+                      ("grpc.http2.ping_timeout_ms", 10_000),
+                      ("grpc.http2.min_ping_interval_without_data_ms", 5_000)]  # fmt: skip
 
 
 class CannotListenError(Exception):

@@ -15,13 +15,15 @@ from tests.messages import generate_request
 class Store:
     def __init__(self) -> None:
         self.data: dict[str, bytes] = {}
+        self.here = True
+        """Whether the data is in this process too."""
 
     async def get_bytes(self, key: str) -> bytes | None:
         await asyncio.sleep(0)
         return self.data.get(key)
 
     def has_bytes(self, key: str) -> bool:
-        return key in self.data
+        return self.here and key in self.data
 
     async def set_bytes(self, key: str, data: bytes, ttl_s: int) -> None:
         assert ttl_s == 60
