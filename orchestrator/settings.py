@@ -22,7 +22,7 @@ _OTHERS = ("BACKDROP_ENDPOINT",)
 class Settings(BaseSettings):
     """Read from variables named `BACKDROP_` and the field's name in capitals; units are in the names."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", allow_inf_nan=False)
 
     listen: str = Field("127.0.0.1:50061", description="host:port or unix:/path of the gRPC service; port 0 = a free")
     metrics_listen: str = Field("", description="host:port of the Prometheus endpoint; empty = none")
@@ -126,6 +126,6 @@ def unknown(names: Iterable[str]) -> list[str]:
     sentences = []
     for name in sorted(names):
         if name.upper().startswith(PREFIX) and name.upper() not in settings and name not in _OTHERS:
-            near = difflib.get_close_matches(name, settings, 1)
+            near = difflib.get_close_matches(name, settings, 1, cutoff=0.85)
             sentences.append(f"{name} is no setting" + (f"; is {near[0]} meant?" if near else ""))
     return sentences

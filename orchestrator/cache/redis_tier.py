@@ -182,7 +182,7 @@ class RedisTier:
             info: Any = await self._redis.info("server")
         except ResponseError:
             return  # the user may not ask
-        kind = info.get("redis_mode", "standalone")
+        kind = info.get("redis_mode") or info.get("server_mode", "standalone")  # Redis' name, and Valkey's
         if kind != "standalone":
             raise RedisError(f"it runs in {kind} mode, which is not served; name one primary, or a proxy before it")
         self._kind_known = True

@@ -18,10 +18,11 @@ from local.redis import find_binary
 class RedisProcess:
     """One server process; `url` stays the same over restarts."""
 
-    def __init__(self, binary: str, port: int) -> None:
+    def __init__(self, binary: str, port: int, *options: str) -> None:
         self.url = f"redis://127.0.0.1:{port}/0"
         self._port = port
         self._command = [binary, "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no"]
+        self._command += options
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -60,8 +61,8 @@ class RedisProcess:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[RedisProcess]:
-    """Runs a server on a free port; skips the test where there is none to run."""
+def running(*options: str) -> Iterator[RedisProcess]:
+    """Runs a server on a free port, with further options; skips the test where there is none to run."""
     try:
         binary = find_binary()
     except StartError as problem:
@@ -69,7 +70,7 @@ def running() -> Iterator[RedisProcess]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    process = RedisProcess(binary, port)
+    process = RedisProcess(binary, port, *options)
     process.start()
     try:
         yield process
