@@ -107,6 +107,9 @@ def _png(image: Image.Image, field: str) -> bytes:
     mode = MODES.get(image.mode)
     if mode is None:
         raise _refusal(field, f"is a PIL image of mode {image.mode}, which is not taken; convert it to RGB or RGBA")
+    if _hides_low_bytes(image):
+        what = "is a 16-bit PNG with a transparent colour, of which Pillow keeps the upper bytes; send the file itself"
+        raise _refusal(field, what)
     image.load()
     sent = _with_file_transparency(mode.convert(image))
     options: dict[str, Any] = {}
@@ -134,6 +137,15 @@ def _orientation(image: Image.Image) -> int:
     except Exception:  # Pillow raises many kinds of errors on odd EXIF blocks; such a picture is upright
         return 1
     return value if 1 <= value <= 8 else 1
+
+
+def _hides_low_bytes(image: Image.Image) -> bool:
+    """Whether an RGB image lacks the bytes that its transparent colour must be compared with."""
+    colour = image.info.get("transparency")
+    if image.mode != "RGB" or not isinstance(colour, tuple):
+        return False
+    # What is to be loaded still says how it is stored; afterwards only a colour beyond 8 bits does.
+    return max(colour) > 255 or any("16" in str(tile[3]) for tile in getattr(image, "tile", ()))
 
 
 def _with_file_transparency(image: Image.Image) -> Image.Image:

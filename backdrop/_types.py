@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     ImageSource: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
 else:
     ImageSource: TypeAlias = Any
-"""A picture to send: encoded bytes, a path, a PIL image, or a uint8 array (height, width[, 3 or 4])."""
+"""A picture to send: encoded bytes, a path, a PIL image, or a uint8 array (height, width[, 3 or 4]).
+
+A mask may also be an array of bool."""
 
 Size: TypeAlias = tuple[int, int]
 """Width and height in pixels."""

@@ -173,9 +173,11 @@ class _Row:
 
 # The one table: docs/errors.md is generated from it, server and SDK both read it.
 ERRORS: dict[Reason, _Row] = {
-    Reason.INVALID_PICTURE: _Row(InvalidRequestError, "a picture is not a whole, still PNG, JPEG or WebP"),
+    Reason.INVALID_PICTURE: _Row(InvalidRequestError, "a picture is not a whole, still PNG, JPEG or WebP, or is HDR"),
     Reason.PICTURE_TOO_LARGE: _Row(InvalidRequestError, "the picture has more pixels or bytes than allowed"),
-    Reason.INVALID_MASK: _Row(InvalidRequestError, "the mask has another size, or is empty or full"),
+    Reason.INVALID_MASK: _Row(
+        InvalidRequestError, "the mask has another size, is coloured, or marks nothing for certain"
+    ),
     Reason.INVALID_PROMPT: _Row(InvalidRequestError, "the prompt holds characters that cannot be read"),
     Reason.PROMPT_TOO_LONG: _Row(InvalidRequestError, "the prompt has more tokens than the text encoders read"),
     Reason.INVALID_SIZE: _Row(InvalidRequestError, "the output size is outside its range"),

@@ -20,6 +20,8 @@ from tests.field.test_png_corpus import FORBIDDEN
 from tests.field.test_sources import BROKEN
 
 _FIELD, _MOST = "background.product", 16_000_000
+_DAMAGES = 16
+"""Places at which each file is altered, and cut off."""
 
 
 def pictures(command_line: str) -> list[Figure]:
@@ -83,7 +85,7 @@ def _as_product(data: bytes) -> None:
 def _damaged(data: bytes) -> Iterator[bytes]:
     """The file with bytes altered, and cut off, at places that its length gives."""
     random = np.random.default_rng(len(data))
-    for place in random.integers(0, len(data), 8):
+    for place in random.integers(0, len(data), _DAMAGES):
         yield data[:place] + bytes([data[place] ^ 0x55]) + data[place + 1 :]
         yield data[:place]
 

@@ -122,6 +122,18 @@ def test_every_option_reaches_the_server(fake: FakeBackdrop, product: Path, tmp_
     assert (tmp_path / "out" / "preview-1.jpg").exists()
 
 
+def test_warnings_go_to_stderr_and_into_the_result(fake: FakeBackdrop, product: Path, tmp_path: Path) -> None:
+    mask = tmp_path / "mask.png"
+    Image.fromarray(np.minimum(MASK, 254).astype(np.uint8)).save(mask)
+    result = generate(fake, product, "--mask", mask, "--image-scale", "0.5")
+    assert result.exit_code == 0, result.output
+    assert "warning background.mask is nearly binary" in result.stderr
+    assert "warning conditioning.image_scale has no effect" in result.stderr
+    assert "nearly binary" not in result.stdout
+    described = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert [each["reason"] for each in described["warnings"]] == ["NO_EFFECT", "MASK_SNAPPED"]
+
+
 def test_a_box_reaches_the_server(fake: FakeBackdrop, product: Path) -> None:
     assert generate(fake, product, "--box", "1, 2,30,40").exit_code == 0
     box = fake.requests[-1].background.placement.box

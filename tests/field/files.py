@@ -135,6 +135,16 @@ def display_p3() -> bytes:
     return buffer.getvalue()
 
 
+def grey_profile(gamma: float) -> bytes:
+    """An ICC profile of grey pictures."""
+    white = b"XYZ " + bytes(4) + b"".join(struct.pack(">i", round(each * 65536)) for each in (0.9642, 1, 0.8249))
+    curve = b"para" + bytes(8) + struct.pack(">i", round(gamma * 65536))
+    head = struct.pack(">I4sI4s4s4s", 156 + 36, bytes(4), 0x04300000, b"mntr", b"GRAY", b"XYZ ")
+    head += struct.pack(">6H4s", 2026, 1, 1, 0, 0, 0, b"acsp") + bytes(28) + white[8:]
+    tags = struct.pack(">I4sII4sII", 2, b"wtpt", 156, 20, b"kTRC", 176, 16)
+    return head.ljust(128, b"\0") + tags + white + curve
+
+
 def srgb_profile() -> bytes:
     """Little CMS's profile of sRGB."""
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -143,6 +153,13 @@ def srgb_profile() -> bytes:
 def blurred(mask: Bytes, radius: float) -> Bytes:
     """A mask with a Gaussian edge."""
     return np.array(Image.fromarray(mask).filter(ImageFilter.GaussianBlur(radius)))
+
+
+def saved(mode: str, kind: str, **options: object) -> bytes:
+    """The photo in another mode and format."""
+    buffer = io.BytesIO()
+    Image.fromarray(PHOTO).convert(mode).save(buffer, kind, **options)
+    return buffer.getvalue()
 
 
 FILES: dict[str, Callable[[], bytes]] = {
@@ -156,6 +173,11 @@ FILES: dict[str, Callable[[], bytes]] = {
     "grey-2bit-trns.png": grey_2bit_trns,
     "turned-square.jpg": turned_square,
     "display-p3.png": display_p3,
+    "photo.webp": lambda: saved("RGB", "WEBP", icc_profile=srgb_profile(), exif=exif(orientation_entry(6))),
+    "lossless.webp": lambda: saved("RGBA", "WEBP", lossless=True),
+    "cmyk.jpg": lambda: saved("CMYK", "JPEG"),
+    "grey.jpg": lambda: saved("L", "JPEG", icc_profile=srgb_profile(), progressive=True),
+    "palette.png": lambda: saved("P", "PNG"),
 }
 
 

@@ -328,6 +328,18 @@ def test_a_grey_picture_with_an_rgb_profile_is_converted() -> None:
     assert reasons(read(grey)) == [WarningReason.PROFILE_CONVERTED]
 
 
+@pytest.mark.row("wide-gamut")
+@pytest.mark.parametrize("mode", ["L", "LA"])
+def test_grey_profiles_count_in_grey_pictures_alone(mode: str) -> None:
+    grey = Image.new(mode, (4, 4), 55 if mode == "L" else (55, 200))
+    photo = read(saved(grey, "PNG", icc_profile=files.grey_profile(1.0)))
+    assert reasons(photo) == [WarningReason.PROFILE_CONVERTED]
+    assert photo.rgb[0, 0].tolist() == pytest.approx([128] * 3, abs=1)
+    assert (photo.alpha is None) == (mode == "L")
+    colours = read(saved(Image.fromarray(PHOTO), "PNG", icc_profile=files.grey_profile(1.0)))
+    assert reasons(colours) == [WarningReason.PROFILE_IGNORED]
+
+
 def test_sixteen_bits_are_said_to_be_reduced() -> None:
     deep = Image.fromarray(PHOTO[..., 0].astype(np.uint16) * 257)
     photo = read(saved(deep, "PNG"))

@@ -126,6 +126,15 @@ def test_transparent_colours_of_opened_pngs_arrive(colour_type: int, depth: int)
         assert np.array_equal(alpha_of(arrive(image)), expected[..., 3])
 
 
+@pytest.mark.row("png-transparency")
+def test_an_opened_png_that_lost_what_its_transparency_needs_is_refused() -> None:
+    data, _ = make(Kind(RGB, 16, True, False, 32, 32))
+    loaded = opened(data)
+    loaded.load()
+    for image in (opened(data), loaded):
+        refused(image, "send the file itself")
+
+
 @pytest.mark.row("turned-mask")
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_the_orientation_arrives(orientation: int) -> None:
