@@ -60,7 +60,7 @@ def _erase(message: pb.EraseTask, max_pixels: int) -> Reading:
     grow = read_grow(message)
     check_marks(matte.values, "erase.mask")
     canvas = hole_canvas(photo.rgb, widened(matte.values, grow), "erase.mask")
-    return canvas, (*photo.warnings, *matte.warnings)
+    return canvas, (*photo.warnings, *alpha_warnings(photo, "erase.picture"), *matte.warnings)
 
 
 def _fill(message: pb.FillTask, max_pixels: int) -> Reading:
@@ -69,7 +69,8 @@ def _fill(message: pb.FillTask, max_pixels: int) -> Reading:
     matte = read_mask(message.mask, photo, max_pixels=max_pixels, task="fill", picture="picture")
     assert matte.values is not None, "the task requires a mask"
     check_marks(matte.values, "fill.mask")
-    return hole_canvas(photo.rgb, matte.values, "fill.mask"), (*photo.warnings, *matte.warnings)
+    canvas = hole_canvas(photo.rgb, matte.values, "fill.mask")
+    return canvas, (*photo.warnings, *alpha_warnings(photo, "fill.picture"), *matte.warnings)
 
 
 def _expand(message: pb.ExpandTask, size: Size | None, max_pixels: int) -> Reading:

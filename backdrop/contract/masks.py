@@ -15,7 +15,7 @@ from backdrop.contract.files import Container
 from backdrop.contract.geometry import Rect, Size
 from backdrop.contract.limits import MAX_GROW
 from backdrop.contract.mattes import CleanMatte, clean, looks_like_classes
-from backdrop.contract.pictures import Photo, alpha_warnings, file_warnings, plain_mode
+from backdrop.contract.pictures import Photo, file_warnings, plain_mode
 from backdrop.contract.raster import Raster, applied_orientation, read_raster, refusal
 from backdrop.contract.request_warnings import RequestWarning, WarningReason, warning
 from backdrop.errors import BackdropError, Reason, error
@@ -72,8 +72,7 @@ def read_mask(data: bytes, photo: Photo, *, max_pixels: int, task: str, picture:
     if data:
         raster = read_raster(data, max_pixels=max_pixels, field=field)
         check_mask_size(Size(*raster.image.size), photo.size, photo.orientation, field)
-        notes = (*alpha_warnings(photo, photo_field), *file_warnings(raster.container, field))
-        notes = (*notes, *_orientation_warnings(raster.container, photo, field))
+        notes = (*file_warnings(raster.container, field), *_orientation_warnings(raster.container, photo, field))
         matte = clean(_grey(raster, field), lossy=raster.container.lossy)
         return Matte(matte.values, MaskSource.REQUEST, (*notes, *_clean_warnings(matte, field)))
     if photo.alpha is None:

@@ -62,9 +62,9 @@ class EncodedPictures:
             photo = decode_photo(self._data(self.task.picture), max_pixels=self.max_pixels, field=field)
             task_input = dataclasses.replace(task_input, picture=photo.rgb)
             notes = photo.warnings
-            if self.task.mask is MaskNeed.NONE:
+            if self.task.mask is not MaskNeed.SEGMENTED:
                 notes = (*notes, *alpha_warnings(photo, field))
-            else:
+            if self.task.mask is not MaskNeed.NONE:
                 names = {"task": self.task.name, "picture": self.task.picture}
                 matte = read_mask(self._data("mask"), photo, max_pixels=self.max_pixels, **names)
                 check_segmentable(matte.values, self.pipeline, f"{self.task.name}.mask")

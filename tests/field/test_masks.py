@@ -303,8 +303,7 @@ def test_a_mask_with_an_orientation_of_its_own_is_turned() -> None:
     assert reasons(matte) == []
 
 
-def test_a_mask_beside_alpha_is_said_to_replace_it() -> None:
+def test_a_mask_replaces_alpha_as_the_contract_says() -> None:
     matte = read(encoded(MASK), cutout(SOFT_MASK))
-    assert [(each.reason, each.field) for each in matte.warnings] == [
-        (WarningReason.ALPHA_IGNORED, "background.product")
-    ]
+    assert np.array_equal(values(matte), MASK)
+    assert reasons(matte) == []
