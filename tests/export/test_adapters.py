@@ -262,7 +262,7 @@ def test_a_row_has_three_slots_unless_told_otherwise(
     rows: int, slots: int | None, expected: int, tiny_pipelines: Path, files: dict[str, Path]
 ) -> None:
     source = tiny.source(tiny_pipelines, "denoiser")
-    assert adapters.open_bank(source, [LoraRef("x", files["first"])], rows, None, slots).slots == expected
+    assert adapters.open_bank(source, [LoraRef("x", files["first"])], rows, slots=slots).slots == expected
 
 
 @pytest.mark.parametrize(
