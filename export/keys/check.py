@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from export.errors import BadFolderError
-from export.keys.encoders import CLIP_TEXT, CLIP_VISION, T5, TOKENIZERS
+from export.keys.encoders import CLIP_TEXT, CLIP_VISION, PREPROCESSOR, T5, TOKENIZERS
 from export.keys.models import ASYMMETRIC_VAE, TRANSFORMER, UNET, VAE, Table
 from export.keys.pipelines import MODEL_INDEX
 from export.layout import Source
+from export.preprocess import FILE, FOLDER
 from export.reading import read_json
 
 CLASSES: Mapping[str, Table] = {
@@ -58,6 +59,8 @@ def configs(sources: Mapping[str, Source], root: Path) -> Iterator[Config]:
     """Every config of a folder that has a table, once."""
     if (root / INDEX).is_file():
         yield INDEX, read_json(root / INDEX), MODEL_INDEX
+    if "image_encoder_clip" in sources and (root / FOLDER / FILE).is_file():
+        yield f"{FOLDER}/{FILE}", read_json(root / FOLDER / FILE), PREPROCESSOR
     folders: dict[Path, Config] = {}
     for source in sources.values():
         names = source.config.get("architectures") or [source.config.get("_class_name")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from export.keys.models import EXPORT, TRAINING, Table
 from export.keys.rules import NoEffect, Only, Read
+from export.preprocess import FIXED
 
 TRACED = Read("transformers' class, of which the graph is traced")
 TOKENIZER = Read("transformers' class, or tokenizer.json has it already")
@@ -83,6 +84,19 @@ TOKENIZERS: Table = {
             *("tokenizer_class", "processor_class", "name_or_path", "tokenizer_file", "special_tokens_map_file"),
             *("use_fast", "backend", "is_local", "local_files_only", "auto_map", "device_map", "chat_template"),
             *("model_input_names", "model_specific_special_tokens", "tokenizer_type", "use_auth_token", "verbose"),
+        ),
+        NoEffect("says how transformers loads it"),
+    ),
+}
+PREPROCESSOR: Table = {
+    **dict.fromkeys(("size", "crop_size", "image_mean", "image_std"), EXPORT),
+    **{key: Only((value,), "only CLIP's own preparation is served") for key, value in FIXED.items()},
+    "do_convert_rgb": NoEffect("style pictures are RGB"),
+    **dict.fromkeys(("default_to_square", "do_pad", "pad_size"), NoEffect("read with other sizes alone")),
+    **dict.fromkeys(
+        (
+            *("image_processor_type", "feature_extractor_type", "processor_class", "data_format", "device"),
+            *("return_tensors", "input_data_format", "disable_grouping", "image_seq_length", "use_square_size"),
         ),
         NoEffect("says how transformers loads it"),
     ),

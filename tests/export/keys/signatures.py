@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from export.keys.check import CLASSES
-from export.keys.encoders import TOKENIZERS
+from export.keys.encoders import PREPROCESSOR, TOKENIZERS
 from export.keys.models import Table
 from export.keys.pipelines import MODEL_INDEX
 from export.schedule.classes import OTHER_KEYS
@@ -55,6 +55,13 @@ def of_tokenizers() -> Iterable[str]:
     return keys
 
 
+def of_preparation() -> Iterable[str]:
+    """The keys of the file that transformers writes for CLIP's preparation of pictures."""
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    return CLIPImageProcessorPil().to_dict().keys()
+
+
 def tables() -> Mapping[str, tuple[Iterable[str], Table | frozenset[str]]]:
     """By the name of a class: the keys that it takes, and the table that decides them."""
     from_transformers = {name for name in CLASSES if name.startswith(("CLIP", "T5"))}
@@ -64,7 +71,13 @@ def tables() -> Mapping[str, tuple[Iterable[str], Table | frozenset[str]]]:
     }
     pipelines = {name: (of_diffusers(name), MODEL_INDEX) for name in PIPELINES}
     schedulers = {name: (options(cls), OTHER_KEYS) for name, cls in scheduler_classes().items() if of_family(name)}
-    return {**models, **pipelines, **schedulers, "tokenizers": (of_tokenizers(), TOKENIZERS)}
+    return {
+        **models,
+        **pipelines,
+        **schedulers,
+        "tokenizers": (of_tokenizers(), TOKENIZERS),
+        "preprocessor": (of_preparation(), PREPROCESSOR),
+    }
 
 
 def of_family(scheduler: str) -> bool:

@@ -48,6 +48,7 @@ def test_pipelines_change_their_scheduler_as_the_table_says() -> None:
             assert changes == {key: value for key, value in amended.items() if before[key] != value}
 
 
+@pytest.mark.row("scheduler-defaults")
 def test_the_default_of_a_missing_key_is_that_of_the_class() -> None:
     euler = read("EulerDiscreteScheduler", clip_sample=False, set_alpha_to_one=False, **SD)
     assert euler.schedule["timestep_spacing"] == "linspace"
@@ -71,6 +72,7 @@ def test_stable_diffusion_is_served_with_its_own_solver() -> None:
     assert folder.schedule["steps_offset"] == 1
 
 
+@pytest.mark.row("scheduler-defaults")
 @pytest.mark.parametrize(
     ("name", "key", "value"),
     [

@@ -7,6 +7,7 @@ import pytest
 from tests.orchestrator.sampler import scheduler_configs
 
 
+@pytest.mark.row("scheduler-options")
 @pytest.mark.parametrize("part", [pytest.param(23, id="some"), pytest.param(1, id="all", marks=pytest.mark.full)])
 def test_no_config_is_served_as_another(part: int) -> None:
     configs = list(scheduler_configs.configs())[::part]
