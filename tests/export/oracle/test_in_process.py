@@ -22,8 +22,10 @@ from tests.pictures import ellipse_mask, encoded
 SEED, STEPS, PROMPT = 7, 4, "a b c"
 CLIP_SIDE, CLIP_WIDTH, TOKENS = 32, 16, 4
 PIPELINES = {
+    "sd15-inpaint": ("", "StableDiffusionInpaintPipeline"),
     "sdxl": ("StableDiffusionXLPipeline", "StableDiffusionXLInpaintPipeline"),
     "sdxl-inpaint": ("", "StableDiffusionXLInpaintPipeline"),
+    "sd3": ("StableDiffusion3Pipeline", "StableDiffusion3InpaintPipeline"),
 }
 """diffusers' classes by family: from words, and with a mask."""
 MASK = 255 - ellipse_mask(SIDE, SIDE, soft=True)
@@ -49,7 +51,7 @@ class Bench:
         """Our picture."""
         return await self.served.picture(generate_request(task, prompt=PROMPT, seed=SEED, steps=STEPS, **fields))
 
-    def theirs(self, cls: str, adapt: Callable[[Any], None] = lambda pipeline: None, **arguments: Any) -> Bytes:
+    def theirs(self, cls: str, adapt: Callable[[Any], None] | None = None, **arguments: Any) -> Bytes:
         """diffusers' picture. Its VAE returns the posterior's mean, as ours does, and no sample."""
         import diffusers
         import torch
@@ -57,7 +59,8 @@ class Bench:
 
         pipeline = getattr(diffusers, cls).from_pretrained(self.folder)
         pipeline.set_progress_bar_config(disable=True)
-        adapt(pipeline)
+        if adapt is not None:
+            adapt(pipeline)
         shape = (self.served.spec.latent_channels, SIDE // 8, SIDE // 8)
         with mock.patch.object(DiagonalGaussianDistribution, "sample", lambda self, generator=None: self.mean):
             result = pipeline(
@@ -74,13 +77,21 @@ class Bench:
     def masked(self, **arguments: Any) -> Bytes:
         """diffusers' picture of a masked request, the known pixels put back as the server does."""
         photo, cls = smooth(1), PIPELINES[self.family][1]
-        scene = self.theirs(
-            cls, image=Image.fromarray(photo), mask_image=Image.fromarray(MASK), strength=1.0, **arguments
-        )
+        arguments |= {"image": Image.fromarray(photo), "mask_image": Image.fromarray(MASK), "strength": 1.0}
+        scene = self.theirs(cls, shifted if self.family == "sd3" else None, **arguments)
         return blend(np.invert(MASK), photo, scene)
 
 
-@pytest.fixture(scope="module", params=["sdxl", pytest.param("sdxl-inpaint", marks=pytest.mark.full)])
+def shifted(pipeline: Any) -> None:
+    """Adds the shift of latents, which diffusers' inpainting pipeline of Stable Diffusion 3 leaves out."""
+    decode, shift = pipeline.vae.decode, pipeline.vae.config.shift_factor
+    pipeline.vae.decode = lambda latents, **options: decode(latents + shift, **options)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[family if family == "sdxl" else pytest.param(family, marks=pytest.mark.full) for family in PIPELINES],
+)
 def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """A family, loaded once."""
     return Bench(request.param, tmp_path_factory.mktemp(request.param))
@@ -109,9 +120,13 @@ async def test_a_picture_with_a_soft_mask_is_diffusers(negative: str, bench: Ben
 
 
 async def test_the_folders_defaults_are_those_of_its_class(bench: Bench) -> None:
-    guidance = {"sdxl": 5.0, "sdxl-inpaint": 7.5}[bench.family]
     spec = bench.served.spec
-    assert (spec.default_scheduler, spec.default_steps, spec.default_guidance_scale) == ("euler", 50, guidance)
+    assert (spec.default_scheduler, spec.default_steps, spec.default_guidance_scale) == {
+        "sd15-inpaint": ("pndm", 50, 7.5),
+        "sdxl": ("euler", 50, 5.0),
+        "sdxl-inpaint": ("euler", 50, 7.5),
+        "sd3": ("flow_euler", 28, 7.0),
+    }[bench.family]
 
 
 def add_style(folder: Path) -> None:
