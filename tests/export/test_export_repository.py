@@ -104,8 +104,14 @@ def test_the_pipeline_entry_holds_what_the_folder_says(tiny_repository: Path) ->
         *("prediction_type", "timestep_spacing", "steps_offset", "set_alpha_to_one"),
     }
     assert pipeline["schedulers"] == ["ddim", "euler", "dpmpp_2m", "ddpm"]
-    assert pipeline["defaults"] == {"scheduler": "ddim", "steps": 20, "guidance_scale": 5.0, "image_scale": 1.0}
-    assert pipeline["text"] == {"max_tokens": TOKENS, "states": ["text_encoder_l", "text_encoder_g"]}
+    assert pipeline["defaults"] == {"scheduler": "ddim", "steps": 50, "guidance_scale": 7.5, "image_scale": 1.0}
+    text = {"states": ["text_encoder_l", "text_encoder_g"], "pooled": ["text_encoder_g"]}
+    assert pipeline["text"] == {"max_tokens": TOKENS, **text}
+    assert pipeline["conventions"] == {
+        "latent_mask": "nearest",
+        "empty_negative": "zeros",
+        "unconditional_image": "off",
+    }
     assert pipeline["provenance"] == {"trained_on": "nothing"}
 
 
@@ -119,8 +125,9 @@ def test_a_second_pipeline_shares_what_it_has_not_of_its_own(tiny_repository: Pa
     }
     assert pipeline["schedule"] == {"num_train_timesteps": 1000, "prediction_type": "flow", "shift": 3.0}
     assert pipeline["schedulers"] == ["flow_euler"]
-    assert pipeline["defaults"] == {"scheduler": "flow_euler", "steps": 8, "guidance_scale": 4.0}
-    assert pipeline["text"] == {"max_tokens": TOKENS, "t5_max_tokens": T5_TOKENS, "states": ["text_encoder_t5"]}
+    assert pipeline["defaults"] == {"scheduler": "flow_euler", "steps": 8, "guidance_scale": 7.0}
+    text = {"states": ["text_encoder_t5"], "pooled": ["text_encoder_g"]}
+    assert pipeline["text"] == {"max_tokens": TOKENS, "t5_max_tokens": T5_TOKENS, **text}
     assert pipeline["buckets"] == BUCKETS
     assert pipeline["provenance"] == {}
 
