@@ -19,6 +19,7 @@ from export.run import export_pipelines
 from export.serving import check_repository, expected_entry, expected_serving
 from export.source import open_folder
 from orchestrator.tasks import ALL
+from tests.contract.test_bare import without_optional_roles
 from tests.export import families
 from tests.export.tiny import silent
 
@@ -92,6 +93,20 @@ def test_a_refused_repository_does_not_take_the_place_of_another(
 def test_trying_what_is_no_repository_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["try", "--out", str(tmp_path)]) == 1
     assert "pipeline.json is not there" in capsys.readouterr().err
+
+
+@pytest.mark.full
+def test_trying_says_why_a_cluster_does_not_start(
+    triton_repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare = without_optional_roles(triton_repository, tmp_path)
+    content = json.loads((bare / "pipeline.json").read_text())
+    content["models"]["denoiser"]["files"]["1/model.onnx"] = "sha256:another"
+    (bare / "pipeline.json").write_text(json.dumps(content))
+    assert main(["try", "--out", str(bare)]) == 1
+    printed = " ".join(capsys.readouterr().err.split())
+    assert "the cluster did not start" in printed
+    assert "denoiser/1/model.onnx has sha256:" in printed
 
 
 @pytest.mark.full

@@ -1,15 +1,19 @@
 """Prompts to embeddings: two CLIP encoders side by side, or T5's states beside the larger CLIP's summary."""
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
+from orchestrator.arrays import Floats
 from orchestrator.cache.lookups import RequestLookups
-from orchestrator.repository import T5
+from orchestrator.repository import T5, PipelineSpec
 from orchestrator.stages.embeddings import TextEmbeddings
 from orchestrator.stages.text import encode_texts, joined_states
-from tests.orchestrator.small import DictCache, FunctionModels, request, tokenizers
+from tests.orchestrator.small import DictCache, FunctionModels, pipeline_spec, request, tokenizers
 from tests.orchestrator.stages.running import models_of
 
 SMALL, LARGE = np.full((3, 2), 1, np.float32), np.full((3, 4), 2, np.float32)
@@ -20,10 +24,16 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.models, self.cache, self.tokenizers = FunctionModels(), DictCache(), tokenizers(folder)[1]
 
-    async def embed(self, prompt: str, pipeline: str) -> TextEmbeddings:
+    async def embed(self, prompt: str, pipeline: PipelineSpec | str) -> TextEmbeddings:
         models = models_of(request(pipeline=pipeline), self.models)
         (embeddings,) = await encode_texts([prompt], models, self.tokenizers, RequestLookups(self.cache))
         return embeddings
+
+
+def pooled_of(embedded: TextEmbeddings) -> Floats:
+    """The pooled embedding of a pipeline that reads one."""
+    assert embedded.pooled is not None
+    return embedded.pooled
 
 
 @pytest.fixture
@@ -34,14 +44,14 @@ def bench(tmp_path: Path) -> Bench:
 async def test_both_clip_encoders_stand_side_by_side_the_smaller_first(bench: Bench) -> None:
     embedded = await bench.embed("a beach", "small")
     assert embedded.hidden_states.shape == (12, 4 + 6)
-    assert embedded.pooled.shape == (6,)
+    assert pooled_of(embedded).shape == (6,)
     assert sorted(name for name, _ in bench.models.calls) == ["text_encoder_g", "text_encoder_l"]
 
 
 async def test_where_there_is_t5_its_states_lead_and_the_summary_stays_clips(bench: Bench) -> None:
     embedded = await bench.embed("a beach", "small-flow")
     assert embedded.hidden_states.shape == (20, 8)
-    assert embedded.pooled.shape == (6,)
+    assert pooled_of(embedded).shape == (6,)
     assert sorted(name for name, _ in bench.models.calls) == ["text_encoder_g", "text_encoder_t5"]
     assert bench.models.inputs["text_encoder_t5"]["input_ids"][0].tolist() == [0, 2, 3, 1] + [1] * 16
 
@@ -56,7 +66,27 @@ async def test_pipelines_share_what_is_cached_of_a_shared_encoder(bench: Bench) 
     first = await bench.embed("a beach", "small")
     second = await bench.embed("a beach", "small-flow")
     assert bench.models.rows("text_encoder_g") == 1
-    assert np.array_equal(first.pooled, second.pooled)
+    assert np.array_equal(pooled_of(first), pooled_of(second))
+
+
+class BothPooled(FunctionModels):
+    """The smaller CLIP encoder has a projection too, as Stable Diffusion 3's has."""
+
+    def _text_encoder_l(self, input_ids: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
+        return super()._text_encoder_l(input_ids) | {"text_embeds": np.full((len(input_ids), 2), 7, np.float32)}
+
+
+async def test_pooled_embeddings_are_joined_in_the_pipelines_order(bench: Bench) -> None:
+    bench.models = BothPooled()
+    both = dataclasses.replace(pipeline_spec("small"), pooled_roles=("text_encoder_l", "text_encoder_g"))
+    embedded = await bench.embed("a beach", both)
+    assert pooled_of(embedded).shape == (2 + 6,)
+    assert pooled_of(embedded)[:2].tolist() == [7, 7]
+
+
+async def test_where_nobody_reads_a_pooled_embedding_there_is_none(bench: Bench) -> None:
+    assert (await bench.embed("a beach", "small-bare")).pooled is None
+    assert [name for name, _ in bench.models.calls] == ["text_encoder_l"]
 
 
 def test_clip_encoders_are_joined_along_their_features() -> None:
