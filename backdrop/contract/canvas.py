@@ -40,6 +40,13 @@ class Canvas:
     """[H, W]: 255 = to be made, 0 = known, between = soft edge."""
     kept: Kept | None
     """None if nothing is known: then there is no receipt."""
+    scene: Bytes | None = None
+    """[H, W, 3]: the made pixels, if the task computes them; None if models make them."""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of its pixels."""
+        return self.known.nbytes + self.make.nbytes + (0 if self.scene is None else self.scene.nbytes)
 
     @property
     def size(self) -> Size:

@@ -75,22 +75,11 @@ def read_parts(
         InvalidRequestError: a field is wrong; the error names it.
         NotFoundError: the pipeline has no adapter of that name.
     """
-    sampling = request.sampling
-    steps = sampling.steps if sampling.HasField("steps") else pipeline.default_steps
-    seed = sampling.seed if sampling.HasField("seed") else secrets.randbelow(MAX_SEED + 1)
-    read_sampling = Sampling(
-        pipeline=pipeline.name,
-        seed=_range("sampling.seed", seed, 0, MAX_SEED),
-        scheduler=_scheduler(sampling, pipeline, _range("sampling.steps", steps, 1, info.limits.max_steps)),
-        steps=steps,
-        guidance_scale=_guidance(sampling, rules, pipeline),
-        guidance_window=_window(sampling),
-        strength=_strength(request, rules),
-    )
+    sampling = _sampling(request, rules, pipeline, info)
     return Parts(
         conditioning=_conditioning(request.conditioning, pipeline, info, count_tokens),
-        sampling=read_sampling,
-        selection=_selection(request.selection, pipeline, info, steps),
+        sampling=sampling,
+        selection=_selection(request.selection, pipeline, info, sampling.steps),
         delivery=_delivery(request.delivery, info.limits),
         priority=_priority(request),
     )
@@ -133,6 +122,25 @@ def _range(field: str, value: int, least: int, most: int) -> int:
     if not least <= value <= most:
         raise error(Reason.OUT_OF_RANGE, f"{field} is {value}; it must be {least} to {most}.", field=field)
     return value
+
+
+def _sampling(
+    request: pb.GenerateRequest, rules: TaskRules, pipeline: info_pb.Pipeline, info: info_pb.GetInfoResponse
+) -> Sampling:
+    sampling = request.sampling
+    if not rules.sampled:
+        return Sampling(pipeline.name, 0, SCHEDULERS[pipeline.default_scheduler], steps=0, guidance_scale=1.0)
+    steps = sampling.steps if sampling.HasField("steps") else pipeline.default_steps
+    seed = sampling.seed if sampling.HasField("seed") else secrets.randbelow(MAX_SEED + 1)
+    return Sampling(
+        pipeline=pipeline.name,
+        seed=_range("sampling.seed", seed, 0, MAX_SEED),
+        scheduler=_scheduler(sampling, pipeline, _range("sampling.steps", steps, 1, info.limits.max_steps)),
+        steps=steps,
+        guidance_scale=_guidance(sampling, rules, pipeline),
+        guidance_window=_window(sampling),
+        strength=_strength(request, rules),
+    )
 
 
 def _scheduler(sampling: pb.Sampling, pipeline: info_pb.Pipeline, steps: int) -> str:

@@ -75,6 +75,8 @@ def class_of(message: pb.GenerateRequest) -> Priority:
 
 def _check_steps(sampling: Sampling, pipeline: PipelineSpec) -> None:
     """Raises InvalidRequestError when the solver does not have that many timesteps on the pipeline's schedule."""
+    if not sampling.steps:
+        return
     try:
         make_solver(sampling.scheduler, pipeline.schedule, sampling.steps)
     except ValueError as problem:

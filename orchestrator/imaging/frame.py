@@ -9,7 +9,7 @@ from backdrop.contract.canvas import Canvas
 from backdrop.contract.geometry import Rect, Size, nearest_bucket
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Frame(Canvas):
     """One canvas at delivery size, and where the models see it.
 
@@ -32,4 +32,4 @@ def frame_of(canvas: Canvas, buckets: Sequence[Size]) -> Frame:
     width = min(bucket.width, max(1, round(size.width * scale)))
     height = min(bucket.height, max(1, round(size.height * scale)))
     inset = Rect((bucket.width - width) // 2, (bucket.height - height) // 2, width, height)
-    return Frame(canvas.known, canvas.make, canvas.kept, bucket, inset)
+    return Frame(canvas.known, canvas.make, canvas.kept, canvas.scene, bucket=bucket, inset=inset)

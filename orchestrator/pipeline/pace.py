@@ -12,8 +12,8 @@ _REMEMBERED = 256
 # A rejected request takes no step, so without an age limit one slow measurement would reject requests for ever.
 _MAX_AGE_S = 600.0
 
-Kind = tuple[str, float]
-"""Pipeline and megapixels: requests of one kind have comparable durations."""
+Kind = tuple[str, bool, float]
+"""Pipeline, whether models make the pixels, and megapixels: requests of one kind have comparable durations."""
 
 
 class Pace:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import math
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 from backdrop.contract.parts import Conditioning, Priority
 from backdrop.errors import Reason, error
 from orchestrator.cache.lookups import ArrayCache, RequestLookups
-from orchestrator.events import Accepted, Event, Finished, Stage
+from orchestrator.events import Accepted, Event, Finished, Stage, VariantFinished
 from orchestrator.pipeline.entry import Entry
 from orchestrator.pipeline.outlook import Outlook
 from orchestrator.pipeline.pace import Pace
@@ -25,11 +26,23 @@ from orchestrator.stages.denoiser_inputs import DenoiserInputs
 from orchestrator.stages.encode import encode
 from orchestrator.stages.frames import FrameSource, PixelMemory
 from orchestrator.stages.models import Models
-from orchestrator.stages.prepare import prepare
-from orchestrator.stages.select import select
+from orchestrator.stages.prepare import find_mask, prepare
+from orchestrator.stages.select import Variant, select
 
 # How long a finished picture may hold its part of the pixel memory until the caller has it.
 _HANDOVER_S = 2.0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Work:
+    """A request on its way through the stages."""
+
+    request: Request
+    source: FrameSource
+    models: Models
+    lookups: RequestLookups
+    progress: Progress
+    outlook: Outlook
 
 
 class Pipeline:
@@ -76,7 +89,7 @@ class Pipeline:
         """
         due = math.inf if deadline is None else deadline
         progress = Progress(self._max_buffered_events)
-        kind = (request.parts.sampling.pipeline, request.scene_size.megapixels)
+        kind = (request.parts.sampling.pipeline, request.task.rules.sampled, request.scene_size.megapixels)
         outlook = Outlook(self._pace, kind, request.sequential_steps, progress)
         outlook.check(due)
         # After denoising, a variant has one row at the decoder and one at the reward model.
@@ -122,49 +135,55 @@ class Pipeline:
 
     async def _stages(self, request: Request, models: Models, progress: Progress, outlook: Outlook) -> None:
         """Conditioning → embeddings, pictures → frame; from both: latents → scenes → ranked pictures."""
+        lookups = RequestLookups(self._cache)
         read = request.read_input
         source = FrameSource(request.request_id, request.task, read, request.pixels_mp, self._memory)
         with contextlib.closing(source):
-            await self._staged(request, source, models, progress, outlook)
+            work = _Work(request, source, models, lookups, progress, outlook)
+            if request.task.rules.sampled:
+                conditioning = await self._conditioning(request)
+                variants, notes = await self._sampled(work, conditioning), conditioning.warnings
+            else:
+                variants, notes = await self._computed(work), ()
+            count = await _delivered(work, variants)
+        outlook.finished()
+        warnings = (*request.warnings, *source.warnings, *notes)
+        progress.emit(Finished(count, progress.timings(), lookups.report(), warnings))
 
-    async def _staged(
-        self, request: Request, source: FrameSource, models: Models, progress: Progress, outlook: Outlook
-    ) -> None:
-        parts, lookups = request.parts, RequestLookups(self._cache)
+    async def _sampled(self, work: _Work, conditioning: Conditioning) -> list[Variant]:
+        """The variants that models make."""
+        parts, models, progress = work.request.parts, work.models, work.progress
         with progress.stage(Stage.ENCODE):
-            conditioning = await self._conditioning(request)
             embeddings = await encode(
                 conditioning,
                 guided=parts.sampling.guided,
                 models=models,
                 tokenizers=self._tokenizers,
-                lookups=lookups,
+                lookups=work.lookups,
             )
         with progress.stage(Stage.PREPARE):
-            prepared = await prepare(source, parts.sampling.strength, models, lookups)
-        inputs = DenoiserInputs(embeddings, prepared, models, request.adapters)
+            prepared = await prepare(work.source, parts.sampling.strength, models, work.lookups)
+        inputs = DenoiserInputs(embeddings, prepared, models, work.request.adapters)
         run = VariantRun(
             parts.sampling,
             parts.selection,
             GuidedDenoiser(parts.sampling, models, inputs),
-            Judge(models, prepared.view, embeddings.positive.pooled, request.task.heads, progress),
-            outlook,
+            Judge(models, prepared.view, embeddings.positive.pooled, work.request.task.heads, progress),
+            work.outlook,
             parts.delivery.preview_every,
             prepared,
         )
-        variants = await run.variants()
-        count = 0
-        with progress.stage(Stage.SELECT):
-            top_k, output_format = parts.selection.top_k, parts.delivery.format
-            pictures = select(variants, top_k, source, output_format, progress.until_read)
-            async with contextlib.aclosing(pictures):
-                async for picture in pictures:
-                    progress.emit(picture)
-                    await progress.drained(_HANDOVER_S)
-                    count += 1
-        outlook.finished()
-        notes = (*request.warnings, *source.warnings, *conditioning.warnings)
-        progress.emit(Finished(count, progress.timings(), lookups.report(), notes))
+        return await run.variants()
+
+    async def _computed(self, work: _Work) -> list[Variant]:
+        """The one variant of a task that computes its pixels: its scene is the frame's."""
+        with work.progress.stage(Stage.PREPARE):
+            await find_mask(work.source, work.models, work.lookups)
+            async with work.source.open():  # the picture is decoded, so that its faults are found here
+                pass
+        seed = work.request.parts.sampling.seed
+        work.progress.emit(VariantFinished(0, seed, None))
+        return [Variant(0, seed, None, None)]
 
     async def _conditioning(self, request: Request) -> Conditioning:
         """The conditioning with its style pictures decoded."""
@@ -172,6 +191,19 @@ class Pipeline:
             return request.parts.conditioning
         async with self._memory.budget.hold(request.pixels_mp):
             return await asyncio.to_thread(request.read_conditioning)
+
+
+async def _delivered(work: _Work, variants: Sequence[Variant]) -> int:
+    """Emits the best pictures one by one, and returns their number."""
+    count, parts, progress = 0, work.request.parts, work.progress
+    with progress.stage(Stage.SELECT):
+        pictures = select(variants, parts.selection.top_k, work.source, parts.delivery.format, progress.until_read)
+        async with contextlib.aclosing(pictures):
+            async for picture in pictures:
+                progress.emit(picture)
+                await progress.drained(_HANDOVER_S)
+                count += 1
+    return count
 
 
 def _accepted(place: Place) -> Accepted:

@@ -105,5 +105,5 @@ class FrameSource:
         return self._keep(self.task.frame(inputs))
 
     def _keep(self, frame: Frame) -> Frame:
-        self._memory.frames.put(self._name, frame, frame.size.pixels * FRAME_BYTES, _KEPT_S)
+        self._memory.frames.put(self._name, frame, frame.nbytes, _KEPT_S)
         return frame

@@ -38,11 +38,7 @@ async def prepare(source: FrameSource, strength: float, models: Models, lookups:
     Raises:
         InvalidRequestError: a picture is faulty, the segmenter found nothing, or the pictures leave nothing to make.
     """
-    if source.task.mask is MaskNeed.SEGMENTED:
-        image = await source.unmasked(functools.partial(shrink, buckets=models.pipeline.buckets))
-        if image is not None:
-            alpha = await segment(image, models, lookups)
-            source.masked_by(functools.partial(stretch, alpha, f"{source.task.name}.mask"))
+    await find_mask(source, models, lookups)
     pipeline = models.pipeline
     hard = pipeline.conventions.latent_mask is LatentMask.NEAREST
     sees_known = models.takes("denoiser", "masked_image_latents")
@@ -58,6 +54,19 @@ async def prepare(source: FrameSource, strength: float, models: Models, lookups:
         latents if strength < 1 else None,
         Blend(latents, view.latent_mask) if blends and latents is not None else None,
     )
+
+
+async def find_mask(source: FrameSource, models: Models, lookups: RequestLookups) -> None:
+    """Runs the segmenter if the task needs a mask and has none.
+
+    Raises:
+        InvalidRequestError: a picture is faulty.
+    """
+    if source.task.mask is MaskNeed.SEGMENTED:
+        image = await source.unmasked(functools.partial(shrink, buckets=models.pipeline.buckets))
+        if image is not None:
+            alpha = await segment(image, models, lookups)
+            source.masked_by(functools.partial(stretch, alpha, f"{source.task.name}.mask"))
 
 
 async def _encoded(image: Floats, models: Models, lookups: RequestLookups) -> Floats:

@@ -18,13 +18,13 @@ from orchestrator.stages.frames import FrameSource
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Variant:
-    """One decoded variant; `scene` is [H, W, 3] at the bucket's size."""
+    """One variant; its decoded `scene` is [H, W, 3] at the bucket's size, or None if the frame holds the scene."""
 
     index: int
     seed: int
-    scene: Bytes
+    scene: Bytes | None
     scores: Scores | None
-    """None if the pipeline has no reward model."""
+    """None if the pipeline has no reward model, or no model made the picture."""
 
 
 async def _at_once() -> None:
@@ -56,7 +56,9 @@ async def select(
 
 
 def _finish(variant: Variant, place: int, frame: Frame, output_format: OutputFormat) -> Picture:
-    data = encode(composite(enlarge(variant.scene, frame), frame), output_format)
+    scene = frame.scene if variant.scene is None else enlarge(variant.scene, frame)
+    assert scene is not None, "the task computed it, or models made it"
+    data = encode(composite(scene, frame), output_format)
     return Picture(
         data=data,
         media_type=output_format.media_type,

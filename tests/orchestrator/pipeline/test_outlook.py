@@ -14,7 +14,7 @@ from orchestrator.pipeline.pace import Pace
 from orchestrator.pipeline.progress import Progress
 from tests.orchestrator.small import request
 
-KIND = ("small", 1.0)
+KIND = ("small", True, 1.0)
 
 
 def outlook(pace: Pace, kind: tuple[str, float] = KIND, **changes: Any) -> tuple[Outlook, Progress]:
@@ -56,7 +56,7 @@ def test_the_next_request_of_a_kind_starts_from_the_durations_of_the_last() -> N
         time.sleep(0.01)
     first.finished()
     assert outlook(pace)[0].need_s() >= 0.01
-    assert outlook(pace, ("small", 4.0))[0].need_s() == 0, "another size has a pace of its own"
+    assert outlook(pace, ("small", True, 4.0))[0].need_s() == 0, "another size has a pace of its own"
 
 
 def test_a_deadline_below_the_need_is_refused() -> None:

@@ -7,7 +7,7 @@ import pytest
 from orchestrator.events import Stage
 from orchestrator.pipeline.pace import Pace
 
-KIND = ("small", 1.0)
+KIND = ("small", True, 1.0)
 
 
 def test_the_minimum_of_each_stage_is_kept() -> None:
@@ -16,7 +16,7 @@ def test_the_minimum_of_each_stage_is_kept() -> None:
         pace.record(KIND, Stage.DENOISE, seconds)
     pace.record(KIND, Stage.ENCODE, 0.5)
     assert pace.best(KIND) == {Stage.DENOISE: 0.2, Stage.ENCODE: 0.5}
-    assert pace.best(("small", 4.0)) == {}
+    assert pace.best(("small", True, 4.0)) == {}
 
 
 def test_a_minimum_leaves_with_the_256th_later_duration() -> None:
