@@ -21,6 +21,7 @@ from backdrop._enums import (
     OutputFormat,
     Priority,
     Scheduler,
+    ShadowKind,
     Stage,
     VerticalAlignment,
 )
@@ -62,7 +63,7 @@ from backdrop.errors import (
     UnavailableError,
     UnimplementedError,
 )
-from backdrop.tasks import Background, Erase, Expand, Fill, Task, TextToImage, Vary
+from backdrop.tasks import Background, Erase, Expand, Fill, Shadow, Task, TextToImage, Vary
 
 __version__ = "0.1.0"
 
@@ -110,6 +111,8 @@ __all__ = [
     "Scheduler",
     "Scores",
     "Settings",
+    "Shadow",
+    "ShadowKind",
     "Stage",
     "StageStarted",
     "StepProgress",

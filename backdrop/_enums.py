@@ -61,6 +61,15 @@ class VerticalAlignment(enum.StrEnum):
     BOTTOM = "bottom"
 
 
+class ShadowKind(enum.StrEnum):
+    """Kinds of shadow."""
+
+    CONTACT = "contact"
+    """As in soft light: dark where the product touches the ground, and a pool around it."""
+    CAST = "cast"
+    """As by a lamp or the sun: the product's outline on the ground, besides a contact shadow."""
+
+
 class Stage(enum.StrEnum):
     """The parts of a request, in their order."""
 

@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from backdrop._convert import enum_number
-from backdrop._enums import HorizontalAlignment, OutputFormat, Priority, Scheduler, VerticalAlignment
+from backdrop._enums import HorizontalAlignment, OutputFormat, Priority, Scheduler, ShadowKind, VerticalAlignment
 from backdrop._pictures import encode_picture as picture
 from backdrop._types import Adapter, Box, EarlyDropping, Fit, ImageSource, Margins, Size, StyleImage
 from backdrop.errors import BackdropError, Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
 
-_E = TypeVar("_E", Priority, Scheduler, OutputFormat, HorizontalAlignment, VerticalAlignment)
+_E = TypeVar("_E", Priority, Scheduler, OutputFormat, HorizontalAlignment, ShadowKind, VerticalAlignment)
 
 _UINT32 = 2**32 - 1
 _UINT64 = 2**64 - 1
@@ -150,6 +150,11 @@ def horizontal(value: HorizontalAlignment | str, field: str) -> Any:
 def vertical(value: VerticalAlignment | str, field: str) -> Any:
     """The number of an alignment from top to bottom."""
     return _enum(VerticalAlignment, value, field, pb.VerticalAlignment)
+
+
+def shadow_kind(value: ShadowKind | str, field: str) -> int:
+    """The number of a kind of shadow."""
+    return int(_enum(ShadowKind, value, field, pb.ShadowKind))
 
 
 def placement(value: Fit | Box, field: str) -> pb.Placement:

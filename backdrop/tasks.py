@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar
 from backdrop import _text as text
 from backdrop import _wire as wire
 from backdrop._describe import Flag, Option
-from backdrop._enums import HorizontalAlignment, VerticalAlignment
+from backdrop._enums import HorizontalAlignment, ShadowKind, VerticalAlignment
 from backdrop._types import Box, Fit, ImageSource, Margins
 
 
@@ -255,7 +255,82 @@ class Expand(Task):
     ] = None
 
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Background, TextToImage, Erase, Fill, Vary, Expand)}
+@dataclasses.dataclass(frozen=True, eq=False)
+class Shadow(Task):
+    """A shadow under a product on any scene, computed from the product's outline; the product is kept."""
+
+    name: ClassVar[str] = "shadow"
+
+    picture: Annotated[
+        ImageSource,
+        Option(
+            "shadow.picture",
+            wire.picture,
+            "The picture, with the product in its place: PNG, JPEG or WebP, at most 16 megapixels and 16 MiB.",
+            (Flag("--picture", Path),),
+        ),
+    ] = dataclasses.field(repr=False)
+    mask: Annotated[
+        ImageSource | None,
+        Option(
+            "shadow.mask",
+            wire.picture,
+            "Where the product is, of the picture's size: 255 (white) = product, 0 (black) = anything else."
+            " Default: the picture's alpha channel, else made by the segmenter.",
+            (Flag("--mask", Path),),
+        ),
+    ] = dataclasses.field(default=None, repr=False)
+    kind: Annotated[
+        ShadowKind | str | None,
+        Option(
+            "shadow.kind",
+            wire.shadow_kind,
+            "A contact shadow (soft light), or also a cast one (a lamp or the sun). Default: contact.",
+            (Flag("--kind", ShadowKind),),
+        ),
+    ] = None
+    direction: Annotated[
+        float | None,
+        Option(
+            "shadow.direction",
+            wire.number,
+            "Where it falls, in degrees on the ground: 0 = to the right, 90 = towards the viewer, 180 = to the left,"
+            " 270 = away from the viewer. Default: 0.",
+            (Flag("--direction", float),),
+        ),
+    ] = None
+    softness: Annotated[
+        float | None,
+        Option(
+            "shadow.softness",
+            wire.number,
+            "From 0.0 (a sharp edge) to 1.0. Default: 0.5.",
+            (Flag("--softness", float),),
+        ),
+    ] = None
+    intensity: Annotated[
+        float | None,
+        Option(
+            "shadow.intensity",
+            wire.number,
+            "From 0.0 (no shadow) to 1.0 (black at its darkest). Default: 0.5.",
+            (Flag("--intensity", float),),
+        ),
+    ] = None
+    length: Annotated[
+        float | None,
+        Option(
+            "shadow.length",
+            wire.number,
+            "How long a cast shadow is, as a multiple of the product's height, 0.0 to 3.0. Default: 0.6.",
+            (Flag("--length", float),),
+        ),
+    ] = None
+
+
+TASKS: dict[str, type[Task]] = {
+    task.name: task for task in (Background, TextToImage, Erase, Fill, Vary, Expand, Shadow)
+}
 """Every task by its name in the contract."""
 
-__all__ = ["TASKS", "Background", "Erase", "Expand", "Fill", "Task", "TextToImage", "Vary"]
+__all__ = ["TASKS", "Background", "Erase", "Expand", "Fill", "Shadow", "Task", "TextToImage", "Vary"]

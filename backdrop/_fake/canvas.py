@@ -12,6 +12,7 @@ from backdrop.contract.masks import check_marks, check_segmentable, hole_canvas,
 from backdrop.contract.pictures import alpha_warnings, decode_photo
 from backdrop.contract.products import check_product, inverted_warnings, place_product, read_product_placement
 from backdrop.contract.request_warnings import RequestWarning
+from backdrop.contract.shadows import read_shadow, shadowed_canvas
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
 
@@ -31,6 +32,8 @@ def make_canvas(request: pb.GenerateRequest, pipeline: info_pb.Pipeline, size: S
         return _erase(request.erase, max_pixels)
     if request.HasField("fill"):
         return _fill(request.fill, max_pixels)
+    if request.HasField("shadow"):
+        return _shadow(request.shadow, pipeline, max_pixels)
     if request.HasField("expand"):
         return _expand(request.expand, size, max_pixels)
     if request.HasField("vary"):
@@ -79,6 +82,16 @@ def _expand(message: pb.ExpandTask, size: Size | None, max_pixels: int) -> Readi
     photo = decode_photo(message.picture, max_pixels=max_pixels, field="expand.picture")
     expanded_size(extent, photo.size, max_pixels)
     return expanded_canvas(photo.rgb, extent), (*photo.warnings, *alpha_warnings(photo, "expand.picture"))
+
+
+def _shadow(message: pb.ShadowTask, pipeline: info_pb.Pipeline, max_pixels: int) -> Reading:
+    """The picture, and the same picture under a shadow as its scene."""
+    shadow = read_shadow(message)
+    photo = decode_photo(message.picture, max_pixels=max_pixels, field="shadow.picture")
+    matte = read_mask(message.mask, photo, max_pixels=max_pixels, task="shadow", picture="picture")
+    check_segmentable(matte.values, pipeline, "shadow.mask")
+    mask = _segment(photo.rgb) if matte.values is None else matte.values
+    return shadowed_canvas(photo.rgb, mask, matte.source, shadow), (*photo.warnings, *matte.warnings)
 
 
 def _segment(rgb: Bytes) -> Bytes:

@@ -31,7 +31,8 @@ class Run:
 
     async def events(self, failure: Failure | None) -> AsyncGenerator[pb.GenerateResponse, None]:
         """Yields everything from the first stage to the summary; raises `failure` after its steps."""
-        for stage in (pb.STAGE_ENCODE, pb.STAGE_PREPARE, pb.STAGE_DENOISE):
+        sampled = self._request.canvas.scene is None
+        for stage in (pb.STAGE_ENCODE, pb.STAGE_PREPARE, pb.STAGE_DENOISE) if sampled else (pb.STAGE_PREPARE,):
             yield self._begin(stage)
         steps, selection = self._request.parts.sampling.steps, self._request.parts.selection
         first = self._request.parts.sampling.first(steps)
@@ -52,8 +53,9 @@ class Run:
             for index in running:
                 done = (step + drafts + 1, drafts, True) if step < 0 else (step + 1, steps, False)
                 yield pb.GenerateResponse(step=await self._progress(index, painted[index], *done))
-        yield self._begin(pb.STAGE_DECODE)
-        if self._request.pipeline.reward_heads:
+        if sampled:
+            yield self._begin(pb.STAGE_DECODE)
+        if sampled and self._request.pipeline.reward_heads:
             yield self._begin(pb.STAGE_SCORE)
         for index in running:
             finished = pb.VariantFinished(variant=index, seed=self._seeds[index], scores=self._scores[index])
@@ -72,7 +74,9 @@ class Run:
         return pb.StepProgress(variant=index, step=step, steps=steps, draft=draft, preview=preview)
 
     def _score(self, seed: int) -> pb.Scores | None:
-        """Scores that follow from the request and the seed; None where the pipeline has no reward model."""
+        """Scores that follow from the request and the seed; None where no model makes or scores pictures."""
+        if self._request.canvas.scene is not None:
+            return None
         dice = hashlib.sha256(f"{self._request.look} {seed} scores".encode()).digest()
         heads = {
             head: 0.4 + 0.6 * dice[place] / 255.0 for place, head in enumerate(self._request.pipeline.reward_heads)

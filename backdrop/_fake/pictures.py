@@ -22,6 +22,8 @@ def paint(request: Request, seed: int) -> Bytes:
 
     Where the noise starts from a picture, the scene is mixed with it.
     """
+    if request.canvas.scene is not None:
+        return composite(request.canvas.scene, request.canvas)
     digest = hashlib.sha256(f"{request.look} {seed}".encode()).digest()
     colours = np.frombuffer(digest, np.uint8)[:27].reshape(3, 3, 3)
     scene, strength = _resize(colours, request.canvas.size), request.parts.sampling.strength

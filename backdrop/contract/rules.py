@@ -24,6 +24,8 @@ class TaskRules:
     """Fields that it does not take."""
     strength: str = ""
     """The field that says where the noise starts; "" = always pure noise."""
+    sampled: bool = True
+    """Whether models make its pixels; if not, the task computes its one picture, which has no scores."""
 
 
 _PROMPTED = (
@@ -33,6 +35,17 @@ _PROMPTED = (
     "conditioning.image_scale",
     "sampling.guidance_scale",
     "sampling.guidance_window",
+)
+_SAMPLED = (
+    *_PROMPTED,
+    "conditioning.adapters",
+    "sampling.seed",
+    "sampling.scheduler",
+    "sampling.steps",
+    "selection.variants",
+    "selection.top_k",
+    "selection.early_dropping",
+    "delivery.preview_every",
 )
 
 TASKS = {
@@ -64,6 +77,13 @@ TASKS = {
             strength="vary.strength",
         ),
         TaskRules("expand", "Continues a picture on its sides, and keeps all of it.", required=("expand.picture",)),
+        TaskRules(
+            "shadow",
+            "Lays a shadow under a product on any scene.",
+            required=("shadow.picture",),
+            refused=(*_SAMPLED, "delivery.size"),
+            sampled=False,
+        ),
     )
 }
 

@@ -10,6 +10,12 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class ShadowKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SHADOW_KIND_UNSPECIFIED: _ClassVar[ShadowKind]
+    SHADOW_KIND_CONTACT: _ClassVar[ShadowKind]
+    SHADOW_KIND_CAST: _ClassVar[ShadowKind]
+
 class Priority(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     PRIORITY_UNSPECIFIED: _ClassVar[Priority]
@@ -71,6 +77,9 @@ class MaskSource(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MASK_SOURCE_REQUEST: _ClassVar[MaskSource]
     MASK_SOURCE_ALPHA: _ClassVar[MaskSource]
     MASK_SOURCE_SEGMENTER: _ClassVar[MaskSource]
+SHADOW_KIND_UNSPECIFIED: ShadowKind
+SHADOW_KIND_CONTACT: ShadowKind
+SHADOW_KIND_CAST: ShadowKind
 PRIORITY_UNSPECIFIED: Priority
 PRIORITY_INTERACTIVE: Priority
 PRIORITY_STANDARD: Priority
@@ -111,13 +120,14 @@ MASK_SOURCE_ALPHA: MaskSource
 MASK_SOURCE_SEGMENTER: MaskSource
 
 class GenerateRequest(_message.Message):
-    __slots__ = ("background", "text_to_image", "erase", "fill", "vary", "expand", "conditioning", "sampling", "selection", "delivery", "idempotency_key", "priority")
+    __slots__ = ("background", "text_to_image", "erase", "fill", "vary", "expand", "shadow", "conditioning", "sampling", "selection", "delivery", "idempotency_key", "priority")
     BACKGROUND_FIELD_NUMBER: _ClassVar[int]
     TEXT_TO_IMAGE_FIELD_NUMBER: _ClassVar[int]
     ERASE_FIELD_NUMBER: _ClassVar[int]
     FILL_FIELD_NUMBER: _ClassVar[int]
     VARY_FIELD_NUMBER: _ClassVar[int]
     EXPAND_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_FIELD_NUMBER: _ClassVar[int]
     CONDITIONING_FIELD_NUMBER: _ClassVar[int]
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
     SELECTION_FIELD_NUMBER: _ClassVar[int]
@@ -130,13 +140,14 @@ class GenerateRequest(_message.Message):
     fill: FillTask
     vary: VaryTask
     expand: ExpandTask
+    shadow: ShadowTask
     conditioning: Conditioning
     sampling: Sampling
     selection: Selection
     delivery: Delivery
     idempotency_key: str
     priority: Priority
-    def __init__(self, background: _Optional[_Union[BackgroundTask, _Mapping]] = ..., text_to_image: _Optional[_Union[TextToImageTask, _Mapping]] = ..., erase: _Optional[_Union[EraseTask, _Mapping]] = ..., fill: _Optional[_Union[FillTask, _Mapping]] = ..., vary: _Optional[_Union[VaryTask, _Mapping]] = ..., expand: _Optional[_Union[ExpandTask, _Mapping]] = ..., conditioning: _Optional[_Union[Conditioning, _Mapping]] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., delivery: _Optional[_Union[Delivery, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., priority: _Optional[_Union[Priority, str]] = ...) -> None: ...
+    def __init__(self, background: _Optional[_Union[BackgroundTask, _Mapping]] = ..., text_to_image: _Optional[_Union[TextToImageTask, _Mapping]] = ..., erase: _Optional[_Union[EraseTask, _Mapping]] = ..., fill: _Optional[_Union[FillTask, _Mapping]] = ..., vary: _Optional[_Union[VaryTask, _Mapping]] = ..., expand: _Optional[_Union[ExpandTask, _Mapping]] = ..., shadow: _Optional[_Union[ShadowTask, _Mapping]] = ..., conditioning: _Optional[_Union[Conditioning, _Mapping]] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., delivery: _Optional[_Union[Delivery, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., priority: _Optional[_Union[Priority, str]] = ...) -> None: ...
 
 class BackgroundTask(_message.Message):
     __slots__ = ("product", "mask", "placement")
@@ -213,6 +224,24 @@ class AspectRatio(_message.Message):
     width: int
     height: int
     def __init__(self, width: _Optional[int] = ..., height: _Optional[int] = ...) -> None: ...
+
+class ShadowTask(_message.Message):
+    __slots__ = ("picture", "mask", "kind", "direction", "softness", "intensity", "length")
+    PICTURE_FIELD_NUMBER: _ClassVar[int]
+    MASK_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    DIRECTION_FIELD_NUMBER: _ClassVar[int]
+    SOFTNESS_FIELD_NUMBER: _ClassVar[int]
+    INTENSITY_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    picture: bytes
+    mask: bytes
+    kind: ShadowKind
+    direction: float
+    softness: float
+    intensity: float
+    length: float
+    def __init__(self, picture: _Optional[bytes] = ..., mask: _Optional[bytes] = ..., kind: _Optional[_Union[ShadowKind, str]] = ..., direction: _Optional[float] = ..., softness: _Optional[float] = ..., intensity: _Optional[float] = ..., length: _Optional[float] = ...) -> None: ...
 
 class Conditioning(_message.Message):
     __slots__ = ("prompt", "negative_prompt", "style_images", "image_scale", "adapters")

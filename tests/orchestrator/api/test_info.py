@@ -42,7 +42,7 @@ def test_tasks_say_which_fields_they_take(described: info_pb.GetInfoResponse) ->
 
 def test_pipelines_say_which_tasks_they_serve(described: info_pb.GetInfoResponse) -> None:
     tasks = {each.name: list(each.tasks) for each in described.pipelines}
-    every = ["background", "text_to_image", "erase", "fill", "vary", "expand"]
+    every = [*TASKS]
     assert tasks == dict.fromkeys(PIPELINES, every)
 
 
