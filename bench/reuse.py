@@ -129,6 +129,7 @@ async def run(request: LoopRequest, policy: Policy, infer: Infer) -> Outcome:
     changed = dataclasses.replace(request, models=models)
     variant = await changed.judge(0, await changed.denoise(sampling, NoiseStream(request.seed)))
     assert variant.scores is not None, "the reference pipelines have a reward model"
+    assert variant.scene is not None, "models made it"
     return Outcome(reuse.rows, variant.scores.total, variant.scene)
 
 
