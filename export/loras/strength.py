@@ -1,6 +1,6 @@
 """The strength of a layer's update: from alpha tensors, from a file's metadata, from peft's config beside the file.
 
-    strengths = Strengths.of(metadata, config)
+    strengths = Strengths.of(label, metadata, config)
     strengths.of_layer(names, rank, alpha)      # alpha: the layer's own tensor, if the file has one
 
 Where several say it, they have to agree; where none does, it is 1.
@@ -39,7 +39,7 @@ TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
-class KohyaRank:
+class StabilisedKohya:
     """kohya's record of an rsLoRA.
 
     Its alpha tensors do not say which kind they are: LyCORIS writes alpha · √r, so that alpha ÷ r is right for every
@@ -73,7 +73,7 @@ class Strengths:
 
     label: str
     configs: tuple[PeftConfig, ...]
-    rslora: KohyaRank | None
+    rslora: StabilisedKohya | None
 
     @classmethod
     def of(cls, label: str, metadata: Mapping[str, str], config: Mapping[str, Any] | None) -> Strengths:
@@ -89,7 +89,7 @@ class Strengths:
         ):
             if fields:
                 configs.append(read_config(fields, f"{label}: {where}"))
-        return cls(label, tuple(configs), kohya_rank(label, metadata))
+        return cls(label, tuple(configs), stabilised_kohya(label, metadata))
 
     def of_layer(self, names: Collection[str], rank: int, tensor: float | None) -> float:
         """The strength of a layer.
@@ -168,7 +168,7 @@ def of_denoiser(content: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def kohya_rank(label: str, metadata: Mapping[str, str]) -> KohyaRank | None:
+def stabilised_kohya(label: str, metadata: Mapping[str, str]) -> StabilisedKohya | None:
     """kohya's record of an rsLoRA; None if the file is none."""
     try:
         arguments = json.loads(metadata.get("ss_network_args") or "{}")
@@ -179,7 +179,7 @@ def kohya_rank(label: str, metadata: Mapping[str, str]) -> KohyaRank | None:
     if not any(re.sub("[^a-z]", "", name.lower()) in RSLORA and number(value) == 1 for name, value in entries.items()):
         return None
     alphas = (number(entries.get(name)) for name in ("network_alpha", "conv_alpha", "linear_alpha", "lora_alpha"))
-    return KohyaRank(label, tuple(float(alpha) for alpha in alphas if isinstance(alpha, int | float)))
+    return StabilisedKohya(label, tuple(float(alpha) for alpha in alphas if isinstance(alpha, int | float)))
 
 
 def number(value: Any) -> Any:
