@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,22 @@ from export.loras.originals import original_names
 from tests.export import lora_layouts
 from tests.export.lora_layouts import CASES, sd3, sd15, sdxl, shapes_of
 
+ROWS = {
+    "lora-strength": ("metadata", "patterns", "peft folder", "config"),
+    "rslora": ("rsLoRA",),
+    "lora-keys": ("ComfyUI", "single-file", "first code", "inside keys", "three text encoders"),
+}
+"""The field reports that a layout's name belongs to."""
 
-@pytest.mark.parametrize("name", list(CASES))
+
+def cases() -> Iterator[Any]:
+    """Every layout, marked with the rows of the field's table that it shows."""
+    for name in CASES:
+        rows = [row for row, words in ROWS.items() if any(word in name for word in words)]
+        yield pytest.param(name, marks=[pytest.mark.row(row) for row in rows])
+
+
+@pytest.mark.parametrize("name", [*cases()])
 def test_strength_is_pefts(name: str, tmp_path: Path) -> None:
     lora, merged, shapes = CASES[name].run(tmp_path)
     assert lora_layouts.relative_difference(lora, merged, shapes) <= 1e-6
@@ -54,6 +68,7 @@ def test_first_names_of_unets_are_those_that_diffusers_converts(network: Callabl
     }
 
 
+@pytest.mark.row("lora-keys")
 def test_first_names_of_sd3_are_those_that_diffusers_converts(tmp_path: Path) -> None:
     from diffusers.loaders.single_file_utils import convert_sd3_transformer_checkpoint_to_diffusers
 
