@@ -128,6 +128,33 @@ def empty_scene(seed: int, size: int = 256, spec: Spec | None = None) -> Bytes:
     return _bytes(canvas.image).transpose(1, 2, 0)
 
 
+@dataclass(frozen=True)
+class ShadowPair:
+    """A picture without and with the shadow of its product, uint8 [H, W, 3], and the product's mask [H, W].
+
+    `side` is -1 where the light comes from the left, +1 where it comes from the right.
+    """
+
+    without: Bytes
+    shaded: Bytes
+    product_mask: Bytes
+    side: float
+
+
+def shadow_pair(seed: int, size: int = 256) -> ShadowPair:
+    """The picture of `seed` on a ground that mirrors nothing, without and with shadow."""
+    spec = draw_spec(seed)
+    canvas, light = _background(seed, size, spec, None)
+    scene, light = canvas.image, replace(light, gloss=0.0)
+    product, foot_u, foot_v = _stand(spec, light, size, np.random.default_rng((seed, 2)))
+    pictures = []
+    for lit in (replace(light, shadow=0.0), light):
+        canvas.image = scene.copy()
+        alpha = _place(canvas, lit, product, foot_u, foot_v)
+        pictures.append(_bytes(canvas.image).transpose(1, 2, 0))
+    return ShadowPair(pictures[0], pictures[1], _bytes(alpha), light.side)
+
+
 def plain_photo(seed: int, size: int = 256, spec: Spec | None = None, share: float | None = None) -> Picture:
     """A product on a plain background, as in a shop's photo; most users send such pictures."""
     spec = spec or draw_spec(seed)
