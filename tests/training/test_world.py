@@ -26,7 +26,7 @@ from training.world.labels import (
 )
 from training.world.palettes import LUMA, grade
 from training.world.phrases import PRODUCT_WORDS
-from training.world.picture import Bytes, compose, empty_scene, plain_photo, render
+from training.world.picture import Bytes, compose, empty_scene, plain_photo, render, shadow_pair
 from training.world.places import PLACES
 from training.world.products import MAKERS
 from training.world.scenes import PAINTERS
@@ -195,3 +195,12 @@ def test_captions_name_the_scene_and_the_product() -> None:
 def test_every_place_gives_its_scene_away() -> None:
     for scene, places in PLACES.items():
         assert all(scene in place for place in places)
+
+
+def test_a_shadow_pair_differs_only_by_the_shadow() -> None:
+    pair = shadow_pair(7, 64)
+    inside = pair.product_mask == 255
+    assert inside.any()
+    assert (pair.without[inside] == pair.shaded[inside]).all()
+    assert (pair.shaded <= pair.without).all()
+    assert (pair.shaded < pair.without).any()
