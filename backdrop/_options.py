@@ -144,7 +144,8 @@ class RequestOptions(TypedDict, total=False):
         Option(
             "selection.top_k",
             wire.integer,
-            "How many of them to return, best first; 0 = all. Default: all.",
+            "How many of them to return, best first; 0 = all. Fewer than all only on pipelines that score"
+            " (`reward_heads`). Default: all.",
             (Flag("--top-k", int),),
         ),
     ]

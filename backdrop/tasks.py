@@ -46,7 +46,7 @@ class Background(Task):
             "background.mask",
             wire.picture,
             "Where the product is, of the photo's size: 255 (white) = product, 0 (black) = scene, between = soft edge."
-            " Default: the photo's alpha channel, else made by the segmenter.",
+            " Default: the photo's alpha channel, else made by the pipeline's segmenter, if it has one.",
             (Flag("--mask", Path),),
         ),
     ] = dataclasses.field(default=None, repr=False)
@@ -276,7 +276,7 @@ class Shadow(Task):
             "shadow.mask",
             wire.picture,
             "Where the product is, of the picture's size: 255 (white) = product, 0 (black) = anything else."
-            " Default: the picture's alpha channel, else made by the segmenter.",
+            " Default: the picture's alpha channel, else made by the pipeline's segmenter, if it has one.",
             (Flag("--mask", Path),),
         ),
     ] = dataclasses.field(default=None, repr=False)
