@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 
 from backdrop.contract.arrays import blend
+from backdrop.contract.vocabulary import SCHEDULER_VALUES
 from backdrop.v1 import generation_service_pb2 as pb
+from export.schedule.classes import CLASS_OF
 from orchestrator.sampler import NoiseStream
 from tests.export.oracle.folders import FAMILIES, SIDE
 from tests.export.oracle.in_process import Bytes, InProcess
@@ -28,6 +30,10 @@ PIPELINES = {
     "sd3": ("StableDiffusion3Pipeline", "StableDiffusion3InpaintPipeline"),
 }
 """diffusers' classes by family: from words, and with a mask."""
+IMAGE_TO_IMAGE = {
+    "sdxl": ("StableDiffusionXLImg2ImgPipeline", "stable_diffusion_xl.pipeline_stable_diffusion_xl"),
+    "sd3": ("StableDiffusion3Img2ImgPipeline", "stable_diffusion_3.pipeline_stable_diffusion_3"),
+}
 MASK = 255 - ellipse_mask(SIDE, SIDE, soft=True)
 
 
@@ -61,24 +67,26 @@ class Bench:
         pipeline.set_progress_bar_config(disable=True)
         if adapt is not None:
             adapt(pipeline)
-        shape = (self.served.spec.latent_channels, SIDE // 8, SIDE // 8)
+        if "strength" not in arguments or arguments["strength"] == 1.0:
+            # From image to image no noise can be handed over.
+            shape = (self.served.spec.latent_channels, SIDE // 8, SIDE // 8)
+            arguments |= {"latents": torch.from_numpy(NoiseStream(SEED).initial(shape))[None]}
+        if "image" not in arguments or "mask_image" in arguments:
+            arguments |= {"height": SIDE, "width": SIDE}
         with mock.patch.object(DiagonalGaussianDistribution, "sample", lambda self, generator=None: self.mean):
             result = pipeline(
                 prompt=PROMPT,
-                latents=torch.from_numpy(NoiseStream(SEED).initial(shape))[None],
                 num_inference_steps=STEPS,
                 guidance_scale=self.served.spec.default_guidance_scale,
-                height=SIDE,
-                width=SIDE,
                 **arguments,
             )
         return np.asarray(result.images[0])
 
-    def masked(self, **arguments: Any) -> Bytes:
+    def masked(self, adapt: Callable[[Any], None] | None = None, **arguments: Any) -> Bytes:
         """diffusers' picture of a masked request, the known pixels put back as the server does."""
         photo, cls = smooth(1), PIPELINES[self.family][1]
         arguments |= {"image": Image.fromarray(photo), "mask_image": Image.fromarray(MASK), "strength": 1.0}
-        scene = self.theirs(cls, shifted if self.family == "sd3" else None, **arguments)
+        scene = self.theirs(cls, shifted if self.family == "sd3" else adapt, **arguments)
         return blend(np.invert(MASK), photo, scene)
 
 
@@ -117,6 +125,35 @@ async def test_a_picture_from_words_is_diffusers(negative: str, bench: Bench) ->
 async def test_a_picture_with_a_soft_mask_is_diffusers(negative: str, bench: Bench) -> None:
     fields = {"picture": encoded(smooth(1)), "mask": encoded(MASK), "negative_prompt": negative}
     assert largest(await bench.ours("fill", **fields), bench.masked(negative_prompt=negative or None)) <= 1
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("strength", [0.5, 0.75])  # whole steps: where not, Stable Diffusion 3's class takes one more
+async def test_a_varied_picture_is_that_of_diffusers_from_image_to_image(strength: float, bench: Bench) -> None:
+    import torch
+
+    if bench.family not in IMAGE_TO_IMAGE:
+        pytest.skip("diffusers varies no picture with a denoiser of 9 channels")
+    cls, module = IMAGE_TO_IMAGE[bench.family]
+    noise = torch.from_numpy(NoiseStream(SEED).initial((bench.served.spec.latent_channels, SIDE // 8, SIDE // 8)))[None]
+    with mock.patch(f"diffusers.pipelines.{module}_img2img.randn_tensor", return_value=noise):
+        expected = bench.theirs(cls, image=Image.fromarray(smooth(1)), strength=strength)
+    assert largest(await bench.ours("vary", picture=encoded(smooth(1)), strength=strength), expected) <= 1
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("solver", ["ddim", "dpmpp_2m"])
+async def test_a_masked_picture_by_another_solver_is_diffusers(solver: str, bench: Bench) -> None:
+    import diffusers
+
+    if solver not in bench.served.spec.schedulers:
+        pytest.skip("a flow has one solver")
+
+    def replace(pipeline: Any) -> None:
+        pipeline.scheduler = getattr(diffusers, CLASS_OF[solver]).from_config(pipeline.scheduler.config)
+
+    fields = {"picture": encoded(smooth(1)), "mask": encoded(MASK), "scheduler": SCHEDULER_VALUES[solver]}
+    assert largest(await bench.ours("fill", **fields), bench.masked(replace)) <= 1
 
 
 async def test_the_folders_defaults_are_those_of_its_class(bench: Bench) -> None:
