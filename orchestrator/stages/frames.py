@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
 
 from backdrop.contract.canvas import MaskSource
 from backdrop.contract.request_warnings import RequestWarning
@@ -15,6 +16,7 @@ from orchestrator.cache.memory import MemoryTier
 from orchestrator.imaging.frame import Frame
 from orchestrator.tasks import MaskNeed, Task, TaskInput
 
+T = TypeVar("T")
 FRAME_BYTES = 4
 """Memory of a frame for each pixel: three colours and the mask."""
 _KEPT_S = 3600.0
@@ -33,6 +35,13 @@ class PixelMemory:
     def __init__(self, megapixels: float) -> None:
         self.budget = Budget(megapixels)
         self.frames: MemoryTier[Frame] = MemoryTier(int(megapixels * 1e6 * FRAME_BYTES))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Unmasked:
+    """A picture whose mask must be made first: [3, h, w] in −1…1, as the segmenter reads it."""
+
+    image: Floats
 
 
 class FrameSource:
@@ -55,20 +64,23 @@ class FrameSource:
         self.warnings: tuple[RequestWarning, ...] = ()
         """What was corrected in the pictures; empty until they are decoded."""
 
-    async def unmasked(self, shrink: Callable[[Bytes], Floats]) -> Floats | None:
-        """The picture [H, W, 3], made smaller by `shrink`, if its mask must still be made; else None.
+    async def seen(self, look: Callable[[Frame], T], shrink: Callable[[Bytes], Floats]) -> T | Unmasked:
+        """What `look` makes of the frame; or, if its mask must still be made, what `shrink` makes of the picture.
+
+        Both run in a thread. The pictures are decoded once for either.
 
         Raises:
-            InvalidRequestError: a picture is faulty.
+            InvalidRequestError: a picture is faulty, or the pictures leave nothing to make.
         """
 
-        def work() -> Floats | None:
+        def work() -> T | Unmasked:
             inputs = self._decoded()
             if self.task.mask is MaskNeed.SEGMENTED and inputs.mask is None:
                 assert inputs.picture is not None, "a task that takes a mask requires a picture"
-                return shrink(inputs.picture)
-            self._keep(self.task.frame(inputs))
-            return None
+                return Unmasked(shrink(inputs.picture))
+            frame = self._keep(self.task.frame(inputs))
+            del inputs  # the picture is in the frame now
+            return look(frame)
 
         async with self._memory.budget.hold(self._megapixels):
             return await asyncio.to_thread(work)
@@ -95,14 +107,13 @@ class FrameSource:
     def _decoded(self) -> TaskInput:
         inputs = self._read()
         self.warnings = inputs.warnings
-        return inputs
+        if self._mask is None:
+            return inputs
+        assert inputs.picture is not None, "the mask was made from the picture"
+        return dataclasses.replace(inputs, mask=self._mask(inputs.picture), mask_source=MaskSource.SEGMENTER)
 
     def _make(self) -> Frame:
-        inputs = self._decoded()
-        if self._mask is not None:
-            assert inputs.picture is not None, "the mask was made from the picture"
-            inputs = dataclasses.replace(inputs, mask=self._mask(inputs.picture), mask_source=MaskSource.SEGMENTER)
-        return self._keep(self.task.frame(inputs))
+        return self._keep(self.task.frame(self._decoded()))
 
     def _keep(self, frame: Frame) -> Frame:
         self._memory.frames.put(self._name, frame, frame.nbytes, _KEPT_S)

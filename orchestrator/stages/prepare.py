@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import functools
+from collections.abc import Callable
+from typing import TypeVar
 
 from orchestrator.arrays import Floats
 from orchestrator.cache.lookups import RequestLookups
+from orchestrator.imaging.frame import Frame
 from orchestrator.imaging.view import ModelView, start_of, view_of
 from orchestrator.repository.conventions import LatentMask
 from orchestrator.stages.blend import Blend
-from orchestrator.stages.frames import FrameSource
+from orchestrator.stages.frames import FrameSource, Unmasked
 from orchestrator.stages.models import Models
 from orchestrator.stages.segment import segment, shrink, stretch
-from orchestrator.tasks import MaskNeed
+
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -38,14 +41,16 @@ async def prepare(source: FrameSource, strength: float, models: Models, lookups:
     Raises:
         InvalidRequestError: a picture is faulty, the segmenter found nothing, or the pictures leave nothing to make.
     """
-    await find_mask(source, models, lookups)
     pipeline = models.pipeline
-    hard = pipeline.conventions.latent_mask is LatentMask.NEAREST
     sees_known = models.takes("denoiser", "masked_image_latents")
     blends = source.task.keeps_pixels and not sees_known
-    async with source.open() as frame:
-        view = await asyncio.to_thread(view_of, frame, pipeline.latent_factor, hard=hard)
-        whole = await asyncio.to_thread(start_of, frame) if strength < 1 or blends else None
+    hard = pipeline.conventions.latent_mask is LatentMask.NEAREST
+
+    def look(frame: Frame) -> tuple[ModelView, Floats | None]:
+        whole = start_of(frame) if strength < 1 or blends else None
+        return view_of(frame, pipeline.latent_factor, hard=hard), whole
+
+    view, whole = await _seen(source, look, models, lookups)
     known = await _encoded(view.known, models, lookups) if sees_known else None
     latents = await _encoded(whole, models, lookups) if whole is not None else None
     return Prepared(
@@ -60,13 +65,21 @@ async def find_mask(source: FrameSource, models: Models, lookups: RequestLookups
     """Runs the segmenter if the task needs a mask and has none.
 
     Raises:
-        InvalidRequestError: a picture is faulty.
+        InvalidRequestError: a picture is faulty, the segmenter found nothing, or the pictures leave nothing to make.
     """
-    if source.task.mask is MaskNeed.SEGMENTED:
-        image = await source.unmasked(functools.partial(shrink, buckets=models.pipeline.buckets))
-        if image is not None:
-            alpha = await segment(image, models, lookups)
-            source.masked_by(functools.partial(stretch, alpha, f"{source.task.name}.mask"))
+    await _seen(source, lambda frame: None, models, lookups)
+
+
+async def _seen(source: FrameSource, look: Callable[[Frame], T], models: Models, lookups: RequestLookups) -> T:
+    """What `look` makes of the frame; the segmenter makes its mask, if the task needs one and has none."""
+    smaller = functools.partial(shrink, buckets=models.pipeline.buckets)
+    seen = await source.seen(look, smaller)
+    if isinstance(seen, Unmasked):
+        alpha = await segment(seen.image, models, lookups)
+        source.masked_by(functools.partial(stretch, alpha, f"{source.task.name}.mask"))
+        seen = await source.seen(look, smaller)
+    assert not isinstance(seen, Unmasked), "the segmenter has made the mask"
+    return seen
 
 
 async def _encoded(image: Floats, models: Models, lookups: RequestLookups) -> Floats:
