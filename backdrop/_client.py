@@ -23,6 +23,7 @@ from backdrop._retry import RetryPolicy
 from backdrop._status import from_rpc_error
 from backdrop._tracing import trace_metadata
 from backdrop._wire import seconds
+from backdrop.contract.metadata import LONGEST_KEY, RETRY_KEY
 from backdrop.errors import BackdropError, DeadlineExceededError, Reason, UnavailableError, error
 from backdrop.tasks import Task
 from backdrop.v1 import generation_service_pb2 as pb
@@ -32,7 +33,6 @@ DEFAULT_ENDPOINT = "127.0.0.1:50061"
 _INFO_TIMEOUT_S = 10.0
 # gRPC cannot express much longer ones; a call of more than a year has no deadline.
 _LONGEST_S = 365 * 86_400.0
-_RETRY_KEY = "backdrop-retry"
 
 
 class AsyncClient:
@@ -75,6 +75,7 @@ class AsyncClient:
             raise _out_of_range("retries", retries, "at least 0")
         self.endpoint = endpoint or os.environ.get("BACKDROP_ENDPOINT") or DEFAULT_ENDPOINT
         self._channels = Channels(self.endpoint, credentials, max_message_bytes, proxy=proxy)
+        self._max_message_bytes = max_message_bytes
         self._timeout_s = timeout_s
         self._retry = RetryPolicy(retries)
         self._closed = False
@@ -190,9 +191,11 @@ class AsyncClient:
             pb.GenerateRequest.SerializeToString,
             pb.GenerateResponse.FromString,
         )
-        # A full server looks for the result of an earlier attempt before it refuses.
-        retried = ((_RETRY_KEY, str(attempt)),) if attempt else ()
-        return call(request, timeout=timeout_s if timeout_s < _LONGEST_S else None, metadata=(*metadata, *retried))
+        ours = [(LONGEST_KEY, str(self._max_message_bytes))]
+        if attempt:
+            # A full server looks for the result of an earlier attempt before it refuses.
+            ours.append((RETRY_KEY, str(attempt)))
+        return call(request, timeout=timeout_s if timeout_s < _LONGEST_S else None, metadata=(*metadata, *ours))
 
     def _open(self) -> grpc.aio.Channel:
         """Returns the channel of the event loop that runs now; made on first use."""

@@ -17,6 +17,8 @@ from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 from backdrop._fake.generation import Run
 from backdrop._fake.request import Request, read_request
 from backdrop._fake.script import Failure, Script
+from backdrop.contract.finishing import check_fits
+from backdrop.contract.metadata import longest_message
 from backdrop.errors import BackdropError, Reason, error, to_status, trailers
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
@@ -80,16 +82,14 @@ class Service:
         request_id = uuid.uuid4().hex
         try:
             # Closed by hand: when the caller leaves, locks and places in the queue are free at once.
-            async with contextlib.aclosing(self._serve(raw, request_id, context.time_remaining())) as events:
+            async with contextlib.aclosing(self._serve(raw, request_id, context)) as events:
                 async for event in events:
                     yield event
         except BackdropError as exc:
             exc.request_id = request_id
             await _abort(context, exc)
 
-    async def _serve(
-        self, raw: bytes, request_id: str, time_left_s: float | None
-    ) -> AsyncGenerator[pb.GenerateResponse, None]:
+    async def _serve(self, raw: bytes, request_id: str, context: Context) -> AsyncGenerator[pb.GenerateResponse, None]:
         try:
             request = pb.GenerateRequest.FromString(raw)
         except DecodeError:
@@ -102,6 +102,8 @@ class Service:
         if not self._script.ready:
             raise error(Reason.NO_REPLICA, "The server is not ready yet; try again soon.", retry_after_s=0.1)
         work = await asyncio.to_thread(read_request, request, self._info)
+        check_fits(work.canvas.size, longest_message(context.invocation_metadata()))
+        time_left_s = context.time_remaining()
         if time_left_s is not None and time_left_s < work.parts.sampling.steps * self._script.step_delay_s:
             raise error(Reason.DEADLINE_TOO_SHORT, "The deadline is shorter than the steps take; give it more time.")
         kept = self._keep(request)

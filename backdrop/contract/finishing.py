@@ -9,7 +9,12 @@ from PIL import Image
 
 from backdrop.contract.arrays import Bytes, blend
 from backdrop.contract.canvas import Canvas
+from backdrop.contract.geometry import Size
 from backdrop.contract.parts import OutputFormat
+from backdrop.errors import Reason, error
+
+_AROUND_BYTES = 1 << 16
+"""What a message holds besides a picture's pixels."""
 
 # zlib level 6 halves the time of Pillow's "optimize" for a few per cent of size; JPEG and WebP as the contract says.
 _SAVE_OPTIONS: dict[OutputFormat, dict[str, object]] = {
@@ -31,3 +36,19 @@ def encode(picture: Bytes, output_format: OutputFormat) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, output_format.value, **_SAVE_OPTIONS[output_format])
     return buffer.getvalue()
+
+
+def check_fits(size: Size, longest: int | None) -> None:
+    """Refuses pictures that may not fit into the caller's messages, before any work. Each has a message of its own.
+
+    Raises:
+        OverloadedError: a picture of noise would take more than `longest` bytes; None = no limit.
+    """
+    # PNG stores what it cannot compress, with one more byte a row and a few in 32 KB.
+    needed = size.pixels * 3 + size.height + size.pixels * 3 // 4096 + _AROUND_BYTES
+    if longest is not None and needed > longest:
+        message = (
+            f"a picture of {size.width}×{size.height} may take {needed} bytes and the caller takes {longest}; set a"
+            " smaller delivery.size, or a larger max_message_bytes in the client."
+        )
+        raise error(Reason.MESSAGE_TOO_LARGE, message, field="delivery.size")

@@ -1,4 +1,4 @@
-"""What a call says outside its message: the tenant by the caller's certificate, and whether it was tried before."""
+"""The tenant of a call, which fair shares are counted for: from the caller's certificate, never from the message."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping
 
 from orchestrator.request import ANONYMOUS
 
-RETRY_KEY = "backdrop-retry"
-"""Metadata of a call that was tried before, with the same idempotency key; the SDK sets it."""
 _COMMON_NAME = "x509_common_name"
 
 
@@ -18,8 +16,3 @@ def tenant_of(auth_context: Mapping[str, Iterable[bytes]]) -> str:
     """
     names = list(auth_context.get(_COMMON_NAME, ()))
     return names[0].decode("utf-8", "replace") if names else ANONYMOUS
-
-
-def is_retry(metadata: Iterable[tuple[str, str | bytes]] | None) -> bool:
-    """Whether a call says that it was tried before."""
-    return any(key == RETRY_KEY for key, _ in metadata or ())

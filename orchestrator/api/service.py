@@ -14,12 +14,14 @@ import grpc
 import structlog
 from google.protobuf.message import DecodeError, Message
 
+from backdrop.contract.finishing import check_fits
+from backdrop.contract.metadata import is_retry, longest_message
 from backdrop.contract.read import check_idempotency_key
 from backdrop.errors import BackdropError, Reason, error, to_status, trailers
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
 from orchestrator.api.audit import Audit, digests
-from orchestrator.api.callers import is_retry, tenant_of
+from orchestrator.api.callers import tenant_of
 from orchestrator.api.convert import response
 from orchestrator.api.idempotency import Claim, Idempotency
 from orchestrator.api.parse import Parser, class_of
@@ -103,7 +105,7 @@ class Service:
     ) -> AsyncGenerator[pb.GenerateResponse, None]:
         if self._parser is None or self._pipeline is None or self._idempotency is None:
             raise _not_ready()
-        remaining_s = context.time_remaining()
+        remaining_s, metadata = context.time_remaining(), context.invocation_metadata()
         deadline = None if remaining_s is None else time.monotonic() + remaining_s
         audit.arrived(remaining_s)
         message = _parse(pb.GenerateRequest, data)
@@ -111,11 +113,12 @@ class Service:
         check_idempotency_key(message.idempotency_key)
         # Refusals come first, before anything is awaited. A call whose result is here already needs no place; one that
         # is made again may have its result in the shared cache.
-        elsewhere = self._idempotency.has(message.idempotency_key) or is_retry(context.invocation_metadata())
+        elsewhere = self._idempotency.has(message.idempotency_key) or is_retry(metadata)
         if not elsewhere:
             self._pipeline.check(class_of(message))
         request = self._parser.parse(message, request_id)
         audit.parsed(request)
+        check_fits(request.input.size, longest_message(metadata))
         enter = functools.partial(self._pipeline.enter, request, tenant_of(context.auth_context()), deadline)
         async with contextlib.AsyncExitStack() as stack:
             entry = None if elsewhere else stack.enter_context(enter())

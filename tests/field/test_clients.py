@@ -17,12 +17,17 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import numpy as np
 import pytest
 
 import backdrop
 from backdrop import AsyncClient, Client, InvalidRequestError, Reason, _channel
+from backdrop.contract.finishing import check_fits, encode
+from backdrop.contract.geometry import Size
+from backdrop.contract.parts import OutputFormat
 from backdrop.testing import FakeBackdrop
 from bench.relay import Relay
+from orchestrator.settings import Settings
 from tests.pictures import ellipse_mask, encoded, noisy_photo
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,11 +70,13 @@ FORK = """
 """
 
 
+@pytest.mark.row("fork")
 def test_a_client_made_before_a_fork_works_in_the_child(fake: FakeBackdrop) -> None:
     done = run(FORK, fake.endpoint, "new")
     assert done.stdout.splitlines() == ["pipelines 3", "parent True"], done.stderr
 
 
+@pytest.mark.row("fork")
 def test_a_client_used_before_a_fork_says_at_once_what_to_do(fake: FakeBackdrop) -> None:
     began = time.monotonic()
     done = run(FORK, fake.endpoint, "used")
@@ -81,6 +88,7 @@ def test_a_client_used_before_a_fork_says_at_once_what_to_do(fake: FakeBackdrop)
 
 
 # grpc issue 4629: under gevent's monkey patches the client hangs.
+@pytest.mark.row("gevent")
 def test_under_gevent_a_client_says_at_once_what_to_do() -> None:
     pytest.importorskip("gevent")
     done = run("""
@@ -98,6 +106,7 @@ def test_under_gevent_a_client_says_at_once_what_to_do() -> None:
     assert all(line.startswith("UNUSABLE_CLIENT gevent has patched") for line in lines)
 
 
+@pytest.mark.row("gevent")
 def test_under_gevent_without_patched_threads_a_client_works(fake: FakeBackdrop) -> None:
     pytest.importorskip("gevent")
     done = run(
@@ -123,6 +132,7 @@ READY = """
 """
 
 
+@pytest.mark.row("proxy")
 def test_a_proxy_of_the_environment_is_used_only_when_it_is_wanted(fake: FakeBackdrop) -> None:
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         url = f"http://127.0.0.1:{proxy.getsockname()[1]}"
@@ -144,6 +154,7 @@ def test_a_proxy_of_the_environment_is_used_only_when_it_is_wanted(fake: FakeBac
 
 
 # bazel issue 11957: a link that silently drops packets is noticed only when the deadline has passed.
+@pytest.mark.row("silent-link")
 async def test_a_silent_link_is_noticed_and_the_retry_gets_the_same_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     short = {"grpc.keepalive_time_ms": 1000, "grpc.keepalive_timeout_ms": 500, "grpc.http2.ping_timeout_ms": 500}
     options = [(name, short.get(name, value)) for name, value in _channel._OPTIONS]
@@ -151,6 +162,7 @@ async def test_a_silent_link_is_noticed_and_the_retry_gets_the_same_picture(monk
     await _over_a_silent_link(within_s=6.0, steps=40)
 
 
+@pytest.mark.row("silent-link")
 @pytest.mark.full
 async def test_a_silent_link_is_noticed_within_30_s() -> None:
     await _over_a_silent_link(within_s=30.0, steps=400)
@@ -176,6 +188,7 @@ async def _over_a_silent_link(within_s: float, steps: int) -> None:
             assert (await direct.generate(TASK, **{**OPTIONS, "steps": steps})).best.data == result.best.data
 
 
+@pytest.mark.row("silent-link")
 async def test_pings_of_an_idle_client_are_permitted() -> None:
     """The server must allow what clients do: otherwise it closes their connections with "too many pings"."""
     options = dict(_channel._OPTIONS)
@@ -192,7 +205,31 @@ async def test_a_long_quiet_call_survives_its_pings() -> None:
         assert (await client.generate(TASK, **{**OPTIONS, "steps": 1})).pictures
 
 
+# text-generation-inference issue 2018: all steps run, then the message is too large for the caller.
+@pytest.mark.row("large-results")
+async def test_pictures_that_may_not_fit_are_refused_before_the_work(fake: FakeBackdrop) -> None:
+    async with AsyncClient(fake.endpoint, max_message_bytes=100_000) as client:
+        with pytest.raises(backdrop.OverloadedError) as caught:
+            await client.generate(TASK, **OPTIONS, output_size=(512, 512))
+        assert (caught.value.reason, caught.value.retry_after_s) == (Reason.MESSAGE_TOO_LARGE, None)
+        assert "max_message_bytes" in caught.value.message
+        assert fake.steps_run == 0
+        assert (await client.generate(TASK, **OPTIONS)).pictures
+
+
+@pytest.mark.row("large-results")
+def test_the_largest_picture_fits_into_a_message_of_the_defaults() -> None:
+    largest, longest = Settings.model_fields["max_pixels"].default, 64 * 2**20
+    for size in (Size(4000, largest // 4000), Size(largest // 4096, 4096)):
+        check_fits(size, longest)
+        noise = np.random.default_rng(0).integers(0, 256, (size.height // 8, size.width // 8, 3), np.uint8)
+        data = encode(noise, OutputFormat.PNG)
+        with pytest.raises(backdrop.OverloadedError):
+            check_fits(Size(size.width // 8, size.height // 8), len(data))
+
+
 # grpc issue 32480: one AsyncClient in two event loops raises a raw RuntimeError.
+@pytest.mark.row("event-loops")
 def test_one_client_in_two_event_loops(fake: FakeBackdrop) -> None:
     client = AsyncClient(fake.endpoint)
 
@@ -211,6 +248,7 @@ def test_one_client_in_two_event_loops(fake: FakeBackdrop) -> None:
     asyncio.run(client.close())
 
 
+@pytest.mark.row("event-loops")
 @pytest.mark.parametrize("timeout_s", [float("inf"), 1e12])
 async def test_no_deadline_is_a_deadline_too(fake: FakeBackdrop, timeout_s: float) -> None:
     async with AsyncClient(fake.endpoint, timeout_s=timeout_s) as client:
@@ -218,6 +256,7 @@ async def test_no_deadline_is_a_deadline_too(fake: FakeBackdrop, timeout_s: floa
         assert (await client.generate(TASK, **OPTIONS, timeout_s=timeout_s)).pictures
 
 
+@pytest.mark.row("event-loops")
 @pytest.mark.parametrize("timeout_s", [float("nan"), 0, -1, float("-inf")])
 async def test_times_that_are_none_are_refused_by_name(fake: FakeBackdrop, timeout_s: float) -> None:
     with pytest.raises(InvalidRequestError) as caught:
@@ -290,6 +329,7 @@ async def test_sockets_and_ipv6_are_addresses(tmp_path: Path) -> None:
     await server.stop()
 
 
+@pytest.mark.row("scale-out")
 async def test_many_addresses_of_a_name_get_calls_in_turn_and_the_rest_of_them_when_one_is_lost() -> None:
     first, second = Server(), Server()
     ports = [await server.start("127.0.0.1:0") for server in (first, second)]

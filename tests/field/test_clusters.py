@@ -16,11 +16,19 @@ import numpy as np
 import pytest
 import redis
 import structlog
+import yaml
 from pydantic import ValidationError
 
+import backdrop
+from bench.relay import Relay
+from orchestrator.api.server import Server
 from orchestrator.cache import TwoTierCache
 from orchestrator.settings import PREFIX, Settings, faults, unknown
 from orchestrator.telemetry.metrics import Metrics
+from tests.k8s.rendering import K8S, OVERLAYS, of, overlay
+from tests.k8s.rendering import settings as settings_of
+from tests.k8s.test_promises import main_container, serving
+from tests.orchestrator.api.test_service import Running
 from tests.orchestrator.cache.redis_process import RedisProcess, running
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,6 +60,7 @@ def warnings(lines: list[Any]) -> list[str]:
 
 
 # redis-py issues 688 and 935: unreachable, or a wrong password, from the start.
+@pytest.mark.row("redis-start")
 @pytest.mark.parametrize("wrong", ["unreachable", "password", "no password"])
 async def test_a_redis_that_is_wrong_from_the_start_is_told_once(server: RedisProcess, wrong: str) -> None:
     url = server.url
@@ -77,6 +86,7 @@ async def _compute() -> dict[str, np.ndarray[Any, Any]]:
 
 
 # redis-py issues 460 and 435: the old primary comes back as a replica, and connections stay on it.
+@pytest.mark.row("redis-failover")
 async def test_after_a_failover_the_new_primary_is_used(server: RedisProcess) -> None:
     async with cache_on(server.url) as cache:
         await until(cache, True)
@@ -92,6 +102,7 @@ async def test_after_a_failover_the_new_primary_is_used(server: RedisProcess) ->
         assert await cache.get_bytes("k") == b"value"
 
 
+@pytest.mark.row("redis-failover")
 async def test_a_member_of_a_cluster_is_refused_by_name(tmp_path: Path) -> None:
     with running("--cluster-enabled", "yes", "--dir", str(tmp_path)) as member:
         with structlog.testing.capture_logs() as lines:
@@ -100,6 +111,54 @@ async def test_a_member_of_a_cluster_is_refused_by_name(tmp_path: Path) -> None:
                 assert not cache.redis_available
         (why,) = warnings(lines)
     assert "runs in cluster mode, which is not served" in why
+
+
+# posthog issue 92663, cilium issue 12551: after a scale-up long-lived clients stay on the old servers.
+@pytest.mark.row("scale-out")
+async def test_connections_age_and_no_call_notices(tmp_path: Path) -> None:
+    server = Running(tmp_path)
+    server.server = Server(server.settings.model_copy(update={"connection_age_s": 0.5}), server.service)
+    await server.server.start()
+    await server.open()
+    async with Relay(server.server.port) as relay, backdrop.AsyncClient(relay.endpoint, retries=0) as client:
+        async with asyncio.timeout(20):
+            while relay.connections < 3:
+                assert (await client.generate(backdrop.TextToImage(), prompt="a beach", steps=2)).pictures
+                await asyncio.sleep(0.05)
+    await server.server.stop(server.admission, 1.0)
+
+
+# kubernetes issue 70555, kubeflow issue 5695: DNS by the node is blocked, and 0.0.0.0 binds nothing on IPv6.
+@pytest.mark.row("cluster-network")
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_manifests_allow_the_nodes_dns_and_listen_on_ipv6(name: str) -> None:
+    manifests = overlay(name)
+    policy = next(m for m in of(manifests, "NetworkPolicy") if m["metadata"]["name"] == "orchestrator")
+    dns = next(rule for rule in policy["spec"]["egress"] if {"protocol": "UDP", "port": 53} in rule["ports"])
+    assert {"ipBlock": {"cidr": "169.254.20.10/32"}} in dns["to"]
+    values = settings_of(manifests)
+    assert values["BACKDROP_LISTEN"].startswith("[::]:")
+    assert values["BACKDROP_METRICS_LISTEN"].startswith("[::]:")
+    assert "--grpc-address=[::]" in main_container(serving(manifests, "triton"))["args"]
+
+
+@pytest.mark.row("cluster-network")
+async def test_the_wildcard_of_ipv6_takes_ipv4_too(tmp_path: Path) -> None:
+    server = Running(tmp_path)
+    server.server = Server(server.settings.model_copy(update={"listen": "[::]:0"}), server.service)
+    await server.server.start()
+    await server.open()
+    async with backdrop.AsyncClient(f"127.0.0.1:{server.server.port}", retries=0) as client:
+        assert await client.ready()
+    await server.server.stop(server.admission, 1.0)
+
+
+@pytest.mark.row("redis-start")
+def test_an_alert_fires_while_redis_is_not_used() -> None:
+    rules = yaml.safe_load((K8S / "components" / "monitoring" / "rules.yaml").read_text())["spec"]["groups"]
+    alerts = {rule["alert"]: rule["expr"] for group in rules for rule in group["rules"] if "alert" in rule}
+    assert alerts["BackdropCacheDown"] == "min by (namespace) (backdrop_redis_available) == 0"
+    assert '"backdrop_redis_available"' in (ROOT / "orchestrator" / "__main__.py").read_text()
 
 
 def settings(**changes: Any) -> Settings:
@@ -136,6 +195,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
 ELSEWHERE = {"default_pipeline", "repository", "redis_password_file"}
 
 
+@pytest.mark.row("settings")
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_every_setting_says_in_one_sentence_what_is_wrong(name: str) -> None:
     if name in ELSEWHERE:
@@ -158,6 +218,7 @@ def test_right_addresses_are_taken() -> None:
     assert settings(triton_endpoints="[::1]:8001, dns:///t:1").triton_endpoints
 
 
+@pytest.mark.row("settings")
 def test_variables_that_are_no_setting_are_named_with_the_one_that_is_meant() -> None:
     names = ["BACKDROP_MAX_RUNING", "BACKDROP_LISTEN", "BACKDROP_ENDPOINT", "PATH", "BACKDROP_COLOUR_OF_SKY"]
     assert unknown(names) == [
@@ -175,6 +236,7 @@ def started(**environment: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@pytest.mark.row("settings")
 def test_a_wrong_setting_ends_the_process_with_one_sentence() -> None:
     done = started(BACKDROP_TRITON_ENDPOINTS="triton")
     assert done.returncode == 1
@@ -182,6 +244,7 @@ def test_a_wrong_setting_ends_the_process_with_one_sentence() -> None:
     assert line.startswith("BACKDROP_TRITON_ENDPOINTS: triton is not a Triton endpoint")
 
 
+@pytest.mark.row("settings")
 def test_a_taken_port_ends_the_process_with_one_sentence_too() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

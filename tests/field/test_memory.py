@@ -25,6 +25,7 @@ from tests.k8s.test_promises import in_bytes, main_container, serving
 from tests.orchestrator.small import DictCache, FunctionModels, Request, request
 from tests.orchestrator.stages.running import models_of
 
+pytestmark = pytest.mark.row("memory")
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = Size(256, 256)
 """The largest bucket of the reference repository."""

@@ -19,6 +19,7 @@ from tests.orchestrator.api.test_service import Running, failure, generated, gen
 from tests.pictures import encoded as png
 from tests.pictures import noisy_photo
 
+pytestmark = pytest.mark.row("refusals-first")
 LARGE = png(noisy_photo(4097, 4000)[:, :, 0])
 
 

@@ -235,6 +235,7 @@ def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, P
         yield folder / "state.json", errors
 
 
+@pytest.mark.row("local-restart")
 @pytest.mark.cluster
 @pytest.mark.parametrize("name", ["redis", "triton-0", "orchestrator"])
 async def test_requests_go_on_while_it_comes_back_on_its_port(launcher: tuple[Path, Path], name: str) -> None:
