@@ -1,4 +1,4 @@
-"""A figure is published once, with what measures it again: the suite's minutes once stood in two places, and differed."""
+"""A figure is published once, with what measures it again: the minutes of the suite once stood in two places."""
 
 from __future__ import annotations
 
