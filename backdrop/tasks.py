@@ -45,7 +45,8 @@ class Background(Task):
         Option(
             "background.mask",
             wire.picture,
-            "Where the product is, of the photo's size: 255 (white) = product, 0 (black) = scene, between = soft edge."
+            "Where the product is, of the size of the upright photo (EXIF orientation applied): 255 (white) = product,"
+            " 0 (black) = scene, between = soft edge."
             " Default: the photo's alpha channel, else made by the pipeline's segmenter, if it has one.",
             (Flag("--mask", Path),),
         ),
@@ -115,7 +116,7 @@ class Erase(Task):
         Option(
             "erase.mask",
             wire.picture,
-            "What to erase, of the picture's size: 255 (white) = erase, 0 (black) = keep, between = soft edge.",
+            "What to erase, of the upright picture's size: 255 (white) = erase, 0 (black) = keep, between = soft edge.",
             (Flag("--mask", Path),),
         ),
     ] = dataclasses.field(repr=False)
@@ -150,8 +151,8 @@ class Fill(Task):
         Option(
             "fill.mask",
             wire.picture,
-            "Where to make new pixels, of the picture's size: 255 (white) = make, 0 (black) = keep, between = soft"
-            " edge.",
+            "Where to make new pixels, of the upright picture's size: 255 (white) = make, 0 (black) = keep, between ="
+            " soft edge.",
             (Flag("--mask", Path),),
         ),
     ] = dataclasses.field(repr=False)

@@ -31,14 +31,14 @@ def _as_is(image: Image.Image) -> Image.Image:
     return image
 
 
-def srgb_conversion(profile: bytes, mode: str) -> tuple[Convert, Conversion]:
-    """How pictures of `mode` (L, LA, RGB, RGBA or CMYK) with an ICC profile become sRGB.
+def srgb_conversion(profile: bytes | None, mode: str) -> tuple[Convert, Conversion]:
+    """How pictures of `mode` (L, LA, RGB, RGBA or CMYK) with an ICC profile become sRGB; None cannot be used.
 
     Relative colorimetric with black point compensation, by Little CMS. Pictures stay as they are if the profile is
     sRGB's, damaged, or of another kind of picture.
     """
     if not profile:
-        return _as_is, Conversion.NONE
+        return _as_is, Conversion.IGNORED if profile is None else Conversion.NONE
     try:
         # Imported late: Pillow may be built without Little CMS, and most pictures have no profile.
         from PIL import ImageCms

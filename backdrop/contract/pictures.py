@@ -50,14 +50,14 @@ def decode_photo(data: bytes, *, max_pixels: int, field: str) -> Photo:
     raster = read_raster(data, max_pixels=max_pixels, field=field)
     image, container = raster.image, raster.container
     mode = plain_mode(image)
-    convert, conversion = srgb_conversion(container.profile, mode)
+    convert, conversion = srgb_conversion(raster.profile, mode)
     rgb = np.empty((image.height, image.width, 3), np.uint8)
     alpha = np.empty((image.height, image.width), np.uint8)
     for rows in strips(*alpha.shape):
         strip = image.crop((0, rows.start, image.width, rows.stop)).convert(mode)
         rgba = np.asarray(convert(strip).convert("RGBA"))
         rgb[rows], alpha[rows] = rgba[..., :3], rgba[..., 3]
-    notes = (*file_warnings(container, field), *_colour_warnings(container, conversion, field))
+    notes = (*file_warnings(container, field), *_colour_warnings(conversion, field))
     return Photo(rgb, None if (alpha == 255).all() else alpha, applied_orientation(container), notes)
 
 
@@ -87,11 +87,11 @@ def alpha_warnings(photo: Photo, field: str) -> tuple[RequestWarning, ...]:
     return (warning(WarningReason.ALPHA_IGNORED, field, "has an alpha channel, which is not used"),)
 
 
-def _colour_warnings(container: Container, conversion: Conversion, field: str) -> tuple[RequestWarning, ...]:
+def _colour_warnings(conversion: Conversion, field: str) -> tuple[RequestWarning, ...]:
     if conversion is Conversion.CONVERTED:
         what = "has another colour profile than sRGB; its colours were converted to sRGB"
         return (warning(WarningReason.PROFILE_CONVERTED, field, what),)
-    if container.profile_unread or conversion is Conversion.IGNORED:
+    if conversion is Conversion.IGNORED:
         what = "has a colour profile that cannot be used; its colours are taken as sRGB"
         return (warning(WarningReason.PROFILE_IGNORED, field, what),)
     return ()

@@ -45,6 +45,8 @@ class Raster:
     container: Container
     largest: int
     """The largest grey value at the file's depth, for grey pictures of 16 bits; else 0."""
+    profile: bytes | None
+    """ICC profile of its colours: empty = sRGB, None = it cannot be unpacked."""
 
 
 def read_header(data: bytes, *, max_pixels: int, field: str) -> Header:
@@ -72,7 +74,8 @@ def read_raster(data: bytes, *, max_pixels: int, field: str) -> Raster:
             raise PictureError(Fault.DAMAGED)
         whole, largest = _decode(image, container)
         turn = UPRIGHT.get(container.orientation)
-        return Raster(whole if turn is None else whole.transpose(turn), container, largest)
+        upright = whole if turn is None else whole.transpose(turn)
+        return Raster(upright, container, largest, container.profile())
 
 
 def applied_orientation(container: Container) -> int:

@@ -8,7 +8,9 @@ import zlib
 from collections.abc import Callable
 
 MOST_METADATA = 4 << 20
-"""Bytes of an unpacked colour profile or text; what is longer is not read."""
+"""Bytes of an unpacked colour profile; a longer one is not used."""
+_MOST_TEXT = 1 << 18
+"""Bytes of unpacked text that are searched for an orientation."""
 
 
 class Fault(enum.Enum):
@@ -42,10 +44,9 @@ class Container:
     """EXIF's, 1 to 8; 1 = upright. It is still to be applied."""
     turned: int = 1
     """The orientation that the SDK has applied already, to a PIL image."""
-    profile: bytes = b""
-    """ICC profile of its colours; empty = sRGB, or not said."""
-    profile_unread: bool = False
-    """A profile is there and cannot be unpacked."""
+    profile: Callable[[], bytes | None] = lambda: b""
+    """Unpacks the ICC profile of its colours: empty = sRGB, or not said; None = it cannot be unpacked. Raises
+    PictureError if the picture is HDR."""
     more_pictures: bool = False
     """It holds further stills: a preview, a depth or gain map."""
     lossy: bool = False
@@ -56,8 +57,16 @@ class Container:
     """The one transparent colour of a grey or RGB PNG, in samples of the file's depth."""
 
 
+def unpack_text(packed: bytes) -> bytes:
+    """The beginning of a packed text; empty if it is damaged."""
+    try:
+        return zlib.decompressobj().decompress(packed, _MOST_TEXT)
+    except zlib.error:
+        return b""
+
+
 def unpack(packed: bytes) -> bytes | None:
-    """Inflates metadata; None if it is damaged or larger than `MOST_METADATA`, which is never allocated."""
+    """Inflates a profile; None if it is damaged or larger than `MOST_METADATA`, which is never allocated."""
     inflater = zlib.decompressobj()
     try:
         data = inflater.decompress(packed, MOST_METADATA)

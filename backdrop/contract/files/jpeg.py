@@ -64,13 +64,11 @@ def _container(size: tuple[int, int], kept: list[memoryview], metadata: list[tup
     if orientation == 1 and xmp:
         orientation = xmp_orientation(xmp[0])
     parts = bodies(_APP2, _ICC)
-    profile = _joined(parts)
     return Container(
         size,
         lambda: b"".join(kept),
         orientation=orientation,
-        profile=profile or b"",
-        profile_unread=bool(parts) and profile is None,
+        profile=lambda: _joined(parts) if parts else b"",
         more_pictures=bool(bodies(_APP2, _MPF)),
         lossy=True,
     )

@@ -11,7 +11,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from backdrop.contract.files.container import Container, Fault, PictureError, unpack
+from backdrop.contract.files.container import Container, Fault, PictureError, unpack, unpack_text
 from backdrop.contract.files.exif import exif_orientation, xmp_orientation
 from backdrop.contract.files.icc import coded_profile, measured_profile
 
@@ -60,14 +60,12 @@ def read_png(data: bytes) -> Container:
     frames = int.from_bytes(chunks.get(b"acTL", b"")[:4], "big")
     if frames > 1:
         raise PictureError(Fault.ANIMATION)
-    profile, unread = _profile(chunks)
     return Container(
         size,
         lambda: _pixels_alone(chunks, header, pixels),
         orientation=_orientation(chunks),
         turned=_turned(chunks.get(TURNED, b"")),
-        profile=profile,
-        profile_unread=unread,
+        profile=lambda: _profile(chunks),
         more_pictures=frames == 1 and not frame_of_pixels,
         depth=header.depth,
         transparent=_transparent(chunks, header),
@@ -168,23 +166,21 @@ def _text(chunk: bytes) -> bytes:
     if kind == b"tEXt":
         return body
     if kind == b"zTXt":
-        return unpack(body[1:]) or b""
+        return unpack_text(body[1:])
     packed, text = body[:1] == b"\1", body[2:].split(b"\0", 2)[-1]
-    return (unpack(text) or b"") if packed else text
+    return unpack_text(text) if packed else text
 
 
-def _profile(chunks: dict[bytes, bytes]) -> tuple[bytes, bool]:
-    """The colour profile that counts, and whether it cannot be read: cICP, iCCP, sRGB, then gAMA and cHRM."""
+def _profile(chunks: dict[bytes, bytes]) -> bytes | None:
+    """The colour profile that counts, as in `Container`: cICP, iCCP, sRGB, then gAMA and cHRM."""
     if len(chunks.get(b"cICP", b"")) == 4:
-        profile = coded_profile(*chunks[b"cICP"])
-        return profile or b"", profile is None
+        return coded_profile(*chunks[b"cICP"])
     if b"iCCP" in chunks:
-        profile = unpack(chunks[b"iCCP"].partition(b"\0")[2][1:])
-        return profile or b"", profile is None
+        return unpack(chunks[b"iCCP"].partition(b"\0")[2][1:])
     if b"sRGB" in chunks:
-        return b"", False
+        return b""
     gamma, points = chunks.get(b"gAMA", b""), chunks.get(b"cHRM", b"")
     return measured_profile(
         int.from_bytes(gamma, "big") if len(gamma) == 4 else None,
         struct.unpack(">8I", points) if len(points) == 32 else None,
-    ), False
+    )

@@ -28,7 +28,11 @@ def read_webp(data: bytes) -> Container:
     if orientation == 1:
         orientation = xmp_orientation(chunks.get(b"XMP ", b""))
     return Container(
-        _size(chunks), lambda: data, orientation=orientation, profile=chunks.get(b"ICCP", b""), lossy=b"VP8 " in chunks
+        _size(chunks),
+        lambda: data,
+        orientation=orientation,
+        profile=lambda: chunks.get(b"ICCP", b""),
+        lossy=b"VP8 " in chunks,
     )
 
 
