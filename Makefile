@@ -99,7 +99,7 @@ train: $(VENV)/.dev ## Train the reference models from nothing (hours on 2 cores
 	@$(BIN)/python -m training.all
 
 repository: $(VENV)/.dev ## Export the trained weights to triton_repo/
-	@$(BIN)/python -m export all $(addprefix --pipeline ,$(FOLDERS)) --out triton_repo --report docs/figures/parity.json
+	@$(BIN)/python -m export all $(addprefix --pipeline ,$(FOLDERS)) --storage fp16 --out triton_repo --report docs/figures/parity.json
 
 evaluate: $(VENV)/.dev ## Measure the trained weights on held-out seeds: docs/figures/models.json, docs/images/models/
 	@$(BIN)/python -m training.evaluation

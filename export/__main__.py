@@ -10,7 +10,9 @@ from rich.console import Console
 
 from export import steps, trying
 from export.command import parse
+from export.convert import convert
 from export.errors import ExportError
+from export.pipeline_path import expect_pipeline
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,10 +31,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(options: argparse.Namespace, console: Console) -> int:
     """Runs one step; returns the exit status."""
+    if options.step == "convert":
+        convert(options.file, options.folder, options.config)
+        console.print(f"{options.folder} is ready: give it as --pipeline.", soft_wrap=True, highlight=False)
+        return 0
     # Checked first: a wrong path should be reported at once.
     for folder in getattr(options, "pipelines", ()):
-        if not folder.is_dir():
-            raise ExportError(f"{folder} is not a folder.")
+        expect_pipeline(folder)
     if options.step == "inspect":
         return steps.inspect(options, console)
     if options.step == "try":

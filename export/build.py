@@ -1,4 +1,4 @@
-"""Building one model's graph with torch: load the model, round its weights, trace it, compare the graph with it."""
+"""Building one model's graph with torch: load the model, take its outputs, trace it, compare the graph with them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import gc
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from torch import nn
 
-from export import adapters, graph, parity, quantising
+from export import adapters, graph, parity, quantising, stored_files
 from export.contract import SMALL, Size
 from export.lowering import UNRUNNABLE, lower
 from export.models.component import ComponentModule
@@ -40,21 +41,20 @@ def build_graph(spec: ExportSpec, path: Path, lenders: Sequence[Path], progress:
     calls = spec.calls()
     progress(name, "loading")
     model = open_model(spec.model, spec.bank)
-    contract, parameters, files = model.prepared.contract, model.parameters, spec.model.source.files
-    # Before the module is lowered or its adapters are exchanged: every graph is compared with the FP32 module.
+    contract, parameters = model.prepared.contract, model.parameters
+    # Before weights are rounded, arithmetic is lowered or adapters are exchanged: every graph is compared with the
+    # folder's own numbers in FP32.
     cases = reference_cases(model, spec.sizes(contract), spec)
+    rounding = round_to_storage(model.prepared, cases, spec)
     lowered = lower(model.prepared, precision)
     if precision in UNRUNNABLE:
         cases = [case.lowered(lowered) for case in cases]
     progress(name, "tracing")
-    if spec.bank is None:
-        disk = graph.write(lowered, path, files)
-    else:
-        disk = adapters.write(spec.bank, model.network, lowered, path, files, lenders)
+    disk = write_graph(spec, model.network, lowered, path, lenders)
     if precision == "fp8":
         progress(name, "calibrating")
         disk = quantise(model.prepared, path, calls, disk)
-    described, rounding = replace(model.prepared, module=nn.Identity()), model.rounding
+    described = replace(model.prepared, module=nn.Identity())
     # The session takes as much memory again: two copies of a large model would not fit.
     del model, lowered
     gc.collect()
@@ -65,12 +65,34 @@ def build_graph(spec: ExportSpec, path: Path, lenders: Sequence[Path], progress:
     return ModelGraph(contract, parameters, disk, report)
 
 
+def write_graph(
+    spec: ExportSpec, network: nn.Module, lowered: ComponentModule, path: Path, lenders: Sequence[Path]
+) -> DiskSizes:
+    """Traces the module and writes its graph, with the weights beside it in the dtypes that they are stored in."""
+    files = spec.model.source.files
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # In the graph's own folder: its file system has room for weights, the default temporary folder may not.
+    with TemporaryDirectory(dir=path.parent) as folder:
+        if spec.storage == "fp16":
+            files = stored_files.rounded(files, Path(folder))
+        if spec.bank is None:
+            return graph.write(lowered, path, files)
+        return adapters.write(spec.bank, network, lowered, path, files, lenders)
+
+
 def reference_cases(model: TorchModel, sizes: Sequence[Size], spec: ExportSpec) -> list[parity.Case]:
     """What the module makes of everything that is to be compared: random inputs at each size, and the real ones."""
     if not sizes:
         return []
     random = parity.references(model.prepared, sizes, spec.batches)
     return [*random, *parity.rehearsed(model.prepared, first_bucket(spec.model), spec.calls())]
+
+
+def round_to_storage(prepared: ComponentModule, cases: Sequence[parity.Case], spec: ExportSpec) -> float:
+    """Rounds the weights in place, if they are stored as fp16; returns how much that changes the outputs, relative."""
+    if spec.storage == "source" or not graph.round_weights(prepared.module):
+        return 0.0
+    return max((case.change(prepared) for case in cases), default=0.0)
 
 
 def first_bucket(model: Model) -> Size:
@@ -95,11 +117,12 @@ def compare_stored(spec: ExportSpec, path: Path, sizes: Sequence[Size]) -> Compo
     spec.calls()  # as in build_graph: the rehearsal runs before the model is loaded
     model, precision = open_model(spec.model), spec.precision
     cases = reference_cases(model, sizes, spec)
+    rounding = round_to_storage(model.prepared, cases, spec)
     if precision in UNRUNNABLE:
         lowered = lower(model.prepared, precision)
         cases = [case.lowered(lowered) for case in cases]
         del lowered
-    described, rounding = replace(model.prepared, module=nn.Identity()), model.rounding
+    described = replace(model.prepared, module=nn.Identity())
     del model
     gc.collect()
     return parity.compare(described, path, cases, rounding, precision)

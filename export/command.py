@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from export.engines.__main__ import add_build_options
 from export.engines.seam import BUILDERS
 from export.errors import ExportError
-from export.precision import PRECISIONS
+from export.precision import PRECISIONS, STORAGES
 from export.rehearsal.recording import RehearsalConfig
 from export.store import DEFAULT
 
@@ -29,6 +29,7 @@ STEPS = {
     "repository": "and write the Triton repository",
     "engine": "build TensorRT engines of a repository, here and for this GPU",
     "all": "everything: the repository and, with --target tensorrt, its engines",
+    "convert": "make a diffusers folder of a checkpoint in one safetensors file",
     "prune": "delete the versions of a repository that are not served",
     "switch": "serve another version of a model that is still there",
     "try": "start a local cluster on a repository, make one picture, and stop the cluster",
@@ -43,6 +44,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         step = steps.add_parser(name, help=what, description=f"{name}: {what}.")
         if name == "try":
             add_trying(step)
+            continue
+        if name == "convert":
+            add_conversion(step)
             continue
         if name in ("prune", "switch"):
             step.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the Triton repository")
@@ -102,6 +106,18 @@ def add_making(step: argparse.ArgumentParser) -> None:
         f"given several times: fp16, then vae_decoder=fp32",
     )
     step.add_argument(
+        "--storage",
+        choices=STORAGES,
+        default="source",
+        help="how weights are stored: as in the folder (source), or FP32 rounded to fp16, which halves the files and "
+        "changes the pictures a little; the report says how much",
+    )
+    step.add_argument(
+        "--variant",
+        metavar="NAME",
+        help="read this variant of the weights where there is one: fp16 for *.fp16.safetensors",
+    )
+    step.add_argument(
         "--work", type=Path, default=DEFAULT, metavar="FOLDER", help=f"what earlier exports made ({DEFAULT})"
     )
     step.add_argument("--report", type=Path, metavar="FILE", help="write the parity report here, as JSON")
@@ -157,6 +173,20 @@ def add_engines(step: argparse.ArgumentParser) -> None:
     step.add_argument("--store", type=Path, metavar="FOLDER", help="where engines go (default: the work folder)")
     step.add_argument("--builder", choices=BUILDERS, help="(default: the first that is installed)")
     add_build_options(step)
+
+
+def add_conversion(step: argparse.ArgumentParser) -> None:
+    """Which checkpoint is converted."""
+    step.add_argument("file", type=Path, metavar="FILE", help="the checkpoint, as safetensors")
+    step.add_argument("folder", type=Path, metavar="OUT", help="the diffusers folder to write")
+    step.add_argument(
+        "--config",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="configs and tokenizers of the same family, which a single file lacks: any diffusers folder of it, "
+        "with or without weights",
+    )
 
 
 def add_versions(step: argparse.ArgumentParser, name: str) -> None:

@@ -1,10 +1,9 @@
-"""From a torch module to an ONNX file: rounded weights, dynamic sizes, initialisers that point into weights files."""
+"""From a torch module to an ONNX file: dynamic sizes, initialisers that point into weights files."""
 
 from __future__ import annotations
 
 import inspect
 import logging
-import shutil
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,32 +23,37 @@ from export.errors import ExportError
 from export.external import COMPUTED, Array, is_external, refer
 from export.models.component import ComponentModule
 from export.report import DiskSizes
+from export.stored_files import FP16_MAX, ROUND_FROM, lay_beside
 
 OPSET, OPSET_BF16 = 20, 22
 """From 22 on, convolutions and norms may compute in bfloat16."""
-ROUND_FROM = 1024
-"""Tensors of at least so many values are stored as fp16. Smaller ones (norms, biases) would save next to nothing."""
-FP16_MAX = 65504.0
 EXAMPLE = Size(height=128, width=96, tokens=24)
 """The request that is traced. Its sizes differ from each other, so that no two dynamic axes are taken for one."""
 EXAMPLE_ROWS = 2
 
 
 def _rounds(values: torch.Tensor) -> bool:
-    big = values.is_floating_point() and values.numel() >= ROUND_FROM
-    return big and bool(values.abs().max() <= FP16_MAX)
+    if not values.is_floating_point() or values.numel() < ROUND_FROM or values.abs().max() > FP16_MAX:
+        return False
+    # Numbers that 16 bits hold already stay: their file is not written again.
+    return not any(torch.equal(values, values.to(dtype).float()) for dtype in (torch.float16, torch.bfloat16))
 
 
-def round_weights(module: nn.Module) -> None:
+def round_weights(module: nn.Module) -> bool:
     """Rounds every big parameter to the nearest fp16 value, in place; arithmetic stays FP32.
 
-    Done before tracing, so that torch and the graph hold the same numbers: parity then measures the graph alone, and
-    storing the initialisers as fp16 loses nothing.
+    Done before tracing, so that the module and the files beside the graph hold the same numbers.
+
+    Returns:
+        Whether that changed any number.
     """
+    changed = False
     with torch.no_grad():
         for parameter in module.parameters():
             if _rounds(parameter):
                 parameter.copy_(parameter.half().float())
+                changed = True
+    return changed
 
 
 def _dims(specs: tuple[TensorSpec, ...]) -> list[dict[int, object]]:
@@ -186,13 +190,12 @@ def halve_initialisers(model: onnx.ModelProto) -> int:
 
 
 def write(prepared: ComponentModule, path: Path, files: Mapping[str, Path]) -> DiskSizes:
-    """Traces a component whose weights are already rounded and writes it to `path`, its weights files beside it.
+    """Traces a component and writes it to `path`, its weights files beside it.
 
     Args:
         prepared: The component.
         path: The graph to write.
-        files: The component's safetensors files, by the names they get beside the graph. Those that hold numbers of the
-            graph are copied, byte for byte.
+        files: The component's safetensors files, by the names they get beside the graph.
 
     Raises:
         ExportError: if it cannot be traced, or its inputs and outputs are not those of the contract.
@@ -203,13 +206,11 @@ def write(prepared: ComponentModule, path: Path, files: Mapping[str, Path]) -> D
     used = refer(model, files, traced.weights)
     halve_initialisers(model)
     path.parent.mkdir(parents=True, exist_ok=True)
-    for name in used:
-        shutil.copyfile(files[name], path.parent / name)
+    size = lay_beside(model, files, path.parent)
     path.write_bytes(model.SerializeToString(deterministic=True))
     # By path: the checker looks for the files that the graph names.
     onnx.checker.check_model(path)
-    copied = sum((path.parent / name).stat().st_size for name in used)
-    return DiskSizes(path.stat().st_size, copied, sum(used.values()))
+    return DiskSizes(path.stat().st_size, size, sum(used.values()))
 
 
 def expect_names(prepared: ComponentModule, model: onnx.ModelProto) -> None:

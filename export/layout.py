@@ -27,6 +27,25 @@ class Kind:
 
 
 @dataclass(frozen=True)
+class Roots:
+    """Where a pipeline's components may lie."""
+
+    folders: tuple[Path, ...]
+    """The pipeline's own folder first, then the one that it shares with."""
+    variant: str | None = None
+    """Which variant of weights is read where a component has it, such as fp16; None for the plain ones."""
+
+    @property
+    def name(self) -> str:
+        """The pipeline's folder's."""
+        return self.folders[0].resolve().name
+
+    def first(self, name: str) -> Path | None:
+        """The folder of this name that comes first: a pipeline's own before a shared one."""
+        return next((root / name for root in self.folders if (root / name).is_dir()), None)
+
+
+@dataclass(frozen=True)
 class Adapter:
     """An IP-Adapter's weights, and how many image tokens its projector makes."""
 

@@ -72,6 +72,7 @@ class ModelExport:
         spec = ExportSpec(
             model=model,
             precision=precision,
+            storage=options.storage,
             bank=self.bank,
             served=served,
             batches=options.batches,

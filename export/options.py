@@ -7,7 +7,7 @@ from pathlib import Path
 
 from export.contract import BATCHES
 from export.judges import Judges
-from export.precision import Precisions
+from export.precision import Precisions, Storage
 from export.rehearsal.recording import RehearsalConfig
 from export.store import Store
 
@@ -29,6 +29,9 @@ class ExportOptions:
     """Where reward model and segmenter come from, if not from the pipelines' folders."""
     rehearsal: RehearsalConfig | None = None
     """How pipelines are rehearsed, for real inputs and pictures to compare; None to compare on random inputs alone."""
+    storage: Storage = "source"
+    variant: str | None = None
+    """Which variant of weights is read where a component has it, such as fp16."""
 
     @property
     def store(self) -> Store | None:

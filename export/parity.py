@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from export.contract import BATCHES, Size
 from export.lowering import UNRUNNABLE
 from export.models.component import ComponentModule, Inputs
 from export.precision import Precision
-from export.report import TOLERANCE, ComponentReport, Conditioning, Difference
+from export.report import ComponentReport, Conditioning, Difference
 from export.running import Array, bits_differing, onnx_outputs, relative, session, torch_outputs, widened_session
 
 
@@ -32,6 +32,14 @@ class Case:
     def lowered(self, prepared: ComponentModule) -> Case:
         """The same case with the outputs of a module in another precision."""
         return replace(self, rounded=torch_outputs(prepared.module, self.inputs))
+
+    def change(self, prepared: ComponentModule) -> float:
+        """How far a module with other weights is from the outputs, relative to the largest value."""
+        outputs = torch_outputs(prepared.module, self.inputs)
+        return max(
+            distance(prepared, spec.name)(reference, other)
+            for spec, reference, other in zip(prepared.outputs, self.expected, outputs, strict=True)
+        )
 
 
 def references(prepared: ComponentModule, sizes: Sequence[Size], batches: Sequence[int] = BATCHES) -> list[Case]:
@@ -63,6 +71,11 @@ def completed(prepared: ComponentModule, rows: int, size: Size, call: Mapping[st
     )
 
 
+def distance(prepared: ComponentModule, output: str) -> Callable[[Array, Array], float]:
+    """What says how far an output is from its reference."""
+    return bits_differing if output in prepared.binary else relative
+
+
 def compare(
     prepared: ComponentModule, path: Path, cases: Sequence[Case], rounding: float, precision: Precision = "fp32"
 ) -> ComponentReport:
@@ -77,8 +90,8 @@ def compare(
         alone = onnx_outputs(run, prepared, tuple(tensor[:1].contiguous() for tensor in case.inputs))
         for index, (spec, reference) in enumerate(zip(prepared.outputs, case.expected, strict=True)):
             others = [batch[index], *([] if case.rounded is None else [case.rounded[index]])]
-            distance = bits_differing if spec.name in prepared.binary else relative
-            share, worst = max((distance(reference, other), place) for place, other in enumerate(others))
+            measure = distance(prepared, spec.name)
+            share, worst = max((measure(reference, other), place) for place, other in enumerate(others))
             absolute = float("inf") if share == float("inf") else float(np.abs(reference - others[worst]).max())
             exact = np.array_equal(alone[index][0], batch[index][0])
             differences.append(
@@ -93,4 +106,4 @@ def compare(
                     conditioning=case.conditioning,
                 )
             )
-    return ComponentReport(prepared.name, precision, TOLERANCE[precision], tuple(differences), rounding)
+    return ComponentReport.judged(prepared.name, precision, tuple(differences), rounding)

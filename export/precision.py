@@ -11,6 +11,9 @@ from export.errors import ExportError
 Precision = Literal["fp32", "fp16", "bf16", "fp8"]
 """fp8: fp16 arithmetic around matrix products of E4M3 numbers, whose scales are calibrated by a rehearsal."""
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+Storage = Literal["source", "fp16"]
+"""How weights are stored: in the dtype of the folder's files, or fp16 in place of FP32. Arithmetic does not change."""
+STORAGES: tuple[Storage, ...] = get_args(Storage)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ def produce(spec: ExportSpec, out: Path, store: Store | None, progress: Progress
 
         return build_graph(spec, out / "model.onnx", lenders, progress)
     progress(spec.model.name, "looking it up in the work folder")
-    name = key(spec.model.source, spec.precision, None if spec.bank is None else spec.bank.layout, spec.calibration)
+    bank = None if spec.bank is None else spec.bank.layout
+    name = key(spec.model.source, spec.precision, bank, spec.calibration, spec.storage)
     stored = store.find(name)
     if stored is not None and spec.bank is None:
         return copy_stored(spec, stored, out, progress)

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 def open_plan(sources: Sequence[Path], default: str | None, options: ExportOptions) -> RepositoryPlan:
     """Checks the folders and names the models."""
-    plan = plan_repository([open_folder(source, options.judges) for source in sources], default)
+    folders = [open_folder(source, options.judges, options.variant) for source in sources]
+    plan = plan_repository(folders, default)
     options.precisions.expect(plan.models)
     expect_rehearsal(options.precisions, options.rehearsal)
     return plan
@@ -61,7 +62,14 @@ def export_graphs(
         for model in chosen:
             started, name = time.monotonic(), model.name
             rehearsal = rehearsals.of(model)
-            spec = ExportSpec(model, options.precisions.of(name), compare, batches=options.batches, rehearsal=rehearsal)
+            spec = ExportSpec(
+                model=model,
+                precision=options.precisions.of(name),
+                storage=options.storage,
+                compare=compare,
+                batches=options.batches,
+                rehearsal=rehearsal,
+            )
             graph = produce(spec, Path(folder) / name, options.store, progress)
             if (report := model_report(name, graph, started)) is not None:
                 reports.append(report)
@@ -69,7 +77,9 @@ def export_graphs(
             gc.collect()
         pictures = []
         if compare and len(chosen) == len(plan.models):
-            pictures = rehearsals.compare(options.precisions, lambda name: Path(folder) / name / "model.onnx")
+            pictures = rehearsals.compare(
+                options.precisions, lambda name: Path(folder) / name / "model.onnx", storage=options.storage
+            )
     return ExportReport(tuple(reports), tuple(pictures), len(chosen))
 
 
@@ -127,6 +137,7 @@ def export_pipelines(
         pictures = rehearsals.compare(
             served_precisions(models),
             lambda name: staging / name / models[name]["version"] / "model.onnx",
+            storage=options.storage,
             changed={report.model for report in reports},
             banked=banks,
         )

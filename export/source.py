@@ -12,12 +12,14 @@ from export.conventions import KEY, conventions_of
 from export.errors import BadFolderError
 from export.judges import Judges, fitted, judge_folder, reward_heads
 from export.keys.check import expect_served
-from export.layout import IMAGE_ROLES, JUDGE_ROLES, KINDS, TEXT_HEAD, TEXT_ROLES, Adapter, Kind, Source
+from export.layout import IMAGE_ROLES, JUDGE_ROLES, KINDS, TEXT_HEAD, TEXT_ROLES, Adapter, Kind, Roots, Source
 from export.pipeline_classes import class_of, read_index
+from export.pipeline_path import expect_pipeline
 from export.reading import read_json
 from export.schedule import read_schedule
 from export.settings import HEADS, NAME, defaults_for, own_settings, read_settings
-from export.tensor_files import extents, weight_files
+from export.tensor_files import extents
+from export.weight_files import expect_files, weight_files
 from export.widths import check_widths
 
 NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -71,31 +73,32 @@ class PipelineFolder:
         return int(2 ** (len(vae.get("down_block_out_channels") or vae["block_out_channels"]) - 1))
 
 
-def open_folder(path: Path, judges: Judges | None = None) -> PipelineFolder:
+def open_folder(path: Path, judges: Judges | None = None, variant: str | None = None) -> PipelineFolder:
     """Checks a pipeline folder without loading any weights.
 
     Args:
         path: The folder.
         judges: Where its reward model or its segmenter comes from, if not from the folder.
+        variant: Which variant of weights is read where a component has it, such as fp16.
 
     Raises:
         BadFolderError: with one sentence on the first thing that is wrong.
     """
-    if not path.is_dir():
-        raise BadFolderError(f"{path} is not a folder.")
+    expect_pipeline(path)
     name = path.resolve().name
     if not NAMES.fullmatch(name):
         raise BadFolderError(
             f"{name!r} cannot be a pipeline's name: rename the folder to letters, digits and -._ only."
         )
     own, judges = own_settings(path), judges or {}
-    roots = (path, *shared_folder(path, own))
+    roots = Roots((path, *shared_folder(path, own)), variant)
+    expect_files(path, variant)
     sources = find_sources(roots, judges)
     check_widths(sources)
     expect_served(sources, path)
-    scheduler = first("scheduler", roots) or path / "scheduler"
+    scheduler = roots.first("scheduler") or path / "scheduler"
     sampled = read_schedule(scheduler, own.get("defaults", {}).get("scheduler"))
-    shared, index = own_settings(roots[-1]), read_index(path)
+    shared, index = own_settings(roots.folders[-1]), read_index(path)
     cls = class_of(index, sources)
     defaults = defaults_for(cls, sampled.default, styled=sources["denoiser"].adapter is not None)
     # A folder that names no class of its own is a variant of the one that it shares with.
@@ -132,12 +135,7 @@ def shared_folder(path: Path, own: dict[str, Any]) -> tuple[Path, ...]:
     return (shared,)
 
 
-def first(name: str, roots: tuple[Path, ...]) -> Path | None:
-    """The folder of this name that comes first: a pipeline's own before a shared one."""
-    return next((root / name for root in roots if (root / name).is_dir()), None)
-
-
-def find_sources(roots: tuple[Path, ...], judges: Judges) -> dict[str, Source]:
+def find_sources(roots: Roots, judges: Judges) -> dict[str, Source]:
     """Finds and checks the components of a pipeline, by role, in the order of `KINDS`."""
     denoiser = source_of("denoiser", roots)
     roles = needed_roles(denoiser, roots) | set(judges)
@@ -152,14 +150,14 @@ def find_sources(roots: tuple[Path, ...], judges: Judges) -> dict[str, Source]:
         sources["reward"] = fitted(sources["reward"], pooled)
     if "image_encoder_clip" in sources and "image_encoder_uve" not in sources:
         encoder = sources["image_encoder_clip"]
-        own = preprocess.read_preprocess(first(preprocess.FOLDER, roots), encoder.config)
+        own = preprocess.read_preprocess(roots.first(preprocess.FOLDER), encoder.config)
         sources["image_encoder_clip"] = replace(encoder, unnormalised=True, preprocess=own)
     if "text_encoder_g" not in roles and "text_encoder_l" in sources:
         sources["text_encoder_l"] = replace(sources["text_encoder_l"], last_states=True)
     return sources
 
 
-def needed_roles(denoiser: Source, roots: tuple[Path, ...]) -> set[str]:
+def needed_roles(denoiser: Source, roots: Roots) -> set[str]:
     """The roles of a pipeline, which its denoiser decides; reward model and segmenter may be missing.
 
     A UNet with pooled text (`addition_embed_type`) is SDXL's and reads two CLIP encoders, any other one reads one. A
@@ -178,10 +176,10 @@ def needed_roles(denoiser: Source, roots: tuple[Path, ...]) -> set[str]:
         roles.add("text_encoder_l")
         if denoiser.config.get("addition_embed_type") is not None:
             roles.add("text_encoder_g")
-    return roles | {role for role in JUDGE_ROLES if first(KINDS[role].folder, roots) is not None}
+    return roles | {role for role in JUDGE_ROLES if roots.first(KINDS[role].folder) is not None}
 
 
-def source_of(role: str, roots: tuple[Path, ...]) -> Source:
+def source_of(role: str, roots: Roots) -> Source:
     """Finds and checks the component of one role.
 
     Raises:
@@ -190,36 +188,36 @@ def source_of(role: str, roots: tuple[Path, ...]) -> Source:
     if role == "image_projector" and (inside := published_projector(roots)) is not None:
         return inside
     candidates = [kind for kind in KINDS.values() if kind.role == role]
-    for root in roots:
+    for root in roots.folders:
         for kind in candidates:
             if (root / kind.folder).is_dir():
                 return check_component(kind, root / kind.folder, roots)
     folders = " or ".join(f"{kind.folder}/" for kind in candidates)
-    raise BadFolderError(f"{roots[0].resolve().name}/ has no {folders}, which {role} is made from.")
+    raise BadFolderError(f"{roots.name}/ has no {folders}, which {role} is made from.")
 
 
-def check_component(kind: Kind, folder: Path, roots: tuple[Path, ...]) -> Source:
+def check_component(kind: Kind, folder: Path, roots: Roots) -> Source:
     """Checks one component's folder, without loading its weights; `roots` may have its tokenizer or its adapter."""
     config = read_json(folder / "config.json")
     names = config.get("architectures") or [config.get("_class_name")]
     if names[0] not in kind.classes:
         expected = " or ".join(kind.classes)
         raise BadFolderError(f"{kind.folder}/config.json names the class {names[0]}; expected {expected}.")
-    weights = weight_files(folder, kind.weights)
+    weights = weight_files(folder, kind.weights, roots.variant)
     for path in weights:
         extents(path)
     tokenizer = None
     if kind.tokenizer is not None:
-        tokenizer = first(kind.tokenizer, roots)
+        tokenizer = roots.first(kind.tokenizer)
         if tokenizer is None:
-            raise BadFolderError(f"{roots[0].resolve().name}/ has no {kind.tokenizer}/, which {kind.name} needs.")
+            raise BadFolderError(f"{roots.name}/ has no {kind.tokenizer}/, which {kind.name} needs.")
     adapter = find_adapter(roots) if kind.name == "denoiser" else None
     return Source(kind, folder, config, weights, tokenizer, adapter)
 
 
-def find_adapter(roots: tuple[Path, ...]) -> Adapter | None:
+def find_adapter(roots: Roots) -> Adapter | None:
     """The IP-Adapter of a pipeline's UNet; its projector's config says how many image tokens it reads."""
-    folder = first(ip_adapters.FOLDER, roots)
+    folder = roots.first(ip_adapters.FOLDER)
     if folder is None:
         return None
     path = ip_adapters.find_file(folder)
@@ -228,9 +226,9 @@ def find_adapter(roots: tuple[Path, ...]) -> Adapter | None:
     return Adapter(path, int(projector.config["tokens"]))
 
 
-def published_projector(roots: tuple[Path, ...]) -> Source | None:
+def published_projector(roots: Roots) -> Source | None:
     """The projector inside a published IP-Adapter's file; None where the pipeline has no such file."""
-    folder = first(ip_adapters.FOLDER, roots)
+    folder = roots.first(ip_adapters.FOLDER)
     path = None if folder is None else ip_adapters.find_file(folder)
     if path is None or not path.is_file() or (published := ip_adapters.read_published(path)) is None:
         return None

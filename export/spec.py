@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from export.contract import BATCHES, SMALL, Axis, Contract, Size
 from export.plan import Model
-from export.precision import Precision
+from export.precision import Precision, Storage
 from export.report import ComponentReport, DiskSizes, TraceCost
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class ExportSpec:
     """The batch sizes it is compared at."""
     rehearsal: Rehearsal | None = None
     """Of a pipeline that uses the model: the real inputs that it is compared on and calibrated by."""
+    storage: Storage = "source"
 
     @property
     def calibration(self) -> str | None:

@@ -59,7 +59,7 @@ def inspect(options: argparse.Namespace, console: Console) -> int:
     precisions = parse_precisions(options.precision)
     status = 0
     for folder in options.pipelines:
-        result = survey(folder, precisions, options.target, options_judges(options))
+        result = survey(folder, precisions, options.target, options_judges(options), options.variant)
         console.print(summary.survey_table(result) if result.parts else result.title)
         for sentence in (*result.notes, *(result.serving.sentences if result.serving else ())):
             console.print(sentence, soft_wrap=True, highlight=False)
@@ -77,6 +77,8 @@ def run_step(options: argparse.Namespace, progress: Progress) -> StepResult:
     export_options = ExportOptions(
         parse_precisions(options.precision),
         options.work,
+        storage=options.storage,
+        variant=options.variant,
         engines=options.target == "tensorrt",
         rollout=getattr(options, "rollout", False),
         judges=options_judges(options),

@@ -20,7 +20,7 @@ from typing import Any
 from export.contract import Contract, Size
 from export.files import digest
 from export.layout import Source
-from export.precision import Precision
+from export.precision import Precision, Storage
 from export.report import ComponentReport, DiskSizes, TraceCost
 
 DEFAULT = Path(".backdrop") / "export"
@@ -34,6 +34,7 @@ TRACING = (
     "graph.py",
     "lowering.py",
     "quantising.py",
+    "stored_files.py",
 )
 """The code that decides what is in a graph."""
 COMPARING = ("parity.py", "running.py", "widening.py")
@@ -59,7 +60,13 @@ def weights_digest(path: Path, size: int, changed_ns: int) -> str:
     return digest(path)
 
 
-def key(source: Source, precision: Precision, bank: Any = None, calibration: str | None = None) -> str:
+def key(
+    source: Source,
+    precision: Precision,
+    bank: Any = None,
+    calibration: str | None = None,
+    storage: Storage = "source",
+) -> str:
     """What identifies a component's graph.
 
     Args:
@@ -67,6 +74,7 @@ def key(source: Source, precision: Precision, bank: Any = None, calibration: str
         precision: Of its arithmetic.
         bank: The layout of its bank of adapters, as JSON-ready values, if it has one.
         calibration: The rehearsal that its scales come from, if it has any.
+        storage: Of its weights.
     """
     # The path that a config records does not change the network.
     config = {name: value for name, value in source.config.items() if name != "_name_or_path"}
@@ -84,6 +92,7 @@ def key(source: Source, precision: Precision, bank: Any = None, calibration: str
             "preprocess": source.preprocess and asdict(source.preprocess),
             "without_text": source.without_text,
             "precision": precision,
+            "storage": storage,
             "bank": bank,
             "calibration": calibration,
             "code": code(TRACING),

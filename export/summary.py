@@ -15,7 +15,20 @@ from export.engines.builds import Engine
 from export.report import ComponentReport, Conditioning, ExportReport, ModelReport, PictureReport
 from export.survey import Survey
 
-COLUMNS = ("component", "weights", "graph", "files", "time", "made", "memory", "precision", "random", "real", "rows")
+COLUMNS = (
+    "component",
+    "weights",
+    "graph",
+    "files",
+    "time",
+    "made",
+    "memory",
+    "precision",
+    "random",
+    "real",
+    "rounding",
+    "rows",
+)
 LIBRARIES = ("torch", "diffusers", "transformers", "onnx", "onnxruntime")
 
 
@@ -46,7 +59,8 @@ def table(exported: Sequence[ModelReport]) -> Table:
         COLUMNS,
         f"graph: model.onnx, files: the weights beside it; time: kept where nothing has changed; made: what the graph "
         f"took, now or earlier; memory: the process's peak, then or now; random, real: largest relative difference "
-        f"from torch in FP32, by inputs (at most {tolerances}); rows: whether a row is the same in any batch",
+        f"from torch in FP32 with the folder's weights, by inputs (at most {tolerances}); rounding: the part of "
+        f"--storage fp16 in it; rows: whether a row is the same in any batch",
     )
     for component in exported:
         report = component.parity
@@ -61,6 +75,7 @@ def table(exported: Sequence[ModelReport]) -> Table:
             report.precision,
             difference_of(report, "random"),
             difference_of(report, "real"),
+            f"{report.rounding:.0e}" if report.rounding else "–",
             "exact" if report.exact else "[yellow]vary[/yellow]",
         )
     return result

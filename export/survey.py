@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from export.errors import BadFolderError, ExportError
 from export.judges import Judges
 from export.keys.check import undecided
-from export.layout import IMAGE_ROLES, KINDS, Source
+from export.layout import IMAGE_ROLES, KINDS, Roots, Source
 from export.pipeline_classes import read_index
 from export.plan import plan_repository
 from export.precision import Precisions
@@ -20,6 +20,7 @@ from export.serving import Serving, expected_serving
 from export.settings import own_settings
 from export.source import PipelineFolder, check_component, open_folder, shared_folder
 from export.tensor_files import extents
+from export.weight_files import component_folders, files_problems
 
 if TYPE_CHECKING:
     from export.adapters import AdapterSelection
@@ -54,11 +55,13 @@ class Survey:
     """What the orchestrator would do with it; None where it cannot be exported."""
 
 
-def survey(path: Path, precisions: Precisions, target: str, judges: Judges | None = None) -> Survey:
+def survey(
+    path: Path, precisions: Precisions, target: str, judges: Judges | None = None, variant: str | None = None
+) -> Survey:
     """Surveys a folder. Problems are returned, not raised, and all of them."""
-    problems = part_problems(path)
+    problems = part_problems(path, variant)
     try:
-        folder = open_folder(path, judges)
+        folder = open_folder(path, judges, variant)
     except BadFolderError as error:
         # The problems of the parts say it already.
         whole = () if problems else (str(error),)
@@ -76,17 +79,19 @@ def survey(path: Path, precisions: Precisions, target: str, judges: Judges | Non
     return Survey(title, parts, tuple(notes(folder)), tuple(problems), serving)
 
 
-def part_problems(path: Path) -> list[str]:
+def part_problems(path: Path, variant: str | None) -> list[str]:
     """What is wrong with single components, each looked at by itself."""
-    problems: list[str] = []
     try:
-        roots = (path, *shared_folder(path, own_settings(path)))
+        roots = Roots((path, *shared_folder(path, own_settings(path))), variant)
     except BadFolderError as error:
         return [str(error)]
+    incomplete = files_problems(component_folders(path), variant)
+    problems = [problem.sentence for problem in incomplete]
+    told = {folder for problem in incomplete for folder in problem.folders}
     for kind in KINDS.values():
         folders = [other for other in KINDS.values() if other.folder == kind.folder]
         # Two halves of one folder would say the same.
-        if kind is not folders[0] or not (path / kind.folder).is_dir():
+        if kind is not folders[0] or not (path / kind.folder).is_dir() or kind.folder in told:
             continue
         try:
             check_component(kind, path / kind.folder, roots)

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from export.errors import BadFolderError
-from export.reading import read_json
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 BITS = {"F64": 64, "F32": 32, "F16": 16, "BF16": 16, "I64": 64, "I32": 32, "I16": 16, "I8": 8, "U8": 8, "BOOL": 8}
 """Of one number, by safetensors' names; sizes of other dtypes are not checked."""
 LARGEST_HEADER = 100 * 2**20
+LFS_POINTER = b"version https://git-lfs"
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def extents(path: Path) -> list[Extent]:
     except FileNotFoundError as error:
         raise BadFolderError(f"{label} is missing.") from error
     except (OSError, ValueError, struct.error, AttributeError, KeyError, TypeError) as error:
-        raise BadFolderError(f"{label} is not a safetensors file, or only the beginning of one.") from error
+        raise BadFolderError(f"{label} is {_kind(path)}.") from error
     expected = max((extent.offset + extent.length for extent in tensors), default=8 + length)
     if size != expected:
         raise BadFolderError(f"{label} is truncated or damaged: {size} bytes, where its header says {expected}.")
@@ -62,34 +62,16 @@ def extents(path: Path) -> list[Extent]:
     return tensors
 
 
+def _kind(path: Path) -> str:
+    """What a file is that cannot be read as safetensors."""
+    with path.open("rb") as file:
+        if file.read(len(LFS_POINTER)) == LFS_POINTER:
+            return "a pointer of Git LFS, not the file itself: run `git lfs pull` in its folder"
+    return "not a safetensors file, or only the beginning of one"
+
+
 def _read(header: Any, begin: int) -> Iterator[Extent]:
     for name, entry in header.items():
         if name != "__metadata__":
             first, last = entry["data_offsets"]
             yield Extent(name, entry["dtype"], tuple(entry["shape"]), begin + first, last - first)
-
-
-def weight_files(folder: Path, name: str) -> tuple[Path, ...]:
-    """The safetensors files of a component: one, or the shards that its index lists.
-
-    Raises:
-        BadFolderError: if there are none, or the index points elsewhere.
-    """
-    single, index = folder / name, folder / f"{name}.index.json"
-    if single.is_file():
-        return (single,)
-    if index.is_file():
-        places = read_json(index).get("weight_map")
-        if not isinstance(places, dict) or not places:
-            raise BadFolderError(f"{folder.name}/{index.name} lists no files.")
-        shards = {str(shard) for shard in places.values()}
-        if any(Path(shard).name != shard for shard in shards):
-            raise BadFolderError(f"{folder.name}/{index.name} points outside its folder.")
-        return tuple(sorted(folder / shard for shard in shards))
-    pickles = sorted(entry.name for entry in folder.iterdir() if entry.suffix in PICKLES)
-    if pickles:
-        raise BadFolderError(
-            f"{folder.name}/ holds {pickles[0]}, a pickle, which can run code when it is read; "
-            f"save the model again with safe_serialization=True."
-        )
-    raise BadFolderError(f"{folder.name}/{name} is missing.")

@@ -12,7 +12,8 @@ from typing import Any
 from export.errors import BadFolderError
 from export.files import digest
 from export.reading import read_json
-from export.tensor_files import PICKLES, weight_files
+from export.tensor_files import PICKLES
+from export.weight_files import weight_files
 
 CONFIG = "adapter_config.json"
 PEFT = "adapter_model.safetensors"

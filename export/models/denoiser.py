@@ -59,7 +59,7 @@ class Denoiser(nn.Module):
 
 def load(source: Source) -> nn.Module:
     """Loads the UNet from its folder, with its IP-Adapter where it has one, in evaluation mode."""
-    unet = load_diffusers(UNet2DConditionModel, source.folder)
+    unet = load_diffusers(UNet2DConditionModel, source)
     return unet if source.adapter is None else styled(unet, source.adapter)
 
 

@@ -50,7 +50,7 @@ class DenoiserDit(nn.Module):
 
 def load(source: Source) -> nn.Module:
     """Loads the transformer from its folder, in evaluation mode."""
-    return load_diffusers(SD3Transformer2DModel, source.folder)
+    return load_diffusers(SD3Transformer2DModel, source)
 
 
 def prepare(transformer: Transformer) -> ComponentModule:

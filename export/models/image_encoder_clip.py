@@ -47,7 +47,7 @@ class ImageEncoderClip(nn.Module):
 
 def load(source: Source) -> nn.Module:
     """Loads the model from its folder, in evaluation mode."""
-    model: ClipVision = load_transformers(CLIPVisionModelWithProjection, source.folder)
+    model: ClipVision = load_transformers(CLIPVisionModelWithProjection, source)
     # How long embeddings are and who resizes pictures is the pipeline's affair; the wrapper asks the model.
     model.config.unnormalised = source.unnormalised
     model.preprocess = source.preprocess

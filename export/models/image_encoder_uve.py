@@ -22,7 +22,7 @@ def sample(rows: int, size: Size, generator: torch.Generator) -> Inputs:
 
 def load(source: Source) -> nn.Module:
     """Loads the model from its folder, in evaluation mode."""
-    return load_diffusers(UVE, source.folder)
+    return load_diffusers(UVE, source)
 
 
 def prepare(model: Any) -> ComponentModule:

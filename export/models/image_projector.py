@@ -33,7 +33,7 @@ class ClipProjector(nn.Module):
 def load(source: Source) -> nn.Module:
     """Loads the model from its folder, or from inside a published IP-Adapter's file; in evaluation mode."""
     if source.config["uve_dim"]:
-        return load_diffusers(ImageProjector, source.folder)
+        return load_diffusers(ImageProjector, source)
     (path,) = source.weights
     tensors = {
         name.removeprefix(PROJECTOR): value.float()

@@ -17,7 +17,7 @@ from export.networks.reward import RewardModel, RewardWithoutText
 
 def load(source: Source) -> nn.Module:
     """Loads the reward model from its folder, in evaluation mode."""
-    model: Any = load_diffusers(RewardModel, source.folder)
+    model: Any = load_diffusers(RewardModel, source)
     # Which form a pipeline needs is the pipeline's affair; `prepare` asks the model.
     model.register_to_config(without_text=source.without_text)
     module: nn.Module = model

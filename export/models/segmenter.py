@@ -17,7 +17,7 @@ from export.networks.segmenter import Segmenter
 
 def load(source: Source) -> nn.Module:
     """Loads the segmenter from its folder, in evaluation mode."""
-    return load_diffusers(Segmenter, source.folder)
+    return load_diffusers(Segmenter, source)
 
 
 def sample(rows: int, size: Size, generator: torch.Generator) -> Inputs:

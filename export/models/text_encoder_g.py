@@ -28,7 +28,7 @@ class TextEncoderG(nn.Module):
 
 def load(source: Source) -> nn.Module:
     """Loads the model from its folder, in evaluation mode."""
-    return load_transformers(CLIPTextModelWithProjection, source.folder)
+    return load_transformers(CLIPTextModelWithProjection, source)
 
 
 def prepare(model: ClipText) -> ComponentModule:

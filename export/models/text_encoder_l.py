@@ -47,7 +47,7 @@ class TextEncoderPooled(nn.Module):
 def load(source: Source) -> nn.Module:
     """Loads the encoder from its folder, with its projection where the folder has one, in evaluation mode."""
     projected = source.config.get("architectures") == [CLIP_POOLED]
-    model: ClipText = load_transformers(CLIPTextModelWithProjection if projected else CLIPTextModel, source.folder)
+    model: ClipText = load_transformers(CLIPTextModelWithProjection if projected else CLIPTextModel, source)
     # Which states are read is the pipeline's affair; the wrapper asks the model.
     model.config.last_states = source.last_states
     module: nn.Module = model

@@ -42,7 +42,7 @@ class TextEncoderT5(nn.Module):
 
 def load(source: Source) -> nn.Module:
     """Loads the model from its folder, in evaluation mode."""
-    return load_transformers(T5EncoderModel, source.folder)
+    return load_transformers(T5EncoderModel, source)
 
 
 def prepare(model: T5) -> ComponentModule:

@@ -24,7 +24,7 @@ def load(source: Source) -> nn.Module:
     """Loads either kind of VAE from its folder, in evaluation mode."""
     conditioned = source.config["_class_name"] == "AsymmetricAutoencoderKL"
     cls = AsymmetricAutoencoderKL if conditioned else AutoencoderKL
-    return widen_norms(load_diffusers(cls, source.folder))
+    return widen_norms(load_diffusers(cls, source))
 
 
 def factor(vae: Vae) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from export.precision import Precision, Precisions, lowest
+from export.precision import Precision, Precisions, Storage, lowest
 from export.progress import Progress
 from export.rehearsal.recording import Rehearsal
 from export.report import PictureReport
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 def compare_pictures(
     rehearsal: Rehearsal,
     precisions: Precisions,
+    storage: Storage,
     graph_of: Callable[[str], Path],
     store: Store | None,
     progress: Progress,
@@ -33,13 +34,14 @@ def compare_pictures(
     Args:
         rehearsal: Of the pipeline.
         precisions: Of its models' graphs.
+        storage: Of their weights.
         graph_of: The `model.onnx` of a model, by the model's name.
         store: Where the comparison is kept; None to compare in any case and keep nothing.
         progress: Told what is going on.
     """
     names = {role: model.name for role, model in rehearsal.models.items()}
     chosen: dict[str, Precision] = {role: precisions.of(name) for role, name in names.items()}
-    path = None if store is None else store.root / "pictures" / f"{mark(rehearsal, chosen)}.json"
+    path = None if store is None else store.root / "pictures" / f"{mark(rehearsal, chosen, storage)}.json"
     if path is not None:
         try:
             return PictureReport.from_json(json.loads(path.read_text()), rehearsal.folder.name)
@@ -53,7 +55,7 @@ def compare_pictures(
 
     def open_role(role: str) -> AbstractContextManager[Runner]:
         progress(names[role], f"rehearsing {rehearsal.folder.name} with its graphs")
-        return opened(lambda: graph_or_module(rehearsal.models[role], chosen[role], graph_of(names[role])))
+        return opened(lambda: graph_or_module(rehearsal.models[role], chosen[role], storage, graph_of(names[role])))
 
     pictures = walk_examples(rehearsal.folder, rehearsal.config.requests, rehearsal.config.steps, open_role)
     report = picture_report(rehearsal, lowest(chosen.values()), expected, pictures)
@@ -62,9 +64,9 @@ def compare_pictures(
     return report
 
 
-def mark(rehearsal: Rehearsal, chosen: Mapping[str, Precision]) -> str:
+def mark(rehearsal: Rehearsal, chosen: Mapping[str, Precision], storage: Storage) -> str:
     """What identifies a comparison."""
-    graphs = {role: key(model.source, chosen[role]) for role, model in rehearsal.models.items()}
+    graphs = {role: key(model.source, chosen[role], storage=storage) for role, model in rehearsal.models.items()}
     return sha256({"rehearsal": rehearsal.key, "graphs": graphs, "code": code(COMPARING)})
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from export.errors import ExportError
 from export.plan import Model, RepositoryPlan
-from export.precision import Precisions
+from export.precision import Precisions, Storage
 from export.progress import Progress
 from export.rehearsal.pictures import compare_pictures
 from export.rehearsal.recording import Rehearsal, RehearsalConfig
@@ -37,6 +37,7 @@ class Rehearsals:
         precisions: Precisions,
         graph_of: Callable[[str], Path],
         *,
+        storage: Storage = "source",
         changed: Collection[str] | None = None,
         banked: Collection[str] = (),
     ) -> list[PictureReport]:
@@ -45,6 +46,7 @@ class Rehearsals:
         Args:
             precisions: Of the graphs.
             graph_of: The `model.onnx` of a model, by the model's name.
+            storage: Of the graphs' weights.
             changed: The models that were exported; pipelines that use none of them are left out. None for all.
             banked: Models with a bank of adapters. What the work folder knows is of graphs without one.
 
@@ -57,7 +59,7 @@ class Rehearsals:
             if changed is not None and not names & set(changed):
                 continue
             store = None if names & set(banked) else self._store
-            report = compare_pictures(rehearsal, precisions, graph_of, store, self._progress)
+            report = compare_pictures(rehearsal, precisions, storage, graph_of, store, self._progress)
             check_picture(report)
             reports.append(report)
         return reports

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from export.graph import round_weights
 from export.lowering import UNRUNNABLE, lower
 from export.models.component import ComponentModule
 from export.plan import Model
-from export.precision import Precision
+from export.precision import Precision, Storage
 from export.running import session, torch_outputs
 from export.torch_model import open_model
 from export.walk.runner import Array, Runner, Tensors
@@ -56,11 +57,14 @@ class GraphRunner:
         return dict(zip(self._outputs, self._session.run(self._outputs, feed), strict=True))
 
 
-def torch_runner(model: Model, precision: Precision = "fp32") -> ModuleRunner:
+def torch_runner(model: Model, precision: Precision = "fp32", storage: Storage = "source") -> ModuleRunner:
     """A model's module, its weights rounded as they are stored."""
-    return ModuleRunner(lower(open_model(model).prepared, precision))
+    prepared = open_model(model).prepared
+    if storage == "fp16":
+        round_weights(prepared.module)
+    return ModuleRunner(lower(prepared, precision))
 
 
-def graph_or_module(model: Model, precision: Precision, graph: Path) -> Runner:
+def graph_or_module(model: Model, precision: Precision, storage: Storage, graph: Path) -> Runner:
     """A model's graph, or its module in the graph's precision where onnxruntime cannot run that here."""
-    return torch_runner(model, precision) if precision in UNRUNNABLE else GraphRunner(graph)
+    return torch_runner(model, precision, storage) if precision in UNRUNNABLE else GraphRunner(graph)
