@@ -33,7 +33,7 @@ def weight_files(folder: Path, name: str, variant: str | None = None) -> tuple[P
     """
     files = files_of(folder, name, variant) or files_of(folder, name, None)
     if not files:
-        raise BadFolderError(files_problems([(folder, name)])[0].sentence)
+        raise BadFolderError(files_problems([(folder, name)], configs=False)[0].sentence)
     return files
 
 
@@ -115,18 +115,21 @@ def component_folders(path: Path) -> list[tuple[Path, str]]:
     return [(path / folder, weights) for folder, weights in names.items() if (path / folder).is_dir()]
 
 
-def files_problems(components: Iterable[tuple[Path, str]], variant: str | None = None) -> list[FilesProblem]:
+def files_problems(
+    components: Iterable[tuple[Path, str]], variant: str | None = None, *, configs: bool = True
+) -> list[FilesProblem]:
     """What is missing among components' files: one sentence for each kind of problem, not one for each file.
 
     Args:
         components: Folders, and what their plain weights are called.
         variant: The variant that was asked for.
+        configs: Whether each folder needs a config.json.
     """
     missing: list[tuple[Path, str]] = []
     pickles: dict[Path, str] = {}
     only: dict[tuple[str, ...], dict[Path, str]] = {}
     for folder, name in components:
-        if not (folder / "config.json").is_file():
+        if configs and not (folder / "config.json").is_file():
             missing.append((folder, "config.json"))
         try:
             files = files_of(folder, name, variant) or files_of(folder, name, None)
