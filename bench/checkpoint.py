@@ -5,14 +5,16 @@ usage: python -m bench.checkpoint [NAME …]        (default: every check)
 
 from __future__ import annotations
 
+import functools
 import sys
 
-from bench import adapter_cost, checks, served_folders
+from bench import checks, oracle, served_folders
 
 AREA = "checkpoint"
 CHECKS: dict[str, checks.Check] = {
     "folders": served_folders.figures,
-    "adapters": adapter_cost.figures,
+    "keys": functools.partial(oracle.keys, "python -m bench.checkpoint keys"),
+    "oracle": functools.partial(oracle.pictures, "python -m bench.checkpoint oracle"),
 }
 
 

@@ -59,7 +59,7 @@ def of_preparation() -> Iterable[str]:
     """The keys of the file that transformers writes for CLIP's preparation of pictures."""
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-    return CLIPImageProcessorPil().to_dict().keys()
+    return set(CLIPImageProcessorPil().to_dict())
 
 
 def tables() -> Mapping[str, tuple[Iterable[str], Table | frozenset[str]]]:
