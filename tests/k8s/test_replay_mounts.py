@@ -24,6 +24,8 @@ HERE = Here(
         ("/store/engines/a", "/e/a"),
         ("/storehouse /mnt/store", "/storehouse /mnt/store"),
         ("0.0.0.0:9090", "127.70.1.4:9090"),
+        ("[::]:9090", "127.70.1.4:9090"),
+        ("bind 0.0.0.0 -::", "bind 127.70.1.4"),
         ("redis://orchestrator@redis.backdrop:6379/0", "redis://orchestrator@127.70.1.2:6379/0"),
         ("redis://redis.backdrop:6379", "redis://127.70.1.2:6379"),
         ("kubernetes:///triton.backdrop:8001", "kubernetes:///triton.backdrop:8001"),

@@ -35,7 +35,9 @@ class Here:
     def text(self, text: str) -> str:
         """The text with paths and addresses of this machine."""
         # One pass, so that a replacement, which may begin with /tmp, is not replaced again.
-        hosts = {**self.names, "0.0.0.0": self.address, "[::]": self.address, "127.0.0.1": self.address}
+        # Redis writes all addresses of both families so; pods of one machine have one address each.
+        everywhere = {"0.0.0.0 -::": self.address, "0.0.0.0": self.address, "[::]": self.address}
+        hosts = {**self.names, **everywhere, "127.0.0.1": self.address}
         meant = {**{path: str(folder) for path, folder in self.paths.items()}, **hosts}
         # Only whole path components match: /store matches neither /storehouse nor /mnt/store. A client that follows a
         # Service through the API needs the Service's name, so kubernetes:// names stay.
