@@ -13,6 +13,7 @@ from export.command import parse
 from export.convert import convert
 from export.errors import ExportError
 from export.pipeline_path import expect_pipeline
+from export.progress import ProgressDisplay
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,14 +48,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         steps.change_versions(options, console)
         return 0
     started = time.monotonic()
-    with console.status("starting") as status:
-
-        def progress(name: str, what: str) -> None:
-            status.update(f"{name}: {what}")
-            # A log has no status line: it gets one line for each step. A terminal gets a line for each component.
-            if not console.is_terminal or what.startswith(("done", "built")):
-                console.print(f"{name}: {what}", highlight=False, soft_wrap=True)
-
+    with ProgressDisplay(console) as progress:
         result = steps.run_step(options, progress)
     result.show(console, options, time.monotonic() - started)
     return 0

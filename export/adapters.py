@@ -26,6 +26,7 @@ from export.networks import adapter_bank, image_attention
 from export.networks.adapter_bank import DOWN, UP
 from export.plan import RepositoryPlan
 from export.report import DiskSizes
+from export.tracing import Told, untold
 
 CAPACITY = 4
 SLOTS = 3
@@ -167,6 +168,7 @@ def write(
     path: Path,
     files: Mapping[str, Path],
     served: Sequence[Path],
+    tell: Told = untold,
 ) -> DiskSizes:
     """Writes the graph of `prepared`, which has the bank on its `network`, and the bank beside it.
 
@@ -181,6 +183,7 @@ def write(
         path: The graph to write.
         files: The component's safetensors files, by the names they get beside the graph.
         served: Version folders of the same precision that may have such a graph; they need not exist.
+        tell: Told the parts of the work.
     """
     tensors, placeholders = bank.tensors(), bank.placeholders()
     with TemporaryDirectory() as folder:
@@ -193,7 +196,7 @@ def write(
             disk = bank_reuse.disk_sizes(path)
         else:
             fill(network, placeholders)
-            disk = graph.write(prepared, path, files)
+            disk = graph.write(prepared, path, files, tell)
         save_file(tensors, beside)
         # Copied: safetensors writes files that only their owner can read, and the server runs as another user.
         shutil.copyfile(beside, path.with_name(FILE))

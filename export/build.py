@@ -19,6 +19,7 @@ from export.progress import Progress
 from export.report import ComponentReport, DiskSizes
 from export.spec import ExportSpec, ModelGraph
 from export.torch_model import TorchModel, open_model
+from export.tracing import Told
 from export.walk.runner import Tensors
 
 
@@ -49,8 +50,11 @@ def build_graph(spec: ExportSpec, path: Path, lenders: Sequence[Path], progress:
     lowered = lower(model.prepared, precision)
     if precision in UNRUNNABLE:
         cases = [case.lowered(lowered) for case in cases]
-    progress(name, "tracing")
-    disk = write_graph(spec, model.network, lowered, path, lenders)
+
+    def tell(part: str) -> None:
+        progress(name, f"tracing: {part}")
+
+    disk = write_graph(spec, model.network, lowered, path, lenders, tell)
     if precision == "fp8":
         progress(name, "calibrating")
         disk = quantise(model.prepared, path, calls, disk)
@@ -66,7 +70,7 @@ def build_graph(spec: ExportSpec, path: Path, lenders: Sequence[Path], progress:
 
 
 def write_graph(
-    spec: ExportSpec, network: nn.Module, lowered: ComponentModule, path: Path, lenders: Sequence[Path]
+    spec: ExportSpec, network: nn.Module, lowered: ComponentModule, path: Path, lenders: Sequence[Path], tell: Told
 ) -> DiskSizes:
     """Traces the module and writes its graph, with the weights beside it in the dtypes that they are stored in."""
     files = spec.model.source.files
@@ -76,8 +80,8 @@ def write_graph(
         if spec.storage == "fp16":
             files = stored_files.rounded(files, Path(folder))
         if spec.bank is None:
-            return graph.write(lowered, path, files)
-        return adapters.write(spec.bank, network, lowered, path, files, lenders)
+            return graph.write(lowered, path, files, tell)
+        return adapters.write(spec.bank, network, lowered, path, files, lenders, tell)
 
 
 def reference_cases(model: TorchModel, sizes: Sequence[Size], spec: ExportSpec) -> list[parity.Case]:

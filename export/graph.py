@@ -24,6 +24,7 @@ from export.external import COMPUTED, Array, is_external, refer
 from export.models.component import ComponentModule
 from export.report import DiskSizes
 from export.stored_files import FP16_MAX, ROUND_FROM, lay_beside
+from export.tracing import Told, quickened, untold
 
 OPSET, OPSET_BF16 = 20, 22
 """From 22 on, convolutions and norms may compute in bfloat16."""
@@ -93,8 +94,12 @@ class TracedGraph:
     """By the names of initialisers that hold no numbers yet: views of the module's memory, not copies."""
 
 
-def trace(prepared: ComponentModule) -> TracedGraph:
+def trace(prepared: ComponentModule, tell: Told = untold) -> TracedGraph:
     """Exports a prepared component to ONNX in memory.
+
+    Args:
+        prepared: The component.
+        tell: Told the parts of the work.
 
     Raises:
         ExportError: if torch cannot trace the module with dynamic sizes, or the graph is not valid ONNX.
@@ -103,7 +108,7 @@ def trace(prepared: ComponentModule) -> TracedGraph:
     # The exporter announces each pass on stdout's logger and warns of its own internals.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(), torch.no_grad():
+        with warnings.catch_warnings(), torch.no_grad(), quickened(tell):
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 prepared.module,
@@ -189,18 +194,20 @@ def halve_initialisers(model: onnx.ModelProto) -> int:
     return len(casts)
 
 
-def write(prepared: ComponentModule, path: Path, files: Mapping[str, Path]) -> DiskSizes:
+def write(prepared: ComponentModule, path: Path, files: Mapping[str, Path], tell: Told = untold) -> DiskSizes:
     """Traces a component and writes it to `path`, its weights files beside it.
 
     Args:
         prepared: The component.
         path: The graph to write.
         files: The component's safetensors files, by the names they get beside the graph.
+        tell: Told the parts of the work.
 
     Raises:
         ExportError: if it cannot be traced, or its inputs and outputs are not those of the contract.
     """
-    traced = trace(prepared)
+    traced = trace(prepared, tell)
+    tell("writing")
     model = traced.model
     expect_names(prepared, model)
     used = refer(model, files, traced.weights)

@@ -35,6 +35,7 @@ TRACING = (
     "lowering.py",
     "quantising.py",
     "stored_files.py",
+    "tracing.py",
 )
 """The code that decides what is in a graph."""
 COMPARING = ("parity.py", "running.py", "widening.py")
