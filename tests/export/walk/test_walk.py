@@ -83,6 +83,14 @@ def test_the_walk_and_the_exported_description_name_the_same_states(
     assert expected.shape[1] == tokens
 
 
+def test_a_latent_mask_is_an_average_or_cut_at_one_half() -> None:
+    (example, _) = drawn()
+    soft, hard = (WalkFrame.of(example.photo, example.mask, (64, 64), 8, hard=hard) for hard in (False, True))
+    assert set(np.unique(soft.latent_mask)) > {0.0, 1.0}, "with values between"
+    assert np.array_equal(hard.latent_mask, soft.mask[:, :, ::8, ::8] >= 0.5)
+    assert np.array_equal(hard.masked, hard.image * (soft.mask < 0.5))
+
+
 def test_a_unet_reads_both_clip_encoders(tiny_pipelines: Path) -> None:
     folder = open_folder(tiny_pipelines / "tiny")
     assert folder.states == ("text_encoder_l", "text_encoder_g")
