@@ -8,12 +8,14 @@ from __future__ import annotations
 import functools
 import sys
 
-from bench import checks, oracle, served_folders
+from bench import checks, export_time, oracle, served_folders
 
 AREA = "checkpoint"
 CHECKS: dict[str, checks.Check] = {
     "folders": served_folders.figures,
     "keys": functools.partial(oracle.keys, "python -m bench.checkpoint keys"),
+    "time": export_time.seconds,
+    "weights": export_time.weights,
     "oracle": functools.partial(oracle.pictures, "python -m bench.checkpoint oracle"),
 }
 
