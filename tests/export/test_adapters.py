@@ -21,6 +21,7 @@ from export.bank_reuse import FILE, fits
 from export.command import adapter_selection, parse
 from export.contract import Size
 from export.errors import ExportError
+from export.files import digest
 from export.lora_files import Lora, read_lora
 from export.models import COMPONENTS
 from export.models.component import Inputs
@@ -119,7 +120,7 @@ def test_the_entry_names_every_adapter(adapted: Path, files: dict[str, Path]) ->
     entry = models["denoiser"]
     assert [entry["adapters"][name] for name in ("rows", "rank", "slots")] == [3, 4, SLOTS]
     assert {name: value["row"] for name, value in entry["adapters"]["names"].items()} == {"first": 1, "second": 2}
-    assert entry["adapters"]["names"]["first"]["digest"] == f"sha256:{adapters.digest(files['first'])}"
+    assert entry["adapters"]["names"]["first"]["digest"] == f"sha256:{digest(files['first'])}"
     assert list(models["denoiser_dit"]["adapters"]["names"]) == ["only"]
     assert "adapters" not in models["reward"]
     for name in LAYERS:
@@ -180,7 +181,7 @@ def test_one_more_adapter_is_another_file_beside_the_same_graph(
     sources = [tiny_pipelines / name for name in tiny.NAMES]
     (outputs,) = export_pipelines(sources, out, lambda name, what: None, names=["denoiser"], selection=selection).models
     after = json.loads((out / "pipeline.json").read_text())["models"]["denoiser"]
-    changed = {name for name, digest in after["files"].items() if before["files"][name] != digest}
+    changed = {name for name, value in after["files"].items() if before["files"][name] != value}
     assert changed == {f"1/{FILE}", "config.pbtxt"}
     assert after["fingerprint"] != before["fingerprint"]
     assert after["adapters"]["names"]["third"]["row"] == 3
