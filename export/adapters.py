@@ -74,12 +74,14 @@ class Bank:
     """From row 1 on."""
     slots: int = 1
     """Adapters that a row may have at once, K; the bank itself does not depend on it, the graph does."""
+    dtype: torch.dtype = torch.float32
+    """Of its numbers: `float16` where the denoiser's weights are stored so, or where it computes in less than FP32."""
 
     def tensors(self) -> dict[str, Tensor]:
-        """The bank as fp16, by the names of the layers' buffers.
+        """The bank, by the names of the layers' buffers.
 
         Raises:
-            BadFolderError: if an adapter is too strong for fp16.
+            BadFolderError: if an adapter is too strong for a bank of fp16.
         """
         tensors: dict[str, Tensor] = {}
         for layer, (out, width, *kernel) in self.layers.items():
@@ -92,9 +94,10 @@ class Bank:
                 # The taps' order is the one in which the layer sums them: columns first, then lines.
                 down[row, :, :, : update.rank] = update.down.view(-1, width, kh, kw).permute(3, 2, 0, 1)
                 up[row, : update.rank] = update.strength * update.up.T
-                if max(float(half[row].abs().max()) for half in (down, up)) > FP16_MAX:
+                most = max(float(half[row].abs().max()) for half in (down, up))
+                if self.dtype == torch.float16 and most > FP16_MAX:
                     raise BadFolderError(f"{ref.path.name}: {layer} has values that fp16 cannot hold.")
-            tensors[f"{layer}.{DOWN}"], tensors[f"{layer}.{UP}"] = down.flatten(1, 3).half(), up.half()
+            tensors[f"{layer}.{DOWN}"], tensors[f"{layer}.{UP}"] = down.flatten(1, 3).to(self.dtype), up.to(self.dtype)
         return tensors
 
     def placeholders(self) -> dict[str, Tensor]:
@@ -104,12 +107,17 @@ class Bank:
         many of both (zeros in layers that an adapter does not change), and the next adapter might not.
         """
         generator = torch.Generator().manual_seed(0)
-        return {name: torch.randn(value.shape, generator=generator).half() for name, value in self.tensors().items()}
+        shapes = {name: value.shape for name, value in self.tensors().items()}
+        return {name: torch.randn(shape, generator=generator).to(self.dtype) for name, shape in shapes.items()}
 
     @property
     def layout(self) -> dict[str, Any]:
         """What the graph depends on."""
-        return {"layers": {name: list(shape) for name, shape in self.layers.items()}, **self.size}
+        return {
+            "layers": {name: list(shape) for name, shape in self.layers.items()},
+            "dtype": str(self.dtype),
+            **self.size,
+        }
 
     @property
     def size(self) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import shutil
 import time
@@ -112,7 +113,7 @@ def export_pipelines(
     plan = open_plan(sources, default, options)
     entries = repository.read_pipelines(out).get("models", {})
     kept = kept_models(plan, out, entries, names)
-    banks = open_banks(plan, selection, kept)
+    banks = open_banks(plan, selection, kept, options)
     rehearsals = Rehearsals(plan, options.rehearsal, options.store, progress)
     reports = []
     with repository.staged(out) as staging:
@@ -154,16 +155,23 @@ def served_precisions(models: dict[str, Any]) -> Precisions:
     return Precisions(models={name: entry.get("precision", "fp32") for name, entry in models.items()})
 
 
-def open_banks(plan: RepositoryPlan, selection: AdapterSelection | None, kept: Collection[str]) -> dict[str, Bank]:
+def open_banks(
+    plan: RepositoryPlan, selection: AdapterSelection | None, kept: Collection[str], options: ExportOptions
+) -> dict[str, Bank]:
     """The banks of adapters, by the denoisers that get one."""
     if selection is None:
         return {}
+    import torch
+
     from export import adapters
 
     banks = adapters.open_banks(plan, selection)
     for name in banks:
         if name in kept:
             raise ExportError(f"Adapters change {name}, which is not among the components to export.")
+        # FP32 arithmetic on the user's own weights deserves the user's own adapters.
+        exact = options.precisions.of(name) == "fp32" and options.storage == "source"
+        banks[name] = dataclasses.replace(banks[name], dtype=torch.float32 if exact else torch.float16)
     return banks
 
 

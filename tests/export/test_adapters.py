@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import time
@@ -296,8 +297,20 @@ def test_a_bad_lora_is_told_before_anything_is_made(
 def test_numbers_beyond_fp16_are_refused(files: dict[str, Path]) -> None:
     shapes: dict[str, tuple[int, ...]] = {"fc": (2, 2)}
     lora = loras.random_lora(shapes, 1, 0, strength=1e9)
+    bank = Bank(shapes, 1, 1, ((LoraRef("x", files["first"]), lora),))
+    assert max(float(values.abs().max()) for values in bank.tensors().values()) > 1e6
     with pytest.raises(ExportError, match="has values that fp16 cannot hold"):
-        Bank(shapes, 1, 1, ((LoraRef("x", files["first"]), lora),)).tensors()
+        dataclasses.replace(bank, dtype=torch.float16).tensors()
+
+
+def test_an_fp32_bank_holds_a_strength_that_fp16_does_not(files: dict[str, Path]) -> None:
+    shapes: dict[str, tuple[int, ...]] = {"fc": (8, 8)}
+    lora = loras.random_lora(shapes, 2, 0, strength=0.5**0.5)
+    bank = Bank(shapes, 1, 2, ((LoraRef("x", files["first"]), lora),))
+    update, tensors = lora.updates["fc"], bank.tensors()
+    exact = update.strength * update.up.view(8, -1) @ update.down.view(-1, 8)
+    served = tensors["fc.adapters_up"][1].T @ tensors["fc.adapters_down"][1]
+    assert torch.allclose(served, exact, rtol=1e-6, atol=1e-7)
 
 
 def test_a_denoiser_that_is_kept_gets_no_adapters(
