@@ -324,6 +324,7 @@ def test_a_denoiser_that_is_kept_gets_no_adapters(
 
 
 def test_the_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "model_index.json").write_text("{}")
     arguments = ["all", "--pipeline", str(tmp_path), "--out", str(tmp_path / "out")]
     assert adapter_selection(parse(arguments)) is None
     several = ["--adapter", "a=x.safetensors", "--adapter", "tiny-dit:b=c:/y"]

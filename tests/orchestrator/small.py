@@ -212,7 +212,8 @@ class FunctionModels:
 
     def encoded(self, picture: Array) -> Array:
         """The latents [C, h, w] of a picture [3, H, W] in −1…1."""
-        return self._vae_encoder(picture[None])["latents"][0]
+        latents: Array = self._vae_encoder(picture[None])["latents"][0]
+        return latents
 
     def _denoise(self, **inputs: Array) -> dict[str, Array]:
         shift = inputs["encoder_hidden_states"].mean((1, 2))
