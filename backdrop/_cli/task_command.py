@@ -33,7 +33,8 @@ def name_of(task: type[Task]) -> str:
 
 def help_of(task: type[Task]) -> str:
     """What `--help` says about the command."""
-    return f"{inspect.getdoc(task)} Variants are ranked, the best are written."
+    variants = " Variants are ranked, the best are written." if RULES[task.name].sampled else ""
+    return f"{inspect.getdoc(task)}{variants}"
 
 
 def function_of(task: type[Task]) -> Callable[..., None]:
