@@ -119,7 +119,7 @@ class Loop:
         """What comes before the steps, of a serialized GenerateRequest."""
         request = self._parser.parse(pb.GenerateRequest.FromString(message), "bench")
         models, lookups = Models(request.pipeline, self._infer, request.request_id), RequestLookups(NoCache())
-        source = FrameSource(request.request_id, request.task, request.read_input, request.pixels_mp, self._memory)
+        source = FrameSource(request.task, request.read_input, request.pixels_mp, self._memory)
         embeddings = await encode(
             request.read_conditioning(),
             guided=request.parts.sampling.guided,

@@ -137,7 +137,7 @@ class Pipeline:
         """Conditioning → embeddings, pictures → frame; from both: latents → scenes → ranked pictures."""
         lookups = RequestLookups(self._cache)
         read = request.read_input
-        source = FrameSource(request.request_id, request.task, read, request.pixels_mp, self._memory)
+        source = FrameSource(request.task, read, request.pixels_mp, self._memory)
         with contextlib.closing(source):
             work = _Work(request, source, models, lookups, progress, outlook)
             if request.task.rules.sampled:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import uuid
 from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
@@ -48,18 +49,17 @@ class FrameSource:
     """Makes the frame of one request, as often as it is needed.
 
     Args:
-        name: of the request.
         task: makes the frame.
         read: decodes and checks the task's pictures. Blocks.
         megapixels: of the largest picture.
         memory: shared by all requests.
     """
 
-    def __init__(
-        self, name: str, task: Task, read: Callable[[], TaskInput], megapixels: float, memory: PixelMemory
-    ) -> None:
+    def __init__(self, task: Task, read: Callable[[], TaskInput], megapixels: float, memory: PixelMemory) -> None:
         self.task = task
-        self._name, self._read, self._megapixels, self._memory = name, read, megapixels, memory
+        self._read, self._megapixels, self._memory = read, megapixels, memory
+        # Its own, whatever requests are called: a frame must never be another request's.
+        self._key = uuid.uuid4().hex
         self._mask: Callable[[Bytes], Bytes] | None = None
         self.warnings: tuple[RequestWarning, ...] = ()
         """What was corrected in the pictures; empty until they are decoded."""
@@ -97,12 +97,12 @@ class FrameSource:
             InvalidRequestError: a picture is faulty, or the pictures leave nothing to make.
         """
         async with self._memory.budget.hold(self._megapixels):
-            frame = self._memory.frames.get(self._name)
+            frame = self._memory.frames.get(self._key)
             yield await asyncio.to_thread(self._make) if frame is None else frame
 
     def close(self) -> None:
         """Gives the frame up."""
-        self._memory.frames.discard(self._name)
+        self._memory.frames.discard(self._key)
 
     def _decoded(self) -> TaskInput:
         inputs = self._read()
@@ -116,5 +116,5 @@ class FrameSource:
         return self._keep(self.task.frame(self._decoded()))
 
     def _keep(self, frame: Frame) -> Frame:
-        self._memory.frames.put(self._name, frame, frame.nbytes, _KEPT_S)
+        self._memory.frames.put(self._key, frame, frame.nbytes, _KEPT_S)
         return frame

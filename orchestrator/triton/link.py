@@ -18,6 +18,8 @@ from orchestrator.triton.wire import Wire
 log = structlog.get_logger("orchestrator.triton")
 
 _TIMEOUT_S = 2.0
+# A busy server takes its time, and what it does not close it keeps.
+_CLOSE_TIMEOUT_S = 5.0
 # The server did not answer, which says nothing about its memory.
 _NO_ANSWER = ("StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED", "StatusCode.CANCELLED")
 
@@ -67,7 +69,7 @@ class Link:
             self.access = Access.NONE
             with contextlib.suppress(InferenceServerException):
                 name = self._wire.region.name
-                await self._client.unregister_system_shared_memory(name, client_timeout=_TIMEOUT_S)
+                await self._client.unregister_system_shared_memory(name, client_timeout=_CLOSE_TIMEOUT_S)
 
     async def _request_access(self) -> None:
         region = self._wire.region

@@ -16,7 +16,6 @@ from export.configs import finish_model
 from export.contract import Axis, Contract, TensorSpec
 from export.errors import ExportError
 from export.files import fingerprint, model_files
-from orchestrator.repository import ModelSpec
 from orchestrator.repository.load import _verify
 
 SIDES = (Axis("height", 4), Axis("width", 4))
@@ -68,7 +67,7 @@ def check(repository: Path, version: str) -> None:
         assert config(repository, name).parameters["fingerprint"].string_value == result["fingerprint"]
         assert list(config(repository, name).version_policy.specific.versions) in ([int(version)], [])
     # As the orchestrator checks it at start.
-    _verify(repository, [ModelSpec("denoiser", version, result["fingerprint"], result["files"], (), ())])
+    _verify(repository, {"denoiser": result["files"]})
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 import backdrop
 from bench.relay import Relay
+from local.ports import free_ports
 from orchestrator.api.server import Server
 from orchestrator.cache import TwoTierCache
 from orchestrator.settings import PREFIX, Settings, faults, unknown
@@ -104,7 +105,9 @@ async def test_after_a_failover_the_new_primary_is_used(server: RedisProcess) ->
 
 @pytest.mark.row("redis-failover")
 async def test_a_member_of_a_cluster_is_refused_by_name(tmp_path: Path) -> None:
-    with running("--cluster-enabled", "yes", "--dir", str(tmp_path)) as member:
+    # Its default is the port + 10,000, which is beyond the last port for a high one.
+    bus = str(free_ports(1)[0])
+    with running("--cluster-enabled", "yes", "--cluster-port", bus, "--dir", str(tmp_path)) as member:
         with structlog.testing.capture_logs() as lines:
             async with cache_on(member.url) as cache:
                 await asyncio.sleep(0.6)

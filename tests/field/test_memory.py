@@ -34,10 +34,10 @@ REFERENCE = Size(256, 256)
 class Counted:
     """A request whose pictures are read through a counter."""
 
-    def __init__(self, memory: PixelMemory, name: str = "a", **changes: Any) -> None:
+    def __init__(self, memory: PixelMemory, **changes: Any) -> None:
         self.request: Request = request(**changes)
         self.reads = 0
-        self.source = FrameSource(name, self.request.task, self._read, 1.0, memory)
+        self.source = FrameSource(self.request.task, self._read, 1.0, memory)
 
     def _read(self) -> TaskInput:
         self.reads += 1

@@ -22,7 +22,7 @@ def models_of(request_: Request, infer: Infer) -> Models:
 def source_of(request_: Request, megapixels: float = 16.0) -> FrameSource:
     """Where a request's frame comes from, with pixel memory of its own."""
     memory = PixelMemory(megapixels)
-    return FrameSource(request_.request_id, request_.task, request_.read_input, request_.pixels_mp, memory)
+    return FrameSource(request_.task, request_.read_input, request_.pixels_mp, memory)
 
 
 async def inputs_of(request_: Request, models: Models, folder: Path) -> DenoiserInputs:

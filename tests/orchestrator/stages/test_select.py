@@ -27,7 +27,7 @@ FRAME = product_frame(noisy_photo(80, 60), ellipse_mask(80, 60))
 def source_for(frame: Frame) -> FrameSource:
     """A source of one frame, whatever the pictures are."""
     task = dataclasses.replace(BACKGROUND, frame=lambda inputs: frame)
-    return FrameSource("name", task, lambda: TaskInput(None, (frame.bucket,)), 1.0, PixelMemory(16.0))
+    return FrameSource(task, lambda: TaskInput(None, (frame.bucket,)), 1.0, PixelMemory(16.0))
 
 
 def variants(*totals: float) -> list[Variant]:
