@@ -54,6 +54,7 @@ def state(folder: Path, role: str, variant: str | None = None) -> dict[str, torc
     return component.load(source).state_dict()
 
 
+@pytest.mark.row("variant")
 def test_folders_with_variants_only_are_told_once_with_the_flag(folder: Path) -> None:
     to_variant(folder, *PARTS)
     message = (
@@ -100,6 +101,7 @@ def test_shards_of_a_variant_are_loaded_by_both_spellings(
     assert all(torch.equal(numbers[key], expected[key]) for key in expected)
 
 
+@pytest.mark.row("variant")
 def test_a_variant_goes_before_the_plain_files_where_there_is_one(folder: Path) -> None:
     path = folder / "vae" / WEIGHTS
     other = {key: value + 1 for key, value in load_file(path).items()}
