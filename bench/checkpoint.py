@@ -8,11 +8,12 @@ from __future__ import annotations
 import functools
 import sys
 
-from bench import checks, export_time, oracle, served_folders
+from bench import adapter_cost, checks, export_time, oracle, served_folders
 
 AREA = "checkpoint"
 CHECKS: dict[str, checks.Check] = {
     "folders": served_folders.figures,
+    "adapters": adapter_cost.figures,
     "keys": functools.partial(oracle.keys, "python -m bench.checkpoint keys"),
     "time": export_time.seconds,
     "weights": export_time.weights,
