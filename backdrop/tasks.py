@@ -14,7 +14,14 @@ from backdrop import _text as text
 from backdrop import _wire as wire
 from backdrop._describe import Flag, Option
 from backdrop._enums import HorizontalAlignment, ShadowKind, VerticalAlignment
+from backdrop._pictures import encode_picture
 from backdrop._types import Box, Fit, ImageSource, Margins
+
+
+def _picture_of(task: str) -> Option:
+    """The picture of a task that drops its alpha channel."""
+    meaning = "The picture: PNG, JPEG or WebP, at most 16 megapixels and 16 MiB. An alpha channel is dropped."
+    return Option(f"{task}.picture", encode_picture, meaning, (Flag("--picture", Path),))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -104,12 +111,7 @@ class Erase(Task):
 
     picture: Annotated[
         ImageSource,
-        Option(
-            "erase.picture",
-            wire.picture,
-            "The picture: PNG, JPEG or WebP, at most 16 megapixels and 16 MiB. An alpha channel is dropped.",
-            (Flag("--picture", Path),),
-        ),
+        _picture_of("erase"),
     ] = dataclasses.field(repr=False)
     mask: Annotated[
         ImageSource,
@@ -139,12 +141,7 @@ class Fill(Task):
 
     picture: Annotated[
         ImageSource,
-        Option(
-            "fill.picture",
-            wire.picture,
-            "The picture: PNG, JPEG or WebP, at most 16 megapixels and 16 MiB. An alpha channel is dropped.",
-            (Flag("--picture", Path),),
-        ),
+        _picture_of("fill"),
     ] = dataclasses.field(repr=False)
     mask: Annotated[
         ImageSource,
@@ -166,12 +163,7 @@ class Vary(Task):
 
     picture: Annotated[
         ImageSource,
-        Option(
-            "vary.picture",
-            wire.picture,
-            "The picture: PNG, JPEG or WebP, at most 16 megapixels and 16 MiB. An alpha channel is dropped.",
-            (Flag("--picture", Path),),
-        ),
+        _picture_of("vary"),
     ] = dataclasses.field(repr=False)
     strength: Annotated[
         float | None,
@@ -196,12 +188,7 @@ class Expand(Task):
 
     picture: Annotated[
         ImageSource,
-        Option(
-            "expand.picture",
-            wire.picture,
-            "The picture: PNG, JPEG or WebP, at most 16 megapixels and 16 MiB. An alpha channel is dropped.",
-            (Flag("--picture", Path),),
-        ),
+        _picture_of("expand"),
     ] = dataclasses.field(repr=False)
     margins: Annotated[
         Margins | None,
