@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -42,8 +43,10 @@ class RequestSpan:
 class Tracing:
     """Opens a span for each request; without a provider, none."""
 
-    def __init__(self, provider: TracerProvider | None = None) -> None:
+    def __init__(self, provider: TracerProvider | None = None, give_up: Callable[[], None] | None = None) -> None:
+        """`give_up` ends the provider's exports, the one that runs and all later ones."""
         self._provider = provider
+        self._give_up = give_up
 
     @classmethod
     def to(cls, endpoint: str, sample_ratio: float) -> Tracing:
@@ -64,7 +67,7 @@ class Tracing:
         provider = TracerProvider(sampler=ParentBased(TraceIdRatioBased(sample_ratio)), resource=resource)
         exporter = OTLPSpanExporter(endpoint.rstrip("/") + "/v1/traces", timeout=_EXPORT_TIMEOUT_S)
         provider.add_span_processor(BatchSpanProcessor(exporter))
-        return cls(provider)
+        return cls(provider, exporter.shutdown)
 
     @contextlib.contextmanager
     def request(self, method: str, caller_metadata: Iterable[tuple[str, Any]]) -> Iterator[RequestSpan]:
@@ -91,9 +94,16 @@ class Tracing:
             scope.span.end()
 
     def close(self) -> None:
-        """Sends the remaining spans and stops; blocks for one export, 5 s at most."""
-        if self._provider is not None:
+        """Sends the remaining spans and stops; after 5 s it drops those that no collector has taken."""
+        if self._provider is None:
+            return
+        # The SDK would try each batch of the queue for the whole timeout of an export, 30 s in all.
+        limit = threading.Timer(_EXPORT_TIMEOUT_S, self._give_up or (lambda: None))
+        limit.start()
+        try:
             self._provider.shutdown()
+        finally:
+            limit.cancel()
 
 
 NO_TRACING = Tracing()
