@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from local.cluster import Cluster, Options
+from orchestrator import allocator
 
 ROOT = Path(__file__).resolve().parent.parent
 _CLUSTER_FIXTURES = {"cluster", "cluster_endpoint", "triton_endpoint", "redis_url"}
@@ -50,6 +51,12 @@ def run_folder(factory: pytest.TempPathFactory) -> Path:
     base = factory.getbasetemp()
     # xdist gives each of its processes a folder below the run's.
     return base.parent if base.name.startswith("popen-") else base
+
+
+@pytest.fixture(scope="module", autouse=True)
+def settled() -> None:
+    """Takes what is imported out of garbage collections: each would take half a second, and a walk asks for ten."""
+    allocator.settle()
 
 
 @pytest.fixture(scope="session")
