@@ -1,4 +1,4 @@
-"""checkov over rendered manifests: one run for all of them, in its own Python environment."""
+"""checkov over rendered manifests and Dockerfiles: one run for all, in its own Python environment."""
 
 from __future__ import annotations
 
@@ -35,15 +35,22 @@ def checkov() -> str:
     return program
 
 
-def check(folder: Path, framework: str = "kubernetes") -> Findings:
-    """Every check of a framework over every file of a folder."""
-    command = [checkov(), "--framework", framework, "--skip-download", "--directory", str(folder), "--output", "json"]
+def check(folder: Path, *frameworks: str) -> dict[str, Findings]:
+    """Every check of the frameworks over every file of a folder, in one run: checkov's start takes most of the time."""
+    command = [checkov(), "--skip-download", "--directory", str(folder), "--output", "json"]
+    command += ["--framework", *frameworks]
     # With an API key checkov would fetch custom rules from its vendor; these tests use the built-in ones.
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("BC_", "PRISMA_"))}
     run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert run.returncode in (0, 1), run.stderr
-    results = json.loads(run.stdout)["results"]
+    reports = json.loads(run.stdout)
+    # A single report stands alone.
+    return {
+        one["check_type"]: _findings(one["results"]) for one in (reports if isinstance(reports, list) else [reports])
+    }
 
+
+def _findings(results: dict[str, list[dict[str, str]]]) -> Findings:
     def lines(kind: str) -> tuple[str, ...]:
         return tuple(
             f"{entry['check_id']} {entry['check_name']}: {entry['resource']} in {Path(entry['file_path']).name}"
@@ -53,17 +60,22 @@ def check(folder: Path, framework: str = "kubernetes") -> Findings:
     return Findings(len(results["passed_checks"]), lines("failed"), lines("skipped"))
 
 
-def everything(folder: Path, *counts: int) -> Findings:
-    """Every overlay, alone and with every combination of the given numbers of components.
+def different(folder: Path, *counts: int) -> Path:
+    """Writes every overlay, alone and with every combination of the given numbers of components; returns the folder.
 
-    Each different manifest is checked once: the 1,400 manifests of 39 renderings are 92 different ones.
+    Each different manifest is written once: the 1,400 manifests of 39 renderings are 92 different ones.
     """
     manifests: dict[str, str] = {}
     for name, components in [*((name, ()) for name in OVERLAYS), *combinations(*counts)]:
         for number, manifest in enumerate(rendered(folder / "site", name, components).split("\n---\n")):
             manifests.setdefault(manifest.strip(), f"{'-'.join((name, *components))}-{number}.yaml")
-    different = folder / "different"
-    different.mkdir()
+    target = folder / "different"
+    target.mkdir()
     for manifest, file in manifests.items():
-        (different / file).write_text(f"{manifest}\n")
-    return check(different)
+        (target / file).write_text(f"{manifest}\n")
+    return target
+
+
+def everything(folder: Path, *counts: int) -> Findings:
+    """checkov's result on the manifests of `different`."""
+    return check(different(folder, *counts), "kubernetes")["kubernetes"]
