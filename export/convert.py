@@ -11,11 +11,16 @@ from typing import Any
 from export.errors import BadFolderError, ExportError
 from export.pipeline_path import MODEL_INDEX, explain_file
 from export.reading import read_json
-from export.single_file import CONFIGS, INPUT, family_of, kind_of
+from export.single_file import CONFIGS, INPUT, family_of, kind_of, parts_of
 from export.tensor_files import extents
-from export.weight_files import SUFFIX
+from export.weight_files import SUFFIX, listed
 
-DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+DTYPES = {"F16": "float16", "BF16": "bfloat16", "F8_E4M3": "float16", "F8_E5M2": "float16"}
+"""Torch's names of the dtypes that folders store. Both FP8 formats fit into fp16 exactly; all else becomes FP32."""
+FP8_SCALES = (".scale_weight", ".weight_scale", "scaled_fp8")
+"""How the names of FP8 checkpoints end whose numbers are to be multiplied by a scale."""
+VELOCITY = "v_pred"
+"""An empty tensor by which SDXL checkpoints say that they predict v."""
 
 
 def convert(file: Path, out: Path, config: Path) -> None:
@@ -39,6 +44,8 @@ def convert(file: Path, out: Path, config: Path) -> None:
     if family is None:
         raise BadFolderError(f"{file.name} is of no family that can be exported (SD 1.5, SDXL, SD 3).")
     expect_config(file, family, config)
+    expect_whole(file, family)
+    expect_prediction(file, config)
     making = out.with_name(f".{out.name}.new")
     shutil.rmtree(making, ignore_errors=True)
     try:
@@ -48,6 +55,9 @@ def convert(file: Path, out: Path, config: Path) -> None:
         raise
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if "meta tensor" in reason:
+            # What diffusers says where a layer of the configs got no weights.
+            reason = "the file lacks weights that the configs ask for."
         raise BadFolderError(f"{file.name} cannot be converted with the configs in {config}: {reason}") from error
     finally:
         shutil.rmtree(making, ignore_errors=True)
@@ -72,17 +82,57 @@ def expect_config(file: Path, family: str, config: Path) -> None:
             )
 
 
+def expect_whole(file: Path, family: str) -> None:
+    """Refuses a file that lacks a part of the pipeline, or says something that diffusers would not read."""
+    names = [extent.name for extent in extents(file)]
+    missing = [part for part, prefix in parts_of(family).items() if not any(name.startswith(prefix) for name in names)]
+    if missing:
+        raise BadFolderError(
+            f"{file.name} lacks the weights of {listed(missing)}: take the publisher's complete checkpoint, or their "
+            f"diffusers folder."
+        )
+    if any(name.endswith(FP8_SCALES) for name in names):
+        raise BadFolderError(f"{file.name} holds scaled FP8 numbers, which are not read: take the fp16 version.")
+
+
+def expect_prediction(file: Path, config: Path) -> None:
+    """Refuses configs of another prediction type than the file says."""
+    scheduler = config / "scheduler" / "scheduler_config.json"
+    if VELOCITY not in {extent.name for extent in extents(file)}:
+        return
+    if read_json(scheduler).get("prediction_type") != "v_prediction":
+        raise ExportError(
+            f'{file.name} predicts v, and {scheduler} says otherwise: set "prediction_type": "v_prediction" there, '
+            f'and "rescale_betas_zero_snr": true if the model was trained with zero terminal SNR.'
+        )
+
+
 def load(file: Path, family: str, config: Path) -> Any:
-    """The pipeline in memory, in the dtype that most of the file's numbers have."""
+    """The pipeline in memory; each component in the dtype that most of its numbers have in the file."""
     import diffusers
     import torch
 
-    counts: Counter[str] = Counter()
-    for extent in extents(file):
-        counts[extent.dtype] += prod(extent.shape)
-    dtype = DTYPES.get(counts.most_common(1)[0][0], "float32")
+    from export.torch_model import silence_libraries
+
+    silence_libraries()
+    dtypes = {part: getattr(torch, name) for part, name in dtypes_of(file, family).items()}
+    # diffusers gives all components one dtype: FP32 holds the numbers of every other.
+    common = dtypes["vae"] if len(set(dtypes.values())) == 1 else torch.float32
     expected = read_json(config / MODEL_INDEX)
     options = {"safety_checker": None, "requires_safety_checker": False} if "safety_checker" in expected else {}
-    return getattr(diffusers, family).from_single_file(
-        str(file), config=str(config), local_files_only=True, torch_dtype=getattr(torch, dtype), **options
+    pipeline = getattr(diffusers, family).from_single_file(
+        str(file), config=str(config), local_files_only=True, torch_dtype=common, **options
     )
+    for part, dtype in dtypes.items():
+        getattr(pipeline, part).to(dtype)
+    return pipeline
+
+
+def dtypes_of(file: Path, family: str) -> dict[str, str]:
+    """By component: torch's name of the dtype that most of its numbers have."""
+    counts: dict[str, Counter[str]] = {part: Counter() for part in parts_of(family)}
+    for extent in extents(file):
+        for part, prefix in parts_of(family).items():
+            if extent.name.startswith(prefix):
+                counts[part][DTYPES.get(extent.dtype, "float32")] += prod(extent.shape)
+    return {part: count.most_common(1)[0][0] for part, count in counts.items()}

@@ -43,6 +43,29 @@ POOLED = "conditioner.embedders.1."
 JOINT = "model.diffusion_model.joint_blocks."
 INPAINTING = 9
 """Input channels of a UNet that inpaints: latents, mask, masked latents."""
+UNET, VAE = "model.diffusion_model.", "first_stage_model."
+PARTS = {
+    "StableDiffusion3": {
+        "transformer": UNET,
+        "vae": VAE,
+        "text_encoder": "text_encoders.clip_l.",
+        "text_encoder_2": "text_encoders.clip_g.",
+        "text_encoder_3": "text_encoders.t5xxl.",
+    },
+    "StableDiffusionXL": {
+        "unet": UNET,
+        "vae": VAE,
+        "text_encoder": "conditioner.embedders.0.",
+        "text_encoder_2": "conditioner.embedders.1.",
+    },
+    "StableDiffusion": {"unet": UNET, "vae": VAE, "text_encoder": "cond_stage_model."},
+}
+"""By family and component: how the names of its tensors begin."""
+
+
+def parts_of(family: str) -> dict[str, str]:
+    """The components of a pipeline class, each with the beginning of its tensors' names in a single file."""
+    return PARTS[family.removesuffix("Pipeline").removesuffix("Inpaint")]
 
 
 def family_of(path: Path) -> str | None:
