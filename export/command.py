@@ -12,6 +12,7 @@ from export.engines.seam import BUILDERS
 from export.errors import ExportError
 from export.precision import PRECISIONS, STORAGES
 from export.rehearsal.recording import RehearsalConfig
+from export.schedule.classes import CLASS_OF
 from export.store import DEFAULT
 
 if TYPE_CHECKING:
@@ -111,6 +112,15 @@ def add_making(step: argparse.ArgumentParser) -> None:
         default="source",
         help="how weights are stored: as in the folder (source), or FP32 rounded to fp16, which halves the files and "
         "changes the pictures a little; the report says how much",
+    )
+    step.add_argument(
+        "--scheduler",
+        action="append",
+        default=[],
+        dest="schedulers",
+        metavar="[PIPELINE=]NAME",
+        help=f"the solver of requests that name none: {', '.join(CLASS_OF)}, as the folder's scheduler allows; may be "
+        f"given several times (default: that of the folder's backdrop.json, else of its scheduler)",
     )
     step.add_argument(
         "--variant",
@@ -213,6 +223,25 @@ def add_trying(step: argparse.ArgumentParser) -> None:
     step.add_argument(
         "--timeout-s", type=float, default=600.0, metavar="S", help="longest time for the picture (default: 600)"
     )
+
+
+def scheduler_choices(options: argparse.Namespace) -> dict[str, str]:
+    """The default solvers that the command line names, by pipeline.
+
+    Raises:
+        ExportError: if one is no solver, or there is no pipeline of the name.
+    """
+    names = [folder.resolve().name for folder in options.pipelines]
+    choices: dict[str, str] = {}
+    # Those for every pipeline first: one for a single pipeline replaces it.
+    for text in sorted(options.schedulers, key=lambda text: "=" in text):
+        pipeline, _, solver = text.rpartition("=")
+        if solver not in CLASS_OF:
+            raise ExportError(f"--scheduler {text!r} is not one of {', '.join(CLASS_OF)}, nor PIPELINE=one of them.")
+        if pipeline and pipeline not in names:
+            raise ExportError(f"--scheduler names the pipeline {pipeline!r}; there are {', '.join(names)}.")
+        choices |= dict.fromkeys([pipeline] if pipeline else names, solver)
+    return choices
 
 
 def adapter_selection(options: argparse.Namespace) -> AdapterSelection | None:

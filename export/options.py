@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +33,8 @@ class ExportOptions:
     storage: Storage = "source"
     variant: str | None = None
     """Which variant of weights is read where a component has it, such as fp16."""
+    schedulers: Mapping[str, str] = field(default_factory=dict)
+    """The solvers of requests that name none, by pipeline, where they are not the folders'."""
 
     @property
     def store(self) -> Store | None:

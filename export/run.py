@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 
 def open_plan(sources: Sequence[Path], default: str | None, options: ExportOptions) -> RepositoryPlan:
     """Checks the folders and names the models."""
-    folders = [open_folder(source, options.judges, options.variant) for source in sources]
+    folders = [
+        open_folder(source, options.judges, options.variant, options.schedulers.get(source.resolve().name))
+        for source in sources
+    ]
     plan = plan_repository(folders, default)
     options.precisions.expect(plan.models)
     expect_rehearsal(options.precisions, options.rehearsal)

@@ -68,8 +68,8 @@ def read_settings(
     if len(settings["preview"]["factors"]) != channels:
         raise BadFolderError(f"{NAME}: preview.factors needs {channels} rows, one for each latent channel.")
     check_buckets(settings["buckets"], sources["denoiser"].config)
-    if settings["defaults"]["scheduler"] not in solvers:
-        raise BadFolderError(f"{NAME}: the default scheduler must be one of {', '.join(solvers)}.")
+    if (solver := settings["defaults"]["scheduler"]) not in solvers:
+        raise BadFolderError(f"The default scheduler {solver!r} is not one of the folder's: {', '.join(solvers)}.")
     return settings
 
 

@@ -73,13 +73,16 @@ class PipelineFolder:
         return int(2 ** (len(vae.get("down_block_out_channels") or vae["block_out_channels"]) - 1))
 
 
-def open_folder(path: Path, judges: Judges | None = None, variant: str | None = None) -> PipelineFolder:
+def open_folder(
+    path: Path, judges: Judges | None = None, variant: str | None = None, scheduler: str | None = None
+) -> PipelineFolder:
     """Checks a pipeline folder without loading any weights.
 
     Args:
         path: The folder.
         judges: Where its reward model or its segmenter comes from, if not from the folder.
         variant: Which variant of weights is read where a component has it, such as fp16.
+        scheduler: The solver of requests that name none, if not the folder's.
 
     Raises:
         BadFolderError: with one sentence on the first thing that is wrong.
@@ -91,13 +94,15 @@ def open_folder(path: Path, judges: Judges | None = None, variant: str | None = 
             f"{name!r} cannot be a pipeline's name: rename the folder to letters, digits and -._ only."
         )
     own, judges = own_settings(path), judges or {}
+    if scheduler is not None:
+        own = {**own, "defaults": {**own.get("defaults", {}), "scheduler": scheduler}}
     roots = Roots((path, *shared_folder(path, own)), variant)
     expect_files(path, variant)
     sources = find_sources(roots, judges)
     check_widths(sources)
     expect_served(sources, path)
-    scheduler = roots.first("scheduler") or path / "scheduler"
-    sampled = read_schedule(scheduler, own.get("defaults", {}).get("scheduler"))
+    schedule_folder = roots.first("scheduler") or path / "scheduler"
+    sampled = read_schedule(schedule_folder, own.get("defaults", {}).get("scheduler"))
     shared, index = own_settings(roots.folders[-1]), read_index(path)
     cls = class_of(index, sources)
     defaults = defaults_for(cls, sampled.default, styled=sources["denoiser"].adapter is not None)
@@ -110,7 +115,7 @@ def open_folder(path: Path, judges: Judges | None = None, variant: str | None = 
         path=path,
         name=name,
         sources=sources,
-        scheduler=scheduler,
+        scheduler=schedule_folder,
         schedule=sampled.schedule,
         schedulers=sampled.solvers,
         schedule_notes=sampled.notes,

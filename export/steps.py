@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from export import rollout, summary
-from export.command import adapter_selection
+from export.command import adapter_selection, scheduler_choices
 from export.engines import seam
 from export.engines.__main__ import build_options
 from export.engines.builds import Engine, build_all
@@ -56,10 +56,11 @@ class StepResult:
 
 def inspect(options: argparse.Namespace, console: Console) -> int:
     """Prints what folders hold; returns 1 if something is wrong with one."""
-    precisions = parse_precisions(options.precision)
+    precisions, schedulers = parse_precisions(options.precision), scheduler_choices(options)
     status = 0
     for folder in options.pipelines:
-        result = survey(folder, precisions, options.target, options_judges(options), options.variant)
+        scheduler = schedulers.get(folder.resolve().name)
+        result = survey(folder, precisions, options.target, options_judges(options), options.variant, scheduler)
         console.print(summary.survey_table(result) if result.parts else result.title)
         for sentence in (*result.notes, *(result.serving.sentences if result.serving else ())):
             console.print(sentence, soft_wrap=True, highlight=False)
@@ -79,6 +80,7 @@ def run_step(options: argparse.Namespace, progress: Progress) -> StepResult:
         options.work,
         storage=options.storage,
         variant=options.variant,
+        schedulers=scheduler_choices(options),
         engines=options.target == "tensorrt",
         rollout=getattr(options, "rollout", False),
         judges=options_judges(options),

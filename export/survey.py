@@ -56,12 +56,17 @@ class Survey:
 
 
 def survey(
-    path: Path, precisions: Precisions, target: str, judges: Judges | None = None, variant: str | None = None
+    path: Path,
+    precisions: Precisions,
+    target: str,
+    judges: Judges | None = None,
+    variant: str | None = None,
+    scheduler: str | None = None,
 ) -> Survey:
     """Surveys a folder. Problems are returned, not raised, and all of them."""
     problems = part_problems(path, variant)
     try:
-        folder = open_folder(path, judges, variant)
+        folder = open_folder(path, judges, variant, scheduler)
     except BadFolderError as error:
         # The problems of the parts say it already.
         whole = () if problems else (str(error),)

@@ -115,7 +115,8 @@ def advice(solvers: Sequence[str], own: str | None) -> str:
         return f" Served are {', '.join(CLASSES)}." if own is None else ""
     return (
         f" Served are {', '.join(CLASSES)}. To walk this schedule with another solver, as diffusers' from_config does, "
-        f'name one of {", ".join(others)} in backdrop.json: {{"defaults": {{"scheduler": "{others[0]}"}}}}.'
+        f"name one of {', '.join(others)}: --scheduler {others[0]}, or in backdrop.json "
+        f'{{"defaults": {{"scheduler": "{others[0]}"}}}}.'
     )
 
 

@@ -308,3 +308,8 @@ def test_what_cannot_be_sent_is_refused_here(arguments: dict[str, Any], field: s
 )
 def test_the_rest_is_left_to_the_server(arguments: dict[str, Any]) -> None:
     assert request_of(PNG, **arguments)
+
+
+def test_the_help_of_the_solver_lists_every_choice() -> None:
+    text = options_of(Options)["scheduler"].help
+    assert all(member in text for member in Scheduler if member is not Scheduler.UNKNOWN)

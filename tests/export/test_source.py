@@ -114,7 +114,7 @@ DIT_SPOILT: list[tuple[Callable[[Path], Any], str]] = [
     (lambda f: edit(f / "scheduler" / "scheduler_config.json", _class_name="FlowMatchHeunDiscreteScheduler"), r"Heun"),
     (lambda f: edit(f / "backdrop.json", shares="../nobody"), r"shares \.\./nobody, which is not a folder"),
     (lambda f: edit(f / "backdrop.json", shares="."), r"shares \., which itself shares"),
-    (lambda f: edit(f / "backdrop.json", defaults={"scheduler": "ddim"}), r"must be one of flow_euler"),
+    (lambda f: edit(f / "backdrop.json", defaults={"scheduler": "ddim"}), r"is not one of the folder.s: flow_euler"),
     (lambda f: edit(f / "backdrop.json", buckets=[[64, 224]]), r"bucket \[64, 224\] is beyond the transformer's 192"),
 ]
 

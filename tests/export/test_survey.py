@@ -92,3 +92,31 @@ def test_looking_needs_no_torch(folder: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, "inspect", "--pipeline", str(folder)], check=False)
     assert done.returncode == 0
+
+
+def test_the_default_solver_may_be_another_of_the_folders(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def default(scheduler: str | None) -> str:
+        return survey(folder, Precisions(), "onnxruntime", scheduler=scheduler).title
+
+    assert "by default ddim" in default(None)
+    assert "by default dpmpp_2m" in default("dpmpp_2m")
+    (problem,) = survey(folder, Precisions(), "onnxruntime", scheduler="lcm").problems
+    assert problem == "The default scheduler 'lcm' is not one of the folder's: ddim, euler, dpmpp_2m, ddpm."
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["euler"], None),
+        (["tiny=euler", "ddim"], None),
+        (["karras"], "--scheduler 'karras' is not one of ddim, euler"),
+        (["other=ddim"], "--scheduler names the pipeline 'other'; there are tiny."),
+    ],
+)
+def test_the_command_line_chooses_the_default_solver(
+    flags: list[str], message: str | None, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [text for flag in flags for text in ("--scheduler", flag)]
+    assert main(["inspect", "--pipeline", str(folder), *arguments]) == (0 if message is None else 1)
+    text = " ".join(capsys.readouterr().err.split())
+    assert (message or "by default euler") in text

@@ -108,7 +108,9 @@ def test_another_solver_can_stand_in_for_a_class_that_is_not_served(tmp_path: Pa
     (tmp_path / "scheduler").mkdir()
     config = {"_class_name": "HeunDiscreteScheduler", "use_karras_sigmas": True, "clip_sample": False, **SD}
     (tmp_path / "scheduler" / "scheduler_config.json").write_text(json.dumps(config))
-    with pytest.raises(BadFolderError, match=r'backdrop.json: {"defaults": {"scheduler": "ddim"}}'):
+    with pytest.raises(
+        BadFolderError, match=r'--scheduler ddim, or in backdrop.json {"defaults": {"scheduler": "ddim"}}'
+    ):
         read_schedule(tmp_path / "scheduler")
     folder = read_schedule(tmp_path / "scheduler", "euler")
     assert folder.default == "euler"
