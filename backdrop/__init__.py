@@ -63,7 +63,7 @@ from backdrop.errors import (
     UnavailableError,
     UnimplementedError,
 )
-from backdrop.tasks import Background, Erase, Expand, Fill, Shadow, Task, TextToImage, Vary
+from backdrop.tasks import Background, Erase, Expand, Fill, Shadow, Task, TextToImage, Upscale, Vary
 
 __version__ = "0.1.0"
 
@@ -126,6 +126,7 @@ __all__ = [
     "UnauthenticatedError",
     "UnavailableError",
     "UnimplementedError",
+    "Upscale",
     "Usage",
     "VariantDropped",
     "VariantFinished",

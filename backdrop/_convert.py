@@ -107,6 +107,7 @@ def _pipeline(message: info_pb.Pipeline) -> info.Pipeline:
         has_segmenter=message.has_segmenter,
         adapters=tuple(info.AdapterInfo(adapter.name, adapter.fingerprint) for adapter in message.adapters),
         max_adapters=message.max_adapters,
+        upscale_factors=tuple(message.upscale_factors),
     )
 
 

@@ -71,6 +71,8 @@ class Pipeline:
     """Those that a request may name, by name."""
     max_adapters: int = 0
     """Most adapters of a request."""
+    upscale_factors: tuple[int, ...] = ()
+    """What `Upscale.factor` may be; empty without an upscaler, and then it does not serve that task."""
 
 
 @dataclasses.dataclass(frozen=True)

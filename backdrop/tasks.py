@@ -316,9 +316,35 @@ class Shadow(Task):
     ] = None
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Upscale(Task):
+    """A picture at two or four times its size, sharper than by resampling; an alpha channel is enlarged too."""
+
+    name: ClassVar[str] = "upscale"
+
+    picture: Annotated[
+        ImageSource,
+        Option(
+            "upscale.picture",
+            wire.picture,
+            "The picture: PNG, JPEG or WebP, at most 16 megapixels and 16 MiB. A JPEG result has no alpha channel.",
+            (Flag("--picture", Path),),
+        ),
+    ] = dataclasses.field(repr=False)
+    factor: Annotated[
+        int | None,
+        Option(
+            "upscale.factor",
+            wire.integer,
+            "How many times as wide and as high the result is: 2 or 4. Default: 2.",
+            (Flag("--factor", int),),
+        ),
+    ] = None
+
+
 TASKS: dict[str, type[Task]] = {
-    task.name: task for task in (Background, TextToImage, Erase, Fill, Vary, Expand, Shadow)
+    task.name: task for task in (Background, TextToImage, Erase, Fill, Vary, Expand, Shadow, Upscale)
 }
 """Every task by its name in the contract."""
 
-__all__ = ["TASKS", "Background", "Erase", "Expand", "Fill", "Shadow", "Task", "TextToImage", "Vary"]
+__all__ = ["TASKS", "Background", "Erase", "Expand", "Fill", "Shadow", "Task", "TextToImage", "Upscale", "Vary"]

@@ -38,7 +38,7 @@ class FakeBackdrop:
         max_running: how many generations run at the same time; more wait.
         max_queued: how many may wait; the next one is refused with QUEUE_FULL.
         without: roles that its pipelines do not have: "reward" (pictures are not scored), "segmenter" (a mask must be
-            sent).
+            sent), "upscaler" (the task upscale is not served).
     """
 
     def __init__(

@@ -70,6 +70,8 @@ def _print_pipeline(console: Console, pipeline: Pipeline, *, default: bool) -> N
     facts.add_row("scores", ", ".join(pipeline.reward_heads) or "none: pictures come in the order of their variants")
     masks = "made where none is sent" if pipeline.has_segmenter else "must be sent: no segmenter"
     facts.add_row("masks", masks)
+    factors = ", ".join(f"{factor}×" for factor in pipeline.upscale_factors)
+    facts.add_row("upscaling", factors or "none: scenes are enlarged by resampling")
     console.print(facts)
     models = Table("role", "model", "version", "fingerprint")
     for model in pipeline.models:

@@ -9,10 +9,12 @@ from backdrop.contract.canvas import Canvas, blank, remade
 from backdrop.contract.expansion import expanded_canvas, expanded_size, read_extent
 from backdrop.contract.geometry import Size
 from backdrop.contract.masks import check_marks, check_segmentable, hole_canvas, read_grow, read_mask, widened
+from backdrop.contract.parts import Delivery, OutputFormat
 from backdrop.contract.pictures import alpha_warnings, decode_photo
 from backdrop.contract.products import check_product, inverted_warnings, place_product, read_product_placement
 from backdrop.contract.request_warnings import RequestWarning
 from backdrop.contract.shadows import read_shadow, shadowed_canvas
+from backdrop.contract.upscaling import read_factor, upscaled_canvas, upscaled_size, with_alpha
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
 
@@ -20,12 +22,15 @@ Reading = tuple[Canvas, tuple[RequestWarning, ...]]
 """A canvas, and what was corrected in the pictures that it comes from."""
 
 
-def make_canvas(request: pb.GenerateRequest, pipeline: info_pb.Pipeline, size: Size | None, max_pixels: int) -> Reading:
-    """The canvas of a valid request, whose delivery has `size`.
+def make_canvas(
+    request: pb.GenerateRequest, pipeline: info_pb.Pipeline, delivery: Delivery, max_pixels: int
+) -> Reading:
+    """The canvas of a valid request.
 
     Raises:
         InvalidRequestError: a picture, mask or placement is wrong; the error names the field.
     """
+    size = delivery.size
     if request.HasField("background"):
         return _background(request.background, pipeline, size, max_pixels)
     if request.HasField("erase"):
@@ -34,6 +39,8 @@ def make_canvas(request: pb.GenerateRequest, pipeline: info_pb.Pipeline, size: S
         return _fill(request.fill, max_pixels)
     if request.HasField("shadow"):
         return _shadow(request.shadow, pipeline, max_pixels)
+    if request.HasField("upscale"):
+        return _upscale(request.upscale, delivery.format, max_pixels)
     if request.HasField("expand"):
         return _expand(request.expand, size, max_pixels)
     if request.HasField("vary"):
@@ -92,6 +99,15 @@ def _shadow(message: pb.ShadowTask, pipeline: info_pb.Pipeline, max_pixels: int)
     check_segmentable(matte.values, pipeline, "shadow.mask")
     mask = _segment(photo.rgb) if matte.values is None else matte.values
     return shadowed_canvas(photo.rgb, mask, matte.source, shadow), (*photo.warnings, *matte.warnings)
+
+
+def _upscale(message: pb.UpscaleTask, output_format: OutputFormat, max_pixels: int) -> Reading:
+    """The picture, to be enlarged."""
+    factor = read_factor(message)
+    photo = decode_photo(message.picture, max_pixels=max_pixels, field="upscale.picture")
+    upscaled_size(factor, photo.size, max_pixels)
+    picture, notes = with_alpha(photo, output_format, "upscale.picture")
+    return upscaled_canvas(picture, factor), (*photo.warnings, *notes)
 
 
 def _segment(rgb: Bytes) -> Bytes:

@@ -9,6 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from backdrop.contract.limits import MAX_STYLE_IMAGES
 from backdrop.contract.rules import TASKS
+from backdrop.contract.upscaling import FACTORS
 from backdrop.contract.write import task_message
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
@@ -16,9 +17,9 @@ from backdrop.v1 import info_service_pb2 as info_pb
 _HEADS = ("defects", "fidelity", "aesthetics")
 _CLIP = ("text_encoder_l", "text_encoder_g", "image_encoder_clip", "image_encoder_uve", "image_projector")
 _T5 = ("text_encoder_g", "text_encoder_t5")
-_SHARED = ("vae_encoder", "vae_decoder", "reward", "segmenter")
-OPTIONAL = ("reward", "segmenter")
+OPTIONAL = ("reward", "segmenter", "upscaler")
 """Roles that a pipeline can do without."""
+_SHARED = ("vae_encoder", "vae_decoder", *OPTIONAL)
 ADAPTERS = ("aurelia", "neon", "pencil", "winter")
 """Of the default pipeline; they change the painted scene."""
 MAX_ADAPTERS = 3
@@ -64,6 +65,9 @@ def _drop(pipeline: info_pb.Pipeline, roles: Collection[str]) -> None:
     if "reward" in roles:
         pipeline.ClearField("reward_heads")
     pipeline.has_segmenter = "segmenter" not in roles
+    if "upscaler" in roles:
+        pipeline.ClearField("upscale_factors")
+        pipeline.tasks.remove("upscale")
 
 
 def _pipeline(
@@ -92,6 +96,7 @@ def _pipeline(
         takes_style_images=takes_style_images,
         default_image_scale=1.0 if takes_style_images else 0.0,
         tasks=TASKS,
+        upscale_factors=FACTORS,
     )
 
 

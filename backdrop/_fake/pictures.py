@@ -23,7 +23,7 @@ def paint(request: Request, seed: int) -> Bytes:
     Where the noise starts from a picture, the scene is mixed with it.
     """
     if request.canvas.scene is not None:
-        return composite(request.canvas.scene, request.canvas)
+        return composite(_resize(request.canvas.scene, request.canvas.size), request.canvas)
     digest = hashlib.sha256(f"{request.look} {seed}".encode()).digest()
     colours = np.frombuffer(digest, np.uint8)[:27].reshape(3, 3, 3)
     scene, strength = _resize(colours, request.canvas.size), request.parts.sampling.strength
@@ -54,4 +54,5 @@ def finish(request: Request, picture: Bytes) -> pb.Picture:
 
 
 def _resize(picture: Bytes, size: Size) -> Bytes:
+    """At its own size a picture stays as it is; there is no upscaler here."""
     return np.asarray(Image.fromarray(picture).resize((size.width, size.height), Image.Resampling.BICUBIC))

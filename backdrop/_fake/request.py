@@ -48,7 +48,7 @@ def read_request(request: pb.GenerateRequest, info: info_pb.GetInfoResponse) -> 
     check_idempotency_key(request.idempotency_key)
     style, style_warnings = decode_style(request.conditioning, max_pixels=info.limits.max_pixels)
     parts = dataclasses.replace(parts, conditioning=dataclasses.replace(parts.conditioning, style=style))
-    canvas, picture_warnings = make_canvas(request, pipeline, parts.delivery.size, info.limits.max_pixels)
+    canvas, picture_warnings = make_canvas(request, pipeline, parts.delivery, info.limits.max_pixels)
     scene_size = nearest_bucket(canvas.size, [Size(size.width, size.height) for size in pipeline.scene_sizes])
     return Request(
         pipeline=pipeline,

@@ -41,7 +41,7 @@ class Canvas:
     kept: Kept | None
     """None if nothing is known: then there is no receipt."""
     scene: Bytes | None = None
-    """[H, W, 3]: the made pixels, if the task computes them; None if models make them."""
+    """[h, w, 3 or 4]: the task's own scene, of the canvas's size or to be enlarged to it; None if models make it."""
 
     @property
     def nbytes(self) -> int:

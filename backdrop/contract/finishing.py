@@ -25,27 +25,28 @@ _SAVE_OPTIONS: dict[OutputFormat, dict[str, object]] = {
 
 
 def composite(scene: Bytes, canvas: Canvas) -> Bytes:
-    """Puts the known pixels over a scene [H, W, 3]; at soft edges alpha × known + (1 − alpha) × scene."""
+    """Puts the known pixels over a scene [H, W, C]; at soft edges alpha × known + (1 − alpha) × scene."""
     if canvas.kept is None:
         return scene
     return blend(np.invert(canvas.make), canvas.known, scene)
 
 
 def encode(picture: Bytes, output_format: OutputFormat) -> bytes:
-    """Encodes [H, W, 3]; a fresh image, so nothing of the input's metadata can leave with it."""
+    """Encodes [H, W, 3], or [H, W, 4] with alpha; a fresh image, so no metadata of the input can leave with it."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, output_format.value, **_SAVE_OPTIONS[output_format])
     return buffer.getvalue()
 
 
-def check_fits(size: Size, longest: int | None) -> None:
+def check_fits(size: Size, longest: int | None, channels: int = 3) -> None:
     """Refuses pictures that may not fit into the caller's messages, before any work. Each has a message of its own.
 
     Raises:
         OverloadedError: a picture of noise would take more than `longest` bytes; None = no limit.
     """
     # PNG stores what it cannot compress, with one more byte a row and a few in 32 KB.
-    needed = size.pixels * 3 + size.height + size.pixels * 3 // 4096 + _AROUND_BYTES
+    pixels = size.pixels * channels
+    needed = pixels + size.height + pixels // 4096 + _AROUND_BYTES
     if longest is not None and needed > longest:
         message = (
             f"a picture of {size.width}×{size.height} may take {needed} bytes and the caller takes {longest}; set a"

@@ -25,7 +25,7 @@ class TaskRules:
     strength: str = ""
     """The field that says where the noise starts; "" = always pure noise."""
     sampled: bool = True
-    """Whether models make its pixels; if not, the task computes its one picture, which has no scores."""
+    """Whether a denoiser makes its pixels; if not, the task computes its one picture, which has no scores."""
 
 
 _PROMPTED = (
@@ -81,6 +81,13 @@ TASKS = {
             "shadow",
             "Lays a shadow under a product on any scene.",
             required=("shadow.picture",),
+            refused=(*_SAMPLED, "delivery.size"),
+            sampled=False,
+        ),
+        TaskRules(
+            "upscale",
+            "Makes a picture two or four times as large, its alpha channel too.",
+            required=("upscale.picture",),
             refused=(*_SAMPLED, "delivery.size"),
             sampled=False,
         ),

@@ -120,7 +120,7 @@ MASK_SOURCE_ALPHA: MaskSource
 MASK_SOURCE_SEGMENTER: MaskSource
 
 class GenerateRequest(_message.Message):
-    __slots__ = ("background", "text_to_image", "erase", "fill", "vary", "expand", "shadow", "conditioning", "sampling", "selection", "delivery", "idempotency_key", "priority")
+    __slots__ = ("background", "text_to_image", "erase", "fill", "vary", "expand", "shadow", "upscale", "conditioning", "sampling", "selection", "delivery", "idempotency_key", "priority")
     BACKGROUND_FIELD_NUMBER: _ClassVar[int]
     TEXT_TO_IMAGE_FIELD_NUMBER: _ClassVar[int]
     ERASE_FIELD_NUMBER: _ClassVar[int]
@@ -128,6 +128,7 @@ class GenerateRequest(_message.Message):
     VARY_FIELD_NUMBER: _ClassVar[int]
     EXPAND_FIELD_NUMBER: _ClassVar[int]
     SHADOW_FIELD_NUMBER: _ClassVar[int]
+    UPSCALE_FIELD_NUMBER: _ClassVar[int]
     CONDITIONING_FIELD_NUMBER: _ClassVar[int]
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
     SELECTION_FIELD_NUMBER: _ClassVar[int]
@@ -141,13 +142,14 @@ class GenerateRequest(_message.Message):
     vary: VaryTask
     expand: ExpandTask
     shadow: ShadowTask
+    upscale: UpscaleTask
     conditioning: Conditioning
     sampling: Sampling
     selection: Selection
     delivery: Delivery
     idempotency_key: str
     priority: Priority
-    def __init__(self, background: _Optional[_Union[BackgroundTask, _Mapping]] = ..., text_to_image: _Optional[_Union[TextToImageTask, _Mapping]] = ..., erase: _Optional[_Union[EraseTask, _Mapping]] = ..., fill: _Optional[_Union[FillTask, _Mapping]] = ..., vary: _Optional[_Union[VaryTask, _Mapping]] = ..., expand: _Optional[_Union[ExpandTask, _Mapping]] = ..., shadow: _Optional[_Union[ShadowTask, _Mapping]] = ..., conditioning: _Optional[_Union[Conditioning, _Mapping]] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., delivery: _Optional[_Union[Delivery, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., priority: _Optional[_Union[Priority, str]] = ...) -> None: ...
+    def __init__(self, background: _Optional[_Union[BackgroundTask, _Mapping]] = ..., text_to_image: _Optional[_Union[TextToImageTask, _Mapping]] = ..., erase: _Optional[_Union[EraseTask, _Mapping]] = ..., fill: _Optional[_Union[FillTask, _Mapping]] = ..., vary: _Optional[_Union[VaryTask, _Mapping]] = ..., expand: _Optional[_Union[ExpandTask, _Mapping]] = ..., shadow: _Optional[_Union[ShadowTask, _Mapping]] = ..., upscale: _Optional[_Union[UpscaleTask, _Mapping]] = ..., conditioning: _Optional[_Union[Conditioning, _Mapping]] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., delivery: _Optional[_Union[Delivery, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., priority: _Optional[_Union[Priority, str]] = ...) -> None: ...
 
 class BackgroundTask(_message.Message):
     __slots__ = ("product", "mask", "placement")
@@ -242,6 +244,14 @@ class ShadowTask(_message.Message):
     intensity: float
     length: float
     def __init__(self, picture: _Optional[bytes] = ..., mask: _Optional[bytes] = ..., kind: _Optional[_Union[ShadowKind, str]] = ..., direction: _Optional[float] = ..., softness: _Optional[float] = ..., intensity: _Optional[float] = ..., length: _Optional[float] = ...) -> None: ...
+
+class UpscaleTask(_message.Message):
+    __slots__ = ("picture", "factor")
+    PICTURE_FIELD_NUMBER: _ClassVar[int]
+    FACTOR_FIELD_NUMBER: _ClassVar[int]
+    picture: bytes
+    factor: int
+    def __init__(self, picture: _Optional[bytes] = ..., factor: _Optional[int] = ...) -> None: ...
 
 class Conditioning(_message.Message):
     __slots__ = ("prompt", "negative_prompt", "style_images", "image_scale", "adapters")

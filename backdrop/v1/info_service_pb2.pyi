@@ -43,7 +43,7 @@ class Task(_message.Message):
     def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., required_fields: _Optional[_Iterable[str]] = ..., refused_fields: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Pipeline(_message.Message):
-    __slots__ = ("name", "description", "scene_sizes", "schedulers", "default_scheduler", "default_steps", "default_guidance_scale", "max_prompt_tokens", "reward_heads", "models", "takes_style_images", "default_image_scale", "tasks", "has_segmenter", "adapters", "max_adapters")
+    __slots__ = ("name", "description", "scene_sizes", "schedulers", "default_scheduler", "default_steps", "default_guidance_scale", "max_prompt_tokens", "reward_heads", "models", "takes_style_images", "default_image_scale", "tasks", "has_segmenter", "adapters", "max_adapters", "upscale_factors")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     SCENE_SIZES_FIELD_NUMBER: _ClassVar[int]
@@ -60,6 +60,7 @@ class Pipeline(_message.Message):
     HAS_SEGMENTER_FIELD_NUMBER: _ClassVar[int]
     ADAPTERS_FIELD_NUMBER: _ClassVar[int]
     MAX_ADAPTERS_FIELD_NUMBER: _ClassVar[int]
+    UPSCALE_FACTORS_FIELD_NUMBER: _ClassVar[int]
     name: str
     description: str
     scene_sizes: _containers.RepeatedCompositeFieldContainer[_generation_service_pb2.Size]
@@ -76,7 +77,8 @@ class Pipeline(_message.Message):
     has_segmenter: bool
     adapters: _containers.RepeatedCompositeFieldContainer[AdapterInfo]
     max_adapters: int
-    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., scene_sizes: _Optional[_Iterable[_Union[_generation_service_pb2.Size, _Mapping]]] = ..., schedulers: _Optional[_Iterable[_Union[_generation_service_pb2.Scheduler, str]]] = ..., default_scheduler: _Optional[_Union[_generation_service_pb2.Scheduler, str]] = ..., default_steps: _Optional[int] = ..., default_guidance_scale: _Optional[float] = ..., max_prompt_tokens: _Optional[int] = ..., reward_heads: _Optional[_Iterable[str]] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., takes_style_images: bool = ..., default_image_scale: _Optional[float] = ..., tasks: _Optional[_Iterable[str]] = ..., has_segmenter: bool = ..., adapters: _Optional[_Iterable[_Union[AdapterInfo, _Mapping]]] = ..., max_adapters: _Optional[int] = ...) -> None: ...
+    upscale_factors: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., scene_sizes: _Optional[_Iterable[_Union[_generation_service_pb2.Size, _Mapping]]] = ..., schedulers: _Optional[_Iterable[_Union[_generation_service_pb2.Scheduler, str]]] = ..., default_scheduler: _Optional[_Union[_generation_service_pb2.Scheduler, str]] = ..., default_steps: _Optional[int] = ..., default_guidance_scale: _Optional[float] = ..., max_prompt_tokens: _Optional[int] = ..., reward_heads: _Optional[_Iterable[str]] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., takes_style_images: bool = ..., default_image_scale: _Optional[float] = ..., tasks: _Optional[_Iterable[str]] = ..., has_segmenter: bool = ..., adapters: _Optional[_Iterable[_Union[AdapterInfo, _Mapping]]] = ..., max_adapters: _Optional[int] = ..., upscale_factors: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class AdapterInfo(_message.Message):
     __slots__ = ("name", "fingerprint")

@@ -112,7 +112,8 @@ class Loop:
         parts = ready.request.parts
         variants = [await ready.variant(index) for index in range(parts.selection.variants)]
         with contextlib.closing(ready.source):
-            async with contextlib.aclosing(select(variants, 1, ready.source, parts.delivery.format)) as pictures:
+            finished = select(variants, 1, ready.source, ready.models, parts.delivery.format)
+            async with contextlib.aclosing(finished) as pictures:
                 return (await anext(pictures)).data
 
     async def begin(self, message: bytes) -> LoopRequest:

@@ -9,6 +9,8 @@ from backdrop.contract.geometry import Size
 from backdrop.contract.masks import check_mask_size, check_segmentable, read_mask
 from backdrop.contract.pictures import Photo, StyleReading, alpha_warnings, decode_photo, decode_style, over_grey
 from backdrop.contract.raster import Header, read_header
+from backdrop.contract.upscaling import with_alpha
+from backdrop.contract.vocabulary import FORMATS
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
 from orchestrator.arrays import Bytes
@@ -60,10 +62,13 @@ class EncodedPictures:
         if self.task.picture:
             field = f"{self.task.name}.{self.task.picture}"
             photo = decode_photo(self._data(self.task.picture), max_pixels=self.max_pixels, field=field)
-            task_input = dataclasses.replace(task_input, picture=photo.rgb)
-            notes = photo.warnings
-            if self.task.mask is not MaskNeed.SEGMENTED:
+            picture, notes = photo.rgb, photo.warnings
+            if self.task.keeps_alpha:
+                picture, more = with_alpha(photo, FORMATS[self.message.delivery.format], field)
+                notes = (*notes, *more)
+            elif self.task.mask is not MaskNeed.SEGMENTED:
                 notes = (*notes, *alpha_warnings(photo, field))
+            task_input = dataclasses.replace(task_input, picture=picture)
             if self.task.mask is not MaskNeed.NONE:
                 names = {"task": self.task.name, "picture": self.task.picture}
                 matte = read_mask(self._data("mask"), photo, max_pixels=self.max_pixels, **names)

@@ -8,6 +8,7 @@ from importlib import metadata
 from google.protobuf import duration_pb2
 
 from backdrop.contract.limits import MAX_STYLE_IMAGES
+from backdrop.contract.upscaling import FACTORS
 from backdrop.contract.vocabulary import SCHEDULER_VALUES
 from backdrop.contract.write import size_message, task_message
 from backdrop.v1 import info_service_pb2 as info_pb
@@ -75,6 +76,7 @@ def _pipeline(pipeline: PipelineSpec) -> info_pb.Pipeline:
             for name, adapter in sorted(pipeline.adapters.items())
         ],
         max_adapters=pipeline.adapter_slots if pipeline.adapters else 0,
+        upscale_factors=FACTORS if pipeline.upscaler else (),
     )
 
 

@@ -118,7 +118,7 @@ class Service:
             self._pipeline.check(class_of(message))
         request = self._parser.parse(message, request_id)
         audit.parsed(request)
-        check_fits(request.input.size, longest_message(metadata))
+        check_fits(request.input.size, longest_message(metadata), 4 if request.task.keeps_alpha else 3)
         enter = functools.partial(self._pipeline.enter, request, tenant_of(context.auth_context()), deadline)
         async with contextlib.AsyncExitStack() as stack:
             entry = None if elsewhere else stack.enter_context(enter())

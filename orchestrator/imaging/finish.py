@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from backdrop.contract.arrays import array_of
+from backdrop.contract.geometry import Rect, Size
 from orchestrator.arrays import Bytes, Floats
 from orchestrator.imaging.frame import Frame
 
@@ -18,7 +19,11 @@ def to_bytes(picture: Floats) -> Bytes:
 
 def enlarge(scene: Bytes, frame: Frame) -> Bytes:
     """Crops the canvas out of a bucket's scene [H, W, 3] and resamples it (Lanczos) to the frame's size."""
-    inset, size = frame.inset, frame.size
-    box = (inset.x, inset.y, inset.x + inset.width, inset.y + inset.height)
-    image = Image.fromarray(scene)
-    return array_of(image.resize((size.width, size.height), Image.Resampling.LANCZOS, box=box), "RGB")
+    return resample(scene, frame.inset, frame.size)
+
+
+def resample(picture: Bytes, part: Rect, size: Size) -> Bytes:
+    """A part of a picture [H, W, 3 or 4], resampled (Lanczos) to another size."""
+    box = (part.x, part.y, part.x + part.width, part.y + part.height)
+    image = Image.fromarray(picture)
+    return array_of(image.resize((size.width, size.height), Image.Resampling.LANCZOS, box=box), image.mode)

@@ -176,7 +176,7 @@ class Pipeline:
         return await run.variants()
 
     async def _computed(self, work: _Work) -> list[Variant]:
-        """The one variant of a task that computes its pixels: its scene is the frame's."""
+        """The one variant of a task without a denoiser: its scene is the frame's."""
         with work.progress.stage(Stage.PREPARE):
             await find_mask(work.source, work.models, work.lookups)
             async with work.source.open():  # the picture is decoded, so that its faults are found here
@@ -197,7 +197,9 @@ async def _delivered(work: _Work, variants: Sequence[Variant]) -> int:
     """Emits the best pictures one by one, and returns their number."""
     count, parts, progress = 0, work.request.parts, work.progress
     with progress.stage(Stage.SELECT):
-        pictures = select(variants, parts.selection.top_k, work.source, parts.delivery.format, progress.until_read)
+        pictures = select(
+            variants, parts.selection.top_k, work.source, work.models, parts.delivery.format, progress.until_read
+        )
         async with contextlib.aclosing(pictures):
             async for picture in pictures:
                 progress.emit(picture)

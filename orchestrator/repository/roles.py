@@ -6,7 +6,15 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from orchestrator.repository.spec import CORE_ROLES, IMAGE_ROLES, T5, TEXT_ROLES, ModelSpec
+from orchestrator.repository.spec import (
+    CORE_ROLES,
+    IMAGE_ROLES,
+    T5,
+    TEXT_ROLES,
+    UPSCALER,
+    ModelSpec,
+    UpscalerSpec,
+)
 
 _POOLED, _STATES = "text_embeds", "encoder_hidden_states"
 # Who reads a text encoder's pooled embedding.
@@ -43,6 +51,8 @@ def read_roles(entry: Mapping[str, Any], models: Mapping[str, ModelSpec]) -> Rol
     result = Roles(roles, states, pooled)
     _check_widths(result, readers)
     _check_style(roles)
+    if UPSCALER in roles:
+        UpscalerSpec.of(roles[UPSCALER])
     return result
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from backdrop.contract.geometry import Size
+from backdrop.contract.upscaling import FACTORS
 from orchestrator.repository.conventions import Conventions
 from orchestrator.sampler import Schedule
 from orchestrator.triton.tensors import ModelMetadata, TensorSpec
@@ -19,6 +20,10 @@ T5 = "text_encoder_t5"
 TEXT_ROLES = ("text_encoder_l", "text_encoder_g", T5)
 # Each is optional: without a reward model pictures are not scored, without a segmenter a mask must be sent.
 JUDGE_ROLES = ("reward", "segmenter")
+# Optional too: without one, scenes are enlarged by resampling, and the task `upscale` is not served.
+UPSCALER = "upscaler"
+TILE_CORE = 128
+"""Side of what an upscaler's tile gives to the picture, in pixels; the margin around it is only seen."""
 # They make image tokens from style pictures; a pipeline has all of them or none. The exception: the projector of a
 # published IP-Adapter reads no UVE, so its pipeline has no image_encoder_uve.
 IMAGE_ROLES = ("image_encoder_clip", "image_encoder_uve", "image_projector")
@@ -59,6 +64,35 @@ class ModelSpec:
     def shape(self, tensor: str) -> tuple[int, ...] | None:
         """The shape of an input or output, without the batch dimension; None if the model has none of that name."""
         return next((spec.shape for spec in (*self.inputs, *self.outputs) if spec.name == tensor), None)
+
+
+@dataclasses.dataclass(frozen=True)
+class UpscalerSpec:
+    """What the shapes of an upscaler's tensors say: [3, T, T] becomes [3, S·T, S·T]."""
+
+    tile: int
+    """T, the side of a tile: `TILE_CORE` and a margin on either side."""
+    factor: int
+    """S: 2 or 4."""
+
+    @property
+    def margin(self) -> int:
+        """Pixels that a tile sees on each side beyond its core."""
+        return (self.tile - TILE_CORE) // 2
+
+    @staticmethod
+    def of(model: ModelSpec) -> UpscalerSpec:
+        """The spec of a model; raises ValueError if its tensors are not an upscaler's."""
+        taken, returned = model.shape("image") or (), model.shape("upscaled") or ()
+        tile, side = (taken or (0,))[-1], (returned or (0,))[-1]
+        factor = side // tile if tile > 0 else 0
+        fits = (taken, returned) == ((3, tile, tile), (3, factor * tile, factor * tile))
+        if not fits or factor not in FACTORS or tile <= TILE_CORE or (tile - TILE_CORE) % 2:
+            raise ValueError(
+                f"{model.name} takes image {list(taken)} and returns upscaled {list(returned)}; an upscaler takes"
+                f" [3, T, T] with an even T above {TILE_CORE}, and returns it 2 or 4 times as large"
+            )
+        return UpscalerSpec(tile, factor)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,6 +161,12 @@ class PipelineSpec:
     def segments(self) -> bool:
         """Whether it has a segmenter, which makes the mask where a request has none."""
         return "segmenter" in self.models
+
+    @property
+    def upscaler(self) -> UpscalerSpec | None:
+        """Its upscaler; None if it has none."""
+        model = self.models.get(UPSCALER)
+        return None if model is None else UpscalerSpec.of(model)
 
 
 @dataclasses.dataclass(frozen=True)

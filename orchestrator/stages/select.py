@@ -7,13 +7,15 @@ import dataclasses
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
 from backdrop.contract.finishing import composite, encode
+from backdrop.contract.geometry import Rect
 from backdrop.contract.parts import OutputFormat
 from backdrop.contract.receipts import receipt
 from orchestrator.arrays import Bytes
 from orchestrator.events import Picture, Scores
-from orchestrator.imaging.finish import enlarge
 from orchestrator.imaging.frame import Frame
 from orchestrator.stages.frames import FrameSource
+from orchestrator.stages.models import Models
+from orchestrator.stages.upscale import enlarged
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -42,6 +44,7 @@ async def select(
     variants: Sequence[Variant],
     top_k: int,
     source: FrameSource,
+    models: Models,
     output_format: OutputFormat,
     until_taken: Callable[[], Awaitable[None]] = _at_once,
 ) -> AsyncGenerator[Picture, None]:
@@ -52,12 +55,20 @@ async def select(
     for place, variant in enumerate(rank(variants, top_k)):
         await until_taken()
         async with source.open() as frame:
-            yield await asyncio.to_thread(_finish, variant, place, frame, output_format)
+            scene = await _scene(variant, frame, models)
+            yield await asyncio.to_thread(_finish, variant, place, scene, frame, output_format)
 
 
-def _finish(variant: Variant, place: int, frame: Frame, output_format: OutputFormat) -> Picture:
-    scene = frame.scene if variant.scene is None else enlarge(variant.scene, frame)
-    assert scene is not None, "the task computed it, or models made it"
+async def _scene(variant: Variant, frame: Frame, models: Models) -> Bytes:
+    """The scene at the frame's size."""
+    if variant.scene is not None:
+        return await enlarged(variant.scene, frame.inset, frame.size, models)
+    assert frame.scene is not None, "the task has a scene of its own, or models made one"
+    height, width = frame.scene.shape[:2]
+    return await enlarged(frame.scene, Rect(0, 0, width, height), frame.size, models)
+
+
+def _finish(variant: Variant, place: int, scene: Bytes, frame: Frame, output_format: OutputFormat) -> Picture:
     data = encode(composite(scene, frame), output_format)
     return Picture(
         data=data,

@@ -7,9 +7,10 @@ from orchestrator.tasks.fill import FILL
 from orchestrator.tasks.shadow import SHADOW
 from orchestrator.tasks.task import MaskNeed, Task, TaskInput
 from orchestrator.tasks.text_to_image import TEXT_TO_IMAGE
+from orchestrator.tasks.upscale import UPSCALE
 from orchestrator.tasks.vary import VARY
 
-ALL = {task.name: task for task in (BACKGROUND, TEXT_TO_IMAGE, ERASE, FILL, VARY, EXPAND, SHADOW)}
+ALL = {task.name: task for task in (BACKGROUND, TEXT_TO_IMAGE, ERASE, FILL, VARY, EXPAND, SHADOW, UPSCALE)}
 """By their names in the contract."""
 
 __all__ = ["ALL", "MaskNeed", "Task", "TaskInput"]

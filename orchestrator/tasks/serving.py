@@ -12,6 +12,9 @@ def why_not(pipeline: PipelineSpec, task: Task) -> str | None:
 
     Its denoiser need not see known pixels: their latents are blended in then (`stages/blend.py`).
     """
+    missing = [role for role in task.roles if role not in pipeline.models]
+    if missing:
+        return f"it has no {' and no '.join(missing)}."
     adapters = [name for name in task.adapters if name not in pipeline.adapters]
     if adapters:
         return f"its denoiser's bank has no adapter {', '.join(adapters)}."

@@ -39,7 +39,7 @@ class TaskInput:
     delivery_size: Size | None = None
     """Of the result; None = the picture's size."""
     picture: Bytes | None = None
-    """[H, W, 3]; None if the task takes no picture, and until it is decoded."""
+    """[H, W, 3], or [H, W, 4] with alpha that the task keeps; None if it takes none, and until it is decoded."""
     mask: Bytes | None = None
     """[H, W]; None if the task takes no mask, and until the segmenter has made it."""
     mask_source: MaskSource = MaskSource.REQUEST
@@ -85,6 +85,10 @@ class Task:
     """What is suspicious about a mask that is taken all the same."""
     keeps_pixels: bool = False
     """Whether it keeps pixels of a picture, so that the denoiser must see them."""
+    keeps_alpha: bool = False
+    """Whether its picture keeps its alpha channel, as a fourth one; else the channel is a mask, or is dropped."""
+    roles: tuple[str, ...] = ()
+    """Roles that it needs, of those that a pipeline may lack. A pipeline without them does not serve the task."""
     adapters: tuple[str, ...] = ()
     """Adapters that its rows use. A pipeline without them does not serve the task."""
     heads: tuple[str, ...] = ()

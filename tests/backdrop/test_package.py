@@ -20,7 +20,7 @@ CompositingMode ConflictError DeadlineExceededError EarlyDropping Erase Event Ex
 HorizontalAlignment Info InternalError InvalidRequestError Limits Margins MaskSource Model NotFoundError Options
 OutputFormat OverloadedError PermissionDeniedError Picture Pipeline Priority Reason Receipt RequestWarning Result
 Scheduler Scores Settings Shadow ShadowKind Stage StageStarted StepProgress StyleImage Summary SyncGeneration Task
-TaskInfo TextToImage Timing UnauthenticatedError UnavailableError UnimplementedError Usage VariantDropped
+TaskInfo TextToImage Timing UnauthenticatedError UnavailableError UnimplementedError Upscale Usage VariantDropped
 VariantFinished Vary VerticalAlignment WarningReason __version__
 """.split()  # noqa: SIM905
 

@@ -1,4 +1,4 @@
-"""A pipeline without reward model and segmenter: unscored pictures in their own order, and refusals by name."""
+"""No reward model, no segmenter, no upscaler: unscored pictures in their own order, and refusals by name."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from backdrop import (
     Stage,
     StageStarted,
     TextToImage,
+    Upscale,
     VariantFinished,
 )
 from backdrop.contract.rules import TASKS
@@ -48,9 +49,9 @@ def without_optional_roles(repository: Path, folder: Path) -> Path:
 def endpoint(
     request: pytest.FixtureRequest, triton_repository: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """host:port of a service whose pipelines have neither a reward model nor a segmenter."""
+    """host:port of a service whose pipelines have none of the roles that they can do without."""
     if request.param == "fake":
-        with FakeBackdrop(without=("reward", "segmenter")) as fake:
+        with FakeBackdrop(without=("reward", "segmenter", "upscaler")) as fake:
             yield fake.endpoint
         return
     repository = without_optional_roles(triton_repository, tmp_path_factory.mktemp("bare"))
@@ -70,8 +71,9 @@ async def test_info_says_what_is_not_there(client: AsyncClient) -> None:
     for pipeline in (await client.info()).pipelines:
         assert pipeline.reward_heads == ()
         assert not pipeline.has_segmenter
-        assert not {"reward", "segmenter"} & {model.role for model in pipeline.models}
-        assert set(pipeline.tasks) == set(TASKS)
+        assert not {"reward", "segmenter", "upscaler"} & {model.role for model in pipeline.models}
+        assert set(pipeline.tasks) == set(TASKS) - {"upscale"}
+        assert pipeline.upscale_factors == ()
 
 
 async def test_pictures_come_unscored_in_the_order_of_their_variants(client: AsyncClient) -> None:
@@ -109,6 +111,12 @@ async def test_a_product_needs_a_mask_or_an_alpha_channel(client: AsyncClient) -
     assert (caught.value.reason, caught.value.field) == (Reason.MISSING_FIELD, "background.mask")
     for task in (Background(rgba(PHOTO, HARD_MASK)), Background(PRODUCT, encoded(HARD_MASK))):
         assert (await client.generate(task, **QUICK)).pictures
+
+
+async def test_upscaling_is_refused_by_name(client: AsyncClient) -> None:
+    with pytest.raises(InvalidRequestError, match="backdrop does not serve upscale") as caught:
+        await client.generate(Upscale(PRODUCT))
+    assert (caught.value.reason, caught.value.field) == (Reason.TASK_NOT_SERVED, "upscale")
 
 
 async def test_words_alone_make_a_picture(client: AsyncClient) -> None:

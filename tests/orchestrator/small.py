@@ -2,7 +2,7 @@
 
 "small" is the plainest; "small-style" takes style pictures and has a bank of adapters; "small-flow" reads T5 states and
 is sampled as a flow; the denoiser of "small-text" has 4 channels: it does not see known pixels; "small-bare" has one
-text encoder, no pooled text, no reward model and no segmenter.
+text encoder, no pooled text, no reward model and no segmenter; "small-large" has an upscaler, all others have none.
 """
 
 import asyncio
@@ -24,6 +24,8 @@ from orchestrator.repository import (
     IMAGE_ROLES,
     JUDGE_ROLES,
     T5,
+    TILE_CORE,
+    UPSCALER,
     AdapterSpec,
     ModelSpec,
     PipelineSpec,
@@ -47,8 +49,10 @@ ADAPTERS = {name: AdapterSpec(row, f"sha256:{name}") for row, name in enumerate(
 """The bank of "small-style"."""
 SLOTS = 2
 """Adapters that one of its rows may have at once."""
-PIPELINES = ("small", "small-style", "small-flow", "small-text", "small-bare")
+PIPELINES = ("small", "small-style", "small-flow", "small-text", "small-bare", "small-large")
 ROLES = ("text_encoder_l", "text_encoder_g", *CORE_ROLES, *JUDGE_ROLES)
+MARGIN = 3
+"""Pixels that a tile of the upscaler sees around its core; it reads 2 of them."""
 UVE, CLIP, TOKENS = 5, 6, (3, 10)
 _KNOWN = ("mask", "masked_image_latents")
 _ROWS = ("sample", *_KNOWN, "timestep", "encoder_hidden_states", "text_embeds")
@@ -76,8 +80,18 @@ def model_spec(name: str) -> ModelSpec:
     inputs = [TensorSpec(tensor, "FP32", (-1,)) for tensor in _INPUTS.get(name, ("x",)) if tensor not in _FIXED]
     if name == "denoiser_style":
         inputs += [TensorSpec(tensor, *_FIXED[tensor]) for tensor in _FIXED]
+    if name == UPSCALER:
+        return upscaler_spec(2)
     adapters = ADAPTERS if name == "denoiser_style" else {}
     return ModelSpec(name, "1", f"sha256:{name}", {}, tuple(inputs), (TensorSpec("y", "FP32", (-1,)),), adapters)
+
+
+def upscaler_spec(factor: int) -> ModelSpec:
+    """An upscaler whose tiles see `MARGIN` pixels around their cores."""
+    tile = TILE_CORE + 2 * MARGIN
+    inputs = (TensorSpec("image", "FP32", (3, tile, tile)),)
+    outputs = (TensorSpec("upscaled", "FP32", (3, factor * tile, factor * tile)),)
+    return ModelSpec(UPSCALER, "1", "sha256:upscaler", {}, inputs, outputs)
 
 
 def pipeline_spec(name: str = "small") -> PipelineSpec:
@@ -98,6 +112,8 @@ def pipeline_spec(name: str = "small") -> PipelineSpec:
     if name == "small-bare":
         models = {role: role for role in ("text_encoder_l", *CORE_ROLES)} | {"denoiser": "denoiser_bare"}
         max_tokens = {"text_encoder_l": 12}
+    if name == "small-large":
+        models |= {UPSCALER: UPSCALER}
     clip = tuple(role for role in ("text_encoder_l", "text_encoder_g") if role in models)
     return PipelineSpec(
         name=name,
@@ -165,6 +181,7 @@ class FunctionModels:
     def __init__(self) -> None:
         self.calls: list[tuple[str, int]] = []
         self.inputs: dict[str, Mapping[str, Array]] = {}  # of each model's last call
+        self.factor = 2  # of the upscaler
         self.before: Callable[[str], Awaitable[None]] | None = None
 
     def rows(self, model: str) -> int:
@@ -239,10 +256,22 @@ class FunctionModels:
         value = 1 / (1 + np.exp(-image.mean((1, 2, 3))))
         return {"scores": np.stack([value, 1 - value / 3], -1).astype(np.float32)}
 
+    def _upscaler(self, image: Array) -> dict[str, Array]:
+        return {"upscaled": upscaled(image, self.factor)}
+
     def _segmenter(self, image: Array) -> dict[str, Array]:
         n, _, h, w = image.shape
         alpha = ellipse_mask(w, h).astype(np.float32) / 255
         return {"alpha": np.broadcast_to(alpha, (n, 1, h, w)).copy()}
+
+
+def upscaled(image: Array, factor: int) -> Array:
+    """Pixels repeated, and sharpened by what lies within two pixels; outside the image [n, 3, H, W] there are zeros."""
+    padded = np.pad(image, ((0, 0), (0, 0), (2, 2), (2, 2)))
+    height, width = image.shape[2:]
+    mean = sum(padded[..., y : y + height, x : x + width] for y in range(5) for x in range(5)) / np.float32(25)
+    sharper: Array = 2 * image - mean
+    return sharper.repeat(factor, 2).repeat(factor, 3)
 
 
 def _direction(image: Array, width: int) -> Array:

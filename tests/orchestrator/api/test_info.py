@@ -42,8 +42,11 @@ def test_tasks_say_which_fields_they_take(described: info_pb.GetInfoResponse) ->
 
 def test_pipelines_say_which_tasks_they_serve(described: info_pb.GetInfoResponse) -> None:
     tasks = {each.name: list(each.tasks) for each in described.pipelines}
-    every = [*TASKS]
-    assert tasks == dict.fromkeys(PIPELINES, every)
+    assert tasks.pop("small-large") == [*TASKS]
+    assert tasks == dict.fromkeys((name for name in PIPELINES if name in tasks), [*TASKS][:-1]), "none upscales"
+    factors = {each.name: list(each.upscale_factors) for each in described.pipelines}
+    assert {name for name, offered in factors.items() if offered} == {"small-large"}
+    assert factors["small-large"] == [2, 4]
 
 
 def test_a_pipeline_is_described_by_its_own_numbers(described: info_pb.GetInfoResponse) -> None:

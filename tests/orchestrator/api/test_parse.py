@@ -315,9 +315,8 @@ def test_adapters_are_read_and_counted_with_those_of_the_task(parser: Parser, mo
 
 
 def test_an_unknown_pipeline_is_not_found_and_the_known_are_named(parser: Parser) -> None:
-    with pytest.raises(
-        NotFoundError, match="this server has small, small-bare, small-flow, small-style, small-text"
-    ) as caught:
+    every = "this server has small, small-bare, small-flow, small-large, small-style, small-text"
+    with pytest.raises(NotFoundError, match=every) as caught:
         parse(parser, request(pipeline="large"))
     assert caught.value.field == "sampling.pipeline"
 

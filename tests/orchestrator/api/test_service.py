@@ -265,7 +265,7 @@ async def test_info_says_which_pipelines_take_style(running: Running, channel: g
     await running.open()
     info = await info_of(channel)
     takes = {pipeline.name: (pipeline.takes_style_images, pipeline.default_image_scale) for pipeline in info.pipelines}
-    plain = dict.fromkeys(("small", "small-flow", "small-text", "small-bare"), (False, 0.0))
+    plain = dict.fromkeys(("small", "small-flow", "small-text", "small-bare", "small-large"), (False, 0.0))
     assert takes == {**plain, "small-style": (True, 0.75)}
     assert info.limits.max_style_images == 4
     flow = next(pipeline for pipeline in info.pipelines if pipeline.name == "small-flow")

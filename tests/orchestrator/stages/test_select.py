@@ -15,13 +15,16 @@ from orchestrator.events import Scores
 from orchestrator.imaging.frame import Frame, frame_of
 from orchestrator.stages import select as module
 from orchestrator.stages.frames import FrameSource, PixelMemory
+from orchestrator.stages.models import Models
 from orchestrator.stages.select import Variant, rank, select
 from orchestrator.tasks import TaskInput
 from orchestrator.tasks.background import BACKGROUND
 from tests.orchestrator.imaging.frames import finished, noise_in, product_frame
+from tests.orchestrator.small import FunctionModels, pipeline_spec
 from tests.pictures import ellipse_mask, noisy_photo
 
 FRAME = product_frame(noisy_photo(80, 60), ellipse_mask(80, 60))
+MODELS = Models(pipeline_spec(), FunctionModels(), "0" * 32)
 
 
 def source_for(frame: Frame) -> FrameSource:
@@ -53,7 +56,9 @@ def test_heads_that_do_not_count_do_not_rank() -> None:
 
 @pytest.mark.parametrize("output_format", OutputFormat)
 async def test_pictures_say_what_they_are(output_format: OutputFormat) -> None:
-    pictures = [picture async for picture in select(variants(0.1, 0.3, 0.2), 2, source_for(FRAME), output_format)]
+    pictures = [
+        picture async for picture in select(variants(0.1, 0.3, 0.2), 2, source_for(FRAME), MODELS, output_format)
+    ]
     assert [(each.rank, each.variant, each.seed) for each in pictures] == [(0, 1, 101), (1, 2, 102)]
     for picture in pictures:
         assert picture.media_type == f"image/{output_format.value.lower()}"
@@ -65,7 +70,7 @@ async def test_pictures_say_what_they_are(output_format: OutputFormat) -> None:
 
 async def test_where_nothing_is_kept_pictures_have_no_receipt() -> None:
     frame = frame_of(blank(Size(80, 60)), [FRAME.bucket])
-    pictures = [picture async for picture in select(variants(0.1, 0.3), 2, source_for(frame), OutputFormat.PNG)]
+    pictures = [picture async for picture in select(variants(0.1, 0.3), 2, source_for(frame), MODELS, OutputFormat.PNG)]
     assert [picture.receipt for picture in pictures] == [None, None]
 
 
@@ -78,6 +83,6 @@ async def test_the_next_picture_is_not_begun_before_the_last_was_taken(monkeypat
 
     monkeypatch.setattr(module, "encode", counting)
     taken = 0
-    async for _ in select(variants(0.1, 0.2, 0.3), 3, source_for(FRAME), OutputFormat.PNG):
+    async for _ in select(variants(0.1, 0.2, 0.3), 3, source_for(FRAME), MODELS, OutputFormat.PNG):
         taken += 1
         assert len(encoded) == taken
