@@ -18,6 +18,7 @@ STAGES = (
     ("training.encoders.t5",),
     ("training.encoders.vae",),
     ("training.encoders.vae", "--decoder"),
+    ("training.encoders.upscaler",),
     ("training.encoded.latents", "--size", "128"),
     ("training.encoded.latents", "--size", "256"),
     ("training.judges.classifier",),

@@ -227,6 +227,23 @@ class T5:
 
 
 @dataclass(frozen=True)
+class Upscaler:
+    """Lanczos at factor 2, and the network that adds to it."""
+
+    channels: int = 48
+    convolutions: int = 6
+    """Between the first and the last one."""
+    pictures: int = 256
+    size: int = 512
+    """Side of the large pictures, in pixels."""
+    crop: int = 48
+    """Side of a crop of the small ones."""
+    batch: int = 8
+    steps: int = 3000
+    learning_rate: float = 1e-3
+
+
+@dataclass(frozen=True)
 class Config:
     """All settings of a training; each stage writes a copy next to its checkpoint."""
 
@@ -247,6 +264,7 @@ class Config:
     uve: Uve = field(default_factory=Uve)
     image_encoder: ImageEncoder = field(default_factory=ImageEncoder)
     t5: T5 = field(default_factory=T5)
+    upscaler: Upscaler = field(default_factory=Upscaler)
 
 
 REWARD_HEADS = ("defects", "fidelity", "aesthetics")

@@ -24,6 +24,7 @@ from training.config import (
     Stages,
     Text,
     Transformer,
+    Upscaler,
     Uve,
     Vae,
 )
@@ -96,6 +97,7 @@ def tiny_config(root: Path) -> Config:
         ),
         uve=Uve(channels=(8, 8, 8, 8), dim=16, steps=2, groups=2, per_group=2),
         image_encoder=ImageEncoder(size=32, hidden=16, layers=1, heads=2, steps=2, batch=4),
+        upscaler=Upscaler(channels=4, convolutions=1, pictures=2, size=128, crop=32, batch=2, steps=3),
         t5=T5(d_model=16, layers=1, heads=2, d_kv=8, d_ff=16, steps=3, batch=6),
     )
 

@@ -25,6 +25,7 @@ from transformers import (
 from export.networks.image_projector import ImageProjector
 from export.networks.reward import RewardModel
 from export.networks.segmenter import Segmenter
+from export.networks.upscaler import Upscaler
 from export.networks.uve import UVE
 from training.config import Config
 
@@ -169,6 +170,12 @@ def reward(config: Config) -> RewardModel:
 def segmenter(config: Config) -> Segmenter:
     """The product segmenter."""
     model: Segmenter = Segmenter(channels=config.small.segmenter_channels)
+    return model
+
+
+def upscaler(config: Config) -> Upscaler:
+    """The upscaler, at factor 2."""
+    model: Upscaler = Upscaler(channels=config.upscaler.channels, convolutions=config.upscaler.convolutions)
     return model
 
 
