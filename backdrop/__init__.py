@@ -30,6 +30,7 @@ from backdrop._events import (
     CacheReport,
     Event,
     Picture,
+    ProductReceipt,
     Receipt,
     Result,
     Scores,
@@ -46,7 +47,7 @@ from backdrop._generation import Generation
 from backdrop._info import AdapterInfo, Info, Limits, Model, Pipeline, TaskInfo
 from backdrop._options import Options
 from backdrop._sync import Client, SyncGeneration
-from backdrop._types import Adapter, Box, EarlyDropping, Fit, Margins, StyleImage
+from backdrop._types import Adapter, Box, EarlyDropping, Fit, Margins, Product, StyleImage
 from backdrop.contract.request_warnings import RequestWarning, WarningReason
 from backdrop.errors import (
     BackdropError,
@@ -104,6 +105,8 @@ __all__ = [
     "Picture",
     "Pipeline",
     "Priority",
+    "Product",
+    "ProductReceipt",
     "Reason",
     "Receipt",
     "RequestWarning",

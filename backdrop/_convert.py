@@ -80,6 +80,7 @@ def server_info(message: info_pb.GetInfoResponse) -> info.Info:
             max_queued=limits.max_queued,
             idempotency_ttl_s=limits.idempotency_ttl.ToNanoseconds() / 1e9,
             max_style_images=limits.max_style_images,
+            max_products=limits.max_products,
         ),
         ready_replicas=message.ready_replicas,
         tasks=tuple(
@@ -126,19 +127,28 @@ def _picture(message: pb.Picture) -> events.Picture:
 
 
 def _receipt(message: pb.PreservationReceipt) -> events.Receipt:
-    box = message.known_box
     return events.Receipt(
         max_difference=message.max_difference,
         compared_pixels=message.compared_pixels,
         mask_digest=message.mask_digest,
         compositing=_enum(CompositingMode, pb.CompositingMode, message.compositing),
         mask_source=_enum(MaskSource, pb.MaskSource, message.mask_source),
-        known_box=types.Box(box.x, box.y, box.width, box.height),
+        known_box=_box(message.known_box),
         unscaled=message.unscaled,
         known_pixels=message.known_pixels,
         compared_fraction=message.compared_fraction,
         exact=message.exact,
+        products=tuple(_product(each) for each in message.products),
     )
+
+
+def _product(message: pb.ProductReceipt) -> events.ProductReceipt:
+    source = _enum(MaskSource, pb.MaskSource, message.mask_source)
+    return events.ProductReceipt(_box(message.box), message.unscaled, source, message.visible_pixels)
+
+
+def _box(message: pb.Box) -> types.Box:
+    return types.Box(message.x, message.y, message.width, message.height)
 
 
 def _settings(message: pb.EffectiveSettings) -> events.Settings:

@@ -28,6 +28,19 @@ class Scores:
 
 
 @dataclasses.dataclass(frozen=True)
+class ProductReceipt:
+    """Where one product stands, and how much of it can be seen."""
+
+    box: Box
+    """The rectangle of the picture that holds the placed cut-out."""
+    unscaled: bool
+    """True when it was not resized."""
+    mask_source: MaskSource
+    visible_pixels: int
+    """Number of its pixels that are entirely known and that no other product covers or touches."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Receipt:
     """Proof that the known pixels were kept."""
 
@@ -53,6 +66,8 @@ class Receipt:
     """`compared_pixels` ÷ `known_pixels`; 0.0 if nothing is known."""
     exact: bool
     """True if `max_difference` is 0 over at least half of the known pixels; never true of little or nothing."""
+    products: tuple[ProductReceipt, ...] = ()
+    """Of the background task: each product, in the order of the request."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -92,6 +92,8 @@ class Limits:
     """How long a result is kept for its idempotency key."""
     max_style_images: int
     """Most style pictures a request may hold."""
+    max_products: int = 1
+    """Most products of a scene."""
 
 
 @dataclasses.dataclass(frozen=True)

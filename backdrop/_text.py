@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from backdrop._enums import HorizontalAlignment, VerticalAlignment
-from backdrop._types import Adapter, Box, EarlyDropping, Fit, Margins, Size, StyleImage
+from backdrop._types import Adapter, Box, EarlyDropping, Fit, Margins, Product, Size, StyleImage
 from backdrop.errors import Reason, error
 
 _FOUR_NUMBERS = re.compile(r"(\d{1,6}),(\d{1,6}),(\d{1,6}),(\d{1,6})")
@@ -127,6 +127,22 @@ def parse_adapters(path: str, texts: Sequence[str] | None) -> list[Adapter] | No
             message = f"{text!r} is not an adapter; write NAME or NAME:WEIGHT, for example aurelia:0.8."
             raise error(Reason.OUT_OF_RANGE, message, field=f"{path}[{index}].weight") from None
     return adapters
+
+
+def parse_products(path: str, texts: Sequence[str] | None) -> list[Product] | None:
+    """Reads each "PHOTO@X,Y,WIDTH,HEIGHT" or "PHOTO+MASK@…"; None stays None. Raises InvalidRequestError."""
+    if not texts:
+        return None
+    products = []
+    for index, text in enumerate(texts):
+        files, _, box = text.rpartition("@")
+        place = parse_box(f"{path}[{index}].placement.box", box)
+        photo, plus, mask = files.rpartition("+")
+        if plus and not Path(files).exists():
+            products.append(Product(Path(photo), Path(mask), place))
+        else:
+            products.append(Product(Path(files), None, place))
+    return products
 
 
 def every_second_step(path: str, previews: bool | None) -> int | None:

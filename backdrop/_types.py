@@ -50,6 +50,18 @@ class Box:
     """At least 1."""
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Product:
+    """One of several products of a scene."""
+
+    product: ImageSource = dataclasses.field(repr=False)
+    """Its photo: encoded bytes, a path, a PIL image or a uint8 array."""
+    mask: ImageSource | None = dataclasses.field(default=None, repr=False)
+    """Where the product is in it, as `Background.mask`."""
+    placement: Fit | Box | None = None
+    """Where it stands in the picture. None: where it is in its photo, which then has the picture's size."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Margins:
     """Pixels to add on each side of a picture, 0 to 8192."""

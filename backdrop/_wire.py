@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from backdrop._convert import enum_number
 from backdrop._enums import HorizontalAlignment, OutputFormat, Priority, Scheduler, ShadowKind, VerticalAlignment
 from backdrop._pictures import encode_picture as picture
-from backdrop._types import Adapter, Box, EarlyDropping, Fit, ImageSource, Margins, Size, StyleImage
+from backdrop._types import Adapter, Box, EarlyDropping, Fit, ImageSource, Margins, Product, Size, StyleImage
 from backdrop.errors import BackdropError, Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
 
@@ -169,6 +169,22 @@ def placement(value: Fit | Box, field: str) -> pb.Placement:
     fit.horizontal = horizontal(value.horizontal, f"{field}.fit.horizontal")
     fit.vertical = vertical(value.vertical, f"{field}.fit.vertical")
     return pb.Placement(fit=fit)
+
+
+def products(value: Sequence[Product], field: str) -> list[pb.Product]:
+    """Photos with their masks and placements."""
+    if not isinstance(value, list | tuple) or not all(isinstance(each, Product) for each in value):
+        raise _refusal(field, "must be a list of Products")
+    messages = []
+    for index, each in enumerate(value):
+        path = f"{field}[{index}]"
+        message = pb.Product(product=picture(each.product, f"{path}.product"))
+        if each.mask is not None:
+            message.mask = picture(each.mask, f"{path}.mask")
+        if each.placement is not None:
+            message.placement.CopyFrom(placement(each.placement, f"{path}.placement"))
+        messages.append(message)
+    return messages
 
 
 def style_images(pictures: Sequence[ImageSource | StyleImage], field: str) -> list[pb.StyleImage]:

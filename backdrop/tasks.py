@@ -7,6 +7,7 @@ not take is said in `backdrop.contract.rules`.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -15,7 +16,7 @@ from backdrop import _wire as wire
 from backdrop._describe import Flag, Option
 from backdrop._enums import HorizontalAlignment, ShadowKind, VerticalAlignment
 from backdrop._pictures import encode_picture
-from backdrop._types import Box, Fit, ImageSource, Margins
+from backdrop._types import Box, Fit, ImageSource, Margins, Product
 
 
 def _picture_of(task: str) -> Option:
@@ -34,7 +35,7 @@ class Task:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Background(Task):
-    """A product photo in a new scene: the product is kept, everything around it is made."""
+    """A product photo, or several, in a new scene: products are kept, everything around them is made."""
 
     name: ClassVar[str] = "background"
 
@@ -92,6 +93,18 @@ class Background(Task):
                 ),
             ),
             text.parse_placement,
+        ),
+    ] = None
+    more_products: Annotated[
+        Sequence[Product] | None,
+        Option(
+            "background.more_products",
+            wire.products,
+            "Further products, each `Product(photo, mask, placement)`, in front of those before it; up to"
+            " `Limits.max_products` in all. On the command line PHOTO@X,Y,WIDTH,HEIGHT or PHOTO+MASK@X,Y,WIDTH,HEIGHT."
+            " Default: none.",
+            (Flag("--more", list[str], "PHOTO[+MASK]@X,Y,W,H"),),
+            text.parse_products,
         ),
     ] = None
 

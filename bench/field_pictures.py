@@ -11,7 +11,7 @@ import numpy as np
 from backdrop._pictures import encode_picture
 from backdrop.contract.masks import read_mask
 from backdrop.contract.pictures import decode_photo
-from backdrop.contract.products import check_product
+from backdrop.contract.products import FIRST, check_product
 from backdrop.errors import BackdropError
 from bench.figures import Figure, at_most
 from tests.field import files
@@ -79,7 +79,7 @@ def _as_product(data: bytes) -> None:
     photo = _photo(data)
     for mask in (b"", data):
         matte = read_mask(mask, photo, max_pixels=_MOST, task="background", picture="product")
-        check_product(matte.values, matte.source, None, photo.size)
+        check_product(FIRST, matte.values, matte.source, alone=True)
 
 
 def _damaged(data: bytes) -> Iterator[bytes]:

@@ -5,6 +5,7 @@ usage: python -m bench.tasks [NAME …]        (default: every check)
 
 from __future__ import annotations
 
+import functools
 import sys
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from backdrop.contract.canvas import MaskSource
 from backdrop.contract.finishing import composite
 from backdrop.contract.shadows import Shadow, shadowed_canvas
-from bench import checks
+from bench import checks, scene_products
 from bench.figures import Figure, at_most
 from training.config import HELD_OUT_SEED
 from training.world.picture import shadow_pair
@@ -48,7 +49,10 @@ def shadow() -> list[Figure]:
     ]
 
 
-CHECKS: dict[str, checks.Check] = {"shadow": shadow}
+CHECKS: dict[str, checks.Check] = {
+    "shadow": shadow,
+    "products": functools.partial(scene_products.products, "python -m bench.tasks products"),
+}
 
 
 def main() -> int:

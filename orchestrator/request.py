@@ -27,7 +27,7 @@ class SentPictures:
     size_bytes: int
     """Of the whole message."""
     megapixels: float
-    """Of the largest picture, by its header."""
+    """Of the task's pictures together, by their headers; or of a style picture that is larger."""
     styles: int
     """Number of style pictures."""
     read_input: Callable[[], TaskInput]
@@ -81,7 +81,7 @@ class Request:
 
     @property
     def pixels_mp(self) -> float:
-        """Megapixels of the largest picture that is sent or returned: what it draws on the budget of pixels."""
+        """Megapixels that it draws on the budget of pixels: of the pictures that are sent, or of a larger result."""
         return max(self.input.size.megapixels, self.sent.megapixels if self.sent else 0.0)
 
     @property

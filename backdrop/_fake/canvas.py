@@ -11,7 +11,16 @@ from backdrop.contract.geometry import Size
 from backdrop.contract.masks import check_marks, check_segmentable, hole_canvas, read_grow, read_mask, widened
 from backdrop.contract.parts import Delivery, OutputFormat
 from backdrop.contract.pictures import alpha_warnings, decode_photo
-from backdrop.contract.products import check_product, inverted_warnings, place_product, read_product_placement
+from backdrop.contract.products import (
+    Product,
+    check_boxes,
+    check_photos,
+    check_product,
+    inverted_warnings,
+    place_products,
+    products_of,
+    read_placements,
+)
 from backdrop.contract.request_warnings import RequestWarning
 from backdrop.contract.shadows import read_shadow, shadowed_canvas
 from backdrop.contract.upscaling import read_factor, upscaled_canvas, upscaled_size, with_alpha
@@ -51,15 +60,21 @@ def make_canvas(
 
 
 def _background(message: pb.BackgroundTask, pipeline: info_pb.Pipeline, size: Size | None, max_pixels: int) -> Reading:
-    """The product's cut-out where the placement puts it."""
-    photo = decode_photo(message.product, max_pixels=max_pixels, field="background.product")
-    matte = read_mask(message.mask, photo, max_pixels=max_pixels, task="background", picture="product")
-    check_segmentable(matte.values, pipeline, "background.mask")
-    placement, size = read_product_placement(message, size), size or photo.size
-    check_product(matte.values, matte.source, placement, size)
-    mask = _segment(photo.rgb) if matte.values is None else matte.values
-    canvas = place_product(photo.rgb, mask, matte.source, placement, size)
-    return canvas, (*photo.warnings, *matte.warnings, *inverted_warnings(matte))
+    """The products' cut-outs where the placements put them."""
+    placements, products, photos = read_placements(message, size), [], []
+    notes: list[RequestWarning] = []
+    for path, each in products_of(message):
+        photo = decode_photo(each.product, max_pixels=max_pixels, field=f"{path}.product")
+        matte = read_mask(each.mask, photo, max_pixels=max_pixels, task=path, picture="product")
+        check_segmentable(matte.values, pipeline, f"{path}.mask")
+        check_product(path, matte.values, matte.source, alone=placements == (None,))
+        mask = _segment(photo.rgb) if matte.values is None else matte.values
+        products.append(Product(path, photo.rgb, mask, matte.source))
+        photos.append(photo.size)
+        notes += [*photo.warnings, *matte.warnings, *inverted_warnings(matte, path)]
+    check_photos(photos, max_pixels)
+    check_boxes(placements, size or photos[0])
+    return place_products(products, placements, size or photos[0]), tuple(notes)
 
 
 def _erase(message: pb.EraseTask, max_pixels: int) -> Reading:

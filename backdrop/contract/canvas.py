@@ -20,6 +20,18 @@ class MaskSource(enum.IntEnum):
 
 
 @dataclasses.dataclass(frozen=True)
+class KeptPart:
+    """One of several cut-outs that are known pixels."""
+
+    box: Rect
+    """The rectangle of the canvas that it takes."""
+    unscaled: bool
+    mask_source: MaskSource
+    visible_pixels: int
+    """Those that are entirely known, and that no other cut-out covers or touches."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Kept:
     """What a receipt reports about the known pixels besides its measurements."""
 
@@ -28,6 +40,8 @@ class Kept:
     unscaled: bool
     """Whether they are the sent picture's own, not resampled."""
     mask_source: MaskSource
+    parts: tuple[KeptPart, ...] = ()
+    """Of cut-outs: each, the rearmost first. `box` holds all of them, `mask_source` is the first one's."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from backdrop.contract.canvas import Canvas, Kept, MaskSource
 from backdrop.contract.cutouts import paste
 from backdrop.contract.geometry import Rect, Size
 from backdrop.contract.limits import MAX_PICTURE_SIDE
-from backdrop.contract.read import check_box
+from backdrop.contract.placement import check_box
 from backdrop.contract.vocabulary import HORIZONTAL, VERTICAL
 from backdrop.errors import Reason, error
 from backdrop.v1 import generation_service_pb2 as pb

@@ -56,6 +56,13 @@ def bounding_box(mask: npt.NDArray[np.uint8]) -> Rect | None:
     return Rect(x, y, int(columns[-1]) - x + 1, int(rows[-1]) - y + 1)
 
 
+def enclosing(rects: Sequence[Rect]) -> Rect:
+    """The smallest rectangle that holds all of `rects`, of which there is at least one."""
+    x, y = min(rect.x for rect in rects), min(rect.y for rect in rects)
+    right, bottom = max(rect.x + rect.width for rect in rects), max(rect.y + rect.height for rect in rects)
+    return Rect(x, y, right - x, bottom - y)
+
+
 def place(cutout: Rect, canvas: Size, placement: Fit | Rect | None) -> Rect:
     """Where a cut-out goes on the canvas; it keeps its aspect ratio. Placement None leaves it where it is."""
     if placement is None:

@@ -14,6 +14,10 @@ MAX_STYLE_WEIGHT = 10.0
 MAX_ADAPTER_WEIGHT = 5.0
 """Of either sign. Beyond 2 most LoRAs spoil pictures, but those trained as sliders are used up to 5."""
 MAX_STYLE_IMAGES = 4
+MAX_PRODUCTS = 8
+"""Of one scene."""
+MIN_PLACED = 4
+"""Pixels of the longer side of a product that is made smaller."""
 MAX_PADDING = 0.45
 """As a fraction of the picture's shorter side."""
 DEFAULT_STRENGTH = 0.6

@@ -1,42 +1,97 @@
-"""A product on a canvas: which masks and boxes are refused, and which pixels are known."""
+"""Products on a canvas: which masks and boxes are refused, and which pixels are known."""
 
 from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from backdrop.contract.arrays import Bytes
-from backdrop.contract.canvas import Canvas, Kept, MaskSource
-from backdrop.contract.cutouts import paste
-from backdrop.contract.geometry import Fit, Rect, Size, bounding_box, place
+from backdrop.contract.canvas import Canvas, Kept, KeptPart, MaskSource
+from backdrop.contract.cutouts import cut, lay_over, region
+from backdrop.contract.geometry import Rect, Size, bounding_box, enclosing, place
+from backdrop.contract.limits import MAX_PRODUCTS, MIN_PLACED
 from backdrop.contract.masks import Matte
-from backdrop.contract.read import check_box, read_placement
+from backdrop.contract.placement import Placement, check_box, read_placement
 from backdrop.contract.request_warnings import RequestWarning, WarningReason, warning
-from backdrop.errors import Reason, error
+from backdrop.errors import BackdropError, Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
 
-_PLACEMENT = "background.placement"
+FIRST = "background"
+"""The path of the first product; the others' are `background.more_products[0]` and so on."""
 
 
-def read_product_placement(message: pb.BackgroundTask, size: Size | None) -> Fit | Rect | None:
-    """The placement of the product at the delivery size; None leaves it where it is in the photo.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Product:
+    """A photo [H, W, 3] and the mask [H, W] that cuts the product out of it."""
+
+    field: str
+    """The path of the message that it comes from."""
+    picture: Bytes
+    mask: Bytes
+    mask_source: MaskSource
+
+
+def products_of(message: pb.BackgroundTask) -> list[tuple[str, pb.BackgroundTask | pb.Product]]:
+    """The path of each product and the message that holds its photo, mask and placement, the rearmost first."""
+    return [(FIRST, message), *((f"{FIRST}.more_products[{i}]", each) for i, each in enumerate(message.more_products))]
+
+
+def read_placements(message: pb.BackgroundTask, size: Size | None) -> tuple[Placement, ...]:
+    """The placement of each product at the delivery size.
 
     Raises:
-        InvalidRequestError: an alignment is unknown, or the padding is out of range.
+        InvalidRequestError: there are too many products, one has no photo, an alignment is unknown, the padding is out
+            of range, or a product besides the first one has no placement though the delivery has a size.
     """
-    return read_placement(_PLACEMENT, message.placement, size=size, is_set=message.HasField("placement"))
+    products = products_of(message)
+    if len(products) > MAX_PRODUCTS:
+        field = f"{FIRST}.more_products"
+        text = f"{field}: the scene has {len(products)} products; at most {MAX_PRODUCTS} are taken."
+        raise error(Reason.OUT_OF_RANGE, text, field=field)
+    return tuple(_placement(path, each, size) for path, each in products)
 
 
-def check_product(mask: Bytes | None, source: MaskSource, placement: Fit | Rect | None, size: Size) -> None:
+def _placement(path: str, message: pb.BackgroundTask | pb.Product, size: Size | None) -> Placement:
+    if not message.product:
+        raise error(Reason.MISSING_FIELD, f"{path}.product holds no photo; send one.", field=f"{path}.product")
+    field, is_set = f"{path}.placement", message.HasField("placement")
+    if path != FIRST and size is not None and not is_set:
+        raise _unplaced(field)
+    return read_placement(field, message.placement, size=size, is_set=is_set)
+
+
+def check_photos(sizes: Iterable[Size], max_pixels: int) -> None:
+    """Raises InvalidRequestError when the photos of several products are together larger than one may be."""
+    pixels = [size.pixels for size in sizes]
+    if len(pixels) > 1 and sum(pixels) > max_pixels:
+        field = f"{FIRST}.more_products"
+        text = (
+            f"{field}: the photos have {sum(pixels) / 1e6:.1f} megapixels together; {max_pixels / 1e6:g} are allowed."
+            " Send smaller ones."
+        )
+        raise error(Reason.PICTURE_TOO_LARGE, text, field=field)
+
+
+def check_boxes(placements: Sequence[Placement], size: Size) -> None:
+    """Raises InvalidRequestError when an explicit box does not lie inside the picture."""
+    for index, placement in enumerate(placements):
+        check_box(f"{_path(index)}.placement", placement, size)
+
+
+def check_product(path: str, mask: Bytes | None, source: MaskSource, *, alone: bool) -> None:
     """Checks what is known before the segmenter runs: `mask` is None where the segmenter will make it.
 
+    `alone`: it is the only product, and it stays where it is.
+
     Raises:
-        InvalidRequestError: the box is outside the picture, or the mask marks no product, nothing that could be kept
-            exactly, or leaves no room for a scene.
+        InvalidRequestError: the mask marks no product, nothing that could be kept exactly, or leaves no room for a
+            scene.
     """
-    check_box(_PLACEMENT, placement, size)
     if mask is None:
         return
-    field = "background.mask" if source is MaskSource.REQUEST else "background.product"
+    field = f"{path}.mask" if source is MaskSource.REQUEST else f"{path}.product"
     if not mask.any():
         message = f"{field}: the mask marks no product; 255 means product, 0 scene."
         raise error(Reason.INVALID_MASK, message, field=field)
@@ -46,12 +101,12 @@ def check_product(mask: Bytes | None, source: MaskSource, placement: Fit | Rect 
             " exactly. Scale the mask so that the product's inside is 255."
         )
         raise error(Reason.INVALID_MASK, message, field=field)
-    if placement is None and (mask == 255).all():
+    if alone and (mask == 255).all():
         message = f"{field}: the mask covers the whole photo; there is no scene to make. Set a placement or size."
         raise error(Reason.INVALID_MASK, message, field=field)
 
 
-def inverted_warnings(matte: Matte) -> tuple[RequestWarning, ...]:
+def inverted_warnings(matte: Matte, path: str = FIRST) -> tuple[RequestWarning, ...]:
     """A warning if a sent mask marks all corners and most of the photo, as masks of the scene do."""
     mask = matte.values
     if mask is None or matte.source is not MaskSource.REQUEST:
@@ -59,24 +114,71 @@ def inverted_warnings(matte: Matte) -> tuple[RequestWarning, ...]:
     if mask.min() == 255 or mask.mean() < 128 or mask[[0, 0, -1, -1], [0, -1, 0, -1]].min() < 128:
         return ()
     what = "marks all corners and most of the photo as product (255); send the inverse if it marks the scene"
-    return (warning(WarningReason.MASK_MAYBE_INVERTED, "background.mask", what),)
+    return (warning(WarningReason.MASK_MAYBE_INVERTED, f"{path}.mask", what),)
 
 
-def place_product(picture: Bytes, mask: Bytes, source: MaskSource, placement: Fit | Rect | None, size: Size) -> Canvas:
-    """A canvas of `size` on which the product of `picture` [H, W, 3], cut out by `mask` [H, W], is known.
+def place_products(products: Sequence[Product], placements: Sequence[Placement], size: Size) -> Canvas:
+    """A canvas of `size` on which the products are known, the first one the rearmost.
 
     Raises:
-        InvalidRequestError: the product fills the whole canvas.
+        InvalidRequestError: the products fill the whole canvas, one of them cannot be seen, or one that is not placed
+            has a photo of another size than the canvas.
     """
-    cutout = bounding_box(mask)
-    assert cutout is not None, "empty masks are refused"
-    box = place(cutout, size, placement)
-    known, alpha = paste(picture, mask, cutout, size, box)
+    known, alpha = np.zeros((size.height, size.width, 3), np.uint8), np.zeros((size.height, size.width), np.uint8)
+    owners = np.zeros(alpha.shape, np.uint8)  # a bit for each product that a pixel shows
+    boxes = []
+    for index, (product, placement) in enumerate(zip(products, placements, strict=True)):
+        cutout = bounding_box(product.mask)
+        assert cutout is not None, "empty masks are refused"
+        if placement is None and product.mask.shape != alpha.shape:
+            raise _unplaced(f"{product.field}.placement")
+        box = place(cutout, size, placement)
+        if max(box.width, box.height) < min(MIN_PLACED, max(cutout.width, cutout.height)):
+            raise _too_small(product.field, box)
+        colours, opacity = cut(product.picture, product.mask, cutout, box)
+        if index:
+            lay_over(known, alpha, box, colours, opacity)
+        else:
+            known[region(box)], alpha[region(box)] = colours, opacity
+        shown = owners[region(box)]
+        shown[opacity == 255] = 0
+        shown[opacity > 0] |= 1 << index
+        boxes.append((box, (box.width, box.height) == (cutout.width, cutout.height)))
+    parts = []
+    for index, (product, (box, unscaled)) in enumerate(zip(products, boxes, strict=True)):
+        shown = owners[region(box)]
+        if not (shown & 1 << index).any():
+            raise _unseen(product.field)
+        visible = np.count_nonzero((shown == 1 << index) & (alpha[region(box)] == 255))
+        parts.append(KeptPart(box, unscaled, product.mask_source, visible))
+    del owners
+    placed = any(placement is not None for placement in placements)
     if (alpha == 255).all():
         message = "the product fills the whole picture; there is no scene to make. Give it padding or a smaller box."
-        raise error(Reason.INVALID_MASK, message, field=_PLACEMENT if placement else "background.mask")
-    if placement is None:
+        raise error(Reason.INVALID_MASK, message, field=f"{FIRST}.{'placement' if placed else 'mask'}")
+    if len(products) == 1 and not placed:
         # A denoiser that does not see known pixels has latents of the whole photo blended in.
-        known = picture
-    unscaled = (box.width, box.height) == (cutout.width, cutout.height)
-    return Canvas(known, np.invert(alpha), Kept(box, unscaled, source))
+        known = products[0].picture
+    union = enclosing([box for box, _ in boxes])
+    kept = Kept(union, all(part.unscaled for part in parts), products[0].mask_source, tuple(parts))
+    return Canvas(known, np.invert(alpha), kept)
+
+
+def _path(index: int) -> str:
+    return f"{FIRST}.more_products[{index - 1}]" if index else FIRST
+
+
+def _unplaced(field: str) -> BackdropError:
+    text = f"{field} does not say where the product stands, and its photo has not the picture's size; set {field}."
+    return error(Reason.MISSING_FIELD, text, field=field)
+
+
+def _unseen(path: str) -> BackdropError:
+    text = f"{path}: others cover the whole product; place it elsewhere, or put it after them."
+    return error(Reason.INVALID_PLACEMENT, text, field=f"{path}.placement")
+
+
+def _too_small(path: str, box: Rect) -> BackdropError:
+    field = f"{path}.placement"
+    text = f"{field} leaves the product {box.width}×{box.height} pixels; the longer side needs {MIN_PLACED}."
+    return error(Reason.INVALID_PLACEMENT, text, field=field)

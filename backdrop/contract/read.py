@@ -7,14 +7,13 @@ import re
 import secrets
 from collections.abc import Callable
 
-from backdrop.contract.geometry import Fit, Rect, Size
+from backdrop.contract.geometry import Size
 from backdrop.contract.limits import (
     DEFAULT_STRENGTH,
     MAX_GUIDANCE,
     MAX_IMAGE_SCALE,
     MAX_KEY_CHARACTERS,
     MAX_LCM_STEPS,
-    MAX_PADDING,
     MAX_PREVIEW_EVERY,
     MAX_SEED,
     MAX_SIDE,
@@ -25,7 +24,7 @@ from backdrop.contract.parts import Conditioning, Delivery, Parts, Priority, Sam
 from backdrop.contract.read_adapters import read_adapters
 from backdrop.contract.read_dropping import read_dropping
 from backdrop.contract.rules import TaskRules
-from backdrop.contract.vocabulary import FORMATS, HORIZONTAL, SCHEDULERS, VERTICAL
+from backdrop.contract.vocabulary import FORMATS, SCHEDULERS
 from backdrop.errors import Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
@@ -83,39 +82,6 @@ def read_parts(
         delivery=_delivery(request.delivery, info.limits),
         priority=_priority(request),
     )
-
-
-def read_placement(field: str, placement: pb.Placement, *, size: Size | None, is_set: bool) -> Fit | Rect | None:
-    """Where a cut-out is placed; None leaves it where it is. `is_set`: the request has the field.
-
-    Raises:
-        InvalidRequestError: an alignment is unknown, or the padding is out of range.
-    """
-    which = placement.WhichOneof("placement")
-    if which == "box":
-        return Rect(placement.box.x, placement.box.y, placement.box.width, placement.box.height)
-    if which is None and size is None and not is_set:
-        return None
-    fit = placement.fit
-    padding = fit.padding if fit.HasField("padding") else Fit.padding
-    if not (math.isfinite(padding) and 0.0 <= padding <= MAX_PADDING):
-        message = f"{field}.fit.padding must be 0.0 to {MAX_PADDING} of the shorter side."
-        raise error(Reason.INVALID_PLACEMENT, message, field=f"{field}.fit.padding")
-    for name, values in (("horizontal", HORIZONTAL), ("vertical", VERTICAL)):
-        if getattr(fit, name) not in values:
-            path = f"{field}.fit.{name}"
-            raise error(Reason.UNKNOWN_VALUE, f"{path} is not an alignment that this server knows.", field=path)
-    return Fit(padding, HORIZONTAL[fit.horizontal], VERTICAL[fit.vertical])
-
-
-def check_box(field: str, placement: Fit | Rect | None, size: Size) -> None:
-    """Raises InvalidRequestError when an explicit box does not lie inside the picture."""
-    if not isinstance(placement, Rect):
-        return
-    inside = placement.x + placement.width <= size.width and placement.y + placement.height <= size.height
-    if placement.width < 1 or placement.height < 1 or not inside:
-        message = f"{field}.box must have at least one pixel and lie inside the {size.width}×{size.height} picture."
-        raise error(Reason.INVALID_PLACEMENT, message, field=f"{field}.box")
 
 
 def _range(field: str, value: int, least: int, most: int) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from google.protobuf.duration_pb2 import Duration
 
+from backdrop.contract.canvas import KeptPart
 from backdrop.contract.geometry import Rect, Size
 from backdrop.contract.parts import (
     Delivery,
@@ -118,6 +119,16 @@ def receipt_message(receipt: Receipt | None) -> pb.PreservationReceipt | None:
         known_pixels=receipt.known_pixels,
         compared_fraction=receipt.compared_fraction,
         exact=receipt.exact,
+        products=[_product(part) for part in receipt.kept.parts],
+    )
+
+
+def _product(part: KeptPart) -> pb.ProductReceipt:
+    return pb.ProductReceipt(
+        box=box_message(part.box),
+        unscaled=part.unscaled,
+        mask_source=pb.MaskSource.Name(part.mask_source),
+        visible_pixels=part.visible_pixels,
     )
 
 

@@ -152,6 +152,18 @@ class GenerateRequest(_message.Message):
     def __init__(self, background: _Optional[_Union[BackgroundTask, _Mapping]] = ..., text_to_image: _Optional[_Union[TextToImageTask, _Mapping]] = ..., erase: _Optional[_Union[EraseTask, _Mapping]] = ..., fill: _Optional[_Union[FillTask, _Mapping]] = ..., vary: _Optional[_Union[VaryTask, _Mapping]] = ..., expand: _Optional[_Union[ExpandTask, _Mapping]] = ..., shadow: _Optional[_Union[ShadowTask, _Mapping]] = ..., upscale: _Optional[_Union[UpscaleTask, _Mapping]] = ..., conditioning: _Optional[_Union[Conditioning, _Mapping]] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., delivery: _Optional[_Union[Delivery, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., priority: _Optional[_Union[Priority, str]] = ...) -> None: ...
 
 class BackgroundTask(_message.Message):
+    __slots__ = ("product", "mask", "placement", "more_products")
+    PRODUCT_FIELD_NUMBER: _ClassVar[int]
+    MASK_FIELD_NUMBER: _ClassVar[int]
+    PLACEMENT_FIELD_NUMBER: _ClassVar[int]
+    MORE_PRODUCTS_FIELD_NUMBER: _ClassVar[int]
+    product: bytes
+    mask: bytes
+    placement: Placement
+    more_products: _containers.RepeatedCompositeFieldContainer[Product]
+    def __init__(self, product: _Optional[bytes] = ..., mask: _Optional[bytes] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., more_products: _Optional[_Iterable[_Union[Product, _Mapping]]] = ...) -> None: ...
+
+class Product(_message.Message):
     __slots__ = ("product", "mask", "placement")
     PRODUCT_FIELD_NUMBER: _ClassVar[int]
     MASK_FIELD_NUMBER: _ClassVar[int]
@@ -554,7 +566,7 @@ class Scores(_message.Message):
     def __init__(self, total: _Optional[float] = ..., heads: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class PreservationReceipt(_message.Message):
-    __slots__ = ("max_difference", "compared_pixels", "mask_digest", "compositing", "mask_source", "known_box", "unscaled", "known_pixels", "compared_fraction", "exact")
+    __slots__ = ("max_difference", "compared_pixels", "mask_digest", "compositing", "mask_source", "known_box", "unscaled", "known_pixels", "compared_fraction", "exact", "products")
     MAX_DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
     COMPARED_PIXELS_FIELD_NUMBER: _ClassVar[int]
     MASK_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -565,6 +577,7 @@ class PreservationReceipt(_message.Message):
     KNOWN_PIXELS_FIELD_NUMBER: _ClassVar[int]
     COMPARED_FRACTION_FIELD_NUMBER: _ClassVar[int]
     EXACT_FIELD_NUMBER: _ClassVar[int]
+    PRODUCTS_FIELD_NUMBER: _ClassVar[int]
     max_difference: int
     compared_pixels: int
     mask_digest: str
@@ -575,7 +588,20 @@ class PreservationReceipt(_message.Message):
     known_pixels: int
     compared_fraction: float
     exact: bool
-    def __init__(self, max_difference: _Optional[int] = ..., compared_pixels: _Optional[int] = ..., mask_digest: _Optional[str] = ..., compositing: _Optional[_Union[CompositingMode, str]] = ..., mask_source: _Optional[_Union[MaskSource, str]] = ..., known_box: _Optional[_Union[Box, _Mapping]] = ..., unscaled: bool = ..., known_pixels: _Optional[int] = ..., compared_fraction: _Optional[float] = ..., exact: bool = ...) -> None: ...
+    products: _containers.RepeatedCompositeFieldContainer[ProductReceipt]
+    def __init__(self, max_difference: _Optional[int] = ..., compared_pixels: _Optional[int] = ..., mask_digest: _Optional[str] = ..., compositing: _Optional[_Union[CompositingMode, str]] = ..., mask_source: _Optional[_Union[MaskSource, str]] = ..., known_box: _Optional[_Union[Box, _Mapping]] = ..., unscaled: bool = ..., known_pixels: _Optional[int] = ..., compared_fraction: _Optional[float] = ..., exact: bool = ..., products: _Optional[_Iterable[_Union[ProductReceipt, _Mapping]]] = ...) -> None: ...
+
+class ProductReceipt(_message.Message):
+    __slots__ = ("box", "unscaled", "mask_source", "visible_pixels")
+    BOX_FIELD_NUMBER: _ClassVar[int]
+    UNSCALED_FIELD_NUMBER: _ClassVar[int]
+    MASK_SOURCE_FIELD_NUMBER: _ClassVar[int]
+    VISIBLE_PIXELS_FIELD_NUMBER: _ClassVar[int]
+    box: Box
+    unscaled: bool
+    mask_source: MaskSource
+    visible_pixels: int
+    def __init__(self, box: _Optional[_Union[Box, _Mapping]] = ..., unscaled: bool = ..., mask_source: _Optional[_Union[MaskSource, str]] = ..., visible_pixels: _Optional[int] = ...) -> None: ...
 
 class StageTiming(_message.Message):
     __slots__ = ("stage", "duration")

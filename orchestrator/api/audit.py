@@ -6,9 +6,11 @@ import asyncio
 import functools
 import hashlib
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import structlog
+from google.protobuf.message import Message
 
 from backdrop.errors import BackdropError, OverloadedError
 from backdrop.v1 import generation_service_pb2 as pb
@@ -112,7 +114,13 @@ def _counts(event: Finished, request: Request) -> RequestCounts:
 
 def digests(message: pb.GenerateRequest) -> dict[str, str]:
     """SHA-256 of each picture that the task's message holds, by its field. Blocks."""
-    task = getattr(message, message.WhichOneof("task") or "")
-    return {
-        field.name: hashlib.sha256(value).hexdigest() for field, value in task.ListFields() if isinstance(value, bytes)
-    }
+    return dict(_digests(getattr(message, message.WhichOneof("task") or "")))
+
+
+def _digests(message: Message, prefix: str = "") -> Iterator[tuple[str, str]]:
+    for field, value in message.ListFields():
+        if isinstance(value, bytes):
+            yield f"{prefix}{field.name}", hashlib.sha256(value).hexdigest()
+        elif field.is_repeated and field.message_type is not None:
+            for index, each in enumerate(value):
+                yield from _digests(each, f"{prefix}{field.name}[{index}].")

@@ -53,14 +53,15 @@ class Parser:
         resample = None if clip is None else functools.partial(clip_pixels, resize=clip.resize, crop=clip.crop)
         encoded = EncodedPictures(task, message, described, self.info.limits.max_pixels, resample)
         sizes = encoded.sizes()
-        task_input = TaskInput(options, pipeline.buckets, parts.delivery.size, picture_size=sizes.get(task.picture))
+        own = sizes.pictures[0] if sizes.pictures else None
+        task_input = TaskInput(options, pipeline.buckets, parts.delivery.size, picture_size=own)
         size = task.size(task_input, self.info.limits.max_pixels)
         task_input = dataclasses.replace(task_input, delivery_size=size)
         if task.mask is not MaskNeed.REQUIRED:
             task.check(task_input)
         sent = SentPictures(
             size_bytes=message.ByteSize(),
-            megapixels=max((size.megapixels for size in sizes.values()), default=0.0),
+            megapixels=sizes.megapixels,
             styles=len(message.conditioning.style_images),
             read_input=functools.partial(encoded.read_input, task_input),
             read_style=encoded.read_style,

@@ -15,7 +15,7 @@ from orchestrator.arrays import Bytes, Floats
 from orchestrator.budget import Budget
 from orchestrator.cache.memory import MemoryTier
 from orchestrator.imaging.frame import Frame
-from orchestrator.tasks import MaskNeed, Task, TaskInput
+from orchestrator.tasks import MaskedPicture, MaskNeed, Task, TaskInput
 
 T = TypeVar("T")
 FRAME_BYTES = 4
@@ -40,9 +40,14 @@ class PixelMemory:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Unmasked:
-    """A picture whose mask must be made first: [3, h, w] in −1…1, as the segmenter reads it."""
+    """A picture whose mask must be made first."""
 
+    index: int
+    """Its place among the task's pictures, from 0."""
+    field: str
+    """The path of its mask."""
     image: Floats
+    """[3, h, w] in −1…1, as the segmenter reads it."""
 
 
 class FrameSource:
@@ -60,12 +65,12 @@ class FrameSource:
         self._read, self._megapixels, self._memory = read, megapixels, memory
         # Its own, whatever requests are called: a frame must never be another request's.
         self._key = uuid.uuid4().hex
-        self._mask: Callable[[Bytes], Bytes] | None = None
+        self._masks: dict[int, Callable[[Bytes], Bytes]] = {}
         self.warnings: tuple[RequestWarning, ...] = ()
         """What was corrected in the pictures; empty until they are decoded."""
 
-    async def seen(self, look: Callable[[Frame], T], shrink: Callable[[Bytes], Floats]) -> T | Unmasked:
-        """What `look` makes of the frame; or, if its mask must still be made, what `shrink` makes of the picture.
+    async def seen(self, look: Callable[[Frame], T], shrink: Callable[[Bytes], Floats]) -> T | list[Unmasked]:
+        """What `look` makes of the frame; or what `shrink` makes of the pictures whose masks must still be made.
 
         Both run in a thread. The pictures are decoded once for either.
 
@@ -73,11 +78,16 @@ class FrameSource:
             InvalidRequestError: a picture is faulty, or the pictures leave nothing to make.
         """
 
-        def work() -> T | Unmasked:
+        def work() -> T | list[Unmasked]:
             inputs = self._decoded()
-            if self.task.mask is MaskNeed.SEGMENTED and inputs.mask is None:
-                assert inputs.picture is not None, "a task that takes a mask requires a picture"
-                return Unmasked(shrink(inputs.picture))
+            if self.task.mask is MaskNeed.SEGMENTED:
+                unmasked = [
+                    Unmasked(index, f"{each.field}.mask", shrink(each.picture))
+                    for index, each in enumerate(inputs.pictures(self.task.name))
+                    if each.mask is None
+                ]
+                if unmasked:
+                    return unmasked
             frame = self._keep(self.task.frame(inputs))
             del inputs  # the picture is in the frame now
             return look(frame)
@@ -85,9 +95,9 @@ class FrameSource:
         async with self._memory.budget.hold(self._megapixels):
             return await asyncio.to_thread(work)
 
-    def masked_by(self, mask: Callable[[Bytes], Bytes]) -> None:
-        """From now on the mask [H, W] is what `mask` makes for the picture [H, W, 3]."""
-        self._mask = mask
+    def masked_by(self, index: int, mask: Callable[[Bytes], Bytes]) -> None:
+        """From now on the mask [H, W] of a picture [H, W, 3] of the task is what `mask` makes for it."""
+        self._masks[index] = mask
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[Frame]:
@@ -107,10 +117,14 @@ class FrameSource:
     def _decoded(self) -> TaskInput:
         inputs = self._read()
         self.warnings = inputs.warnings
-        if self._mask is None:
+        if not self._masks:
             return inputs
-        assert inputs.picture is not None, "the mask was made from the picture"
-        return dataclasses.replace(inputs, mask=self._mask(inputs.picture), mask_source=MaskSource.SEGMENTER)
+        pictures = list(inputs.pictures(self.task.name))
+        for index, mask in self._masks.items():
+            each = pictures[index]
+            pictures[index] = MaskedPicture(each.field, each.picture, mask(each.picture), MaskSource.SEGMENTER)
+        first, *more = pictures
+        return dataclasses.replace(inputs, mask=first.mask, mask_source=first.mask_source, more=tuple(more))
 
     def _make(self) -> Frame:
         return self._keep(self.task.frame(self._decoded()))

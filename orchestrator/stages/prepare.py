@@ -9,11 +9,12 @@ from typing import TypeVar
 
 from orchestrator.arrays import Floats
 from orchestrator.cache.lookups import RequestLookups
+from orchestrator.concurrency import gather
 from orchestrator.imaging.frame import Frame
 from orchestrator.imaging.view import ModelView, start_of, view_of
 from orchestrator.repository.conventions import LatentMask
 from orchestrator.stages.blend import Blend
-from orchestrator.stages.frames import FrameSource, Unmasked
+from orchestrator.stages.frames import FrameSource
 from orchestrator.stages.models import Models
 from orchestrator.stages.segment import segment, shrink, stretch
 
@@ -71,14 +72,15 @@ async def find_mask(source: FrameSource, models: Models, lookups: RequestLookups
 
 
 async def _seen(source: FrameSource, look: Callable[[Frame], T], models: Models, lookups: RequestLookups) -> T:
-    """What `look` makes of the frame; the segmenter makes its mask, if the task needs one and has none."""
+    """What `look` makes of the frame; the segmenter makes the masks that the task needs and does not have."""
     smaller = functools.partial(shrink, buckets=models.pipeline.buckets)
     seen = await source.seen(look, smaller)
-    if isinstance(seen, Unmasked):
-        alpha = await segment(seen.image, models, lookups)
-        source.masked_by(functools.partial(stretch, alpha, f"{source.task.name}.mask"))
+    if isinstance(seen, list):
+        alphas = await gather(*(segment(each.image, models, lookups) for each in seen))
+        for each, alpha in zip(seen, alphas, strict=True):
+            source.masked_by(each.index, functools.partial(stretch, alpha, each.field))
         seen = await source.seen(look, smaller)
-    assert not isinstance(seen, Unmasked), "the segmenter has made the mask"
+    assert not isinstance(seen, list), "the segmenter has made the masks"
     return seen
 
 

@@ -1,32 +1,47 @@
-"""Background: a product photo in a new scene. The product is kept, everything around it is made."""
+"""Background: a product photo, or several, in a new scene. Products are kept, everything around them is made."""
 
 from __future__ import annotations
 
-from backdrop.contract.geometry import Fit, Rect
 from backdrop.contract.parts import Delivery
-from backdrop.contract.products import check_product, inverted_warnings, place_product, read_product_placement
+from backdrop.contract.placement import Placement
+from backdrop.contract.products import (
+    FIRST,
+    Product,
+    check_boxes,
+    check_photos,
+    check_product,
+    inverted_warnings,
+    place_products,
+    read_placements,
+)
 from backdrop.contract.rules import TASKS
 from backdrop.v1 import generation_service_pb2 as pb
 from orchestrator.imaging.frame import Frame, frame_of
-from orchestrator.tasks.task import MaskNeed, Task, TaskInput
+from orchestrator.tasks.task import MaskedPicture, MaskNeed, Task, TaskInput
 
 
-def read(message: pb.BackgroundTask, delivery: Delivery) -> Fit | Rect | None:
-    """The placement of the product; None leaves it where it is in the photo."""
-    return read_product_placement(message, delivery.size)
+def read(message: pb.BackgroundTask, delivery: Delivery) -> tuple[Placement, ...]:
+    """The placement of each product; None leaves it where it is in its photo."""
+    return read_placements(message, delivery.size)
 
 
 def check(inputs: TaskInput) -> None:
     """Refuses masks without a product or without room for a scene, and boxes outside the picture."""
-    check_product(inputs.mask, inputs.mask_source, inputs.options, inputs.size)
+    check_boxes(inputs.options, inputs.size)
+    check_product(FIRST, inputs.mask, inputs.mask_source, alone=inputs.options == (None,))
+    for each in inputs.more:
+        check_product(each.field, each.mask, each.mask_source, alone=False)
 
 
 def frame(inputs: TaskInput) -> Frame:
-    """The product's cut-out on a canvas of the delivery size."""
-    assert inputs.picture is not None, "the task requires a picture"
-    assert inputs.mask is not None, "a mask was sent, or the segmenter has made it"
-    canvas = place_product(inputs.picture, inputs.mask, inputs.mask_source, inputs.options, inputs.size)
-    return frame_of(canvas, inputs.buckets)
+    """The products' cut-outs on a canvas of the delivery size."""
+    products = [_product(each) for each in inputs.pictures(FIRST)]
+    return frame_of(place_products(products, inputs.options, inputs.size), inputs.buckets)
+
+
+def _product(sent: MaskedPicture) -> Product:
+    assert sent.mask is not None, "a mask was sent, or the segmenter has made it"
+    return Product(sent.field, sent.picture, sent.mask, sent.mask_source)
 
 
 BACKGROUND = Task(
@@ -36,6 +51,8 @@ BACKGROUND = Task(
     check=check,
     picture="product",
     mask=MaskNeed.SEGMENTED,
+    more="more_products",
+    check_sizes=check_photos,
     mask_warnings=inverted_warnings,
     keeps_pixels=True,
 )

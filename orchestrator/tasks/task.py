@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from backdrop.contract.canvas import MaskSource
@@ -29,6 +29,19 @@ class MaskNeed(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class MaskedPicture:
+    """One of the pictures that a task takes besides its first one."""
+
+    field: str
+    """The path of the message that holds it."""
+    picture: Bytes
+    """[H, W, 3]."""
+    mask: Bytes | None
+    """[H, W]; None until the segmenter has made it."""
+    mask_source: MaskSource
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class TaskInput:
     """What a task makes its frame from."""
 
@@ -43,10 +56,18 @@ class TaskInput:
     mask: Bytes | None = None
     """[H, W]; None if the task takes no mask, and until the segmenter has made it."""
     mask_source: MaskSource = MaskSource.REQUEST
+    more: tuple[MaskedPicture, ...] = ()
+    """Further pictures, once they are decoded."""
     warnings: tuple[RequestWarning, ...] = ()
-    """What was corrected in picture and mask, once they are decoded."""
+    """What was corrected in pictures and masks, once they are decoded."""
     picture_size: Size | None = None
     """By the picture's header; None if the task takes no picture."""
+
+    def pictures(self, task: str) -> tuple[MaskedPicture, ...]:
+        """Its pictures, decoded; the first one's path is that of the task."""
+        if self.picture is None:
+            return ()
+        return (MaskedPicture(task, self.picture, self.mask, self.mask_source), *self.more)
 
     @property
     def size(self) -> Size:
@@ -81,8 +102,12 @@ class Task:
     picture: str = ""
     """The field of its message that holds the picture; "" if it takes none."""
     mask: MaskNeed = MaskNeed.NONE
-    mask_warnings: Callable[[Matte], tuple[RequestWarning, ...]] = lambda matte: ()
-    """What is suspicious about a mask that is taken all the same."""
+    more: str = ""
+    """The repeated field whose messages hold further pictures and masks, in fields of the same names; "" if none."""
+    check_sizes: Callable[[Sequence[Size], int], None] = lambda sizes, max_pixels: None
+    """Checks the sizes of all its pictures against the largest that one may have."""
+    mask_warnings: Callable[[Matte, str], tuple[RequestWarning, ...]] = lambda matte, path: ()
+    """What is suspicious about a mask that is taken all the same; the path is that of the message that holds it."""
     keeps_pixels: bool = False
     """Whether it keeps pixels of a picture, so that the denoiser must see them."""
     keeps_alpha: bool = False

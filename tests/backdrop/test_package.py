@@ -18,7 +18,8 @@ EXPORTED = """
 Accepted Adapter AdapterInfo AsyncClient BackdropError Background Box CacheReport CancelledError Client
 CompositingMode ConflictError DeadlineExceededError EarlyDropping Erase Event Expand Fill Fit Generation
 HorizontalAlignment Info InternalError InvalidRequestError Limits Margins MaskSource Model NotFoundError Options
-OutputFormat OverloadedError PermissionDeniedError Picture Pipeline Priority Reason Receipt RequestWarning Result
+OutputFormat OverloadedError PermissionDeniedError Picture Pipeline Priority Product
+ProductReceipt Reason Receipt RequestWarning Result
 Scheduler Scores Settings Shadow ShadowKind Stage StageStarted StepProgress StyleImage Summary SyncGeneration Task
 TaskInfo TextToImage Timing UnauthenticatedError UnavailableError UnimplementedError Upscale Usage VariantDropped
 VariantFinished Vary VerticalAlignment WarningReason __version__

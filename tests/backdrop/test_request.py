@@ -18,6 +18,7 @@ from backdrop import (
     Fit,
     InvalidRequestError,
     OutputFormat,
+    Product,
     Reason,
     Scheduler,
     StyleImage,
@@ -35,7 +36,7 @@ PNG = encoded(PHOTO)
 
 def request_of(product: Any = PNG, **arguments: Any) -> pb.GenerateRequest:
     """The request for a background; arguments of the task are told from options by their names."""
-    task = {name: arguments.pop(name) for name in ("mask", "placement") if name in arguments}
+    task = {name: arguments.pop(name) for name in ("mask", "placement", "more_products") if name in arguments}
     return build_request(Background(product, **task), arguments)
 
 
@@ -313,3 +314,26 @@ def test_the_rest_is_left_to_the_server(arguments: dict[str, Any]) -> None:
 def test_the_help_of_the_solver_lists_every_choice() -> None:
     text = options_of(Options)["scheduler"].help
     assert all(member in text for member in Scheduler if member is not Scheduler.UNKNOWN)
+
+
+def test_further_products_carry_masks_and_places() -> None:
+    placed = Product(PNG, PNG, Box(1, 2, 3, 4))
+    request = request_of(PNG, more_products=[placed, Product(PNG)])
+    first, second = request.background.more_products
+    assert (first.product, first.mask, first.placement.box.width) == (PNG, PNG, 3)
+    assert (second.product, second.mask, second.HasField("placement")) == (PNG, b"", False)
+
+
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [
+        (Product(PNG), "background.more_products"),
+        ([PNG], "background.more_products"),
+        ([Product(PNG, None, cast(Any, 7))], "background.more_products[0].placement"),
+        ([Product(cast(Any, 7))], "background.more_products[0].product"),
+    ],
+)
+def test_what_is_no_product_is_refused(more: Any, field: str) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        request_of(PNG, more_products=more)
+    assert caught.value.field == field

@@ -12,7 +12,7 @@ from backdrop.contract.canvas import MaskSource
 from backdrop.contract.geometry import bounding_box
 from backdrop.contract.masks import Matte, read_mask
 from backdrop.contract.pictures import decode_photo
-from backdrop.contract.products import check_product, inverted_warnings
+from backdrop.contract.products import FIRST, check_product, inverted_warnings
 from backdrop.contract.request_warnings import WarningReason
 from backdrop.errors import InvalidRequestError, Reason
 from tests.field import files
@@ -40,7 +40,7 @@ def read(mask: bytes, product: bytes = PRODUCT, task: str = "background") -> Mat
     photo = decode_photo(product, max_pixels=10**7, field=f"{task}.{picture}")
     matte = read_mask(mask, photo, max_pixels=10**7, task=task, picture=picture)
     if task == "background":
-        check_product(matte.values, matte.source, None, photo.size)
+        check_product(FIRST, matte.values, matte.source, alone=True)
     return matte
 
 

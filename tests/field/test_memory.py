@@ -101,7 +101,7 @@ WORK = """
     from backdrop.contract.masks import read_mask
     from backdrop.contract.parts import OutputFormat
     from backdrop.contract.pictures import decode_photo
-    from backdrop.contract.products import place_product
+    from backdrop.contract.products import FIRST, Product, place_products
     from backdrop.contract.receipts import receipt
     from orchestrator import allocator
     from orchestrator.imaging.finish import enlarge
@@ -127,7 +127,7 @@ WORK = """
         size = Size(2000, 2000) if fit else photo.size
         known, kept = photo.rgb, photo.alpha
         del photo
-        return frame_of(place_product(known, kept, MaskSource.ALPHA, fit, size), buckets)
+        return frame_of(place_products([Product(FIRST, known, kept, MaskSource.ALPHA)], (fit,), size), buckets)
 
     def finish(canvas):
         scene = np.random.default_rng(0).integers(0, 255, (256, 256, 3), np.uint8)

@@ -322,7 +322,7 @@ def request(task: Task = BACKGROUND, pipeline: PipelineSpec | str = "small", **c
         priority=values["priority"],
     )
     task_input = TaskInput(
-        options=values["placement"],
+        options=(values["placement"],) if task.frame is BACKGROUND.frame else values["placement"],
         buckets=spec.buckets,
         delivery_size=values["size"],
         picture=values["photo"],

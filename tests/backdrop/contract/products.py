@@ -6,14 +6,14 @@ from backdrop.contract.arrays import Bytes
 from backdrop.contract.canvas import Canvas, MaskSource
 from backdrop.contract.finishing import composite
 from backdrop.contract.geometry import Fit, Size
-from backdrop.contract.products import place_product
+from backdrop.contract.products import FIRST, Product, place_products
 from tests.pictures import noisy_photo
 
 
 def product_canvas(photo: Bytes, mask: Bytes, size: Size | None = None, placement: Fit | None = None) -> Canvas:
     """A product that is kept; without a size it stays where it is."""
     size = size or Size(photo.shape[1], photo.shape[0])
-    return place_product(photo, mask, MaskSource.REQUEST, placement, size)
+    return place_products([Product(FIRST, photo, mask, MaskSource.REQUEST)], (placement,), size)
 
 
 def finished(canvas: Canvas) -> Bytes:

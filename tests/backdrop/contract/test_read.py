@@ -10,7 +10,8 @@ import pytest
 
 from backdrop.contract.geometry import Fit, Rect, Size
 from backdrop.contract.parts import Delivery, OutputFormat, Priority, Sampling, Selection, Window
-from backdrop.contract.read import check_box, check_idempotency_key, read_parts, read_pipeline, read_placement
+from backdrop.contract.placement import check_box, read_placement
+from backdrop.contract.read import check_idempotency_key, read_parts, read_pipeline
 from backdrop.contract.rules import TASKS
 from backdrop.errors import InvalidRequestError, NotFoundError, Reason
 from backdrop.v1 import generation_service_pb2 as pb

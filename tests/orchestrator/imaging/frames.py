@@ -7,7 +7,7 @@ import numpy as np
 from backdrop.contract.canvas import MaskSource
 from backdrop.contract.finishing import composite
 from backdrop.contract.geometry import Fit, Size
-from backdrop.contract.products import place_product
+from backdrop.contract.products import FIRST, Product, place_products
 from orchestrator.arrays import Bytes
 from orchestrator.imaging.finish import enlarge, to_bytes
 from orchestrator.imaging.frame import Frame, frame_of
@@ -18,7 +18,7 @@ BUCKETS = (Size(256, 256), Size(256, 192), Size(192, 256))
 def product_frame(photo: Bytes, mask: Bytes, size: Size | None = None, placement: Fit | None = None) -> Frame:
     """The frame of a product that is kept; without a size it stays where it is."""
     size = size or Size(photo.shape[1], photo.shape[0])
-    return frame_of(place_product(photo, mask, MaskSource.REQUEST, placement, size), BUCKETS)
+    return frame_of(place_products([Product(FIRST, photo, mask, MaskSource.REQUEST)], (placement,), size), BUCKETS)
 
 
 def noise_in(frame: Frame) -> Bytes:

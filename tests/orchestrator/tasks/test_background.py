@@ -13,7 +13,7 @@ from backdrop.contract.parts import Delivery
 from backdrop.errors import InvalidRequestError, Reason
 from backdrop.v1 import generation_service_pb2 as pb
 from orchestrator.tasks.background import check, frame, read
-from orchestrator.tasks.task import TaskInput
+from orchestrator.tasks.task import MaskedPicture, TaskInput
 from tests.orchestrator.small import pipeline_spec
 from tests.pictures import ellipse_mask, noisy_photo
 
@@ -23,7 +23,7 @@ FULL = np.full((70, 90), 255, np.uint8)
 
 def given(options: Fit | Rect | None = None, **changes: Any) -> TaskInput:
     values: dict[str, Any] = {"buckets": pipeline_spec().buckets, "picture": PHOTO, "mask": MASK, **changes}
-    return TaskInput(options, **values)
+    return TaskInput((options,), **values)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def given(options: Fit | Rect | None = None, **changes: Any) -> TaskInput:
 def test_placement_is_read_or_defaulted(
     placement: pb.Placement | None, size: Size | None, expected: Fit | Rect | None
 ) -> None:
-    assert read(pb.BackgroundTask(placement=placement), Delivery(size)) == expected
+    assert read(pb.BackgroundTask(product=b"photo", placement=placement), Delivery(size)) == (expected,)
 
 
 def test_an_unplaced_product_stays_where_it_is() -> None:
@@ -93,3 +93,20 @@ def test_a_product_that_leaves_no_scene_is_refused(options: Fit | None, field: s
     with pytest.raises(InvalidRequestError, match="no scene to make") as caught:
         frame(given(options, mask=FULL))
     assert (caught.value.reason, caught.value.field) == (Reason.INVALID_MASK, field)
+
+
+def test_a_product_that_others_touch_shows_what_they_leave() -> None:
+    square = np.full((10, 10), 255, np.uint8)
+    pictures = [MaskedPicture(f"p{i}", noisy_photo(10, 10, i), square, MaskSource.REQUEST) for i in (1, 2)]
+    inputs = TaskInput(
+        (Rect(0, 0, 40, 30), Rect(5, 5, 10, 10), Rect(10, 8, 10, 10)),
+        pipeline_spec().buckets,
+        delivery_size=Size(64, 64),
+        picture=PHOTO,
+        mask=MASK,
+        more=tuple(pictures),
+    )
+    kept = frame(inputs).kept
+    assert kept is not None
+    assert (kept.box.height, kept.parts[1].box) == (30, Rect(5, 5, 10, 10))
+    assert [part.visible_pixels for part in kept.parts[1:]] == [100 - 5 * 7, 100]
