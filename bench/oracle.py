@@ -29,14 +29,17 @@ def pictures(command: str) -> list[Figure]:
                 comparisons.append(compare(by_cluster(client), work, case))
                 console.print(f"  {case}: {comparisons[-1].psnr:.1f} dB, at most {comparisons[-1].largest}")
     default = [each for each in comparisons if each.case.default]
-    others = [each for each in comparisons if not each.case.default]
+    soft = [each for each in comparisons if each.case.soft]
+    others = [each for each in comparisons if not (each.case.default or each.case.soft)]
     name = "served pictures against diffusers' own pipeline"
+    softly = f"{name}, soft and elliptic masks, style picture, LoRAs of four layouts: lowest PSNR, dB"
     largest = max(each.largest for each in default)
     spread = f"{', '.join(each.case.family for each in default)}; fp32"
     return [
         lowest(f"{name}, default requests, fp32: lowest PSNR, dB", default, 60, command),
         Figure(f"{name}, default requests, fp32: largest difference", largest, at_most(2), command, spread),
-        lowest(f"{name}, masks, negative prompts, guidance and solvers: lowest PSNR, dB", others, 50, command),
+        lowest(softly, soft, 50, command),
+        lowest(f"{name}, hard masks, negative prompts, guidance and solvers: lowest PSNR, dB", others, 50, command),
     ]
 
 

@@ -137,7 +137,7 @@ class Adapted:
         return {name: network.get_parameter(f"{name}.weight").detach() for name in names}
 
 
-def adapt(network: Any, config: Mapping[str, Any], name: str = "default") -> Adapted:
+def adapt(network: Any, config: Mapping[str, Any], name: str = "default", *, seed: int = 0) -> Adapted:
     """Injects a LoRA of random numbers, which bf16 holds without loss."""
     from peft import LoraConfig, get_peft_model
 
@@ -146,7 +146,7 @@ def adapt(network: Any, config: Mapping[str, Any], name: str = "default") -> Ada
         for parameter in network.parameters():
             parameter.zero_()
     model = get_peft_model(network, LoraConfig(**config), adapter_name=name)
-    adapted, generator = Adapted(model, shapes, name), torch.Generator().manual_seed(0)
+    adapted, generator = Adapted(model, shapes, name), torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for _, layer in adapted.layers():
             for half in (layer.lora_A[name].weight, layer.lora_B[name].weight):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from tests.export.oracle.extras import LAYOUTS, STYLED, layouts_of
 from tests.export.oracle.folders import FAMILIES, SIDE
 
 Bytes = npt.NDArray[np.uint8]
@@ -20,6 +21,8 @@ SOLVERS = {
     "sd3": (),
 }
 """Solvers that requests name; the folder's own is that of the default requests."""
+WEIGHT = 0.1
+"""Of a LoRA, whose random numbers are large."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Case:
         solver: None for the folder's own.
         steps: None for the default of the folder's pipeline class.
         guidance: likewise.
+        style: scale of the style picture; None sends none.
+        adapters: LoRAs by layout, each with its weight.
     """
 
     family: str
@@ -42,20 +47,29 @@ class Case:
     steps: int | None = 6
     guidance: float | None = 5.0
     seed: int = 11
+    style: float | None = None
+    adapters: tuple[tuple[str, float], ...] = ()
 
     @property
     def default(self) -> bool:
         """Whether the request leaves everything out but the prompt, and the picture with its mask."""
-        return (self.negative, self.solver, self.steps, self.guidance) == (None, None, None, None)
+        fields = (self.negative, self.solver, self.steps, self.guidance, self.style, *self.adapters)
+        return all(field is None for field in fields)
+
+    @property
+    def soft(self) -> bool:
+        """Whether it has a soft or an elliptic mask, a style picture or LoRAs."""
+        return self.mask in ("soft", "ellipse") or self.style is not None or bool(self.adapters)
 
     def __str__(self) -> str:
         parts = (self.mask or "text", "default" if self.default else self.solver, "negative" if self.negative else None)
         guided = None if self.guidance is None or self.guidance > 1 else "unguided"
-        return "-".join(part for part in (self.family, *parts, guided) if part)
+        extras = ("style" if self.style else None, *(name for name, _ in self.adapters))
+        return "-".join(part for part in (self.family, *parts, guided, *extras) if part)
 
 
 def cases() -> Iterator[Case]:
-    """Yields the default request of each family, and one change each of mask, negative prompt, guidance and solver."""
+    """Yields the default request of each family, and one change each of whatever a request may say."""
     for family in FAMILIES:
         own = "hard" if family.endswith("inpaint") else None
         yield Case(family, own, steps=None, guidance=None)
@@ -63,6 +77,12 @@ def cases() -> Iterator[Case]:
         yield Case(family, own, guidance=1.0)
         yield from (Case(family, mask) for mask in MASKS)
         yield from (Case(family, own, solver=solver) for solver in SOLVERS[family])
+        yield from (Case(family, own, adapters=((layout, WEIGHT),)) for layout in layouts_of(family))
+        if family in STYLED:
+            yield Case(family, own, style=0.8)
+        if layouts_of(family) == LAYOUTS:
+            # Three at once, one of them taken away.
+            yield Case(family, own, adapters=tuple(zip(LAYOUTS[1:], (WEIGHT, -WEIGHT / 2, WEIGHT), strict=True)))
 
 
 def photo() -> Bytes:
@@ -71,6 +91,14 @@ def photo() -> Bytes:
     channels = np.stack([x, y, 1 - x * y], axis=-1) + np.random.default_rng(3).normal(0, 0.05, (SIDE, SIDE, 3))
     pixels: Bytes = (np.clip(channels, 0, 1) * 255).astype(np.uint8)
     return pixels
+
+
+def style() -> Bytes:
+    """A style picture [90, 70, 3]."""
+    from PIL import Image
+
+    coarse = np.random.default_rng(2).integers(0, 256, (5, 5, 3), np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((70, 90), Image.Resampling.BICUBIC))
 
 
 def mask(kind: str) -> Bytes:

@@ -17,10 +17,11 @@ from PIL import Image
 
 from backdrop.v1 import generation_service_pb2 as pb
 from export import tokenizer
-from export.models import COMPONENTS
+from export.adapters import AdapterSelection, Bank, LoraRef, open_banks
 from export.plan import RepositoryPlan, plan_repository
 from export.repository import FORMAT, pipeline_entry
 from export.source import open_folder
+from export.torch_model import open_model
 from export.walk.runners import ModuleRunner
 from orchestrator.api.info import describe_server
 from orchestrator.api.parse import Parser
@@ -40,11 +41,8 @@ Bytes = npt.NDArray[np.uint8]
 class Modules:
     """Answers model calls with the export's torch modules, in FP32 and with the folder's own weights."""
 
-    def __init__(self, plan: RepositoryPlan) -> None:
-        components = {}
-        for name, model in plan.models.items():
-            kind = COMPONENTS[model.source.kind.name]
-            components[name] = kind.prepare(kind.load(model.source))
+    def __init__(self, plan: RepositoryPlan, banks: Mapping[str, Bank]) -> None:
+        components = {name: open_model(model, banks.get(name)).prepared for name, model in plan.models.items()}
         self.contracts = {name: component.contract for name, component in components.items()}
         self._runners = {name: ModuleRunner(component) for name, component in components.items()}
 
@@ -57,9 +55,11 @@ class Modules:
 class InProcess:
     """One folder behind the orchestrator's parser and pipeline; `out` gets its pipeline.json and tokenizers."""
 
-    def __init__(self, folder: Path, out: Path) -> None:
+    def __init__(self, folder: Path, out: Path, loras: Mapping[str, Path] | None = None) -> None:
         plan = plan_repository([open_folder(folder)])
-        self._models = Modules(plan)
+        refs = tuple(LoraRef(name, path) for name, path in (loras or {}).items())
+        banks = open_banks(plan, AdapterSelection(refs)) if refs else {}
+        self._models = Modules(plan, banks)
         (opened,) = plan.pipelines
         entries = {}
         for name, contract in self._models.contracts.items():
@@ -68,6 +68,7 @@ class InProcess:
                 for kind in ("inputs", "outputs")
             }
             entries[name] = {"version": "1", "fingerprint": f"sha256:{name}", "files": {}, **tensors}
+            entries[name] |= {"adapters": banks[name].entry()} if name in banks else {}
             source = plan.models[name].source
             if source.tokenizer is not None:
                 length = opened.text["t5_max_tokens" if name == "text_encoder_t5" else "max_tokens"]

@@ -14,7 +14,7 @@ import numpy as np
 from backdrop.contract.arrays import blend
 from export.schedule.classes import CLASS_OF
 from orchestrator.sampler import NoiseStream
-from tests.export.oracle import cases
+from tests.export.oracle import cases, extras
 from tests.export.oracle.cases import Bytes, Case
 from tests.export.oracle.folders import SIDE
 from tests.orchestrator.sampler.scheduler_configs import quiet
@@ -42,6 +42,8 @@ def picture(folder: Path, case: Case) -> Bytes:
     arguments: dict[str, Any] = {"latents": torch.from_numpy(stream.initial((channels, side, side)))[None]}
     names = {"negative_prompt": case.negative, "num_inference_steps": case.steps, "guidance_scale": case.guidance}
     arguments |= {name: value for name, value in names.items() if value is not None}
+    if case.style is not None:
+        arguments["ip_adapter_image"] = Image.fromarray(cases.style())
     known, make = cases.photo(), np.full((SIDE, SIDE), 255, np.uint8)
     if case.mask is not None:
         make = cases.mask(case.mask)
@@ -68,6 +70,9 @@ def load(folder: Path, case: Case) -> Any:
             pipeline.vae.decode = lambda latents, **options: decode(latents + shift, **options)
         if case.solver is not None:
             pipeline.scheduler = getattr(diffusers, CLASS_OF[case.solver]).from_config(pipeline.scheduler.config)
+        if case.style is not None:
+            extras.load_style(pipeline, case.style)
+        extras.load_loras(pipeline, folder, case.adapters)
         return pipeline
 
 

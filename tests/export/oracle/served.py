@@ -14,10 +14,11 @@ import numpy as np
 
 from backdrop import Client, Fill, TextToImage
 from backdrop.contract.vocabulary import SCHEDULER_VALUES
+from backdrop.v1 import generation_service_pb2 as pb
 from bench.figures import ROOT
 from export.rehearsal.pictures import psnr
 from local.cluster import Cluster, Options
-from tests.export.oracle import cases, peers
+from tests.export.oracle import cases, extras, peers
 from tests.export.oracle.cases import Bytes, Case
 from tests.export.oracle.folders import FAMILIES
 from tests.export.oracle.in_process import InProcess
@@ -43,11 +44,12 @@ def oracle(work: Path, families: Sequence[str] = tuple(FAMILIES)) -> Iterator[Cl
     What is in `work` already is taken as it is.
     """
     repository = work / "repository"
+    named: list[str] = []
     for name in families:
-        if not (work / name).is_dir():
-            FAMILIES[name](work / name)
+        named += ("--pipeline", str(work / name))
+        for layout, path in write(work / name).items():
+            named += ("--adapter", f"{name}:{layout}={path}")
     if not repository.is_dir():
-        named = [argument for name in families for argument in ("--pipeline", str(work / name))]
         folders = ("--out", str(repository), "--work", str(work / "kept"))
         subprocess.run([sys.executable, "-m", "export", "all", *named, *folders, "--steps", "2"], cwd=ROOT, check=True)
     with (
@@ -55,6 +57,15 @@ def oracle(work: Path, families: Sequence[str] = tuple(FAMILIES)) -> Iterator[Cl
         Client(cluster.endpoints.orchestrator, timeout_s=300) as client,
     ):
         yield client
+
+
+def write(folder: Path) -> dict[str, Path]:
+    """Writes a family's folder, with all that goes with it; returns its LoRAs by name."""
+    if not folder.is_dir():
+        FAMILIES[folder.name](folder)
+        if folder.name in extras.STYLED:
+            extras.add_style(folder)
+    return extras.write_loras(folder) if folder.name in extras.ADAPTED else {}
 
 
 def compare(make: Callable[[Case], Bytes], work: Path, case: Case) -> Comparison:
@@ -72,6 +83,9 @@ def by_cluster(client: Client) -> Callable[[Case], Bytes]:
             task,
             prompt=cases.PROMPT,
             negative_prompt=case.negative or "",
+            style_images=[] if case.style is None else [encoded(cases.style())],
+            image_scale=case.style,
+            adapters=dict(case.adapters),
             pipeline=case.family,
             scheduler=case.solver,
             steps=case.steps,
@@ -94,6 +108,9 @@ def in_process(served: InProcess) -> Callable[[Case], Bytes]:
         fields |= {name: value for name, value in settings.items() if value is not None}
         if case.solver is not None:
             fields["scheduler"] = SCHEDULER_VALUES[case.solver]
+        if case.style is not None:
+            fields |= {"style_images": [pb.StyleImage(image=encoded(cases.style()))], "image_scale": case.style}
+        fields["adapters"] = [pb.Adapter(name=name, weight=weight) for name, weight in case.adapters]
         if case.mask is not None:
             task, mask = "fill", encoded(cases.mask(case.mask))
             fields |= {"picture": encoded(cases.photo()), "mask": mask}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -16,13 +16,13 @@ from backdrop.contract.vocabulary import SCHEDULER_VALUES
 from backdrop.v1 import generation_service_pb2 as pb
 from export.schedule.classes import CLASS_OF
 from orchestrator.sampler import NoiseStream
+from tests.export.oracle.extras import add_style, load_style
 from tests.export.oracle.folders import FAMILIES, SIDE
 from tests.export.oracle.in_process import Bytes, InProcess
 from tests.messages import generate_request
 from tests.pictures import ellipse_mask, encoded
 
 SEED, STEPS, PROMPT = 7, 4, "a b c"
-CLIP_SIDE, CLIP_WIDTH, TOKENS = 32, 16, 4
 PIPELINES = {
     "sd15-inpaint": ("", "StableDiffusionInpaintPipeline"),
     "sdxl": ("StableDiffusionXLPipeline", "StableDiffusionXLInpaintPipeline"),
@@ -34,7 +34,7 @@ IMAGE_TO_IMAGE = {
     "sdxl": ("StableDiffusionXLImg2ImgPipeline", "stable_diffusion_xl.pipeline_stable_diffusion_xl"),
     "sd3": ("StableDiffusion3Img2ImgPipeline", "stable_diffusion_3.pipeline_stable_diffusion_3"),
 }
-MASK = 255 - ellipse_mask(SIDE, SIDE, soft=True)
+MASK = np.invert(ellipse_mask(SIDE, SIDE, soft=True))
 
 
 def smooth(seed: int, width: int = SIDE, height: int = SIDE) -> Bytes:
@@ -100,7 +100,7 @@ def shifted(pipeline: Any) -> None:
     scope="module",
     params=[family if family == "sdxl" else pytest.param(family, marks=pytest.mark.full) for family in PIPELINES],
 )
-def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     """A family, loaded once."""
     return Bench(request.param, tmp_path_factory.mktemp(request.param))
 
@@ -166,57 +166,11 @@ async def test_the_folders_defaults_are_those_of_its_class(bench: Bench) -> None
     }[bench.family]
 
 
-def add_style(folder: Path) -> None:
-    """Adds a published IP-Adapter and its image encoder."""
-    import torch
-    from diffusers import UNet2DConditionModel
-    from safetensors.torch import save_file
-    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
-
-    vision = CLIPVisionConfig(
-        hidden_size=32, intermediate_size=64, projection_dim=CLIP_WIDTH, num_hidden_layers=2, num_attention_heads=2,
-        image_size=CLIP_SIDE, patch_size=8,
-    )  # fmt: skip
-    CLIPVisionModelWithProjection(vision).save_pretrained(folder / "image_encoder")
-    unet: Any = UNet2DConditionModel.from_pretrained(folder / "unet")
-    states = unet.config.cross_attention_dim
-    tensors = {
-        "image_proj.proj.weight": torch.randn(TOKENS * states, CLIP_WIDTH),
-        "image_proj.proj.bias": torch.randn(TOKENS * states),
-        "image_proj.norm.weight": torch.ones(states),
-        "image_proj.norm.bias": 0.3 * torch.randn(states),
-    }
-    for number, name in enumerate(unet.attn_processors):
-        if name.endswith("attn2.processor"):
-            attention = unet.get_submodule(name.removesuffix(".processor"))
-            for half in ("k", "v"):
-                shape = getattr(attention, f"to_{half}").weight.shape
-                tensors[f"ip_adapter.{number}.to_{half}_ip.weight"] = 0.3 * torch.randn(shape)
-    (folder / "ip_adapter").mkdir()
-    save_file(tensors, folder / "ip_adapter" / "ip-adapter.safetensors")
-
-
-def load_style(pipeline: Any) -> None:
-    """Loads it into diffusers' pipeline, which makes the preprocessing from the encoder's size."""
-    from transformers import CLIPVisionModelWithProjection
-    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
-
-    folder = Path(pipeline.config._name_or_path)
-    pipeline.register_modules(
-        image_encoder=CLIPVisionModelWithProjection.from_pretrained(folder / "image_encoder"),
-        feature_extractor=CLIPImageProcessorPil(
-            size={"shortest_edge": CLIP_SIDE}, crop_size={"height": CLIP_SIDE, "width": CLIP_SIDE}
-        ),
-    )
-    pipeline.load_ip_adapter(
-        folder, subfolder="ip_adapter", weight_name="ip-adapter.safetensors", image_encoder_folder=None
-    )
-    pipeline.set_ip_adapter_scale(0.8)
-
-
 async def test_a_picture_with_a_style_picture_is_diffusers(tmp_path: Path) -> None:
     bench, style = Bench("sdxl", tmp_path, add_style), smooth(2, 90, 70)
-    expected = bench.theirs(PIPELINES["sdxl"][0], load_style, ip_adapter_image=Image.fromarray(style))
+    expected = bench.theirs(
+        PIPELINES["sdxl"][0], lambda pipeline: load_style(pipeline, 0.8), ip_adapter_image=Image.fromarray(style)
+    )
     fields = {"style_images": [pb.StyleImage(image=encoded(style))], "image_scale": 0.8}
     assert largest(await bench.ours("text_to_image", **fields), expected) <= 1
     without = await bench.ours("text_to_image")

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from tests.export.oracle.cases import Bytes, Case, cases
-from tests.export.oracle.folders import FAMILIES
 from tests.export.oracle.in_process import InProcess
-from tests.export.oracle.served import by_cluster, compare, in_process, oracle
+from tests.export.oracle.served import by_cluster, compare, in_process, oracle, write
 
 QUICK = ("sd15-inpaint-soft", "sd3-hard")
 """Cases of the default suite; SDXL's are in test_in_process.py."""
@@ -44,8 +43,8 @@ def test_a_picture_made_in_process_is_that_of_diffusers(
     case: Case, folders: Path, local: dict[str, InProcess], tmp_path: Path
 ) -> None:
     if case.family not in local:
-        FAMILIES[case.family](folders / case.family)
-        local[case.family] = InProcess(folders / case.family, tmp_path)
+        loras = write(folders / case.family)
+        local[case.family] = InProcess(folders / case.family, tmp_path, loras)
     expect_equal(in_process(local[case.family]), folders, case)
 
 
