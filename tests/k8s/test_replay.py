@@ -113,7 +113,12 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("what", WRONG)
+SECOND_OF_A_KIND = ("Triton's repository", "a backend's folder", "a secret's path", "Redis' users", "a probe's command")
+
+
+@pytest.mark.parametrize(
+    "what", [pytest.param(what, marks=[pytest.mark.full] * (what in SECOND_OF_A_KIND)) for what in WRONG]
+)
 async def test_what_is_wrong_in_the_manifests_fails(tmp_path: Path, what: str) -> None:
     workload, change, said = WRONG[what]
     manifests = copy.deepcopy(overlay("cpu"))

@@ -78,8 +78,9 @@ class Site:
 
     def log(self, name: str) -> list[dict[str, Any]]:
         """The log of an orchestrator."""
-        lines = (self.folder / f"{name}.log").read_text().splitlines()
-        return [json.loads(line) for line in lines if line.startswith("{")]
+        # The last line may be half written.
+        lines, _, _ = (self.folder / f"{name}.log").read_text().rpartition("\n")
+        return [json.loads(line) for line in lines.splitlines() if line.startswith("{")]
 
     @contextlib.contextmanager
     def calls(self, *orchestrators: str, at_once: int = 2) -> Iterator[list[dict[str, Any]]]:
