@@ -46,6 +46,7 @@ async def test_the_cluster_makes_the_same_bytes(inprocess: list[bytes], cluster_
         assert await asyncio.gather(*map(served, REQUESTS)) == inprocess
 
 
+@pytest.mark.full
 async def test_two_workers_of_one_thread_make_the_same_bytes(inprocess: list[bytes]) -> None:
     arm = await WorkersArm.start("inprocess×2", "onnxruntime", REPOSITORY, workers=2, threads=1)
     try:
@@ -62,6 +63,7 @@ async def test_the_monolith_makes_the_same_bytes_side_by_side(inprocess: list[by
         await arm.close()
 
 
+@pytest.mark.full  # in the default suite, tests/e2e/test_torch_reference.py compares the cluster with torch
 async def test_torch_differs_by_two_steps_of_255_at_most(inprocess: list[bytes]) -> None:
     unsolved = [request for request in REQUESTS if request.pipeline == "backdrop"]
     arm = await WorkersArm.start("diffusers", "torch", Path(WEIGHTS), workers=1, threads=2)
