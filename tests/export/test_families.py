@@ -56,7 +56,7 @@ def names(model: dict[str, Any], kind: str = "inputs") -> list[str]:
     return [spec["name"] for spec in model[kind]]
 
 
-@pytest.mark.full  # in the default suite, test_ip_adapters.py exports the denoiser of this family
+@pytest.mark.full
 def test_stable_diffusion_15_is_exported_with_parity(folders: dict[str, Path], tmp_path: Path) -> None:
     models = export(folders["sd15"], tmp_path / "out")
     assert set(models) == {"text_encoder_l", "vae_encoder", "denoiser", "vae_decoder"}
