@@ -22,6 +22,7 @@ from backdrop._enums import (
     Priority,
     Scheduler,
     ShadowKind,
+    Snap,
     Stage,
     VerticalAlignment,
 )
@@ -47,7 +48,7 @@ from backdrop._generation import Generation
 from backdrop._info import AdapterInfo, Info, Limits, Model, Pipeline, TaskInfo
 from backdrop._options import Options
 from backdrop._sync import Client, SyncGeneration
-from backdrop._types import Adapter, Box, EarlyDropping, Fit, Margins, Product, StyleImage
+from backdrop._types import Adapter, Box, EarlyDropping, Fit, Margins, Product, Sides, StyleImage
 from backdrop.contract.request_warnings import RequestWarning, WarningReason
 from backdrop.errors import (
     BackdropError,
@@ -116,6 +117,8 @@ __all__ = [
     "Settings",
     "Shadow",
     "ShadowKind",
+    "Sides",
+    "Snap",
     "Stage",
     "StageStarted",
     "StepProgress",

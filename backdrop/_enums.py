@@ -61,6 +61,17 @@ class VerticalAlignment(enum.StrEnum):
     BOTTOM = "bottom"
 
 
+class Snap(enum.StrEnum):
+    """Sides to which a cut-out snaps."""
+
+    CUT = "cut"
+    """Every side on which the product is cut off by its photo's edge."""
+    LEFT = "left"
+    TOP = "top"
+    RIGHT = "right"
+    BOTTOM = "bottom"
+
+
 class ShadowKind(enum.StrEnum):
     """Kinds of shadow."""
 

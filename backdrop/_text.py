@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from backdrop._enums import HorizontalAlignment, VerticalAlignment
-from backdrop._types import Adapter, Box, EarlyDropping, Fit, Margins, Product, Size, StyleImage
+from backdrop._types import Adapter, Box, EarlyDropping, Fit, Margins, Product, Sides, Size, StyleImage
 from backdrop.errors import Reason, error
 
 _FOUR_NUMBERS = re.compile(r"(\d{1,6}),(\d{1,6}),(\d{1,6}),(\d{1,6})")
@@ -29,21 +29,53 @@ def parse_size(path: str, text: str | None) -> Size | None:
 
 def parse_placement(
     path: str,
-    padding: float | None,
+    padding: str | None,
+    margin: str | None,
     align: HorizontalAlignment | None,
     valign: VerticalAlignment | None,
+    keep_size: bool | None,
+    snap: str | None,
     box: str | None,
 ) -> Fit | Box | None:
     """Returns the placement that the flags describe, None for none. Raises InvalidRequestError."""
-    fits = padding is not None or align is not None or valign is not None
-    if box is None:
-        if not fits:
-            return None
-        return Fit(padding, align or HorizontalAlignment.CENTER, valign or VerticalAlignment.CENTER)
-    if fits:
-        message = "--box sets the product's place; --padding, --align and --valign cannot set it too."
-        raise error(Reason.INVALID_PLACEMENT, message, field=f"{path}.box")
-    return parse_box(f"{path}.box", box)
+    fits = any(value is not None for value in (padding, margin, align, valign, keep_size, snap))
+    if box is not None:
+        if fits:
+            message = "--box sets the product's place; --padding, --align and the other flags cannot set it too."
+            raise error(Reason.INVALID_PLACEMENT, message, field=f"{path}.box")
+        return parse_box(f"{path}.box", box)
+    if not fits:
+        return None
+    paddings = _parse_sides(f"{path}.fit.padding", padding)
+    return Fit(
+        paddings if isinstance(paddings, float) else None,
+        align or HorizontalAlignment.CENTER,
+        valign or VerticalAlignment.CENTER,
+        padding_sides=paddings if isinstance(paddings, Sides) else None,
+        margin=_as_sides(_parse_sides(f"{path}.fit.margin", margin)),
+        keep_size=bool(keep_size),
+        snap=tuple(side.strip() for side in snap.split(",")) if snap else (),
+    )
+
+
+def _parse_sides(path: str, text: str | None) -> Sides | float | None:
+    """Reads "SPACE" or "LEFT,TOP,RIGHT,BOTTOM"; None stays None. Raises InvalidRequestError."""
+    if text is None:
+        return None
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) == 1:
+        return numbers[0]
+    if len(numbers) == 4:
+        return Sides(*numbers)
+    message = f"{text!r} is no free space; write one fraction of the shorter side, or LEFT,TOP,RIGHT,BOTTOM."
+    raise error(Reason.INVALID_PLACEMENT, message, field=path)
+
+
+def _as_sides(space: Sides | float | None) -> Sides | None:
+    return Sides(space, space, space, space) if isinstance(space, float) else space
 
 
 def parse_box(path: str, text: str | None) -> Box | None:

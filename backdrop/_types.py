@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from backdrop._enums import HorizontalAlignment, VerticalAlignment
+from backdrop._enums import HorizontalAlignment, Snap, VerticalAlignment
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,18 +26,6 @@ Size: TypeAlias = tuple[int, int]
 
 
 @dataclasses.dataclass(frozen=True)
-class Fit:
-    """Places the cut-out as large as fits inside the picture less a padding."""
-
-    padding: float | None = None
-    """Free space on every side, as a fraction of the picture's shorter side. 0.0 to 0.45; None: the server's 0.15."""
-    horizontal: HorizontalAlignment | str = HorizontalAlignment.CENTER
-    """Where the cut-out stands from left to right."""
-    vertical: VerticalAlignment | str = VerticalAlignment.CENTER
-    """Where the cut-out stands from top to bottom."""
-
-
-@dataclasses.dataclass(frozen=True)
 class Box:
     """A rectangle in pixels of the output picture."""
 
@@ -48,6 +37,38 @@ class Box:
     """At least 1."""
     height: int
     """At least 1."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sides:
+    """Free space of each side, as a fraction of the area's shorter side, 0.0 to 0.9; None: the default."""
+
+    left: float | None = None
+    top: float | None = None
+    right: float | None = None
+    bottom: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+    """Places the cut-out as large as fits inside the picture less a padding."""
+
+    padding: float | None = None
+    """Free space on every side, as a fraction of the area's shorter side. 0.0 to 0.45; None: the server's 0.15."""
+    horizontal: HorizontalAlignment | str = HorizontalAlignment.CENTER
+    """Where the cut-out stands from left to right."""
+    vertical: VerticalAlignment | str = VerticalAlignment.CENTER
+    """Where the cut-out stands from top to bottom."""
+    padding_sides: Sides | None = None
+    """Free space of single sides; sides that are None have `padding`."""
+    margin: Sides | None = None
+    """Free space around the padding, which sides keep to which the cut-out snaps; sides that are None have 0.0."""
+    keep_size: bool = False
+    """The cut-out is not resized; padding gives way to it."""
+    snap: Sequence[Snap | str] = ()
+    """Sides at which the cut-out stands without padding; `Snap.CUT`: where its photo's edge cuts it off."""
+    area: Box | None = None
+    """The rectangle of the picture in which all this happens. None: the whole picture."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

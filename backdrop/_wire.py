@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from backdrop._convert import enum_number
-from backdrop._enums import HorizontalAlignment, OutputFormat, Priority, Scheduler, ShadowKind, VerticalAlignment
+from backdrop._enums import HorizontalAlignment, OutputFormat, Priority, Scheduler, ShadowKind, Snap, VerticalAlignment
 from backdrop._pictures import encode_picture as picture
-from backdrop._types import Adapter, Box, EarlyDropping, Fit, ImageSource, Margins, Product, Size, StyleImage
+from backdrop._types import Adapter, Box, EarlyDropping, Fit, ImageSource, Margins, Product, Sides, Size, StyleImage
 from backdrop.errors import BackdropError, Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
 
-_E = TypeVar("_E", Priority, Scheduler, OutputFormat, HorizontalAlignment, ShadowKind, VerticalAlignment)
+_E = TypeVar("_E", Priority, Scheduler, OutputFormat, HorizontalAlignment, ShadowKind, Snap, VerticalAlignment)
 
 _UINT32 = 2**32 - 1
 _UINT64 = 2**64 - 1
@@ -168,7 +168,25 @@ def placement(value: Fit | Box, field: str) -> pb.Placement:
         fit.padding = number(value.padding, f"{field}.fit.padding")
     fit.horizontal = horizontal(value.horizontal, f"{field}.fit.horizontal")
     fit.vertical = vertical(value.vertical, f"{field}.fit.vertical")
+    for name in ("padding_sides", "margin"):
+        each = getattr(value, name)
+        if each is not None:
+            getattr(fit, name).CopyFrom(sides(each, f"{field}.fit.{name}"))
+    fit.keep_size = bool(value.keep_size)
+    if isinstance(value.snap, str) or not isinstance(value.snap, Sequence):
+        raise _refusal(f"{field}.fit.snap", "must be a list of sides")
+    fit.snap.extend(_enum(Snap, each, f"{field}.fit.snap[{index}]", pb.Snap) for index, each in enumerate(value.snap))
+    if value.area is not None:
+        fit.area.CopyFrom(box(value.area, f"{field}.fit.area"))
     return pb.Placement(fit=fit)
+
+
+def sides(value: Sides, field: str) -> pb.Sides:
+    """Free space of single sides."""
+    if not isinstance(value, Sides):
+        raise _refusal(field, "must be a Sides")
+    space = dataclasses.asdict(value).items()
+    return pb.Sides(**{side: number(each, f"{field}.{side}") for side, each in space if each is not None})
 
 
 def products(value: Sequence[Product], field: str) -> list[pb.Product]:

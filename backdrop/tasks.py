@@ -7,106 +7,23 @@ not take is said in `backdrop.contract.rules`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 from backdrop import _text as text
 from backdrop import _wire as wire
+from backdrop._background import Background
 from backdrop._describe import Flag, Option
 from backdrop._enums import HorizontalAlignment, ShadowKind, VerticalAlignment
 from backdrop._pictures import encode_picture
-from backdrop._types import Box, Fit, ImageSource, Margins, Product
+from backdrop._task import Task
+from backdrop._types import Box, ImageSource, Margins
 
 
 def _picture_of(task: str) -> Option:
     """The picture of a task that drops its alpha channel."""
     meaning = "The picture: PNG, JPEG or WebP, at most 16 megapixels and 16 MiB. An alpha channel is dropped."
     return Option(f"{task}.picture", encode_picture, meaning, (Flag("--picture", Path),))
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Task:
-    """Base of the tasks; `Client.generate` takes one of them as its first argument."""
-
-    name: ClassVar[str] = ""
-    """The field of the oneof `GenerateRequest.task`."""
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Background(Task):
-    """A product photo, or several, in a new scene: products are kept, everything around them is made."""
-
-    name: ClassVar[str] = "background"
-
-    product: Annotated[
-        ImageSource,
-        Option(
-            "background.product",
-            wire.picture,
-            "The product photo: PNG, JPEG or WebP, at most 16 megapixels and 16 MiB. An alpha channel is a soft mask.",
-            (Flag("--product", Path),),
-        ),
-    ] = dataclasses.field(repr=False)
-    mask: Annotated[
-        ImageSource | None,
-        Option(
-            "background.mask",
-            wire.picture,
-            "Where the product is, of the size of the upright photo (EXIF orientation applied): 255 (white) = product,"
-            " 0 (black) = scene, between = soft edge."
-            " Default: the photo's alpha channel, else made by the pipeline's segmenter, if it has one.",
-            (Flag("--mask", Path),),
-        ),
-    ] = dataclasses.field(default=None, repr=False)
-    placement: Annotated[
-        Fit | Box | None,
-        Option(
-            "background.placement",
-            wire.placement,
-            "Where the product stands in the picture: `Fit(…)` or `Box(…)`. Default: where it is in the photo, or"
-            " `Fit()` with an output size.",
-            (
-                Flag(
-                    "--padding",
-                    float,
-                    help="Free space around the product, 0.0 to 0.45 of the picture's shorter side. Default: 0.15.",
-                    subpath=".fit.padding",
-                ),
-                Flag(
-                    "--align",
-                    HorizontalAlignment,
-                    help="Where the product stands from left to right. Default: center.",
-                    subpath=".fit.horizontal",
-                ),
-                Flag(
-                    "--valign",
-                    VerticalAlignment,
-                    help="Where the product stands from top to bottom. Default: center.",
-                    subpath=".fit.vertical",
-                ),
-                Flag(
-                    "--box",
-                    metavar="X,Y,W,H",
-                    help="Place the product in this rectangle of the picture instead, in pixels.",
-                    subpath=".box",
-                ),
-            ),
-            text.parse_placement,
-        ),
-    ] = None
-    more_products: Annotated[
-        Sequence[Product] | None,
-        Option(
-            "background.more_products",
-            wire.products,
-            "Further products, each `Product(photo, mask, placement)`, in front of those before it; up to"
-            " `Limits.max_products` in all. On the command line PHOTO@X,Y,WIDTH,HEIGHT or PHOTO+MASK@X,Y,WIDTH,HEIGHT."
-            " Default: none.",
-            (Flag("--more", list[str], "PHOTO[+MASK]@X,Y,W,H"),),
-            text.parse_products,
-        ),
-    ] = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

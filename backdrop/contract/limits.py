@@ -20,6 +20,8 @@ MIN_PLACED = 4
 """Pixels of the longer side of a product that is made smaller."""
 MAX_PADDING = 0.45
 """As a fraction of the picture's shorter side."""
+MAX_FREE = 0.9
+"""Padding and margins of two opposite sides, in the same unit."""
 DEFAULT_STRENGTH = 0.6
 """Of tasks whose noise starts from a picture."""
 MAX_GROW = 64

@@ -10,7 +10,7 @@ import numpy as np
 from backdrop.contract.arrays import Bytes
 from backdrop.contract.canvas import Canvas, Kept, KeptPart, MaskSource
 from backdrop.contract.cutouts import cut, lay_over, region
-from backdrop.contract.geometry import Rect, Size, bounding_box, enclosing, place
+from backdrop.contract.geometry import Fit, Rect, Side, Size, bounding_box, enclosing, place, room_of
 from backdrop.contract.limits import MAX_PRODUCTS, MIN_PLACED
 from backdrop.contract.masks import Matte
 from backdrop.contract.placement import Placement, check_box, read_placement
@@ -20,6 +20,8 @@ from backdrop.v1 import generation_service_pb2 as pb
 
 FIRST = "background"
 """The path of the first product; the others' are `background.more_products[0]` and so on."""
+_MARKED = 128
+"""Of a mask: fainter pixels at a photo's edge do not say that the product goes on beyond it."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -132,7 +134,8 @@ def place_products(products: Sequence[Product], placements: Sequence[Placement],
         assert cutout is not None, "empty masks are refused"
         if placement is None and product.mask.shape != alpha.shape:
             raise _unplaced(f"{product.field}.placement")
-        box = place(cutout, size, placement)
+        box = place(cutout, size, placement, cut_sides(product.mask))
+        _check_inside(product.field, box, placement, size)
         if max(box.width, box.height) < min(MIN_PLACED, max(cutout.width, cutout.height)):
             raise _too_small(product.field, box)
         colours, opacity = cut(product.picture, product.mask, cutout, box)
@@ -162,6 +165,27 @@ def place_products(products: Sequence[Product], placements: Sequence[Placement],
     union = enclosing([box for box, _ in boxes])
     kept = Kept(union, all(part.unscaled for part in parts), products[0].mask_source, tuple(parts))
     return Canvas(known, np.invert(alpha), kept)
+
+
+def cut_sides(mask: Bytes) -> frozenset[Side]:
+    """The sides on which the photo's edge cuts a product off: where its mask [H, W] marks pixels at that edge."""
+    edges = {Side.LEFT: mask[:, 0], Side.TOP: mask[0], Side.RIGHT: mask[:, -1], Side.BOTTOM: mask[-1]}
+    return frozenset(side for side, edge in edges.items() if edge.max() >= _MARKED)
+
+
+def _check_inside(path: str, box: Rect, placement: Placement, size: Size) -> None:
+    """Raises InvalidRequestError when a product that keeps its size is larger than its area."""
+    if not isinstance(placement, Fit) or not placement.keep_size:
+        return
+    area = room_of(placement, size)
+    if area.x <= box.x and area.y <= box.y and enclosing([area, box]) == area:
+        return
+    field = f"{path}.placement.fit.keep_size"
+    text = (
+        f"{field}: the product is {box.width}×{box.height} and its place {area.width}×{area.height}; leave {field} out,"
+        " or give it a larger delivery.size."
+    )
+    raise error(Reason.INVALID_PLACEMENT, text, field=field)
 
 
 def _path(index: int) -> str:

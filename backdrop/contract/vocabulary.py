@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from backdrop.contract.geometry import Side
 from backdrop.contract.parts import OutputFormat
 from backdrop.v1 import generation_service_pb2 as pb
 
@@ -34,3 +35,11 @@ VERTICAL = {
     pb.VERTICAL_ALIGNMENT_CENTER: 0.5,
     pb.VERTICAL_ALIGNMENT_BOTTOM: 1.0,
 }
+SNAPS = {
+    pb.SNAP_CUT: None,
+    pb.SNAP_LEFT: Side.LEFT,
+    pb.SNAP_TOP: Side.TOP,
+    pb.SNAP_RIGHT: Side.RIGHT,
+    pb.SNAP_BOTTOM: Side.BOTTOM,
+}
+"""The side that each names; None where the product's mask says which."""

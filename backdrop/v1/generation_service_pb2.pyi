@@ -23,6 +23,15 @@ class Priority(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PRIORITY_STANDARD: _ClassVar[Priority]
     PRIORITY_BULK: _ClassVar[Priority]
 
+class Snap(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SNAP_UNSPECIFIED: _ClassVar[Snap]
+    SNAP_CUT: _ClassVar[Snap]
+    SNAP_LEFT: _ClassVar[Snap]
+    SNAP_TOP: _ClassVar[Snap]
+    SNAP_RIGHT: _ClassVar[Snap]
+    SNAP_BOTTOM: _ClassVar[Snap]
+
 class HorizontalAlignment(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     HORIZONTAL_ALIGNMENT_UNSPECIFIED: _ClassVar[HorizontalAlignment]
@@ -84,6 +93,12 @@ PRIORITY_UNSPECIFIED: Priority
 PRIORITY_INTERACTIVE: Priority
 PRIORITY_STANDARD: Priority
 PRIORITY_BULK: Priority
+SNAP_UNSPECIFIED: Snap
+SNAP_CUT: Snap
+SNAP_LEFT: Snap
+SNAP_TOP: Snap
+SNAP_RIGHT: Snap
+SNAP_BOTTOM: Snap
 HORIZONTAL_ALIGNMENT_UNSPECIFIED: HorizontalAlignment
 HORIZONTAL_ALIGNMENT_LEFT: HorizontalAlignment
 HORIZONTAL_ALIGNMENT_CENTER: HorizontalAlignment
@@ -366,14 +381,36 @@ class Placement(_message.Message):
     def __init__(self, fit: _Optional[_Union[Fit, _Mapping]] = ..., box: _Optional[_Union[Box, _Mapping]] = ...) -> None: ...
 
 class Fit(_message.Message):
-    __slots__ = ("padding", "horizontal", "vertical")
+    __slots__ = ("padding", "horizontal", "vertical", "padding_sides", "margin", "keep_size", "snap", "area")
     PADDING_FIELD_NUMBER: _ClassVar[int]
     HORIZONTAL_FIELD_NUMBER: _ClassVar[int]
     VERTICAL_FIELD_NUMBER: _ClassVar[int]
+    PADDING_SIDES_FIELD_NUMBER: _ClassVar[int]
+    MARGIN_FIELD_NUMBER: _ClassVar[int]
+    KEEP_SIZE_FIELD_NUMBER: _ClassVar[int]
+    SNAP_FIELD_NUMBER: _ClassVar[int]
+    AREA_FIELD_NUMBER: _ClassVar[int]
     padding: float
     horizontal: HorizontalAlignment
     vertical: VerticalAlignment
-    def __init__(self, padding: _Optional[float] = ..., horizontal: _Optional[_Union[HorizontalAlignment, str]] = ..., vertical: _Optional[_Union[VerticalAlignment, str]] = ...) -> None: ...
+    padding_sides: Sides
+    margin: Sides
+    keep_size: bool
+    snap: _containers.RepeatedScalarFieldContainer[Snap]
+    area: Box
+    def __init__(self, padding: _Optional[float] = ..., horizontal: _Optional[_Union[HorizontalAlignment, str]] = ..., vertical: _Optional[_Union[VerticalAlignment, str]] = ..., padding_sides: _Optional[_Union[Sides, _Mapping]] = ..., margin: _Optional[_Union[Sides, _Mapping]] = ..., keep_size: bool = ..., snap: _Optional[_Iterable[_Union[Snap, str]]] = ..., area: _Optional[_Union[Box, _Mapping]] = ...) -> None: ...
+
+class Sides(_message.Message):
+    __slots__ = ("left", "top", "right", "bottom")
+    LEFT_FIELD_NUMBER: _ClassVar[int]
+    TOP_FIELD_NUMBER: _ClassVar[int]
+    RIGHT_FIELD_NUMBER: _ClassVar[int]
+    BOTTOM_FIELD_NUMBER: _ClassVar[int]
+    left: float
+    top: float
+    right: float
+    bottom: float
+    def __init__(self, left: _Optional[float] = ..., top: _Optional[float] = ..., right: _Optional[float] = ..., bottom: _Optional[float] = ...) -> None: ...
 
 class Box(_message.Message):
     __slots__ = ("x", "y", "width", "height")

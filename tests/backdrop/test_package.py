@@ -20,7 +20,8 @@ CompositingMode ConflictError DeadlineExceededError EarlyDropping Erase Event Ex
 HorizontalAlignment Info InternalError InvalidRequestError Limits Margins MaskSource Model NotFoundError Options
 OutputFormat OverloadedError PermissionDeniedError Picture Pipeline Priority Product
 ProductReceipt Reason Receipt RequestWarning Result
-Scheduler Scores Settings Shadow ShadowKind Stage StageStarted StepProgress StyleImage Summary SyncGeneration Task
+Scheduler Scores Settings Shadow ShadowKind Sides Snap
+Stage StageStarted StepProgress StyleImage Summary SyncGeneration Task
 TaskInfo TextToImage Timing UnauthenticatedError UnavailableError UnimplementedError Upscale Usage VariantDropped
 VariantFinished Vary VerticalAlignment WarningReason __version__
 """.split()  # noqa: SIM905
