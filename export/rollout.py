@@ -14,6 +14,9 @@ from export.errors import ExportError
 from export.files import CONFIG, CONFIGS, digest, fingerprint, model_files
 from export.repository import read_pipelines, write_pipelines_file
 
+OWN = ("fingerprint", "precision", "adapters")
+"""What a version has for itself in `pipeline.json`, beside its files; adapters are rows of its bank."""
+
 
 def add_version(folder: Path, served: Path, entry: Mapping[str, Any], contract: Contract) -> tuple[str, dict[str, Any]]:
     """Numbers a model that was just exported, and copies its earlier versions into its folder.
@@ -35,17 +38,19 @@ def add_version(folder: Path, served: Path, entry: Mapping[str, Any], contract: 
     changed = fingerprint(model_files(folder, current)) != entry["fingerprint"]
     if changed:
         expect_same_interface(folder, served, entry, contract)
-        previous[current] = {
-            "fingerprint": entry["fingerprint"],
-            "precision": entry.get("precision", "fp32"),
-            "files": {name: value for name, value in entry["files"].items() if name.startswith(f"{current}/")},
-        }
+        previous[current] = version_entry(entry)
         following = str(max(int(version) for version in previous) + 1)
         renumber(folder, following, current)
         current = following
     for version in previous:
         shutil.copytree(served / version, folder / version)
     return current, dict(sorted(previous.items(), key=lambda item: int(item[0])))
+
+
+def version_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What `pipeline.json` keeps of the served version once another is served: all that differs between versions."""
+    files = {name: value for name, value in entry["files"].items() if name.startswith(f"{entry['version']}/")}
+    return {"precision": "fp32", **{key: entry[key] for key in OWN if key in entry}, "files": files}
 
 
 def renumber(folder: Path, version: str, old: str = VERSION) -> None:
@@ -88,8 +93,7 @@ def switch(repository: Path, model: str, version: str) -> None:
         there = ", ".join([*previous, entry["version"]])
         raise ExportError(f"{repository}/{model} has no version {version}; there are {there}.")
     chosen, current = previous.pop(version), entry["version"]
-    own = {name: value for name, value in entry["files"].items() if name.startswith(f"{current}/")}
-    previous[current] = {"fingerprint": entry["fingerprint"], "precision": entry.get("precision", "fp32"), "files": own}
+    previous[current] = version_entry(entry)
     folder = repository / model
     for config in (folder / CONFIG, *sorted((folder / CONFIGS).glob("*.pbtxt"))):
         # Both lines are written by `configs.py`; nothing else in a config depends on the version.
@@ -99,7 +103,8 @@ def switch(repository: Path, model: str, version: str) -> None:
         making = config.with_name(f".{config.name}")
         making.write_text(text.replace("max_batch_size:", f"{policy}max_batch_size:", 1), encoding="utf-8")
         making.replace(config)
-    entry |= {key: chosen[key] for key in ("fingerprint", "precision")}
+    entry.pop("adapters", None)
+    entry |= {key: chosen[key] for key in OWN if key in chosen}
     entry |= {"version": version, "previous": dict(sorted(previous.items(), key=lambda item: int(item[0])))}
     entry["files"] = {name: f"sha256:{value}" for name, value in model_files(folder, version).items()}
     write_pipelines_file(repository, content)

@@ -37,7 +37,9 @@ def entry(repository: Path) -> dict[str, Any]:
     return result
 
 
-def put(repository: Path, content: bytes, contract: Contract = CONTRACT, tokenizer: str = "{}") -> dict[str, Any]:
+def put(
+    repository: Path, content: bytes, contract: Contract = CONTRACT, tokenizer: str = "{}", adapters: str = ""
+) -> dict[str, Any]:
     """Rolls a model out as `run.py` does; returns its entry."""
     new, old = repository.with_name("new"), repository / "denoiser"
     write_model(new / "denoiser", content, tokenizer)
@@ -45,6 +47,7 @@ def put(repository: Path, content: bytes, contract: Contract = CONTRACT, tokeniz
     if old.exists():
         version, previous = rollout.add_version(new / "denoiser", old, entry(repository), contract)
     result = finish_model(new / "denoiser", contract, version=version, profiles=PROFILES)
+    result |= {"adapters": {"names": {name: {} for name in adapters.split()}}} if adapters else {}
     result |= {"previous": previous} if previous else {}
     (new / "pipeline.json").write_text(json.dumps({"format": 1, "models": {"denoiser": result}}))
     if repository.exists():
@@ -115,6 +118,17 @@ def test_the_version_before_is_served_again(repository: Path) -> None:
     rollout.switch(repository, "denoiser", "1")
     put(repository, b"three")
     check(repository, "3")
+
+
+def test_a_version_has_its_own_adapters(repository: Path) -> None:
+    def names() -> list[str]:
+        return [*entry(repository).get("adapters", {}).get("names", {})]
+
+    put(repository, b"two", adapters="ink")
+    put(repository, b"three", adapters="ink chalk")
+    for version, adapters in (("2", ["ink"]), ("1", []), ("3", ["ink", "chalk"])):
+        rollout.switch(repository, "denoiser", version)
+        assert names() == adapters, version
 
 
 def test_what_is_not_served_can_be_pruned(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
