@@ -10,12 +10,8 @@ from tests.export import lora_layouts
 
 STYLED = ("sd15-inpaint", "sdxl")
 """Families with an IP-Adapter."""
-ADAPTED = {
-    "sd15-inpaint": "StableDiffusionPipeline",
-    "sdxl-inpaint": "StableDiffusionXLPipeline",
-    "sd3": "StableDiffusion3Pipeline",
-}
-"""Families with LoRAs, and the class that saves one in diffusers' layout."""
+ADAPTED = ("sd15-inpaint", "sdxl-inpaint", "sd3")
+"""Families with LoRAs."""
 LAYOUTS = ("peft", "kohya", "diffusers", "diffusers2023")
 CLIP_SIDE, CLIP_WIDTH, IMAGE_TOKENS = 32, 16, 4
 
@@ -75,25 +71,26 @@ def lora_path(folder: Path, layout: str) -> Path:
 
 def write_loras(folder: Path) -> dict[str, Path]:
     """Writes the LoRAs of a family; returns what `--adapter` gets, by name."""
-    cls, flow = ADAPTED[folder.name], (folder / "transformer").is_dir()
+    return {layout: write_lora(folder, layout, lora_path(folder, layout)) for layout in layouts_of(folder.name)}
+
+
+def write_lora(folder: Path, layout: str, place: Path) -> Path:
+    """Writes a LoRA for a folder's denoiser; returns the file, or the folder of peft's."""
+    flow = (folder / "transformer").is_dir()
     component, targets = ("transformer", lora_layouts.MMDIT) if flow else ("unet", lora_layouts.ATTENTIONS)
     save = {
         "peft": lora_layouts.peft_folder,
         "kohya": lora_layouts.kohya(),
-        "diffusers": lora_layouts.diffusers_pipeline(cls, component),
+        "diffusers": lora_layouts.diffusers_pipeline(
+            "StableDiffusion3Pipeline" if flow else "StableDiffusionXLPipeline", component
+        ),
         "diffusers2023": lora_layouts.diffusers_2023("unet.", processors=True),
     }
-    paths = {}
-    for seed, layout in enumerate(layouts_of(folder.name)):
-        place = lora_path(folder, layout)
-        # The keys of 2023 have no place for another strength than 1.
-        alpha = 4 if layout == "diffusers2023" else 6
-        config = {"r": 4, "lora_alpha": alpha, "target_modules": targets}
-        adapted = lora_layouts.adapt(denoiser(folder, component), config, seed=seed)
-        if not place.is_dir():
-            place.mkdir(parents=True)
-        paths[layout] = save[layout](adapted, place)
-    return paths
+    # The keys of 2023 have no place for another strength than 1.
+    config = {"r": 4, "lora_alpha": 4 if layout == "diffusers2023" else 6, "target_modules": targets}
+    adapted = lora_layouts.adapt(denoiser(folder, component), config, seed=LAYOUTS.index(layout))
+    place.mkdir(parents=True, exist_ok=True)
+    return save[layout](adapted, place)
 
 
 def layouts_of(family: str) -> tuple[str, ...]:
