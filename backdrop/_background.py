@@ -109,3 +109,23 @@ class Background(Task):
             text.parse_products,
         ),
     ] = None
+    scene: Annotated[
+        ImageSource | None,
+        Option(
+            "background.scene",
+            wire.picture,
+            "A picture of the place: it is scaled to cover the whole picture, and the noise starts from it. A prompt"
+            " may be set besides. Default: none.",
+            (Flag("--scene", Path),),
+        ),
+    ] = dataclasses.field(default=None, repr=False)
+    scene_strength: Annotated[
+        float | None,
+        Option(
+            "background.scene_strength",
+            wire.number,
+            "How far the result may go from `scene`, 0.0 (the scene itself with the products on it) to 1.0 (it has no"
+            " influence). Default: 0.6.",
+            (Flag("--scene-strength", float),),
+        ),
+    ] = None

@@ -17,6 +17,7 @@ from backdrop.contract.products import (
     check_photos,
     check_product,
     inverted_warnings,
+    on_scene,
     place_products,
     products_of,
     read_placements,
@@ -74,7 +75,13 @@ def _background(message: pb.BackgroundTask, pipeline: info_pb.Pipeline, size: Si
         notes += [*photo.warnings, *matte.warnings, *inverted_warnings(matte, path)]
     check_photos(photos, max_pixels)
     check_boxes(placements, size or photos[0])
-    return place_products(products, placements, size or photos[0]), tuple(notes)
+    canvas, scene = place_products(products, placements, size or photos[0]), None
+    if message.scene:
+        photo = decode_photo(message.scene, max_pixels=max_pixels, field="background.scene")
+        notes += [*photo.warnings, *alpha_warnings(photo, "background.scene")]
+        scene = photo.rgb
+    strength = message.scene_strength if message.HasField("scene_strength") else None
+    return on_scene(canvas, scene, strength), tuple(notes)
 
 
 def _erase(message: pb.EraseTask, max_pixels: int) -> Reading:

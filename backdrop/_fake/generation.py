@@ -31,7 +31,7 @@ class Run:
 
     async def events(self, failure: Failure | None) -> AsyncGenerator[pb.GenerateResponse, None]:
         """Yields everything from the first stage to the summary; raises `failure` after its steps."""
-        sampled = self._request.canvas.scene is None
+        sampled = self._request.sampled
         for stage in (pb.STAGE_ENCODE, pb.STAGE_PREPARE, pb.STAGE_DENOISE) if sampled else (pb.STAGE_PREPARE,):
             yield self._begin(stage)
         steps, selection = self._request.parts.sampling.steps, self._request.parts.selection
@@ -75,7 +75,7 @@ class Run:
 
     def _score(self, seed: int) -> pb.Scores | None:
         """Scores that follow from the request and the seed; None where no model makes or scores pictures."""
-        if self._request.canvas.scene is not None:
+        if not self._request.sampled:
             return None
         dice = hashlib.sha256(f"{self._request.look} {seed} scores".encode()).digest()
         heads = {

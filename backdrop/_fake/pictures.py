@@ -28,7 +28,8 @@ def paint(request: Request, seed: int) -> Bytes:
     colours = np.frombuffer(digest, np.uint8)[:27].reshape(3, 3, 3)
     scene, strength = _resize(colours, request.canvas.size), request.parts.sampling.strength
     if strength < 1:
-        scene = (scene * strength + request.canvas.known * (1 - strength)).astype(np.uint8)
+        start = request.canvas.known if request.canvas.start is None else request.canvas.start
+        scene = (scene * strength + start * (1 - strength)).astype(np.uint8)
     return composite(scene, request.canvas)
 
 

@@ -25,6 +25,8 @@ class Request:
     """A valid request."""
 
     pipeline: info_pb.Pipeline
+    sampled: bool
+    """Whether models would make its pixels."""
     parts: Parts
     canvas: Canvas
     settings: pb.EffectiveSettings
@@ -52,6 +54,7 @@ def read_request(request: pb.GenerateRequest, info: info_pb.GetInfoResponse) -> 
     scene_size = nearest_bucket(canvas.size, [Size(size.width, size.height) for size in pipeline.scene_sizes])
     return Request(
         pipeline=pipeline,
+        sampled=rules.sampled,
         parts=parts,
         canvas=canvas,
         settings=settings_message(rules.name, parts, canvas.size, scene_size),

@@ -56,11 +56,13 @@ class Canvas:
     """None if nothing is known: then there is no receipt."""
     scene: Bytes | None = None
     """[h, w, 3 or 4]: the task's own scene, of the canvas's size or to be enlarged to it; None if models make it."""
+    start: Bytes | None = None
+    """[H, W, 3]: what noise may start from behind the known pixels; None: `known` is all of it."""
 
     @property
     def nbytes(self) -> int:
         """Memory of its pixels."""
-        return self.known.nbytes + self.make.nbytes + (0 if self.scene is None else self.scene.nbytes)
+        return sum(each.nbytes for each in (self.known, self.make, self.scene, self.start) if each is not None)
 
     @property
     def size(self) -> Size:

@@ -53,6 +53,20 @@ def lay_over(known: Bytes, alpha: Bytes, box: Rect, over: Bytes, over_alpha: Byt
         alpha[rows] = (total + 127) // 255
 
 
+def cover(picture: Bytes, size: Size) -> Bytes:
+    """The middle of a picture [H, W, 3], resampled (Lanczos) so that it covers a canvas: [height, width, 3]."""
+    height, width = picture.shape[:2]
+    scale = max(size.width / width, size.height / height)
+    across, down = size.width / scale, size.height / scale
+    left, top = (width - across) / 2, (height - down) / 2
+    if (height, width) == (size.height, size.width):
+        return picture
+    part = (left, top, left + across, top + down)
+    return array_of(
+        Image.fromarray(picture).resize((size.width, size.height), Image.Resampling.LANCZOS, box=part), "RGB"
+    )
+
+
 def resize_cutout(rgba: Bytes, size: Size) -> Bytes:
     """Resamples straight-alpha RGBA [H, W, 4] with Lanczos; Pillow premultiplies and divides again by itself."""
     return array_of(Image.fromarray(rgba).resize((size.width, size.height), Image.Resampling.LANCZOS), "RGBA")

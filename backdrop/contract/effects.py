@@ -40,6 +40,11 @@ EFFECTS = (
         "has no effect without style pictures; set conditioning.style_images",
     ),
     Effect(
+        "background.scene_strength",
+        lambda request, parts: not request.background.scene,
+        "has no effect without a picture of the place; set background.scene",
+    ),
+    Effect(
         "conditioning.style_images",
         lambda request, parts: parts.conditioning.image_scale == 0.0,
         "have no effect at conditioning.image_scale 0; set it above 0",

@@ -9,7 +9,7 @@ import numpy as np
 
 from backdrop.contract.arrays import Bytes
 from backdrop.contract.canvas import Canvas, Kept, KeptPart, MaskSource
-from backdrop.contract.cutouts import cut, lay_over, region
+from backdrop.contract.cutouts import cover, cut, lay_over, region
 from backdrop.contract.geometry import Fit, Rect, Side, Size, bounding_box, enclosing, place, room_of
 from backdrop.contract.limits import MAX_PRODUCTS, MIN_PLACED
 from backdrop.contract.masks import Matte
@@ -117,6 +117,17 @@ def inverted_warnings(matte: Matte, path: str = FIRST) -> tuple[RequestWarning, 
         return ()
     what = "marks all corners and most of the photo as product (255); send the inverse if it marks the scene"
     return (warning(WarningReason.MASK_MAYBE_INVERTED, f"{path}.mask", what),)
+
+
+def on_scene(canvas: Canvas, scene: Bytes | None, strength: float | None) -> Canvas:
+    """The canvas, whose noise starts from the picture [H, W, 3] of a place, if there is one.
+
+    At strength 0 no step is taken, and what is made is the place itself.
+    """
+    if scene is None:
+        return canvas
+    place_picture = cover(scene, canvas.size)
+    return dataclasses.replace(canvas, start=place_picture, scene=place_picture if strength == 0 else None)
 
 
 def place_products(products: Sequence[Product], placements: Sequence[Placement], size: Size) -> Canvas:

@@ -23,7 +23,7 @@ from backdrop.contract.limits import (
 from backdrop.contract.parts import Conditioning, Delivery, Parts, Priority, Sampling, Selection, Window
 from backdrop.contract.read_adapters import read_adapters
 from backdrop.contract.read_dropping import read_dropping
-from backdrop.contract.rules import TaskRules
+from backdrop.contract.rules import TaskRules, is_set
 from backdrop.contract.vocabulary import FORMATS, SCHEDULERS
 from backdrop.errors import Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
@@ -133,7 +133,7 @@ def _guidance(sampling: pb.Sampling, rules: TaskRules, pipeline: info_pb.Pipelin
 
 
 def _strength(request: pb.GenerateRequest, rules: TaskRules) -> float:
-    if not rules.strength:
+    if not rules.strength or (rules.start and not is_set(request, rules.start)):
         return 1.0
     task, _, field = rules.strength.partition(".")
     message = getattr(request, task)

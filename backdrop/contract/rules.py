@@ -24,6 +24,8 @@ class TaskRules:
     """Fields that it does not take."""
     strength: str = ""
     """The field that says where the noise starts; "" = always pure noise."""
+    start: str = ""
+    """The optional field with the picture that noise starts from; "" = the task's own picture."""
     sampled: bool = True
     """Whether a denoiser makes its pixels; if not, the task computes its one picture, which has no scores."""
 
@@ -51,7 +53,13 @@ _SAMPLED = (
 TASKS = {
     rules.name: rules
     for rules in (
-        TaskRules("background", "Puts a product photo into a new scene.", required=("background.product",)),
+        TaskRules(
+            "background",
+            "Puts a product photo, or several, into a new scene.",
+            required=("background.product",),
+            strength="background.scene_strength",
+            start="background.scene",
+        ),
         TaskRules(
             "text_to_image",
             "Makes a whole picture from a prompt, or from style pictures.",

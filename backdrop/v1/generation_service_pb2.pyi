@@ -167,16 +167,20 @@ class GenerateRequest(_message.Message):
     def __init__(self, background: _Optional[_Union[BackgroundTask, _Mapping]] = ..., text_to_image: _Optional[_Union[TextToImageTask, _Mapping]] = ..., erase: _Optional[_Union[EraseTask, _Mapping]] = ..., fill: _Optional[_Union[FillTask, _Mapping]] = ..., vary: _Optional[_Union[VaryTask, _Mapping]] = ..., expand: _Optional[_Union[ExpandTask, _Mapping]] = ..., shadow: _Optional[_Union[ShadowTask, _Mapping]] = ..., upscale: _Optional[_Union[UpscaleTask, _Mapping]] = ..., conditioning: _Optional[_Union[Conditioning, _Mapping]] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., delivery: _Optional[_Union[Delivery, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., priority: _Optional[_Union[Priority, str]] = ...) -> None: ...
 
 class BackgroundTask(_message.Message):
-    __slots__ = ("product", "mask", "placement", "more_products")
+    __slots__ = ("product", "mask", "placement", "more_products", "scene", "scene_strength")
     PRODUCT_FIELD_NUMBER: _ClassVar[int]
     MASK_FIELD_NUMBER: _ClassVar[int]
     PLACEMENT_FIELD_NUMBER: _ClassVar[int]
     MORE_PRODUCTS_FIELD_NUMBER: _ClassVar[int]
+    SCENE_FIELD_NUMBER: _ClassVar[int]
+    SCENE_STRENGTH_FIELD_NUMBER: _ClassVar[int]
     product: bytes
     mask: bytes
     placement: Placement
     more_products: _containers.RepeatedCompositeFieldContainer[Product]
-    def __init__(self, product: _Optional[bytes] = ..., mask: _Optional[bytes] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., more_products: _Optional[_Iterable[_Union[Product, _Mapping]]] = ...) -> None: ...
+    scene: bytes
+    scene_strength: float
+    def __init__(self, product: _Optional[bytes] = ..., mask: _Optional[bytes] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., more_products: _Optional[_Iterable[_Union[Product, _Mapping]]] = ..., scene: _Optional[bytes] = ..., scene_strength: _Optional[float] = ...) -> None: ...
 
 class Product(_message.Message):
     __slots__ = ("product", "mask", "placement")

@@ -63,10 +63,12 @@ class EncodedPictures:
                 mask = read_header(message.mask, max_pixels=self.max_pixels, field=f"{path}.mask")
                 check_mask_size(mask.size, header.size, header.orientation, f"{path}.mask")
         self.task.check_sizes(pictures, self.max_pixels)
+        together = sum(size.megapixels for size in pictures)
+        if start := self._start():
+            together += read_header(start, max_pixels=self.max_pixels, field=self._start_field).size.megapixels
         for index, style in enumerate(self.message.conditioning.style_images):
             path = f"conditioning.style_images[{index}].image"
             styles.append(read_header(style.image, max_pixels=self.max_pixels, field=path).size)
-        together = sum(size.megapixels for size in pictures)
         return Sizes(tuple(pictures), max([together, *(size.megapixels for size in styles)]))
 
     def read_input(self, task_input: TaskInput) -> TaskInput:
@@ -87,6 +89,10 @@ class EncodedPictures:
                 warnings=tuple(note for _, notes in decoded for note in notes),
             )
         self.task.check(task_input)
+        if start := self._start():
+            photo = decode_photo(start, max_pixels=self.max_pixels, field=self._start_field)
+            notes = (*task_input.warnings, *photo.warnings, *alpha_warnings(photo, self._start_field))
+            task_input = dataclasses.replace(task_input, start=photo.rgb, warnings=notes)
         return task_input
 
     def read_style(self) -> StyleReading:
@@ -105,6 +111,14 @@ class EncodedPictures:
         more = getattr(own, self.task.more) if self.task.more else ()
         others = ((f"{self.task.name}.{self.task.more}[{index}]", each) for index, each in enumerate(more))
         return [(self.task.name, own), *others]
+
+    def _start(self) -> bytes:
+        """The picture that noise starts from, encoded; empty if there is none."""
+        return getattr(getattr(self.message, self.task.name), self.task.start) if self.task.start else b""
+
+    @property
+    def _start_field(self) -> str:
+        return f"{self.task.name}.{self.task.start}"
 
     def _picture(self, message: Any) -> bytes:
         data: bytes = getattr(message, self.task.picture)

@@ -54,7 +54,8 @@ class Parser:
         encoded = EncodedPictures(task, message, described, self.info.limits.max_pixels, resample)
         sizes = encoded.sizes()
         own = sizes.pictures[0] if sizes.pictures else None
-        task_input = TaskInput(options, pipeline.buckets, parts.delivery.size, picture_size=own)
+        strength = parts.sampling.strength
+        task_input = TaskInput(options, pipeline.buckets, parts.delivery.size, picture_size=own, strength=strength)
         size = task.size(task_input, self.info.limits.max_pixels)
         task_input = dataclasses.replace(task_input, delivery_size=size)
         if task.mask is not MaskNeed.REQUIRED:

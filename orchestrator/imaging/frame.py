@@ -32,4 +32,4 @@ def frame_of(canvas: Canvas, buckets: Sequence[Size]) -> Frame:
     width = min(bucket.width, max(1, round(size.width * scale)))
     height = min(bucket.height, max(1, round(size.height * scale)))
     inset = Rect((bucket.width - width) // 2, (bucket.height - height) // 2, width, height)
-    return Frame(canvas.known, canvas.make, canvas.kept, canvas.scene, bucket=bucket, inset=inset)
+    return Frame(canvas.known, canvas.make, canvas.kept, canvas.scene, canvas.start, bucket=bucket, inset=inset)

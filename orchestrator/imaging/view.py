@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from backdrop.contract.cutouts import resize_cutout
+from backdrop.contract.finishing import composite
 from backdrop.contract.geometry import Size
 from orchestrator.arrays import Floats
 from orchestrator.imaging.frame import Frame
@@ -58,12 +59,13 @@ def _averaged(mask: Floats, factor: int) -> Floats:
 
 
 def start_of(frame: Frame) -> Floats:
-    """The whole known picture [3, H, W] at the bucket's size in −1…1, its border repeated outside the canvas."""
+    """What noise starts from [3, H, W], at the bucket's size in −1…1; its border is repeated outside the canvas."""
     inset, bucket = frame.inset, frame.bucket
-    small = Image.fromarray(frame.known).resize((inset.width, inset.height), Image.Resampling.LANCZOS)
+    picture = frame.known if frame.start is None else composite(frame.start, frame)
+    small = Image.fromarray(picture).resize((inset.width, inset.height), Image.Resampling.LANCZOS)
     rows, columns = (inset.y, bucket.height - inset.y - inset.height), (inset.x, bucket.width - inset.x - inset.width)
-    picture = np.pad(np.asarray(small, np.float32), (rows, columns, (0, 0)), mode="edge")
-    return np.ascontiguousarray(picture.transpose(2, 0, 1) / 127.5 - 1.0)
+    padded = np.pad(np.asarray(small, np.float32), (rows, columns, (0, 0)), mode="edge")
+    return np.ascontiguousarray(padded.transpose(2, 0, 1) / 127.5 - 1.0)
 
 
 def composite_view(decoded: Floats, view: ModelView) -> Floats:

@@ -11,6 +11,7 @@ from backdrop.contract.products import (
     check_photos,
     check_product,
     inverted_warnings,
+    on_scene,
     place_products,
     read_placements,
 )
@@ -36,7 +37,8 @@ def check(inputs: TaskInput) -> None:
 def frame(inputs: TaskInput) -> Frame:
     """The products' cut-outs on a canvas of the delivery size."""
     products = [_product(each) for each in inputs.pictures(FIRST)]
-    return frame_of(place_products(products, inputs.options, inputs.size), inputs.buckets)
+    canvas = place_products(products, inputs.options, inputs.size)
+    return frame_of(on_scene(canvas, inputs.start, inputs.strength), inputs.buckets)
 
 
 def _product(sent: MaskedPicture) -> Product:
@@ -52,6 +54,7 @@ BACKGROUND = Task(
     picture="product",
     mask=MaskNeed.SEGMENTED,
     more="more_products",
+    start="scene",
     check_sizes=check_photos,
     mask_warnings=inverted_warnings,
     keeps_pixels=True,

@@ -58,6 +58,10 @@ class TaskInput:
     mask_source: MaskSource = MaskSource.REQUEST
     more: tuple[MaskedPicture, ...] = ()
     """Further pictures, once they are decoded."""
+    start: Bytes | None = None
+    """[H, W, 3]: a picture that noise starts from, if the request has one and it is decoded."""
+    strength: float = 1.0
+    """The fraction of the steps that are taken."""
     warnings: tuple[RequestWarning, ...] = ()
     """What was corrected in pictures and masks, once they are decoded."""
     picture_size: Size | None = None
@@ -104,6 +108,8 @@ class Task:
     mask: MaskNeed = MaskNeed.NONE
     more: str = ""
     """The repeated field whose messages hold further pictures and masks, in fields of the same names; "" if none."""
+    start: str = ""
+    """The optional field of its message that holds a picture that noise starts from; "" if there is none."""
     check_sizes: Callable[[Sequence[Size], int], None] = lambda sizes, max_pixels: None
     """Checks the sizes of all its pictures against the largest that one may have."""
     mask_warnings: Callable[[Matte, str], tuple[RequestWarning, ...]] = lambda matte, path: ()

@@ -234,7 +234,7 @@ BAD = [
     (["--padding", "0.9"], "Change --padding."),
     (["--box", "0,0,9"], "write X,Y,WIDTH,HEIGHT"),
     (["--box", "0,0,999,999"], "Change --box."),
-    (["--box", "0,0,9,9", "--align", "left"], "--padding, --align and --valign cannot"),
+    (["--box", "0,0,9,9", "--align", "left"], "--padding, --align and the other flags cannot"),
     (["--scheduler", "karras"], "ddim, euler, dpmpp_2m, ddpm"),
     (["--format", "bmp"], "Change --format."),
     (["--mask", "/no/such/mask.png"], "Change --mask."),
