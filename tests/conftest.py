@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from orchestrator import allocator
 ROOT = Path(__file__).resolve().parent.parent
 _CLUSTER_FIXTURES = {"cluster", "cluster_endpoint", "triton_endpoint", "redis_url"}
 _EXPORT_FIXTURES = {"tiny_repository", "half_repository", "whole_half_repository"}
+_SMALL_BUCKETS = [[128, 128], [96, 128], [128, 96]]
 _SLOW_FOLDERS = {"export", "training"}
 
 
@@ -61,15 +63,32 @@ def settled() -> None:
 
 @pytest.fixture(scope="session")
 def triton_repository() -> Path:
-    """The model repository that is served."""
+    """The model repository."""
     return ROOT / "triton_repo"
 
 
 @pytest.fixture(scope="session")
-def cluster(triton_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def served_repository(triton_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with one more pipeline, `small`, the default: the models of the first, with pictures of a quarter.
+
+    Most tests need a picture and no large one, and the decoder takes half a second of a processor for a whole one.
+    """
+    folder = tmp_path_factory.mktemp("served") / "repository"
+    folder.mkdir()
+    document = json.loads((triton_repository / "pipeline.json").read_text())
+    small = {**document["pipelines"][document["default"]], "buckets": _SMALL_BUCKETS}
+    document["pipelines"], document["default"] = {"small": small, **document["pipelines"]}, "small"
+    (folder / "pipeline.json").write_text(json.dumps(document))
+    for model in document["models"]:
+        (folder / model).symlink_to(triton_repository / model)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cluster(served_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The running cluster."""
     logs = tmp_path_factory.mktemp("cluster-logs")
-    with Cluster(Options(repository=triton_repository, log_folder=logs, port=0)) as running:
+    with Cluster(Options(repository=served_repository, log_folder=logs, port=0)) as running:
         yield running
 
 

@@ -47,14 +47,14 @@ def without_optional_roles(repository: Path, folder: Path) -> Path:
 
 @pytest.fixture(scope="module", params=["fake", pytest.param("real", marks=pytest.mark.cluster)])
 def endpoint(
-    request: pytest.FixtureRequest, triton_repository: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, served_repository: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """host:port of a service whose pipelines have none of the roles that they can do without."""
     if request.param == "fake":
         with FakeBackdrop(without=("reward", "segmenter", "upscaler")) as fake:
             yield fake.endpoint
         return
-    repository = without_optional_roles(triton_repository, tmp_path_factory.mktemp("bare"))
+    repository = without_optional_roles(served_repository, tmp_path_factory.mktemp("bare"))
     logs = tmp_path_factory.mktemp("bare-logs")
     with Cluster(Options(repository=repository, log_folder=logs, port=0)) as running:
         yield running.endpoints.orchestrator

@@ -13,7 +13,7 @@ from tests.pictures import ellipse_mask, encoded, noisy_photo
 
 TASK = Background(encoded(noisy_photo(96, 96)), encoded(ellipse_mask(96, 96)))
 VARIANTS = 3
-LONG: dict[str, Any] = {"steps": 100, "variants": VARIANTS, "seed": 1}
+LONG: dict[str, Any] = {"pipeline": "backdrop", "steps": 100, "variants": VARIANTS, "seed": 1}
 
 
 async def rows_computed(triton: InferenceServerClient) -> int:
