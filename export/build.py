@@ -15,7 +15,7 @@ from export.contract import SMALL, Size
 from export.lowering import UNRUNNABLE, lower
 from export.models.component import ComponentModule
 from export.plan import Model
-from export.progress import Progress
+from export.progress import Progress, with_usual_time
 from export.report import ComponentReport, DiskSizes
 from export.spec import ExportSpec, ModelGraph
 from export.torch_model import TorchModel, open_model
@@ -51,8 +51,10 @@ def build_graph(spec: ExportSpec, path: Path, lenders: Sequence[Path], progress:
     if precision in UNRUNNABLE:
         cases = [case.lowered(lowered) for case in cases]
 
+    tensors = len(lowered.module.state_dict())
+
     def tell(part: str) -> None:
-        progress(name, f"tracing: {part}")
+        progress(name, f"tracing: {with_usual_time(part, tensors)}")
 
     disk = write_graph(spec, model.network, lowered, path, lenders, tell)
     if precision == "fp8":

@@ -15,6 +15,16 @@ Progress = Callable[[str, str], None]
 SILENCE_S = 15.0
 """A log gets a line at least so often."""
 FINISHED = ("done", "built")
+USUAL_S = {"capturing": 0.035, "translating": 0.03}
+"""Parts of tracing that take long: seconds for each tensor of a network, on two cores of 2.5 GHz."""
+WORTH_S = 5.0
+"""Shortest time of a part that is estimated."""
+
+
+def with_usual_time(part: str, tensors: int) -> str:
+    """A part of tracing a network of so many tensors, and how long it usually takes, if that is long."""
+    seconds = USUAL_S.get(part, 0.0) * tensors
+    return f"{part}, usually {seconds:.0f} s" if seconds >= WORTH_S else part
 
 
 class ProgressDisplay:

@@ -7,7 +7,7 @@ import time
 
 from rich.console import Console
 
-from export.progress import ProgressDisplay
+from export.progress import ProgressDisplay, with_usual_time
 
 
 def test_a_log_has_a_line_for_each_part_and_is_never_silent() -> None:
@@ -31,3 +31,9 @@ def test_a_terminal_keeps_lines_of_finished_models_alone() -> None:
     lines = [line for line in screen.getvalue().splitlines() if "vae: done" in line]
     assert len(lines) == 1
     assert "vae: loading\n" not in screen.getvalue()
+
+
+def test_long_parts_say_how_long_they_usually_take() -> None:
+    assert with_usual_time("capturing", 1000) == "capturing, usually 35 s"
+    assert with_usual_time("capturing", 10) == "capturing"
+    assert with_usual_time("writing", 1000) == "writing"
