@@ -54,6 +54,9 @@ LAYERS = {
 """One layer of every kind: each more costs seconds of tracing. The bank in torch is tested with all of them."""
 SIZE = Size(height=64, width=96, tokens=16)
 SLOTS = 3
+DIT = pytest.mark.full
+"""In torch, a bank on a transformer is compared in the default suite too: test_adapter_bank.py."""
+pytestmark = pytest.mark.timeout(tiny.EXPORT_TIMEOUT_S)
 
 
 def shapes_of(folder: Path, name: str) -> dict[str, tuple[int, ...]]:
@@ -74,6 +77,23 @@ def files(tiny_pipelines: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
     return paths | {"dit": loras.write_peft(folder / "dit.safetensors", loras.random_lora(dit, 2, 9), dit)}
 
 
+def refs_of(files: dict[str, Path]) -> tuple[LoraRef, ...]:
+    """What is asked for: two adapters of the UNet, one of the transformer."""
+    return (
+        LoraRef("first", files["first"]),
+        LoraRef("second", files["second"], "tiny"),
+        LoraRef("only", files["dit"], "tiny-dit"),
+    )
+
+
+def export_bank(out: Path, tiny_pipelines: Path, name: str, refs: tuple[LoraRef, ...]) -> Path:
+    """Exports a denoiser again, with a bank; parity is checked on the way."""
+    sources = [tiny_pipelines / pipeline for pipeline in tiny.NAMES]
+    export = export_pipelines(sources, out, tiny.silent, names=[name], selection=AdapterSelection(refs, 3))
+    assert [report.model for report in export.models] == [name]
+    return out
+
+
 @pytest.fixture(scope="module")
 def adapted(
     files: dict[str, Path],
@@ -81,18 +101,25 @@ def adapted(
     tiny_repository: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
-    """The tiny repository with a bank on each denoiser; the export checks parity on the way."""
+    """The tiny repository with a bank on its UNet."""
     out = Path(shutil.copytree(tiny_repository, tmp_path_factory.mktemp("adapted") / "repository"))
-    refs = (
-        LoraRef("first", files["first"]),
-        LoraRef("second", files["second"], "tiny"),
-        LoraRef("only", files["dit"], "tiny-dit"),
-    )
-    sources = [tiny_pipelines / name for name in tiny.NAMES]
-    selection = AdapterSelection(refs, 3)
-    export = export_pipelines(sources, out, lambda name, what: None, names=LAYERS, selection=selection)
-    assert [report.model for report in export.models] == list(LAYERS)
-    return out
+    return export_bank(out, tiny_pipelines, "denoiser", refs_of(files)[:2])
+
+
+@pytest.fixture(scope="module")
+def adapted_dit(
+    files: dict[str, Path], tiny_pipelines: Path, adapted: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The same with a bank on the transformer as well."""
+    out = Path(shutil.copytree(adapted, tmp_path_factory.mktemp("adapted-dit") / "repository"))
+    return export_bank(out, tiny_pipelines, "denoiser_dit", refs_of(files)[2:])
+
+
+@pytest.fixture
+def banked(name: str, request: pytest.FixtureRequest) -> Path:
+    """A repository in which the denoiser `name` has a bank."""
+    repository: Path = request.getfixturevalue("adapted" if name == "denoiser" else "adapted_dit")
+    return repository
 
 
 def rows(folder: Path, name: str, adapter: list[list[int]]) -> tuple[dict[str, np.ndarray], Inputs]:
@@ -116,21 +143,37 @@ def fused(folder: Path, name: str, adapters: list[Lora], inputs: Inputs) -> np.n
     return outputs
 
 
-def test_the_entry_names_every_adapter(adapted: Path, files: dict[str, Path]) -> None:
-    models = json.loads((adapted / "pipeline.json").read_text())["models"]
-    entry = models["denoiser"]
-    assert [entry["adapters"][name] for name in ("rows", "rank", "slots")] == [3, 4, SLOTS]
-    assert {name: value["row"] for name, value in entry["adapters"]["names"].items()} == {"first": 1, "second": 2}
-    assert entry["adapters"]["names"]["first"]["digest"] == f"sha256:{digest(files['first'])}"
-    assert list(models["denoiser_dit"]["adapters"]["names"]) == ["only"]
+@pytest.mark.parametrize(
+    ("name", "expected"), [("denoiser", ["first", "second"]), pytest.param("denoiser_dit", ["only"], marks=DIT)]
+)
+def test_the_entry_names_every_adapter(name: str, expected: list[str], banked: Path, files: dict[str, Path]) -> None:
+    models = json.loads((banked / "pipeline.json").read_text())["models"]
+    entry = models[name]
+    rank = 4 if name == "denoiser" else 2
+    assert [entry["adapters"][key] for key in ("rows", "rank", "slots")] == [3, rank, SLOTS]
+    assert {ref: value["row"] for ref, value in entry["adapters"]["names"].items()} == {
+        ref: number for number, ref in enumerate(expected, 1)
+    }
+    paths = {"only": files["dit"]} | files
+    assert all(value["digest"] == f"sha256:{digest(paths[ref])}" for ref, value in entry["adapters"]["names"].items())
     assert "adapters" not in models["reward"]
-    for name in LAYERS:
-        assert models[name]["inputs"][-2:] == [
-            {"name": "adapter", "dtype": "INT64", "shape": [SLOTS]},
-            {"name": "adapter_scale", "dtype": "FP32", "shape": [SLOTS]},
-        ]
-        assert f"1/{FILE}" in models[name]["files"]
-        assert 'name: "adapter" data_type: TYPE_INT64 dims: [ 3 ]' in (adapted / name / "config.pbtxt").read_text()
+    assert entry["inputs"][-2:] == [
+        {"name": "adapter", "dtype": "INT64", "shape": [SLOTS]},
+        {"name": "adapter_scale", "dtype": "FP32", "shape": [SLOTS]},
+    ]
+    assert f"1/{FILE}" in entry["files"]
+    assert 'name: "adapter" data_type: TYPE_INT64 dims: [ 3 ]' in (banked / name / "config.pbtxt").read_text()
+
+
+def test_each_denoiser_gets_the_adapters_of_its_pipeline(plan: RepositoryPlan, files: dict[str, Path]) -> None:
+    banks = adapters.open_banks(plan, AdapterSelection(refs_of(files), 3))
+    assert {name: bank.layers.keys() for name, bank in banks.items()} == {
+        name: set(layers) for name, layers in LAYERS.items()
+    }
+    assert {name: [ref.name for ref, _ in bank.adapters] for name, bank in banks.items()} == {
+        "denoiser": ["first", "second"],
+        "denoiser_dit": ["only"],
+    }
 
 
 def test_the_orchestrator_reads_such_a_repository(adapted: Path) -> None:
@@ -141,13 +184,17 @@ def test_the_orchestrator_reads_such_a_repository(adapted: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "row", "names"),
-    [("denoiser", [2], ["second"]), ("denoiser", [1, 2], ["first", "second"]), ("denoiser_dit", [1], ["dit"])],
+    [
+        ("denoiser", [2], ["second"]),
+        ("denoiser", [1, 2], ["first", "second"]),
+        pytest.param("denoiser_dit", [1], ["dit"], marks=DIT),
+    ],
 )
 def test_a_row_is_the_denoiser_with_its_adapters_in_the_weights(
-    name: str, row: list[int], names: list[str], adapted: Path, tiny_pipelines: Path, files: dict[str, Path]
+    name: str, row: list[int], names: list[str], banked: Path, tiny_pipelines: Path, files: dict[str, Path]
 ) -> None:
     feed, inputs = rows(tiny_pipelines, name, [row, []])
-    (outputs,) = session(adapted / name / "1" / "model.onnx").run(None, feed)
+    (outputs,) = session(banked / name / "1" / "model.onnx").run(None, feed)
     every = [read_lora(files[file], shapes_of(tiny_pipelines, name)) for file in names]
     expected, plain = fused(tiny_pipelines, name, every, inputs), fused(tiny_pipelines, name, [], inputs)
     assert relative(expected[0], outputs[0]) <= 1e-4
@@ -155,9 +202,9 @@ def test_a_row_is_the_denoiser_with_its_adapters_in_the_weights(
     assert relative(plain[0], outputs[0]) > 1e-2, "the adapter changes nothing"
 
 
-@pytest.mark.parametrize("name", list(LAYERS))
-def test_the_graph_points_at_every_tensor_of_the_bank(name: str, adapted: Path) -> None:
-    folder = adapted / name / "1"
+@pytest.mark.parametrize("name", ["denoiser", pytest.param("denoiser_dit", marks=DIT)])
+def test_the_graph_points_at_every_tensor_of_the_bank(name: str, banked: Path) -> None:
+    folder = banked / name / "1"
     model = onnx.load(folder / "model.onnx", load_external_data=False)
     offsets = {
         int(entry.value)
