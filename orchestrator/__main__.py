@@ -19,7 +19,7 @@ from orchestrator.api.info import describe_server, describer
 from orchestrator.api.parse import Parser
 from orchestrator.api.server import CannotListenError, Server, wait_for_models
 from orchestrator.api.service import Service
-from orchestrator.cache import TwoTierCache
+from orchestrator.cache import TwoTierCache, UnservedRedisError
 from orchestrator.concurrency import cancelled, stop_event
 from orchestrator.pipeline import Pipeline
 from orchestrator.repository import RepositoryError
@@ -52,6 +52,9 @@ def main() -> int:
     except RepositoryError as problem:
         log.error("cannot serve", why=str(problem))
         return 1
+    except UnservedRedisError as problem:
+        log.error("cannot serve", why=str(problem))
+        return 1
     except CannotListenError as problem:
         log.error("cannot listen", why=str(problem))
         return 1
@@ -63,6 +66,7 @@ async def serve(settings: Settings) -> None:
 
     Raises:
         RepositoryError: the model repository or what Triton serves is not what it should be.
+        UnservedRedisError: Redis is a member of a cluster or a Sentinel.
     """
     metrics = Metrics()
     served = (await asyncio.to_thread(repository.load, settings.repository)).with_default(settings.default_pipeline)
@@ -107,6 +111,7 @@ async def serve(settings: Settings) -> None:
         await pool.start()
         log.info("listening", port=server.port)
         if not await _until_stopped(stop, wait_for_models(pool, served, settings.startup_timeout_s)):
+            await cache.expect_served()
             described = describe_server(settings, served)
             service.open(
                 Parser(described, served, tokenizers),

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from redis.asyncio import ConnectionPool
+from redis.exceptions import RedisError
+
 _SCHEMES = ("redis", "rediss", "unix")
 _KINDS = {"sentinel": "Sentinel", "cluster": "a Redis Cluster"}
+
+
+class UnservedRedisError(Exception):
+    """Redis is of a kind that is not served."""
 
 
 def check_url(url: str) -> str:
@@ -20,15 +27,25 @@ def check_url(url: str) -> str:
             raise ValueError(f"{kind} is not served; write redis://host:port of the primary, or of a proxy before it")
     if scheme not in _SCHEMES:
         raise ValueError("must begin with redis://, rediss:// or unix://")
-    if scheme == "unix":
-        return url
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError as problem:
         raise ValueError(f"is no URL: {problem}") from None
-    if not host:
+    if scheme == "unix" and not parts.path:
+        raise ValueError("has no path; write unix:///path/of/the/socket")
+    if scheme != "unix" and not host:
         raise ValueError("has no host; write redis://host:port")
-    if parts.path.strip("/") and not parts.path.strip("/").isdigit():
+    if scheme != "unix" and parts.path.strip("/") and not parts.path.strip("/").isdigit():
         raise ValueError(f"has the database {parts.path.strip('/')!r}; a database is a number")
+    _expect_options(url)
     return url
+
+
+def _expect_options(url: str) -> None:
+    """Refuses options that redis-py does not know, or whose values it does not take; connects to nothing."""
+    # The options themselves stay out of the message: a password may be among them.
+    try:
+        ConnectionPool.from_url(url).make_connection()  # type: ignore[no-untyped-call]  # redis-py has no types here
+    except (TypeError, ValueError, RedisError) as problem:
+        raise ValueError(f"has options that Redis' client does not take: {problem}") from None

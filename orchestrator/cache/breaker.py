@@ -59,14 +59,16 @@ class Breaker:
     async def _recover(self, *, reported: bool) -> None:
         pause_s = self._first_pause_s
         # The first probe comes at once: the failure may have been a short one.
-        while not await self._works():
+        # A probe may swallow the cancellation of `stop`, as redis-py does while it closes a connection.
+        while not await self._works() and not self._stopped:
             if not reported:
                 reported = True
                 self._changed("breaker_opened")
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, self._longest_pause_s)
-        self._recovery = None
-        self._changed("breaker_closed")
+        if not self._stopped:
+            self._recovery = None
+            self._changed("breaker_closed")
 
     async def _works(self) -> bool:
         try:

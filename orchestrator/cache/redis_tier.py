@@ -42,7 +42,8 @@ class RedisTier:
     Args:
         url: redis://, rediss:// or unix://.
         timeout_s: for a look-up that a request waits for.
-        report: is told "redis_timeout", "redis_error", "redis_dropped", "breaker_opened" and "breaker_closed".
+        report: is told "redis_timeout", "redis_error", "redis_refused", "redis_dropped", "breaker_opened" and
+            "breaker_closed".
 
     Raises:
         ValueError: the URL has another scheme.
@@ -67,6 +68,10 @@ class RedisTier:
         self._fell = False
         """Whether it has said that it is no primary; then it is connected anew, and must take a write."""
         self._kind_known = False
+        self._unserved = ""
+        self._probed = asyncio.Event()
+        self._told: set[tuple[str, str]] = set()
+        """The refusals of single commands that are in the log since Redis was last connected to."""
         self._breaker = Breaker(self._probe, self._changed)
         self._writes: set[asyncio.Task[None]] = set()
         # Connecting may take longer than a look-up saves, so no request waits for the first connection.
@@ -76,6 +81,11 @@ class RedisTier:
     def available(self) -> bool:
         """Whether Redis is used now."""
         return self._breaker.closed
+
+    async def unserved(self) -> str:
+        """What kind of Redis it is, if that kind is not served, else empty; waits for the first answer, 3 s at most."""
+        await self._probed.wait()
+        return self._unserved
 
     async def get(self, key: str) -> bytes | None:
         """Returns the value, or None within the timeout."""
@@ -144,13 +154,12 @@ class RedisTier:
             self._report("redis_error")
             self._breaker.trip()
         except ResponseError as problem:
-            # Redis answered: the key has another type, or its memory is full. Other keys may work.
-            log.warning("redis refused", why=str(problem))
-            self._report("redis_error")
+            # Redis answered: the key has another type, its memory or its disk is full. Other commands may work.
+            self._refused(problem)
         except MaxConnectionsError:
             # Our own bound of connections, not a fault of Redis.
             self._report("redis_dropped")
-        except (RedisError, OSError) as problem:
+        except Exception as problem:  # of redis-py, or of what answers in the place of Redis
             self._why = str(problem) or type(problem).__name__
             self._report("redis_error")
             self._breaker.trip()
@@ -173,6 +182,8 @@ class RedisTier:
         except Exception as problem:
             self._why = str(problem) or type(problem).__name__
             raise
+        finally:
+            self._probed.set()
 
     async def _check_kind(self) -> None:
         """Refuses a member of a cluster and a Sentinel, once for each connection to another server."""
@@ -184,13 +195,27 @@ class RedisTier:
             return  # the user may not ask
         kind = info.get("redis_mode") or info.get("server_mode", "standalone")  # Redis' name, and Valkey's
         if kind != "standalone":
-            raise RedisError(f"it runs in {kind} mode, which is not served; name one primary, or a proxy before it")
-        self._kind_known = True
+            why = f"it runs in {kind} mode, which is not served; name one primary, or a proxy before it"
+            if why != self._unserved:
+                # Told even if the breaker was open before, for another reason.
+                self._unserved = why
+                log.error("redis cannot be used", why=why)
+            raise RedisError(why)
+        self._kind_known, self._unserved = True, ""
+
+    def _refused(self, problem: ResponseError) -> None:
+        """Counts a refusal, and logs the first one of its kind: each request might meet it again."""
+        self._report("redis_refused")
+        kind = type(problem).__name__, str(problem).partition(" ")[0]
+        if kind not in self._told:
+            self._told.add(kind)
+            log.warning("redis refuses a command; going on without its answer", why=str(problem))
 
     def _changed(self, event: str) -> None:
         if event == "breaker_opened":
             log.warning("redis is not used; going on without it", why=self._why or "it does not answer in time")
         else:
+            self._told.clear()
             log.info("redis answers")
         self._report(event)
 

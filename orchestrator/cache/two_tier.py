@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
+from orchestrator.cache.address import UnservedRedisError
 from orchestrator.cache.codec import CacheCorrupt, decode, encode, seal, unseal
 from orchestrator.cache.memory import MemoryTier
 from orchestrator.cache.redis_tier import RedisTier
@@ -23,7 +24,8 @@ Source = Literal["memory", "redis", "computed"]
 
 class CacheObserver(Protocol):
     """Is told where each look-up was answered ("memory", "redis", "computed"; "miss" for bytes that are in neither) and
-    what failed ("corrupt", "redis_timeout", "redis_error", "redis_dropped", "breaker_opened", "breaker_closed").
+    what failed ("corrupt", "redis_timeout", "redis_error", "redis_refused", "redis_dropped", "breaker_opened",
+    "breaker_closed").
     """
 
     def on_lookup(self, outcome: str) -> None: ...
@@ -123,6 +125,15 @@ class TwoTierCache:
     def redis_available(self) -> bool:
         """Whether Redis is used now; False without one."""
         return self._redis is not None and self._redis.available
+
+    async def expect_served(self) -> None:
+        """Waits for the first answer of Redis; one that does not answer is waited for in the background.
+
+        Raises:
+            UnservedRedisError: it answers, and is of a kind that is not served: a member of a cluster, or a Sentinel.
+        """
+        if self._redis and (why := await self._redis.unserved()):
+            raise UnservedRedisError(f"BACKDROP_REDIS_URL: {why}")
 
     async def close(self) -> None:
         """Finishes pending writes and closes the connections."""

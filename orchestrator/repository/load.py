@@ -10,6 +10,7 @@ from typing import Any
 
 from backdrop.contract.geometry import Size
 from orchestrator.repository.conventions import Conventions
+from orchestrator.repository.document import expect_types
 from orchestrator.repository.roles import read_roles
 from orchestrator.repository.spec import (
     FORMAT,
@@ -37,7 +38,9 @@ def load(path: Path, *, verify_files: bool = True) -> Repository:
         document = json.loads(file.read_text())
     except FileNotFoundError:
         raise RepositoryError(f"{file} is not there; is BACKDROP_REPOSITORY the triton_repo folder?") from None
-    except ValueError as problem:
+    except OSError as problem:
+        raise RepositoryError(f"{file} cannot be read: {problem.strerror}") from None
+    except (ValueError, RecursionError) as problem:
         raise RepositoryError(f"{file} is not JSON: {problem}") from None
     repository = read(document, path)
     if verify_files:
@@ -52,9 +55,12 @@ def read(document: Mapping[str, Any], path: Path) -> Repository:
         RepositoryError: a key is missing, a role has no model, or models do not fit each other.
     """
     file = path / PIPELINES
+    if not isinstance(document, Mapping):
+        raise RepositoryError(f"{file} is not a JSON object")
     if document.get("format") != FORMAT:
         raise RepositoryError(f"{file} has format {document.get('format')!r}; this orchestrator reads {FORMAT}")
     try:
+        expect_types(document)
         models = {name: _model(name, value) for name, value in document["models"].items()}
         pipelines = {name: _pipeline(name, value, models) for name, value in document["pipelines"].items()}
         default = document["default"]
@@ -117,6 +123,11 @@ def _pipeline(name: str, value: Mapping[str, Any], models: Mapping[str, ModelSpe
         reward_heads=_reward_heads(name, value, roles.models),
         conventions=Conventions.from_json(value.get("conventions", {})),
     )
+    if len(spec.preview_factors) != spec.latent_channels:
+        raise ValueError(
+            f"pipeline {name} has {spec.latent_channels} latent channels, and preview.factors for "
+            f"{len(spec.preview_factors)}"
+        )
     if spec.default_scheduler not in spec.schedulers:
         raise ValueError(f"pipeline {name} defaults to {spec.default_scheduler}, which is not among its schedulers")
     for scheduler in spec.schedulers:

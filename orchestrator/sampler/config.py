@@ -15,6 +15,9 @@ from typing import Any, TypeAlias, TypeVar
 SIGMA_SPACINGS = ("trained", "karras", "exponential", "beta", "lu")
 FLOW = "flow"
 SOLVERS_KEY = "solvers"
+_MOST_TIMESTEPS = 100_000
+# Beyond it FP32 ends, and an integer of JSON may be beyond every float.
+_LARGEST = 1e38
 _CHOICES = {
     "beta_schedule": ("linear", "scaled_linear", "squaredcos_cap_v2"),
     "prediction_type": ("epsilon", "v_prediction", "sample"),
@@ -78,8 +81,7 @@ class ScheduleConfig:
     solvers: tuple[tuple[str, ScheduleConfig], ...] = ()
 
     def __post_init__(self) -> None:
-        if self.num_train_timesteps < 2:
-            raise ValueError(f"num_train_timesteps must be at least 2, got {self.num_train_timesteps}")
+        _expect_timesteps(self.num_train_timesteps)
         for key, choices in _CHOICES.items():
             if getattr(self, key) not in choices:
                 raise ValueError(f"{key} must be one of {', '.join(choices)}, got {getattr(self, key)!r}")
@@ -136,8 +138,7 @@ class FlowConfig:
     sigma_spacing: str = "trained"
 
     def __post_init__(self) -> None:
-        if self.num_train_timesteps < 2:
-            raise ValueError(f"num_train_timesteps must be at least 2, got {self.num_train_timesteps}")
+        _expect_timesteps(self.num_train_timesteps)
         if self.prediction_type != FLOW:
             raise ValueError(f"prediction_type of a flow must be {FLOW}, got {self.prediction_type!r}")
         if not 0 < self.shift < math.inf:
@@ -158,6 +159,11 @@ def read_schedule(value: Mapping[str, object]) -> Schedule:
     if value.get("prediction_type") == FLOW:
         return _from_json(FlowConfig, value)
     return ScheduleConfig.from_json(value)
+
+
+def _expect_timesteps(count: int) -> None:
+    if not 2 <= count <= _MOST_TIMESTEPS:
+        raise ValueError(f"num_train_timesteps must lie between 2 and {_MOST_TIMESTEPS}, got {str(count)[:20]}")
 
 
 _C = TypeVar("_C", ScheduleConfig, FlowConfig)
@@ -200,4 +206,4 @@ def _typed(key: str, value: object, kind: str) -> object:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _LARGEST

@@ -181,7 +181,7 @@ def test_a_bank_says_which_adapters_there_are_and_the_input_how_many_a_row_takes
     [
         (lambda denoiser: denoiser["inputs"].pop(), "denoiser has adapters, but no input adapter"),
         (lambda denoiser: denoiser["inputs"][-1].update(shape=[-1]), "no input adapter with a fixed number"),
-        (lambda denoiser: denoiser["adapters"]["names"]["ink"].pop("digest"), "lacks 'digest'"),
+        (lambda denoiser: denoiser["adapters"]["names"]["ink"].pop("digest"), "ink.digest is missing"),
     ],
 )
 def test_what_is_wrong_with_a_bank_is_named(tmp_path: Path, change: Any, words: str) -> None:
