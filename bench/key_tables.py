@@ -9,7 +9,7 @@ from typing import Any
 from export.keys.check import CLASSES, INDEX
 from export.keys.encoders import PREPROCESSOR, TOKENIZERS
 from export.keys.pipelines import MODEL_INDEX
-from export.keys.rules import NoEffect, Only, Read, Rule, Served
+from export.keys.rules import Needed, NoEffect, Only, Read, Rule, Served
 from export.schedule.classes import CLASSES as SCHEDULERS
 from export.schedule.classes import OF_BETAS, OF_FLOWS, OF_OTHER_KINDS
 
@@ -57,6 +57,8 @@ def decision(rule: Rule) -> str:
             return f"served: {values}"
         case Read(by):
             return f"read by {by}"
+        case Needed(values, default):
+            return f"read by the export: {values.values}; `{value(default)}` if missing"
         case NoEffect(why):
             return f"without effect: {why}"
         case Only(neutral, why):

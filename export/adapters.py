@@ -274,7 +274,11 @@ def layer_shapes(source: Source) -> dict[str, tuple[int, ...]]:
     """The weights of a denoiser that an adapter may change, from its config: nothing is loaded."""
     cls = getattr(diffusers, source.kind.classes[0])
     with torch.device("meta"):
-        network = cls.from_config(dict(source.config))
+        try:
+            network = cls.from_config(dict(source.config))
+        except Exception as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise BadFolderError(f"{source.folder.name}/config.json is none of {cls.__name__}: {reason}") from error
         if source.adapter is not None:
             image_attention.install(network)
     return {name: tuple(layer.weight.shape) for name, layer in adapter_bank.adaptable(network).items()}

@@ -9,7 +9,7 @@ from typing import Any
 
 from export.errors import BadFolderError
 from export.layout import KINDS, Source
-from export.reading import read_json
+from export.reading import expect_path, read_json
 from export.settings import NAME, own_settings
 
 Judges = Mapping[str, Path]
@@ -22,6 +22,7 @@ def judge_folder(role: str, path: Path) -> Path:
     Raises:
         BadFolderError: if `path` is neither.
     """
+    expect_path(path)
     kind = KINDS[role]
     if (path / kind.folder / "config.json").is_file():
         return path / kind.folder

@@ -10,6 +10,12 @@ from typing import Any
 from export.preprocess import ClipPreprocess
 
 
+def class_named(config: Mapping[str, Any]) -> str:
+    """The class that a component's config names, as transformers or as diffusers writes it."""
+    names = config.get("architectures") or config.get("_class_name")
+    return str(names[0] if isinstance(names, list) and names else names)
+
+
 @dataclass(frozen=True)
 class Kind:
     """One kind of component; `export/models/<name>.py` knows how to load and wrap it."""

@@ -226,7 +226,7 @@ class WrittenLayer:
             BadFolderError: if it is not of floating-point numbers, or another of that part is there, by another name.
         """
         number = key.part == "alpha"
-        if not (tensor.is_floating_point() or number):
+        if not tensor.is_floating_point() and (not number or tensor.is_complex()):
             raise BadFolderError(f"{self._label}: {key.layer} is of {tensor.dtype}, not of floating-point numbers.")
         if number and tensor.numel() != 1:
             raise BadFolderError(f"{self._label}: alpha of {key.layer} is {list(tensor.shape)}, not one number.")

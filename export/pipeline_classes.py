@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from export.layout import Source
-from export.reading import read_json
+from export.reading import has_file, read_json
 
 INDEX = "model_index.json"
 
@@ -40,7 +40,7 @@ CLASSES: Mapping[str, PipelineClass] = {
 
 def read_index(folder: Path) -> dict[str, Any]:
     """A folder's `model_index.json`; empty where it has none."""
-    return read_json(folder / INDEX) if (folder / INDEX).exists() else {}
+    return read_json(folder / INDEX) if has_file(folder / INDEX) else {}
 
 
 def class_of(index: Mapping[str, Any], sources: Mapping[str, Source]) -> PipelineClass:

@@ -8,6 +8,7 @@ from pathlib import Path
 from export import single_file
 from export.errors import BadFolderError
 from export.layout import KINDS
+from export.reading import expect_path
 from export.settings import NAME
 from export.tensor_files import PICKLES
 from export.weight_files import SUFFIX, listed
@@ -27,6 +28,7 @@ def expect_pipeline(path: Path) -> None:
     Raises:
         BadFolderError: saying what it is, and what to give or do instead.
     """
+    expect_path(path)
     if path.is_dir():
         if not is_pipeline(path):
             raise BadFolderError(explain_folder(path))

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from export.errors import BadFolderError
-from export.reading import read_json
+from export.keys.values import is_number
+from export.reading import has_file, read_json
 
 Array = npt.NDArray[Any]
 FOLDER, FILE = "feature_extractor", "preprocessor_config.json"
@@ -70,7 +71,7 @@ def read_preprocess(folder: Path | None, encoder: Mapping[str, Any]) -> ClipPrep
         BadFolderError: if a setting is not supported.
     """
     size = int(encoder["image_size"])
-    if folder is None or not (folder / FILE).is_file():
+    if folder is None or not has_file(folder / FILE):
         return ClipPreprocess(size, size)
     config, name = read_json(folder / FILE), f"{FOLDER}/{FILE}"
     for key, value in FIXED.items():
@@ -80,12 +81,20 @@ def read_preprocess(folder: Path | None, encoder: Mapping[str, Any]) -> ClipPrep
     preprocess = ClipPreprocess(
         resize=_side(config.get("size", size), "shortest_edge", f"{name}: size"),
         crop=_side(config.get("crop_size", size), "height", f"{name}: crop_size"),
-        mean=tuple(float(value) for value in config.get("image_mean", CLIP_MEAN)),
-        std=tuple(float(value) for value in config.get("image_std", CLIP_STD)),
+        mean=_channels(config, "image_mean", CLIP_MEAN),
+        std=_channels(config, "image_std", CLIP_STD),
     )
     if preprocess.crop != size or preprocess.resize < size:
         raise BadFolderError(f"{name}: pictures of {preprocess.crop} pixels; image_encoder/ reads {size}.")
     return preprocess
+
+
+def _channels(config: Mapping[str, Any], key: str, default: tuple[float, ...]) -> tuple[float, ...]:
+    """A number for each of three channels."""
+    value = config.get(key, default)
+    if not isinstance(value, list | tuple) or len(value) != 3 or not all(map(is_number, value)):
+        raise BadFolderError(f"{FOLDER}/{FILE}: {key} is {str(value)[:60]}; it must be three numbers.")
+    return tuple(float(channel) for channel in value)
 
 
 def _side(value: object, key: str, name: str) -> int:

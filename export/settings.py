@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from export.conventions import KEY
 from export.errors import BadFolderError
+from export.keys.check import expect_values
+from export.keys.rules import Served
+from export.keys.values import is_number, is_whole
 from export.layout import Source
 from export.pipeline_classes import PipelineClass
-from export.reading import read_json
+from export.reading import has_file, read_json
 
 NAME = "backdrop.json"
 PIXEL_MULTIPLE = 32
@@ -22,8 +25,14 @@ DISTILLED = {"lcm": {"steps": 4, "guidance_scale": 1.0}}
 
 
 def own_settings(path: Path) -> dict[str, Any]:
-    """A folder's own `backdrop.json`; empty where it has none."""
-    return read_json(path / NAME) if (path / NAME).exists() else {}
+    """A folder's own `backdrop.json`; empty where it has none.
+
+    Raises:
+        BadFolderError: if it is not readable, or a setting is not of its type.
+    """
+    settings = read_json(path / NAME) if has_file(path / NAME) else {}
+    expect_values(settings, VALUES, f"{path.resolve().name}/{NAME}")
+    return settings
 
 
 def defaults_for(cls: PipelineClass, solver: str, *, styled: bool) -> dict[str, Any]:
@@ -33,6 +42,40 @@ def defaults_for(cls: PipelineClass, solver: str, *, styled: bool) -> dict[str, 
     """
     steps = {"steps": cls.steps, "guidance_scale": cls.guidance_scale} | DISTILLED.get(solver, {})
     return {"scheduler": solver, **steps} | ({"image_scale": 1.0} if styled else {})
+
+
+def table(value: Any, width: int, fits: Callable[[Any], bool] = is_number) -> bool:
+    """Whether a value is a list of rows of so many numbers."""
+    return (
+        isinstance(value, list)
+        and all(isinstance(row, list) and len(row) == width for row in value)
+        and all(fits(number) for row in value for number in row)
+    )
+
+
+VALUES: Mapping[str, Served] = {
+    "description": Served("text", lambda value: isinstance(value, str)),
+    "buckets": Served("a list of [height, width] in pixels", lambda value: bool(value) and table(value, 2, is_whole)),
+    "preview": Served(
+        "an object with factors, three numbers for each latent channel, and bias, three numbers",
+        lambda value: isinstance(value, dict) and table(value.get("factors"), 3) and table([value.get("bias")], 3),
+    ),
+    "defaults": Served("an object", lambda value: isinstance(value, dict)),
+    "reward_heads": Served(
+        "a list of three names",
+        lambda value: isinstance(value, list) and len(value) == 3 and all(isinstance(name, str) for name in value),
+    ),
+    "provenance": Served("an object", lambda value: isinstance(value, dict)),
+    "shares": Served("a folder's path, or null", lambda value: value is None or isinstance(value, str)),
+    KEY: Served("an object", lambda value: isinstance(value, dict)),
+}
+"""The settings, and what each can be."""
+
+
+def sides(denoiser: Mapping[str, Any]) -> list[int]:
+    """The picture size that a denoiser was trained at: [height, width] in pixels; 256 × 256 where nothing says."""
+    size = denoiser.get("sample_size") or 32
+    return [8 * side for side in (size if isinstance(size, list) else (size, size))]
 
 
 def read_settings(
@@ -48,10 +91,9 @@ def read_settings(
         BadFolderError: if there is an unknown setting, or a bucket that the components cannot take.
     """
     channels = sources["vae_encoder"].config["latent_channels"]
-    side = int(sources["denoiser"].config.get("sample_size") or 32) * 8
     settings: dict[str, Any] = {
         "description": "Puts a product photo into a new scene.",
-        "buckets": [[side, side]],
+        "buckets": [sides(sources["denoiser"].config)],
         "preview": {"factors": [[0.0, 0.0, 0.0]] * channels, "bias": [0.0, 0.0, 0.0]},
         "defaults": {},
         "reward_heads": HEADS,

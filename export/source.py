@@ -11,8 +11,19 @@ from export import ip_adapters, preprocess
 from export.conventions import KEY, conventions_of
 from export.errors import BadFolderError
 from export.judges import Judges, fitted, judge_folder, reward_heads
-from export.keys.check import expect_served
-from export.layout import IMAGE_ROLES, JUDGE_ROLES, KINDS, TEXT_HEAD, TEXT_ROLES, Adapter, Kind, Roots, Source
+from export.keys.check import complete, expect_served
+from export.layout import (
+    IMAGE_ROLES,
+    JUDGE_ROLES,
+    KINDS,
+    TEXT_HEAD,
+    TEXT_ROLES,
+    Adapter,
+    Kind,
+    Roots,
+    Source,
+    class_named,
+)
 from export.pipeline_classes import class_of, read_index
 from export.pipeline_path import expect_pipeline
 from export.reading import read_json
@@ -174,8 +185,8 @@ def needed_roles(denoiser: Source, roots: Roots) -> set[str]:
         roles |= {role for role in IMAGE_ROLES if role != "image_encoder_uve" or not published}
     if denoiser.kind.name == "denoiser_dit":
         roles |= {"text_encoder_t5", "text_encoder_g"}
-        pooled = source_of("text_encoder_g", roots).config.get("projection_dim")
-        if (denoiser.config.get("pooled_projection_dim") or 0) > (pooled or 0):
+        pooled = source_of("text_encoder_g", roots).config["projection_dim"]
+        if denoiser.config["pooled_projection_dim"] > pooled:
             roles.add("text_encoder_l")
     else:
         roles.add("text_encoder_l")
@@ -204,10 +215,10 @@ def source_of(role: str, roots: Roots) -> Source:
 def check_component(kind: Kind, folder: Path, roots: Roots) -> Source:
     """Checks one component's folder, without loading its weights; `roots` may have its tokenizer or its adapter."""
     config = read_json(folder / "config.json")
-    names = config.get("architectures") or [config.get("_class_name")]
-    if names[0] not in kind.classes:
+    if (name := class_named(config)) not in kind.classes:
         expected = " or ".join(kind.classes)
-        raise BadFolderError(f"{kind.folder}/config.json names the class {names[0]}; expected {expected}.")
+        raise BadFolderError(f"{kind.folder}/config.json names the class {name}; expected {expected}.")
+    config = complete(config, f"{kind.folder}/config.json")
     weights = weight_files(folder, kind.weights, roots.variant)
     for path in weights:
         extents(path)

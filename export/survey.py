@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from export.errors import BadFolderError, ExportError
 from export.judges import Judges
 from export.keys.check import undecided
-from export.layout import IMAGE_ROLES, KINDS, Roots, Source
+from export.layout import IMAGE_ROLES, KINDS, Roots, Source, class_named
 from export.pipeline_classes import read_index
 from export.plan import plan_repository
 from export.precision import Precisions
@@ -111,11 +111,10 @@ def part(name: str, source: Source, precision: str) -> Part:
     counts: Counter[str] = Counter()
     for extent in tensors:
         counts[extent.dtype] += prod(extent.shape)
-    names = source.config.get("architectures") or [source.config.get("_class_name")]
     return Part(
         model=name,
         folder=f"{source.folder.parent.resolve().name}/{source.folder.name}",
-        cls=str(names[0]),
+        cls=class_named(source.config),
         parameters=sum(counts.values()),
         stored=", ".join(dtype for dtype, _ in counts.most_common(2)),
         size=sum(path.stat().st_size for path in source.files.values()),
@@ -145,7 +144,7 @@ def notes(folder: PipelineFolder) -> list[str]:
     """What a user should know although it is not a problem."""
     sentences = [*folder.schedule_notes, *undecided(folder.sources, folder.path)]
     index = read_index(folder.path)
-    if index.get("requires_safety_checker") or (index.get("safety_checker") or [None])[0]:
+    if index.get("requires_safety_checker") or index.get("safety_checker") not in (None, [None, None]):
         sentences.append(f"{folder.name} asks for a safety checker, which is not served: pictures are not checked.")
     if folder.sources["denoiser"].adapter is None and any((folder.path / role).is_dir() for role in IMAGE_ROLES):
         sentences.append(f"{folder.name} has image encoders but no ip_adapter/: they are left out.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from export.errors import BadFolderError
+from export.reading import parse_json
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 BITS = {"F64": 64, "F32": 32, "F16": 16, "BF16": 16, "I64": 64, "I32": 32, "I16": 16, "I8": 8, "U8": 8, "BOOL": 8}
@@ -43,7 +43,7 @@ def extents(path: Path) -> list[Extent]:
         size = path.stat().st_size
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
-            header: Any = json.loads(file.read(length)) if length <= min(size, LARGEST_HEADER) else None
+            header: Any = parse_json(file.read(length)) if length <= min(size, LARGEST_HEADER) else None
         tensors = sorted(_read(header, 8 + length), key=lambda extent: (extent.offset, extent.name))
     except FileNotFoundError as error:
         raise BadFolderError(f"{label} is missing.") from error
@@ -64,14 +64,20 @@ def extents(path: Path) -> list[Extent]:
 
 def _kind(path: Path) -> str:
     """What a file is that cannot be read as safetensors."""
-    with path.open("rb") as file:
-        if file.read(len(LFS_POINTER)) == LFS_POINTER:
-            return "a pointer of Git LFS, not the file itself: run `git lfs pull` in its folder"
+    try:
+        with path.open("rb") as file:
+            begin = file.read(len(LFS_POINTER))
+    except OSError as error:
+        return f"not readable: {error.strerror}"
+    if begin == LFS_POINTER:
+        return "a pointer of Git LFS, not the file itself: run `git lfs pull` in its folder"
     return "not a safetensors file, or only the beginning of one"
 
 
 def _read(header: Any, begin: int) -> Iterator[Extent]:
     for name, entry in header.items():
         if name != "__metadata__":
-            first, last = entry["data_offsets"]
-            yield Extent(name, entry["dtype"], tuple(entry["shape"]), begin + first, last - first)
+            (first, last), dtype, shape = entry["data_offsets"], entry["dtype"], entry["shape"]
+            if not isinstance(dtype, str) or not all(isinstance(size, int) for size in (first, last, *shape)):
+                raise TypeError(name)
+            yield Extent(name, dtype, tuple(shape), begin + first, last - first)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,9 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer
 
 from export.errors import BadFolderError
-from export.reading import read_json
+from export.keys.values import is_whole
+from export.layout import class_named
+from export.reading import has_file, read_json
 
 LEGACY_EOS = 2
 END = "<|endoftext|>"
@@ -36,18 +40,26 @@ def convert(folder: Path, encoder: Mapping[str, Any], length: int, out: Path) ->
     Raises:
         BadFolderError: if there is no tokenizer, or it does not fit the encoder.
     """
-    tokenizer, tokens = read(folder), SpecialTokens.read(folder, encoder)
-    tokens.add_to(tokenizer)
+    tokens = SpecialTokens.read(folder, encoder)
+    with told(f"{folder.name}/ cannot be read as a tokenizer"):
+        tokenizer = read(folder)
+        tokens.add_to(tokenizer)
     pad, pad_id = tokens.pad, None if tokens.pad is None else tokenizer.token_to_id(tokens.pad)
     if pad is None or pad_id is None:
         raise BadFolderError(f"{folder.name}/ pads with {pad!r}, which is not in its vocabulary.")
+    if getattr(tokenizer.model, "dropout", None):
+        raise BadFolderError(
+            f"{folder.name}/ sets dropout to {tokenizer.model.dropout:g}: a prompt would have other tokens each time; "
+            f"remove it."
+        )
     if tokenizer.get_vocab_size() > encoder["vocab_size"]:
         raise BadFolderError(
             f"{folder.name}/ knows {tokenizer.get_vocab_size()} tokens, its encoder only {encoder['vocab_size']}."
         )
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    ids, eos = tokenizer.encode("a photo").ids, encoder.get("eos_token_id")
+    with told(f"{folder.name}/ cannot be used as a tokenizer"):
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        ids, eos = tokenizer.encode("a photo").ids, encoder.get("eos_token_id")
     # CLIP's pooled embedding is read at the end token. Without one, another word's state would be read silently.
     pooled = "projection_dim" in encoder and eos is not None and eos != LEGACY_EOS
     if pooled and (not ids or ids[-1] != eos):
@@ -59,12 +71,11 @@ def convert(folder: Path, encoder: Mapping[str, Any], length: int, out: Path) ->
 
 def read(folder: Path) -> Tokenizer:
     """Reads `tokenizer.json`, or builds it from the older pair of files."""
-    if (folder / "tokenizer.json").is_file():
-        try:
+    if has_file(folder / "tokenizer.json"):
+        with told(f"{folder.name}/tokenizer.json cannot be read"):
             return Tokenizer.from_file(str(folder / "tokenizer.json"))
-        except Exception as error:
-            raise BadFolderError(f"{folder.name}/tokenizer.json cannot be read: {error}") from error
-    if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
+    if has_file(folder / "vocab.json") and has_file(folder / "merges.txt"):
+        expect_vocabulary(folder / "vocab.json")
         # Imported here: it takes seconds, and most folders have tokenizer.json.
         from transformers import CLIPTokenizer
 
@@ -95,20 +106,27 @@ class SpecialTokens:
             folder: The tokenizer's.
             encoder: The config of the text encoder; its class decides what stands for tokens that nobody names.
         """
-        settings = read_json(folder / "tokenizer_config.json") if (folder / "tokenizer_config.json").is_file() else {}
-        kind = str(settings.get("tokenizer_class") or (encoder.get("architectures") or ["CLIP"])[0])
+        settings = _optional(folder / "tokenizer_config.json")
+        kind = str(settings.get("tokenizer_class") or class_named(encoder))
+        where = f"{folder.name}/tokenizer_config.json"
         named: dict[str, Any] = (T5_TOKENS if kind.startswith("T5") else CLIP_TOKENS) | settings
         added: dict[int, AddedToken] = {}
         if "added_tokens_decoder" in settings:
-            added = {int(number): _token(value) for number, value in settings["added_tokens_decoder"].items()}
+            decoder = settings["added_tokens_decoder"]
+            for number, value in _entries(decoder, f"{where}: added_tokens_decoder"):
+                added[_number(number, where)] = _token(value, f"{where}: added_tokens_decoder.{number}")
         else:
-            if (folder / "special_tokens_map.json").is_file():
-                named |= read_json(folder / "special_tokens_map.json")
-            numbers = read_json(folder / "added_tokens.json") if (folder / "added_tokens.json").is_file() else {}
-            added = {int(number): AddedToken(text, normalized=True) for text, number in numbers.items()}
-        extra = [token for key in EXTRA for token in (named.get(key) or ())]
-        special = [_content(token) for token in (*(named.get(key) for key in NAMED), *extra) if token is not None]
-        return cls(_content(named["pad_token"]), tuple(dict.fromkeys(filter(None, special))), added)
+            named |= _optional(folder / "special_tokens_map.json")
+            numbers = _optional(folder / "added_tokens.json")
+            added = {
+                _number(number, f"{folder.name}/added_tokens.json: {text}"): AddedToken(text, normalized=True)
+                for text, number in numbers.items()
+            }
+        special = [_content(named.get(key), f"{folder.name}/: {key}") for key in NAMED]
+        for key in EXTRA:
+            special += [_content(token, f"{folder.name}/: {key}") for token in _listed(named.get(key), folder, key)]
+        pad = _content(named["pad_token"], f"{folder.name}/: pad_token")
+        return cls(pad, tuple(dict.fromkeys(filter(None, special))), added)
 
     def add_to(self, tokenizer: Tokenizer) -> None:
         """Adds the tokens that a tokenizer does not treat as such yet.
@@ -125,15 +143,72 @@ class SpecialTokens:
         tokenizer.add_special_tokens([text for text in self.special if text not in there and text in vocabulary])
 
 
-def _content(token: Any) -> str | None:
+def expect_vocabulary(path: Path) -> None:
+    """Refuses a vocabulary with entries that the library would leave out, or of which it would keep one alone."""
+    numbers: dict[Any, str] = {}
+    for text, number in read_json(path).items():
+        if not is_whole(number, least=0):
+            raise BadFolderError(f"{path.parent.name}/{path.name}: {text} has the number {str(number)[:60]}.")
+        if number in numbers:
+            raise BadFolderError(f"{path.parent.name}/{path.name}: {text} and {numbers[number]} are both {number}.")
+        numbers[number] = text
+
+
+def _optional(path: Path) -> dict[str, Any]:
+    return read_json(path) if has_file(path) else {}
+
+
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """Turns the errors of the tokenizers' libraries, which are of every class, into one of ours."""
+    try:
+        yield
+    except BadFolderError:
+        raise
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise BadFolderError(f"{what}: {reason}.") from error
+
+
+def _content(token: Any, where: str) -> str | None:
     """A token's text, whether it is written as text or with its settings."""
     text = token.get("content") if isinstance(token, dict) else token
-    return text if isinstance(text, str) else None
+    if isinstance(text, str) or token is None:
+        return text
+    raise BadFolderError(f"{where} is {json.dumps(token)[:60]}; a token is text, or an object with its content.")
 
 
-def _token(value: Mapping[str, Any]) -> AddedToken:
+def _token(value: Any, where: str) -> AddedToken:
     """A token as `tokenizer_config.json` describes it."""
+    text = _content(value, where)
+    if not isinstance(value, dict) or text is None:
+        raise BadFolderError(f"{where} is {json.dumps(value)[:60]}; it must be an object with the token's content.")
     flags = {
         key: bool(value[key]) for key in ("single_word", "lstrip", "rstrip", "normalized", "special") if key in value
     }
-    return AddedToken(str(value["content"]), **flags)
+    return AddedToken(text, **flags)
+
+
+def _number(value: Any, where: str) -> int:
+    """A token's number, which the keys of an object have as text."""
+    if isinstance(value, str) and value.isdecimal() and len(value) < 10:
+        value = int(value)
+    if not is_whole(value, least=0):
+        raise BadFolderError(f"{where}: {str(value)[:60]} is not the number of a token.")
+    return int(value)
+
+
+def _entries(value: Any, where: str) -> Iterable[tuple[str, Any]]:
+    """The entries of an object."""
+    if not isinstance(value, dict):
+        raise BadFolderError(f"{where} is {json.dumps(value)[:60]}, not an object of tokens by their numbers.")
+    return value.items()
+
+
+def _listed(value: Any, folder: Path, key: str) -> Iterable[Any]:
+    """Further special tokens: a list of them, or an object of them by what they are for."""
+    if isinstance(value, dict):
+        return value.values()
+    if value is None or isinstance(value, list):
+        return value or ()
+    raise BadFolderError(f"{folder.name}/: {key} is {json.dumps(value)[:60]}, not a list of tokens.")

@@ -14,6 +14,8 @@ from export.reading import read_json
 from export.tensor_files import PICKLES
 
 SUFFIX = ".safetensors"
+LONGEST_NAME = 255
+"""Bytes of a file's name; no file system of Linux takes more."""
 IMAGE_FOLDERS = frozenset(KINDS[role].folder for role in IMAGE_ROLES)
 
 
@@ -60,9 +62,11 @@ def shards(index: Path) -> tuple[Path, ...]:
         BadFolderError: if the index lists none, or files outside its folder.
     """
     weight_map = read_json(index).get("weight_map")
-    names = {str(name) for name in weight_map.values()} if isinstance(weight_map, dict) else set()
+    names = {str(name)[:LONGEST_NAME] for name in weight_map.values()} if isinstance(weight_map, dict) else set()
     if not names:
         raise BadFolderError(f"{index.parent.name}/{index.name} lists no files: it has no weight_map.")
+    if (other := next((name for name in sorted(names) if not name.endswith(SUFFIX)), None)) is not None:
+        raise BadFolderError(f"{index.parent.name}/{index.name} lists {other[:60]!r}, which is no safetensors file.")
     if any(Path(name).name != name for name in names):
         raise BadFolderError(f"{index.parent.name}/{index.name} points outside its folder.")
     return tuple(sorted(index.parent / name for name in names))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from export.keys.models import EXPORT, TRAINING, Table
-from export.keys.rules import NoEffect, Only, Read
+from export.keys.rules import Needed, NoEffect, Only, Read
+from export.keys.values import COUNT, whole
 from export.preprocess import FIXED
 
 TRACED = Read("transformers' class, of which the graph is traced")
@@ -12,6 +13,7 @@ _OUTPUTS = NoEffect("the export asks for its outputs itself")
 _GENERATION = NoEffect("of text generation alone")
 _DECODING = NoEffect("of turning tokens into text")
 _LABELS = NoEffect("of classification alone")
+_TOKEN = whole("an integer from 0 on", 0)
 
 _COMMON: Table = {
     "architectures": EXPORT,
@@ -41,26 +43,33 @@ _COMMON: Table = {
 }
 _CLIP: Table = {
     **_COMMON,
-    **dict.fromkeys(("hidden_size", "intermediate_size", "projection_dim", "num_hidden_layers"), TRACED),
+    **dict.fromkeys(("intermediate_size", "num_hidden_layers"), TRACED),
+    "projection_dim": Needed(COUNT, 512),
     **dict.fromkeys(("num_attention_heads", "hidden_act", "layer_norm_eps"), TRACED),
     **dict.fromkeys(("attention_dropout", "dropout", "initializer_range", "initializer_factor"), TRAINING),
 }
 CLIP_TEXT: Table = {
     **_CLIP,
-    **dict.fromkeys(("vocab_size", "max_position_embeddings", "eos_token_id"), EXPORT),
+    "hidden_size": Needed(COUNT, 512),
+    "vocab_size": Needed(COUNT, 49408),
+    "max_position_embeddings": Needed(COUNT, 77),
+    "eos_token_id": Needed(_TOKEN, 49407),
     **dict.fromkeys(("pad_token_id", "bos_token_id"), NoEffect("the tokenizer has its own")),
 }
 CLIP_VISION: Table = {
     **_CLIP,
     "num_channels": Only((3,), "pictures have three channels"),
-    "image_size": EXPORT,
+    "hidden_size": TRACED,
+    "image_size": Needed(COUNT, 224),
     "patch_size": TRACED,
 }
 T5: Table = {
     **_COMMON,
     **dict.fromkeys(("d_kv", "d_ff", "num_layers", "num_heads", "layer_norm_epsilon", "feed_forward_proj"), TRACED),
     **dict.fromkeys(("relative_attention_num_buckets", "relative_attention_max_distance"), TRACED),
-    **dict.fromkeys(("d_model", "vocab_size", "eos_token_id"), EXPORT),
+    "d_model": Needed(COUNT, 512),
+    "vocab_size": Needed(COUNT, 32128),
+    "eos_token_id": Needed(_TOKEN, 1),
     **dict.fromkeys(("dropout_rate", "initializer_factor"), TRAINING),
     **dict.fromkeys(("is_gated_act", "dense_act_fn"), NoEffect("follows from feed_forward_proj")),
     **dict.fromkeys(("num_decoder_layers", "output_past", "n_positions"), NoEffect("the export has no decoder")),

@@ -33,6 +33,19 @@ class Read:
 
 
 @dataclass(frozen=True)
+class Needed:
+    """The export computes with the key itself, so that its value has to be one that it can compute with."""
+
+    values: Served
+    default: Any
+    """That of the library's class: what a config without the key means."""
+
+    def problem(self, value: Any) -> str | None:
+        """Why a value is refused; None where it is not."""
+        return self.values.problem(value)
+
+
+@dataclass(frozen=True)
 class NoEffect:
     """No value of the key changes a picture that is served."""
 
@@ -55,4 +68,4 @@ class Only:
         return None if value in self.neutral else self.why
 
 
-Rule: TypeAlias = Served | Read | NoEffect | Only
+Rule: TypeAlias = Served | Read | Needed | NoEffect | Only

@@ -11,7 +11,7 @@ from typing import Any
 
 from export.errors import BadFolderError
 from export.files import digest
-from export.reading import read_json
+from export.reading import expect_path, has_file, read_json
 from export.tensor_files import PICKLES
 from export.weight_files import weight_files
 
@@ -53,6 +53,7 @@ def adapter_files(path: Path) -> AdapterFiles:
     Raises:
         BadFolderError: if there are none, several that could be meant, or pickles.
     """
+    expect_path(path)
     if path.is_dir():
         return _files_of_folder(path)
     if path.suffix in PICKLES:
@@ -60,7 +61,7 @@ def adapter_files(path: Path) -> AdapterFiles:
             f"{path.name} is a pickle, which can run code when it is read; save the LoRA as safetensors."
         )
     config, peft = path.parent / CONFIG, _PEFT_FILE.fullmatch(path.name) is not None
-    if config.is_file() and (peft or len(list(path.parent.glob("*.safetensors"))) == 1):
+    if has_file(config) and (peft or len(list(path.parent.glob("*.safetensors"))) == 1):
         return AdapterFiles(weight_files(path.parent, PEFT) if peft else (path,), config)
     if peft and path.is_file():
         raise BadFolderError(f"{path.name} has no {CONFIG} beside it, which says how strong the adapter is.")
@@ -70,7 +71,7 @@ def adapter_files(path: Path) -> AdapterFiles:
 def _files_of_folder(folder: Path) -> AdapterFiles:
     config = folder / CONFIG
     files = sorted(entry for entry in folder.iterdir() if entry.suffix == ".safetensors")
-    if config.is_file():
+    if has_file(config):
         alone = len(files) == 1 and not _PEFT_FILE.fullmatch(files[0].name)
         return AdapterFiles(tuple(files) if alone else weight_files(folder, PEFT), config)
     files = [entry for entry in files if entry.name == DIFFUSERS] or files

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from export.errors import BadFolderError
+from export.keys.values import is_number
 
 READ = {
     "peft_type": "LORA only",
@@ -140,12 +141,12 @@ def _patterns(content: Mapping[str, Any], name: str, label: str) -> Mapping[str,
 
 
 def _alpha(value: Any, label: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise BadFolderError(f"{label} is {value!r}, not a finite number.")
+    if not is_number(value):
+        raise BadFolderError(f"{label} is {value!r:.60}, not a finite number.")
     return float(value)
 
 
 def _rank(value: Any, label: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 1 or value != int(value):
-        raise BadFolderError(f"{label} is {value!r}, not a positive whole number.")
+    if not is_number(value) or value < 1 or value != int(value):
+        raise BadFolderError(f"{label} is {value!r:.60}, not a positive whole number.")
     return int(value)

@@ -8,7 +8,6 @@ Where several say it, they have to agree; where none does, it is 1.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Collection, Mapping
@@ -16,7 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from export.errors import BadFolderError
+from export.keys.values import is_number
 from export.loras.peft_config import PeftConfig, read_config
+from export.reading import parse_json
 
 ADAPTER_METADATA = "lora_adapter_metadata"
 """diffusers' key for a JSON object: fields of peft's `LoraConfig`, with a component's name before each."""
@@ -129,7 +130,7 @@ def expect_alpha(label: str, metadata: Mapping[str, str], keys: Collection[str])
     """
     alpha, rank = number(metadata.get("ss_network_alpha")), number(metadata.get("ss_network_dim"))
     kohya = any(key.endswith(".lora_down.weight") for key in keys)
-    if kohya and isinstance(alpha, int | float) and alpha != rank and not any(key.endswith("alpha") for key in keys):
+    if kohya and is_number(alpha) and alpha != rank and not any(key.endswith("alpha") for key in keys):
         raise BadFolderError(
             f"{label} was trained with alpha {alpha:g} (ss_network_alpha), but has no alpha tensors; restore them."
         )
@@ -141,7 +142,7 @@ def adapter_metadata(label: str, metadata: Mapping[str, str]) -> dict[str, Any]:
     if not text:
         return {}
     try:
-        content = json.loads(text)
+        content = parse_json(text)
     except ValueError as error:
         raise BadFolderError(f"{label}: {ADAPTER_METADATA} is not readable JSON.") from error
     if not isinstance(content, dict):
@@ -171,7 +172,7 @@ def of_denoiser(content: Mapping[str, Any]) -> dict[str, Any]:
 def stabilised_kohya(label: str, metadata: Mapping[str, str]) -> StabilisedKohya | None:
     """kohya's record of an rsLoRA; None if the file is none."""
     try:
-        arguments = json.loads(metadata.get("ss_network_args") or "{}")
+        arguments = parse_json(metadata.get("ss_network_args") or "{}")
     except ValueError as error:
         raise BadFolderError(f"{label}: ss_network_args is not readable JSON.") from error
     arguments = arguments if isinstance(arguments, dict) else {}
@@ -179,7 +180,7 @@ def stabilised_kohya(label: str, metadata: Mapping[str, str]) -> StabilisedKohya
     if not any(re.sub("[^a-z]", "", name.lower()) in RSLORA and number(value) == 1 for name, value in entries.items()):
         return None
     alphas = (number(entries.get(name)) for name in ("network_alpha", "conv_alpha", "linear_alpha", "lora_alpha"))
-    return StabilisedKohya(label, tuple(float(alpha) for alpha in alphas if isinstance(alpha, int | float)))
+    return StabilisedKohya(label, tuple(float(alpha) for alpha in alphas if is_number(alpha)))
 
 
 def number(value: Any) -> Any:
@@ -187,6 +188,6 @@ def number(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return json.loads(value.strip().lower() if value.strip() in ("True", "False") else value)
+        return parse_json(value.strip().lower() if value.strip() in ("True", "False") else value)
     except ValueError:
         return value

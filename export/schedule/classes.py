@@ -9,17 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from export.keys.rules import NoEffect, Only, Rule, Served
-from export.schedule.rules import (
-    FLAG,
-    FRACTION,
-    OFF,
-    OPTIONAL_POSITIVE,
-    POSITIVE,
-    SchedulerClass,
-    betas,
-    one_of,
-    whole,
-)
+from export.keys.values import FLAG, FRACTION, OPTIONAL_POSITIVE, POSITIVE, one_of, whole
+from export.schedule.rules import OFF, SchedulerClass, betas
 
 Keys = Mapping[str, tuple[Any, Rule]]
 
@@ -27,7 +18,7 @@ _BETA_SCHEDULES = one_of("linear", "scaled_linear", "squaredcos_cap_v2")
 _PREDICTIONS = one_of("epsilon", "v_prediction", "sample")
 _SPACINGS = one_of("leading", "trailing", "linspace")
 _BETAS: Keys = {
-    "num_train_timesteps": (1000, whole("an integer from 2 on", 2)),
+    "num_train_timesteps": (1000, whole("an integer from 2 to 100,000", 2, 100_000)),
     "beta_start": (0.0001, FRACTION),
     "beta_end": (0.02, FRACTION),
     "beta_schedule": ("linear", _BETA_SCHEDULES),

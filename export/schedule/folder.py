@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from export.errors import BadFolderError
-from export.reading import read_json
+from export.reading import has_file, read_json
 from export.schedule.classes import (
     AMENDED,
     CLASS_OF,
@@ -54,7 +54,7 @@ def read_schedule(folder: Path, chosen: str | None = None) -> FolderSchedule:
     """
     config = read_json(folder / Path(FILE).name)
     index = folder.parent / "model_index.json"
-    pipeline = read_json(index).get("_class_name") if index.is_file() else None
+    pipeline = read_json(index).get("_class_name") if has_file(index) else None
     return schedule_of_config(config, pipeline, chosen)
 
 

@@ -23,10 +23,17 @@ PIPELINES = tuple(
 
 
 def of_diffusers(name: str) -> Iterable[str]:
-    """The arguments of a diffusers class."""
+    """The arguments of a class of diffusers, or of our own that is written like one."""
+    return (key for key in inspect.signature(class_of(name).__init__).parameters if key != "self")
+
+
+def class_of(name: str) -> Any:
+    """A class of diffusers, or our own that is written like one."""
     import diffusers
 
-    return (key for key in inspect.signature(getattr(diffusers, name).__init__).parameters if key != "self")
+    from export.networks.image_projector import ImageProjector
+
+    return ImageProjector if name == "ImageProjector" else getattr(diffusers, name)
 
 
 def of_transformers(name: str) -> Iterable[str]:
@@ -36,6 +43,16 @@ def of_transformers(name: str) -> Iterable[str]:
     cls = getattr(transformers, name).config_class
     config = cls()
     return {*(field.name for field in dataclasses.fields(cls)), *config.to_dict()}
+
+
+def default_of(name: str, key: str) -> Any:
+    """The default that a class has for a key of its config."""
+    import transformers
+
+    if hasattr(transformers, name):
+        return getattr(getattr(transformers, name).config_class(), key)
+    default = inspect.signature(class_of(name).__init__).parameters[key].default
+    return list(default) if isinstance(default, tuple) else default
 
 
 def of_tokenizers() -> Iterable[str]:
