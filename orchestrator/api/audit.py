@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import hashlib
 import time
 from collections.abc import Iterator
@@ -86,18 +85,20 @@ class Audit:
         self._metrics.finished(_counts(event, self._request), stages_s)
 
     def close(self, status: str, problem: BackdropError | None = None) -> None:
-        """Writes the record of a request that ended."""
+        """Counts and writes a request that ended; a refusal for overload is written a little later."""
+        self._span.status(status)
         seconds = time.monotonic() - self._begin
+        if isinstance(problem, OverloadedError):
+            # Counting and writing take longer than refusing, and others may wait for their refusal.
+            asyncio.get_running_loop().call_later(_LATER_S, self._write, status, seconds, problem)
+        else:
+            self._write(status, seconds, problem)
+
+    def _write(self, status: str, seconds: float, problem: BackdropError | None) -> None:
         if problem is not None:
             self._fields |= {"reason": problem.reason.value, "field": problem.field}
         self._metrics.request(status, seconds)
-        self._span.status(status)
-        write = functools.partial(log.info, "request", status=status, seconds=round(seconds, 4), **self._fields)
-        if isinstance(problem, OverloadedError):
-            # Writing takes as long as refusing, and others may wait for their refusal.
-            asyncio.get_running_loop().call_later(_LATER_S, write)
-        else:
-            write()
+        log.info("request", status=status, seconds=round(seconds, 4), **self._fields)
 
 
 def _counts(event: Finished, request: Request) -> RequestCounts:

@@ -98,7 +98,7 @@ class Admission:
         if self._draining:
             message = "this server is shutting down; send the request again."
             raise error(Reason.DRAINING, message, retry_after_s=_DRAINING_RETRY_AFTER_S)
-        if self.waiting >= self._limits.max_queued and priority not in self._open_classes():
+        if self.waiting >= self._limits.max_queued and not self._is_open(priority):
             raise self._full(f"{self.running} requests run and {self.waiting} wait", self.queued_work)
 
     def join(self, request: ScheduledRequest, on_place: Callable[[Place], None]) -> Turn:
@@ -187,10 +187,14 @@ class Admission:
 
     def _open_classes(self) -> set[Priority]:
         """The classes that may hold another place."""
+        return {each for each in Priority if self._is_open(each)}
+
+    def _is_open(self, priority: Priority) -> bool:
+        """Whether the class may hold another place."""
         if self.running >= self._limits.max_running:
-            return set()
-        held = {each: sum(request.priority >= each for request in self._running) for each in Priority}
-        return {each for each in Priority if held[each] < self._limits.running(each)}
+            return False
+        held = sum(request.priority >= priority for request in self._running)
+        return held < self._limits.running(priority)
 
     def _announce_places(self) -> None:
         ahead = self._running_work()
