@@ -10,6 +10,7 @@ from collections.abc import Coroutine
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import structlog
+import uvloop
 from pydantic import ValidationError
 
 from orchestrator import allocator, repository
@@ -48,7 +49,7 @@ def main() -> int:
     for sentence in unknown(os.environ):
         log.warning("unknown setting", why=sentence)
     try:
-        asyncio.run(serve(settings))
+        uvloop.run(serve(settings))
     except RepositoryError as problem:
         log.error("cannot serve", why=str(problem))
         return 1
