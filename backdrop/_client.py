@@ -23,7 +23,7 @@ from backdrop._retry import RetryPolicy
 from backdrop._status import from_rpc_error
 from backdrop._tracing import trace_metadata
 from backdrop._wire import seconds
-from backdrop.contract.metadata import LONGEST_KEY, RETRY_KEY
+from backdrop.contract.metadata import LONGEST_KEY, RETRY_KEY, admission_metadata
 from backdrop.errors import BackdropError, DeadlineExceededError, Reason, UnavailableError, error
 from backdrop.tasks import Task
 from backdrop.v1 import generation_service_pb2 as pb
@@ -191,7 +191,10 @@ class AsyncClient:
             pb.GenerateRequest.SerializeToString,
             pb.GenerateResponse.FromString,
         )
-        ours = [(LONGEST_KEY, str(self._max_message_bytes))]
+        ours = [
+            (LONGEST_KEY, str(self._max_message_bytes)),
+            *admission_metadata(request.priority, request.idempotency_key),
+        ]
         if attempt:
             # A full server looks for the result of an earlier attempt before it refuses.
             ours.append((RETRY_KEY, str(attempt)))

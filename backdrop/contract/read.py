@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import secrets
 from collections.abc import Callable
 
@@ -20,6 +19,7 @@ from backdrop.contract.limits import (
     MAX_STYLE_WEIGHT,
     MIN_SIDE,
 )
+from backdrop.contract.metadata import VALID_IDEMPOTENCY_KEY
 from backdrop.contract.parts import Conditioning, Delivery, Parts, Priority, Sampling, Selection, Window
 from backdrop.contract.read_adapters import read_adapters
 from backdrop.contract.read_dropping import read_dropping
@@ -29,14 +29,13 @@ from backdrop.errors import Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
 
-_IDEMPOTENCY_KEY = re.compile(rf"[\x20-\x7e]{{0,{MAX_KEY_CHARACTERS}}}")
 CountTokens = Callable[[str], int]
 """Tokens of a prompt as the pipeline's encoders count them, start and end tokens included."""
 
 
 def check_idempotency_key(key: str) -> None:
     """Raises InvalidRequestError when `key` is too long or not printable ASCII."""
-    if not _IDEMPOTENCY_KEY.fullmatch(key):
+    if not VALID_IDEMPOTENCY_KEY.fullmatch(key):
         message = f"idempotency_key must be at most {MAX_KEY_CHARACTERS} printable ASCII characters."
         raise error(Reason.OUT_OF_RANGE, message, field="idempotency_key")
 

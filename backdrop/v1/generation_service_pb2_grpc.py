@@ -61,6 +61,9 @@ class GenerationServiceServicer(object):
         Cancelling the call, or letting its deadline pass, stops the work before its next step.
         Deterministic: the same request to the same models makes the same bytes, whatever else the server does.
         Safe to retry with an `idempotency_key`.
+
+        A call may repeat two fields in its metadata, so that a full server can refuse it before its pictures are sent:
+        `backdrop-priority`, the number of `priority`, and with it `backdrop-idempotency-key`, if the key is not empty.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

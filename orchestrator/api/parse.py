@@ -19,6 +19,8 @@ from orchestrator.request import Request, SentPictures
 from orchestrator.sampler import make_solver
 from orchestrator.tasks import ALL, MaskNeed, Task, TaskInput
 
+_CLASSES = {each.value: each for each in Priority}
+
 
 @dataclasses.dataclass(frozen=True)
 class Parser:
@@ -70,9 +72,9 @@ class Parser:
         return Request(request_id, pipeline, task, task_input, parts, sent, idle_fields(message, parts))
 
 
-def class_of(message: pb.GenerateRequest) -> Priority:
-    """The class of a request, before it is checked; that of an unknown one is the default's."""
-    return next((each for each in Priority if each.value == int(message.priority)), Priority.STANDARD)
+def class_of(number: int) -> Priority:
+    """The class of a message's `priority`, before it is checked; that of an unknown number is the default's."""
+    return _CLASSES.get(number, Priority.STANDARD)
 
 
 def _check_steps(sampling: Sampling, pipeline: PipelineSpec) -> None:

@@ -24,6 +24,9 @@ _CHECK_INTERVAL_S = 0.25
 _OPTIONS_KEEPALIVE = [("grpc.keepalive_time_ms", 20_000), ("grpc.keepalive_timeout_ms", 10_000),
                       ("grpc.http2.ping_timeout_ms", 10_000),
                       ("grpc.http2.min_ping_interval_without_data_ms", 5_000)]  # fmt: skip
+# A small window: clients send no more than this of a message before the handler reads it, so pictures of refused calls
+# stay with them. What the handler reads has a window of its own size, so bandwidth need not be probed.
+_OPTIONS_WINDOW = [("grpc.http2.lookahead_bytes", 4096), ("grpc.http2.bdp_probe", 0)]
 
 
 class CannotListenError(Exception):
@@ -52,6 +55,7 @@ class Server:
                 ("grpc.max_send_message_length", -1),
                 ("grpc.so_reuseport", 0),  # a second server on the port must fail, not share it
                 *_OPTIONS_KEEPALIVE,
+                *_OPTIONS_WINDOW,
                 *_age_options(settings.connection_age_s),
             ]
         )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import secrets
 import time
-import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ import structlog
 from google.protobuf.message import DecodeError, Message
 
 from backdrop.contract.finishing import check_fits
-from backdrop.contract.metadata import is_retry, longest_message
+from backdrop.contract.metadata import is_retry, longest_message, read_admission
 from backdrop.contract.read import check_idempotency_key
 from backdrop.errors import BackdropError, Reason, error, to_status, trailers
 from backdrop.v1 import generation_service_pb2 as pb
@@ -36,6 +36,7 @@ log = structlog.get_logger("orchestrator.api.service")
 
 M = TypeVar("M", bound=Message)
 GENERATION = pb.DESCRIPTOR.services_by_name["GenerationService"].full_name
+_GENERATE = f"{GENERATION}/Generate"
 INFO = info_pb.DESCRIPTOR.services_by_name["InfoService"].full_name
 
 
@@ -61,21 +62,28 @@ class Service:
         self._parser, self._pipeline, self._idempotency, self._describe = parser, pipeline, idempotency, describe
 
     def handlers(self) -> list[grpc.GenericRpcHandler[Any, Any]]:
-        """Handlers that take raw bytes, so that a malformed message gets our INVALID_ARGUMENT, not gRPC's INTERNAL."""
-        generate = grpc.unary_stream_rpc_method_handler(self.generate, response_serializer=_serialize)
+        """Handlers that take raw bytes, so that a malformed message gets our INVALID_ARGUMENT, not gRPC's INTERNAL.
+
+        Generate is handled as a stream of requests: so the handler runs before the one message has arrived.
+        """
+        generate = grpc.stream_stream_rpc_method_handler(self.generate, response_serializer=_serialize)
         get_info = grpc.unary_unary_rpc_method_handler(self.get_info, response_serializer=_serialize)
         return [
             grpc.method_handlers_generic_handler(GENERATION, {"Generate": generate}),
             grpc.method_handlers_generic_handler(INFO, {"GetInfo": get_info}),
         ]
 
-    async def generate(self, data: bytes, context: Context) -> AsyncIterator[pb.GenerateResponse]:
+    async def generate(self, _: AsyncIterator[bytes], context: Context) -> AsyncIterator[pb.GenerateResponse]:
         """GenerationService.Generate."""
-        request_id = uuid.uuid4().hex
-        with self._tracing.request(f"{GENERATION}/Generate", context.invocation_metadata() or ()) as request_span:
+        request_id, metadata = secrets.token_hex(16), context.invocation_metadata() or ()
+        with self._tracing.request(_GENERATE, metadata) as request_span:
             audit = Audit(request_id, self._metrics, request_span)
             try:
-                async for message in self._generate(data, request_id, context, audit):
+                audit.arrived(context.time_remaining())
+                if (admission := read_admission(metadata)) is not None:
+                    # A caller who is refused here need not send its pictures.
+                    self._check(*admission)
+                async for message in self._generate(await _received(context), request_id, context, audit):
                     yield message
                 audit.close("OK")
             except BackdropError as problem:
@@ -107,15 +115,11 @@ class Service:
             raise _not_ready()
         remaining_s, metadata = context.time_remaining(), context.invocation_metadata()
         deadline = None if remaining_s is None else time.monotonic() + remaining_s
-        audit.arrived(remaining_s)
         message = _parse(pb.GenerateRequest, data)
         del data
         check_idempotency_key(message.idempotency_key)
-        # Refusals come first, before anything is awaited. A call whose result is here already needs no place; one that
-        # is made again may have its result in the shared cache.
-        elsewhere = self._idempotency.has(message.idempotency_key) or is_retry(metadata)
-        if not elsewhere:
-            self._pipeline.check(class_of(message))
+        # Refusals come first, before anything is awaited.
+        elsewhere = self._check(message.priority, message.idempotency_key, is_retry(metadata))
         request = self._parser.parse(message, request_id)
         audit.parsed(request)
         check_fits(request.input.size, longest_message(metadata), 4 if request.task.keeps_alpha else 3)
@@ -136,6 +140,18 @@ class Service:
                 async for reply in messages:
                     yield reply
 
+    def _check(self, priority: int, key: str, again: bool) -> bool:
+        """Refuses a call if no place is free, at the least cost. Returns whether it may need none.
+
+        A call whose result is here needs no place; one that is made again may have its result in the shared cache.
+        """
+        if self._pipeline is None or self._idempotency is None:
+            raise _not_ready()
+        elsewhere = again or self._idempotency.has(key)
+        if not elsewhere:
+            self._pipeline.check(class_of(priority))
+        return elsewhere
+
 
 async def _messages(
     events: AsyncGenerator[Event, None], request: Request, claim: Claim, audit: Audit
@@ -152,6 +168,14 @@ async def _messages(
             yield message
     finally:
         await events.aclose()  # stops the work at once if the caller is gone, not at the next garbage collection
+
+
+async def _received(context: Context) -> bytes:
+    """The message of a call."""
+    data = await context.read()
+    if not isinstance(data, bytes):  # the end of the stream
+        raise error(Reason.INVALID_MESSAGE, "the call has no message; check the client's protos.")
+    return data
 
 
 def _parse(kind: type[M], data: bytes) -> M:

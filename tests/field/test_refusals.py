@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
+import backdrop
+from backdrop.contract.metadata import admission_metadata
 from backdrop.contract.parts import Priority
-from backdrop.errors import OverloadedError, UnavailableError
-from orchestrator.api import encoded
+from backdrop.errors import InvalidRequestError, OverloadedError, UnavailableError
+from backdrop.v1 import generation_service_pb2 as pb
+from bench.burst import METHOD, Connection, start
+from orchestrator.api import encoded, service
 from orchestrator.scheduling import ScheduledRequest
 from orchestrator.scheduling.admission import Admission, Limits
 from tests.orchestrator.api.test_service import Running, failure, generated, generation, kinds, request
@@ -115,17 +119,15 @@ async def test_a_drained_server_decodes_nothing(running: Running, channel: grpc.
 async def test_a_hopeless_deadline_decodes_nothing(
     running: Running, channel: grpc.aio.Channel, decoded: Counting
 ) -> None:
-    await generated(channel, request(steps=2))
-    before = decoded.count
-
     async def slow(model: str) -> None:
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.02)
 
     running.models.before = slow
-    code, info, _ = await failure(generation(channel).Generate(request(steps=1000 // 10), timeout=0.05))
-    assert code is grpc.StatusCode.DEADLINE_EXCEEDED
-    if info.reason == "DEADLINE_TOO_SHORT":
-        assert decoded.count == before
+    await generated(channel, request(steps=2))
+    before = decoded.count
+    code, info, _ = await failure(generation(channel).Generate(request(steps=100), timeout=1.0))
+    assert (code, info.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_TOO_SHORT")
+    assert decoded.count == before
 
 
 async def test_sizes_are_refused_by_the_header(running: Running, channel: grpc.aio.Channel, decoded: Counting) -> None:
@@ -151,6 +153,8 @@ async def test_a_result_that_is_here_is_given_by_a_full_server(running: Running,
     again = await generated(channel, message)
     assert kinds(again) == ["accepted", "picture", "summary"]
     assert again[1].picture == first[-2].picture
+    announced = generation(channel).Generate(message, metadata=admission_metadata(message.priority, "k"))
+    assert kinds([event async for event in announced]) == ["accepted", "picture", "summary"]
     running.store.here = False
     code, _, _ = await failure(generation(channel).Generate(message))
     assert code is grpc.StatusCode.RESOURCE_EXHAUSTED, "a first try is refused before the shared cache is read"
@@ -160,6 +164,111 @@ async def test_a_result_that_is_here_is_given_by_a_full_server(running: Running,
     for call in calls:
         async for _ in call:
             pass
+
+
+async def test_a_call_that_says_its_class_is_refused_before_its_message(
+    running: Running, channel: grpc.aio.Channel
+) -> None:
+    gate, calls = await occupied(running, channel)
+    message = request()
+    late = await failure(generation(channel).Generate(message))
+    # This caller sends no message at all.
+    silent: Any = channel.stream_stream(METHOD, None, None)
+    early = await failure(silent(metadata=admission_metadata(message.priority, ""), timeout=20))
+    for _, info, _ in (late, early):
+        assert len(info.metadata.pop("request_id")) == 32
+    assert early == late
+    gate.set()
+    for call in calls:
+        assert [event async for event in call][-1].HasField("summary")
+
+
+async def test_the_pictures_of_a_refused_call_are_not_sent(running: Running, channel: grpc.aio.Channel) -> None:
+    gate, calls = await occupied(running, channel)
+    message = request(product=png(noisy_photo(300, 300)))
+    data = message.SerializeToString()
+    assert len(data) > 100_000
+
+    def send(metadata: Sequence[tuple[str, str]]) -> tuple[list[str], int]:
+        connection = Connection(f"127.0.0.1:{running.server.port}", data, 3, "9900m", metadata)
+        return start([connection], settle_s=0.0), connection.body_bytes
+
+    resource_exhausted = str(grpc.StatusCode.RESOURCE_EXHAUSTED.value[0])
+    statuses, sent = await asyncio.to_thread(send, admission_metadata(message.priority, ""))
+    assert statuses == [resource_exhausted] * 3
+    assert sent <= 3 * 4096
+    statuses, sent = await asyncio.to_thread(send, ())
+    assert statuses == [resource_exhausted] * 3
+    assert sent > 3 * len(data), "a call that does not say its class is read first"
+    gate.set()
+    for call in calls:
+        async for _ in call:
+            pass
+
+
+async def test_the_sdk_is_refused_before_its_message_is_read(
+    running: Running, channel: grpc.aio.Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, calls = await occupied(running, channel)
+    parsed, parse = [], service._parse
+
+    def noted(*arguments: Any) -> Any:
+        parsed.append(arguments)
+        return parse(*arguments)
+
+    monkeypatch.setattr(service, "_parse", noted)
+    async with backdrop.AsyncClient(f"127.0.0.1:{running.server.port}", retries=0) as client:
+        task = backdrop.Background(LARGE)
+        with pytest.raises(OverloadedError) as caught:
+            await client.generate(task, prompt="a beach")
+        assert caught.value.retry_after_s
+        assert not parsed
+        with pytest.raises(InvalidRequestError, match="idempotency_key"):
+            await client.generate(task, prompt="a beach", idempotency_key="é")
+        with pytest.raises(InvalidRequestError, match="idempotency_key"):
+            await client.generate(task, prompt="a beach", idempotency_key="k" * 100_000)
+    gate.set()
+    for call in calls:
+        async for _ in call:
+            pass
+
+
+async def test_a_free_place_of_the_class_is_given(running: Running, channel: grpc.aio.Channel) -> None:
+    running.admission._limits = Limits(2, 0)
+    gate = asyncio.Event()
+
+    async def wait(model: str) -> None:
+        await gate.wait()
+
+    running.models.before = wait
+    # Of two places, standard and bulk may hold two and one: an interactive request finds one where bulk finds none.
+    bulk, interactive = request(priority=pb.PRIORITY_BULK), request(priority=pb.PRIORITY_INTERACTIVE)
+    first = generation(channel).Generate(bulk, metadata=admission_metadata(bulk.priority, ""))
+    await anext(aiter(first))
+    code, _, _ = await failure(generation(channel).Generate(bulk, metadata=admission_metadata(bulk.priority, "")))
+    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    second = generation(channel).Generate(interactive, metadata=admission_metadata(interactive.priority, ""))
+    await anext(aiter(second))
+    gate.set()
+    for call in (first, second):
+        assert [event async for event in call][-1].HasField("summary")
+
+
+async def test_a_call_without_a_message_is_told_so(running: Running, channel: grpc.aio.Channel) -> None:
+    silent: Any = channel.stream_stream(METHOD, None, None)
+    call = silent(timeout=20)
+    await call.done_writing()
+    code, info, _ = await failure(call)
+    assert (code, info.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_MESSAGE")
+
+
+async def test_a_message_over_the_limit_is_refused(running: Running, channel: grpc.aio.Channel) -> None:
+    raw: Any = channel.unary_stream(METHOD, None, None)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        async for _ in raw(bytes(running.settings.max_request_bytes + 1)):
+            pass
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert running.admission.running == 0
 
 
 def scheduled(size: int, priority: Priority = Priority.INTERACTIVE) -> ScheduledRequest:
