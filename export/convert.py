@@ -17,6 +17,8 @@ from export.weight_files import SUFFIX, listed
 
 DTYPES = {"F16": "float16", "BF16": "bfloat16", "F8_E4M3": "float16", "F8_E5M2": "float16"}
 """Torch's names of the dtypes that folders store. Both FP8 formats fit into fp16 exactly; all else becomes FP32."""
+OPTIONAL = ("safety_checker", "feature_extractor", "image_encoder")
+"""Parts of a pipeline that are not converted."""
 FP8_SCALES = (".scale_weight", ".weight_scale", "scaled_fp8")
 """How the names of FP8 checkpoints end whose numbers are to be multiplied by a scale."""
 VELOCITY = "v_pred"
@@ -68,7 +70,12 @@ def expect_config(file: Path, family: str, config: Path) -> None:
     advice = f"download those of {CONFIGS[family]}, or give another {family}'s folder as --config"
     if not (config / MODEL_INDEX).is_file():
         raise ExportError(f"{config} has no {MODEL_INDEX}: {advice}.")
-    theirs = str(read_json(config / MODEL_INDEX).get("_class_name"))
+    index = read_json(config / MODEL_INDEX)
+    parts = [name for name, value in index.items() if isinstance(value, list) and value[0] and name not in OPTIONAL]
+    if missing := [f"{name}/" for name in parts if not any((config / name).glob("*"))]:
+        # Of a tokenizer without files transformers would make an empty one.
+        raise ExportError(f"{config} lacks {listed(missing)}, which its {MODEL_INDEX} names: {advice}.")
+    theirs = str(index.get("_class_name"))
     # An inpainting and a plain pipeline differ in the UNet's first layer alone, which is compared below.
     if theirs.replace("Inpaint", "") != family.replace("Inpaint", ""):
         raise ExportError(f"{file.name} is for {family}, and {config} holds the configs of {theirs}: {advice}.")

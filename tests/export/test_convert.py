@@ -90,3 +90,13 @@ def test_a_v_prediction_file_takes_configs_that_say_so(places: Path, tmp_path: P
     scheduler = configs / "scheduler" / "scheduler_config.json"
     scheduler.write_text(json.dumps(json.loads(scheduler.read_text()) | {"prediction_type": "v_prediction"}))
     assert main(["convert", str(file), str(tmp_path / "out"), "--config", str(configs)]) == 0
+
+
+@pytest.mark.parametrize("part", ["tokenizer", "vae"])
+def test_configs_that_lack_a_part_are_refused(
+    part: str, places: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configs = tmp_path / "configs"
+    shutil.copytree(places / "sdxl-configs", configs, ignore=shutil.ignore_patterns(part))
+    assert main(["convert", str(places / "sdxl.safetensors"), str(tmp_path / "out"), "--config", str(configs)]) == 1
+    assert f"configs lacks {part}/, which its model_index.json names: download those of" in capsys.readouterr().err
