@@ -119,10 +119,7 @@ def size(value: Size, field: str) -> pb.Size:
 
 def margins(value: Margins, field: str) -> pb.Margins:
     """Pixels on each side."""
-    if not isinstance(value, Margins):
-        raise _refusal(field, "must be a Margins")
-    sides = {side: integer(pixels, f"{field}.{side}") for side, pixels in dataclasses.asdict(value).items()}
-    return pb.Margins(**sides)
+    return pb.Margins(**_pixels(value, Margins, field))
 
 
 def aspect_ratio(value: tuple[int, int], field: str) -> pb.AspectRatio:
@@ -136,10 +133,7 @@ def aspect_ratio(value: tuple[int, int], field: str) -> pb.AspectRatio:
 
 def box(value: Box, field: str) -> pb.Box:
     """A rectangle."""
-    if not isinstance(value, Box):
-        raise _refusal(field, "must be a Box")
-    sides = {name: integer(pixels, f"{field}.{name}") for name, pixels in dataclasses.asdict(value).items()}
-    return pb.Box(**sides)
+    return pb.Box(**_pixels(value, Box, field))
 
 
 def horizontal(value: HorizontalAlignment | str, field: str) -> Any:
@@ -238,6 +232,13 @@ def adapters(value: Mapping[str, float] | Sequence[Adapter | str], field: str) -
         name, weight = text(adapter.name, f"{path}.name"), number(adapter.weight, f"{path}.weight")
         messages.append(pb.Adapter(name=name, weight=weight))
     return messages
+
+
+def _pixels(value: Margins | Box, kind: type[Margins | Box], field: str) -> dict[str, int]:
+    """The fields of a dataclass of whole pixels."""
+    if not isinstance(value, kind):
+        raise _refusal(field, f"must be a {kind.__name__}")
+    return {name: integer(pixels, f"{field}.{name}") for name, pixels in dataclasses.asdict(value).items()}
 
 
 def _enum(cls: type[_E], value: _E | str, field: str, wrapper: Any) -> Any:

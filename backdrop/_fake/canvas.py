@@ -8,9 +8,9 @@ from backdrop.contract.arrays import Bytes
 from backdrop.contract.canvas import Canvas, blank, remade
 from backdrop.contract.expansion import expanded_canvas, expanded_size, read_extent
 from backdrop.contract.geometry import Size
-from backdrop.contract.masks import check_marks, check_segmentable, hole_canvas, read_grow, read_mask, widened
+from backdrop.contract.masks import Matte, check_marks, check_segmentable, hole_canvas, read_grow, read_mask, widened
 from backdrop.contract.parts import Delivery, OutputFormat
-from backdrop.contract.pictures import alpha_warnings, decode_photo
+from backdrop.contract.pictures import Photo, alpha_warnings, decode_photo
 from backdrop.contract.products import (
     Product,
     check_boxes,
@@ -86,8 +86,7 @@ def _background(message: pb.BackgroundTask, pipeline: info_pb.Pipeline, size: Si
 
 def _erase(message: pb.EraseTask, max_pixels: int) -> Reading:
     """The whole picture, except under the widened mask."""
-    photo = decode_photo(message.picture, max_pixels=max_pixels, field="erase.picture")
-    matte = read_mask(message.mask, photo, max_pixels=max_pixels, task="erase", picture="picture")
+    photo, matte = _marked(message, "erase", max_pixels)
     assert matte.values is not None, "the task requires a mask"
     grow = read_grow(message)
     check_marks(matte.values, "erase.mask")
@@ -97,8 +96,7 @@ def _erase(message: pb.EraseTask, max_pixels: int) -> Reading:
 
 def _fill(message: pb.FillTask, max_pixels: int) -> Reading:
     """The whole picture, except under the mask."""
-    photo = decode_photo(message.picture, max_pixels=max_pixels, field="fill.picture")
-    matte = read_mask(message.mask, photo, max_pixels=max_pixels, task="fill", picture="picture")
+    photo, matte = _marked(message, "fill", max_pixels)
     assert matte.values is not None, "the task requires a mask"
     check_marks(matte.values, "fill.mask")
     canvas = hole_canvas(photo.rgb, matte.values, "fill.mask")
@@ -116,8 +114,7 @@ def _expand(message: pb.ExpandTask, size: Size | None, max_pixels: int) -> Readi
 def _shadow(message: pb.ShadowTask, pipeline: info_pb.Pipeline, max_pixels: int) -> Reading:
     """The picture, and the same picture under a shadow as its scene."""
     shadow = read_shadow(message)
-    photo = decode_photo(message.picture, max_pixels=max_pixels, field="shadow.picture")
-    matte = read_mask(message.mask, photo, max_pixels=max_pixels, task="shadow", picture="picture")
+    photo, matte = _marked(message, "shadow", max_pixels)
     check_segmentable(matte.values, pipeline, "shadow.mask")
     mask = _segment(photo.rgb) if matte.values is None else matte.values
     return shadowed_canvas(photo.rgb, mask, matte.source, shadow), (*photo.warnings, *matte.warnings)
@@ -130,6 +127,12 @@ def _upscale(message: pb.UpscaleTask, output_format: OutputFormat, max_pixels: i
     upscaled_size(factor, photo.size, max_pixels)
     picture, notes = with_alpha(photo, output_format, "upscale.picture")
     return upscaled_canvas(picture, factor), (*photo.warnings, *notes)
+
+
+def _marked(message: pb.EraseTask | pb.FillTask | pb.ShadowTask, task: str, max_pixels: int) -> tuple[Photo, Matte]:
+    """The picture of a task, and what its mask says."""
+    photo = decode_photo(message.picture, max_pixels=max_pixels, field=f"{task}.picture")
+    return photo, read_mask(message.mask, photo, max_pixels=max_pixels, task=task, picture="picture")
 
 
 def _segment(rgb: Bytes) -> Bytes:
