@@ -25,7 +25,7 @@ from backdrop.contract.metadata import admission_metadata
 from backdrop.v1 import generation_service_pb2 as pb
 from bench.burst import METHOD, Connection, start
 from bench.figures import Figure, at_most
-from bench.relay import Relay
+from bench.relay import Relay, through_silence
 from local.cluster import Cluster, Options
 
 SIZE = (4096, 3906)
@@ -187,15 +187,7 @@ def silent_link(command: str) -> list[Figure]:
 
 async def _silent_link(endpoint: str, task: backdrop.Background, options: dict[str, Any], command: str) -> list[Figure]:
     async with Relay(int(endpoint.rpartition(":")[2])) as relay, backdrop.AsyncClient(relay.endpoint) as client:
-        generation, fell = client.generate(task, **options), 0.0
-        noticed_s = 0.0
-        async for event in generation:
-            if isinstance(event, backdrop.StepProgress) and not fell:
-                relay.silence()
-                fell = time.monotonic()
-            elif isinstance(event, backdrop.Accepted) and fell:
-                noticed_s = time.monotonic() - fell
-        retried = await generation
+        retried, noticed_s = await through_silence(relay, client.generate(task, **options))
         async with backdrop.AsyncClient(endpoint) as direct:
             reference = await direct.generate(task, **options)
     length = max(len(retried.best.data), len(reference.best.data))

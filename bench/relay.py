@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from types import TracebackType
+
+import backdrop
 
 _CHUNK = 1 << 16
 
@@ -55,6 +58,21 @@ class Relay:
             task = asyncio.create_task(_forward(source, sink))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+
+async def through_silence(relay: Relay, generation: backdrop.Generation) -> tuple[backdrop.Result, float]:
+    """Lets the relay fall silent at the first step of a generation that goes through it.
+
+    Returns the result and the seconds from the silence until a server accepted the request again; 0 if none did.
+    """
+    fell = noticed_s = 0.0
+    async for event in generation:
+        if isinstance(event, backdrop.StepProgress) and not fell:
+            relay.silence()
+            fell = time.monotonic()
+        elif isinstance(event, backdrop.Accepted) and fell:
+            noticed_s = time.monotonic() - fell
+    return await generation, noticed_s
 
 
 async def _forward(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:

@@ -26,7 +26,7 @@ from backdrop.contract.finishing import check_fits, encode
 from backdrop.contract.geometry import Size
 from backdrop.contract.parts import OutputFormat
 from backdrop.testing import FakeBackdrop
-from bench.relay import Relay
+from bench.relay import Relay, through_silence
 from orchestrator.settings import Settings
 from tests.pictures import ellipse_mask, encoded, noisy_photo
 
@@ -171,17 +171,8 @@ async def test_a_silent_link_is_noticed_within_30_s() -> None:
 async def _over_a_silent_link(within_s: float, steps: int, step_s: float = 0.05) -> None:
     async with FakeBackdrop(step_delay_s=step_s) as fake, Relay(int(fake.endpoint.rpartition(":")[2])) as relay:
         async with AsyncClient(relay.endpoint) as client:
-            generation, silent = client.generate(TASK, **{**OPTIONS, "steps": steps}), 0.0
-            noticed_s = None
-            async for event in generation:
-                if isinstance(event, backdrop.StepProgress) and not silent:
-                    relay.silence()
-                    silent = time.monotonic()
-                elif isinstance(event, backdrop.Accepted) and silent:
-                    noticed_s = time.monotonic() - silent
-            result = await generation
-        assert noticed_s is not None
-        assert noticed_s < within_s + step_s * steps, "the second attempt also waits for what is left of the first"
+            result, noticed_s = await through_silence(relay, client.generate(TASK, **{**OPTIONS, "steps": steps}))
+        assert 0 < noticed_s < within_s + step_s * steps, "the second attempt also waits for what is left of the first"
         assert relay.connections >= 2
         assert len({request.idempotency_key for request in fake.requests}) == 1
         async with AsyncClient(fake.endpoint) as direct:
