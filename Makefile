@@ -12,7 +12,7 @@ IMAGES  := .venv-images
 FOLDERS = training/weights/backdrop $(wildcard training/weights/backdrop-*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-all quick lint checkov image-locks sbom protos protos-baseline protos-check train evaluate repository sdxl-full export-marks figures bench bench-quick tune docs clean
+.PHONY: help demo up test test-all quick lint checkov image-locks sbom protos protos-baseline protos-check train train-gpu evaluate repository sdxl-full export-marks figures bench bench-quick tune docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -97,6 +97,16 @@ protos-check: $(VENV)/.dev ## Fail when backdrop/v1 is not what protos/ generate
 
 train: $(VENV)/.dev ## Train the reference models from nothing (hours on 2 cores; resumable)
 	@$(BIN)/python -m training.all
+
+# Ten minutes of one GPU, rendering included. WORK is outside the checkout, and a stopped run goes on from there. PACK
+# takes the weights and the state of every stage, without optimisers, in parts of 15 MB.
+WORK    ?= ../backdrop-training
+MINUTES ?= 9
+PRESET  ?= gpu
+PACK    ?=
+train-gpu: ## Train all stages on a GPU within MINUTES (9), resumable, checkpoints in WORK; PACK=FOLDER packs them
+	@$(or $(TRAIN_PYTHON),$(BIN)/python) -m training.all --preset $(PRESET) --work $(WORK) --minutes $(MINUTES) --threads 8
+	@test -z "$(PACK)" || $(or $(TRAIN_PYTHON),$(BIN)/python) -m training.publish.pack --work $(WORK) --out $(PACK)
 
 repository: $(VENV)/.dev ## Export the trained weights to triton_repo/
 	@$(BIN)/python -m export all $(addprefix --pipeline ,$(FOLDERS)) --storage fp16 --out triton_repo --report docs/figures/parity.json

@@ -1,52 +1,93 @@
-"""Runs every stage in order, each in its own process: `python -m training.all`. A stopped run resumes."""
+"""Runs every stage in order: `python -m training.all`. A stopped run resumes.
+
+With `--minutes` the stages share a limit of time, by their weights in `STAGES`; a stage that is done earlier leaves its
+time to those after it.
+"""
 
 from __future__ import annotations
 
-import argparse
+import gc
 import logging
-import subprocess
-import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 
-from training.core.loop import start_logging
+import torch
+
+from training.config import Config
+from training.core import loop
+from training.data import shards
+from training.denoisers import base, brand, distil, dit, image_adapter, inpaint, product
+from training.encoded import latents
+from training.encoders import image_encoder, t5, text_encoders, tokenizer, upscaler, uve, vae
+from training.judges import classifier, reward, segmenter
+from training.publish import assemble
 
 log = logging.getLogger(__name__)
 
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage by name, and its weight when stages share a limit of time; without weight it always runs to its end."""
+
+    name: str
+    run: Callable[[Config], object]
+    weight: float = 0.0
+
+
 STAGES = (
-    ("training.data.shards",),
-    ("training.encoders.tokenizer",),
-    ("training.encoders.text_encoders",),
-    ("training.encoders.t5",),
-    ("training.encoders.vae",),
-    ("training.encoders.vae", "--decoder"),
-    ("training.encoders.upscaler",),
-    ("training.encoded.latents", "--size", "128"),
-    ("training.encoded.latents", "--size", "256"),
-    ("training.judges.classifier",),
-    ("training.encoders.uve",),
-    ("training.encoders.image_encoder",),
-    ("training.judges.segmenter",),
-    ("training.judges.reward",),
-    ("training.denoisers.base",),
-    ("training.denoisers.inpaint",),
-    ("training.denoisers.product",),
-    ("training.denoisers.image_adapter",),
-    ("training.denoisers.distil",),
-    ("training.denoisers.brand",),
-    ("training.denoisers.dit",),
-    ("training.publish.assemble",),
+    Stage("shards", shards.run),
+    Stage("tokenizer", tokenizer.train),
+    Stage("text_encoders", text_encoders.train, 20),
+    Stage("t5", t5.train, 15),
+    Stage("vae", vae.train, 110),
+    Stage("decoder", vae.train_decoder, 50),
+    Stage("upscaler", upscaler.train, 15),
+    Stage("latents_128", partial(latents.run, size=128)),
+    Stage("latents_256", partial(latents.run, size=256)),
+    Stage("classifier", classifier.train, 12),
+    Stage("uve", uve.train, 15),
+    Stage("image_encoder", image_encoder.train, 12),
+    Stage("segmenter", segmenter.train, 15),
+    Stage("reward", reward.train, 20),
+    Stage("base", base.train, 80),
+    Stage("stage1", inpaint.train, 40),
+    Stage("stage2", product.train, 20),
+    Stage("image_adapter", image_adapter.train, 20),
+    Stage("distil", distil.train, 20),
+    Stage("brand", brand.train, 8),
+    Stage("dit", dit.train, 60),
+    Stage("assemble", assemble.write),
 )
+NAMES = tuple(stage.name for stage in STAGES)
+
+
+def run(config: Config, seconds: float = 0.0, first: str = NAMES[0], last: str = NAMES[-1]) -> None:
+    """Runs the stages from `first` to `last`, within `seconds` if that is not 0."""
+    began = time.monotonic()
+    stages = STAGES[NAMES.index(first) : NAMES.index(last) + 1]
+    for n, stage in enumerate(stages):
+        allowed = 0.0
+        if seconds and stage.weight:
+            # The last half minute belongs to the stages without weight.
+            rest = max(seconds - 30 - (time.monotonic() - began), 1.0)
+            allowed = rest * stage.weight / sum(later.weight for later in stages[n:])
+        log.info("%s%s", stage.name, f", at most {allowed:.0f} s" if allowed else "")
+        stage.run(replace(config, seconds=allowed))
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
 
 def main() -> None:
-    """Runs all stages, or those from `--start` on."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--start", default=STAGES[0][0], help="module of the first stage to run (default: %(default)s)")
+    """Reads the command line and runs the stages."""
+    parser = loop.stage_parser(__doc__)
+    parser.add_argument("--start", default=NAMES[0], choices=NAMES, help="the first stage (default: %(default)s)")
+    parser.add_argument("--end", default=NAMES[-1], choices=NAMES, help="the last stage (default: %(default)s)")
+    parser.add_argument("--minutes", type=float, default=0.0, help="wall-clock limit of all stages; 0 is none")
     arguments = parser.parse_args()
-    start_logging()
-    names = [stage[0] for stage in STAGES]
-    for stage in STAGES[names.index(arguments.start) :]:
-        log.info("%s", " ".join(stage))
-        subprocess.run([sys.executable, "-m", *stage], check=True)  # noqa: S603 - the stages above, nothing from outside
+    run(loop.chosen_config(arguments), arguments.minutes * 60, arguments.start, arguments.end)
 
 
 if __name__ == "__main__":

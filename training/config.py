@@ -21,6 +21,8 @@ class Paths:
     work: Path = ROOT / "work"
     weights: Path = ROOT / "weights"
     classifier: Path = ROOT / "weights" / "classifier"
+    published: Path = ROOT / "weights" / "backdrop"
+    """The published pipeline, from whose layers a later training starts."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ class Vae:
     guide_weight: float = 0.02
     """Weight of the loss that pulls the first three latent channels to the blocks' colours, after `guide_steps`."""
     guide_steps: int = 300
+    block_weight: float = 1.0
+    """Weight of the loss across the borders of 8-pixel blocks, where a decoder leaves its pattern."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,8 @@ class Stages:
     brand_pictures: int = 40
     prompt_drop: float = 0.12
     """Share of samples with the empty prompt, for classifier-free guidance."""
+    mask_shares: tuple[float, float, float, float] = (0.25, 0.3, 0.25, 0.2)
+    """Shares of stage 1's samples in which all is made, and of random, border and object masks."""
     min_snr_gamma: float = 5.0
     weight_floor: float = 0.5
 
@@ -159,6 +165,8 @@ class Schedule:
     """Shift of the flow's noise levels towards noise, in training."""
     sampling_shift: float = 1.5
     """The same shift, in sampling."""
+    zero_terminal: bool = False
+    """Whether the last timestep is pure noise (Lin et al. 2024); the published weights have a little signal there."""
 
 
 @dataclass(frozen=True)
@@ -248,6 +256,8 @@ class Config:
     """All settings of a training; each stage writes a copy next to its checkpoint."""
 
     seed: int = 7
+    seconds: float = 0.0
+    """Wall-clock limit of each stage; a stage that reaches it is finished. 0 is no limit."""
     buckets: tuple[tuple[int, int], ...] = ((256, 256), (192, 256), (256, 192))
     """Picture sizes served, as (height, width)."""
     guidance_scale: float = 4.0

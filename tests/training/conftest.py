@@ -61,7 +61,12 @@ def tiny_config(root: Path) -> Config:
     """A config whose every stage takes two or three steps."""
     return replace(
         Config(),
-        paths=Paths(work=root / "work", weights=root / "weights", classifier=root / "weights" / "classifier"),
+        paths=Paths(
+            work=root / "work",
+            weights=root / "weights",
+            classifier=root / "weights" / "classifier",
+            published=root / "weights" / "backdrop",
+        ),
         data=Data(train_count=8, held_out_count=8, photo_count=8, shard_count=8),
         text=Text(
             hidden_l=16, heads_l=2, layers_l=2, hidden_g=16, heads_g=2, layers_g=2, projection=16, steps=2, batch=4

@@ -7,7 +7,19 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-FLOORS = ("config", "core", "world", "data", "encoders", "encoded", "judges", "denoisers", "publish", "evaluation")
+FLOORS = (
+    "config",
+    "presets",
+    "core",
+    "world",
+    "data",
+    "encoders",
+    "encoded",
+    "judges",
+    "denoisers",
+    "publish",
+    "evaluation",
+)
 """A room may import itself and the rooms before it."""
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from tests.training.conftest import TinyTraining
+from tests.training.conftest import TinyTraining, tiny_config
 from training import all as every
-from training.config import Config
+from training.config import Config, Schedule
 from training.core import loop, lora
 from training.denoisers import base, brand, distil, dit, image_adapter, inpaint, product
 from training.encoded import latents
@@ -37,7 +37,7 @@ def family(training: TinyTraining) -> Config:
     config = training.trained(text_encoders, t5, vae)
     training.once("decoder", lambda: vae.train_decoder(config))
     for size in (128, 256):
-        training.once(f"latents-{size}", lambda size=size: latents.run(config, size, config.data.train_count))  # type: ignore[misc]
+        training.once(f"latents-{size}", lambda size=size: latents.run(config, size))  # type: ignore[misc]
     training.trained(classifier, uve, image_encoder, segmenter, reward)
     training.trained(base, inpaint, product, image_adapter, distil, brand, dit)
     training.once("folders", lambda: write_folders(config))
@@ -45,13 +45,28 @@ def family(training: TinyTraining) -> Config:
 
 
 def test_make_train_runs_every_stage() -> None:
-    assert all(find_spec(stage[0]) for stage in every.STAGES)
-    named = [stage[0].rsplit(".", 1)[1] for stage in every.STAGES]
-    trained = ["base", "inpaint", "product", "image_adapter", "distil", "dit", "brand", "segmenter", "reward"]
-    assert set(trained) <= set(named)
-    assert named[0] == "shards"
-    assert named[-1] == "assemble"
-    assert named.index("base") < named.index("inpaint") < named.index("product")
+    trained = ["base", "stage1", "stage2", "image_adapter", "distil", "dit", "brand", "segmenter", "reward"]
+    assert set(trained) <= set(every.NAMES)
+    assert every.NAMES[0] == "shards"
+    assert every.NAMES[-1] == "assemble"
+    assert every.NAMES.index("base") < every.NAMES.index("stage1") < every.NAMES.index("stage2")
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1200)
+def test_all_stages_run_in_one_call_within_minutes_with_sixteen_channels(tmp_path: Path) -> None:
+    tiny = tiny_config(tmp_path)
+    config = replace(tiny, vae=replace(tiny.vae, latent_channels=16), schedule=Schedule(zero_terminal=True))
+    every.run(config, seconds=600)
+    steps = json.loads((config.paths.weights / "backdrop" / "backdrop.json").read_text())["provenance"]["stages"]
+    assert steps["stage1"] == 2
+    image, mask = torch.zeros(1, 3, 64, 96), torch.ones(1, 1, 64, 96)
+    for name in ("backdrop", "backdrop-fast", "backdrop-dit"):
+        pipeline = Pipeline.load(config.paths.weights / name)
+        assert torch.isfinite(pipeline.pictures(["a beach"], image, mask, seed=4, steps=2)).all()
+    began = time.monotonic()
+    every.run(config, seconds=600, first="text_encoders", last="segmenter")
+    assert time.monotonic() - began < 120, "what is finished does not train again"
 
 
 def test_each_folder_has_what_its_index_names(family: Config) -> None:

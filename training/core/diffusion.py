@@ -16,7 +16,11 @@ def alphas(config: Config) -> Tensor:
     """Cumulative product of 1 - beta on the "scaled linear" schedule: float [T]."""
     s = config.schedule
     betas = torch.linspace(s.beta_start**0.5, s.beta_end**0.5, s.train_timesteps, dtype=torch.float64) ** 2
-    return torch.cumprod(1 - betas, dim=0).float().to(loop.device())
+    signal = torch.cumprod(1 - betas, dim=0).sqrt()
+    if s.zero_terminal:
+        # Shifted to 0 at the end and scaled back at the start (Lin et al. 2024), as diffusers rescales betas.
+        signal = (signal - signal[-1]) * signal[0] / (signal[0] - signal[-1])
+    return (signal**2).float().to(loop.device())
 
 
 def time_ids(height: int, width: int, count: int) -> Tensor:
@@ -41,8 +45,11 @@ def stratified(count: int, rng: torch.Generator) -> Tensor:
 
 
 def standard_normal(shape: Iterable[int], rng: torch.Generator) -> Tensor:
-    """Gaussian noise, drawn on the CPU so that the numbers are the same on every machine."""
-    return torch.randn(tuple(shape), generator=rng).to(loop.device())
+    """Gaussian noise. A GPU draws its own from a seed of `rng`: the CPU would take longer than the network."""
+    if loop.device().type == "cpu":
+        return torch.randn(tuple(shape), generator=rng)
+    seed = int(torch.randint(2**62, (1,), generator=rng))
+    return torch.randn(tuple(shape), generator=torch.Generator(loop.device()).manual_seed(seed), device=loop.device())
 
 
 def gather(values: Tensor, timestep: Tensor) -> Tensor:
@@ -57,8 +64,9 @@ def diffuse(config: Config, latent: Tensor, alpha_bar: Tensor, rng: torch.Genera
     a, s = gather(alpha_bar.sqrt(), t), gather((1 - alpha_bar).sqrt(), t)
     noise = standard_normal(latent.shape, rng)
     noisy, target = a * latent + s * noise, a * noise - s * latent
-    # Sampling starts from pure noise, which this schedule never reaches; half of the last timesteps get pure noise.
-    pure = ((t >= 980) & (torch.rand(count, generator=rng).to(t.device) < 0.5))[:, None, None, None]
+    # Sampling starts from pure noise. A schedule that never reaches it gets it in half of its last timesteps.
+    last = (t >= 980) & (not config.schedule.zero_terminal)
+    pure = (last & (torch.rand(count, generator=rng).to(t.device) < 0.5))[:, None, None, None]
     snr = alpha_bar[t] / (1 - alpha_bar[t])
     weight = snr.clamp(max=d.min_snr_gamma) / (snr + 1)
     # min-SNR alone gives noisy timesteps almost no weight, but they decide the layout of a scene.
@@ -119,7 +127,7 @@ def fit(
 
     def body(step: int) -> dict[str, float]:
         loss, logged = loss_of(step * worker.count + worker.rank)
-        optimiser.param_groups[0]["lr"] = loop.learning_rate(step, hyper.steps, hyper.learning_rate, hyper.warmup)
+        optimiser.param_groups[0]["lr"] = run.learning_rate(hyper.steps, hyper.learning_rate, hyper.warmup)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         worker.average_gradients(parameters)

@@ -7,7 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from diffusers.models.attention_processor import Attention, AttnProcessor
 
-from training.config import Config
+from training.config import Config, Paths
+from training.presets import PRESETS
 
 log = logging.getLogger(__name__)
 
@@ -34,14 +35,6 @@ def start_logging() -> None:
     """Logs one line per event, with the time of day."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-
-
-def learning_rate(step: int, steps: int, peak: float, warmup: int = 100) -> float:
-    """Linear warm-up, then cosine decay to 3 % of the peak."""
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    share = min((step - warmup) / max(steps - warmup, 1), 1.0)
-    return peak * (0.03 + 0.97 * 0.5 * (1 + float(np.cos(np.pi * share))))
 
 
 def device() -> torch.device:
@@ -93,6 +86,8 @@ class Run:
         self.folder = config.paths.work / name
         self.folder.mkdir(parents=True, exist_ok=True)
         self.step = 0
+        self.spent = 0.0
+        """Seconds of training so far, those before an interruption included."""
         (self.folder / "config.json").write_text(json.dumps(asdict(config), default=str, indent=2))
 
     @property
@@ -110,27 +105,42 @@ class Run:
             for name, part in self.parts.items():
                 if name in state:
                     part.load_state_dict(state[name])
-            self.step = int(state["step"])
+            self.step, self.spent = int(state["step"]), float(state.get("spent", 0.0))
             log.info("%s: resuming at step %d", self.name, self.step)
         return self.step
 
     def save(self) -> None:
         """Writes to a temporary file and renames it, so that a stop at any time leaves a complete checkpoint."""
         state: dict[str, Any] = {name: part.state_dict() for name, part in self.parts.items()}
-        torch.save({**state, "step": self.step}, self.path.with_suffix(".tmp"))
+        torch.save({**state, "step": self.step, "spent": self.spent}, self.path.with_suffix(".tmp"))
         self.path.with_suffix(".tmp").rename(self.path)
 
+    def progress(self, steps: int) -> float:
+        """How much of the stage is done, 0..1, by its steps or by its limit of time, whichever is closer to its end."""
+        by_time = self.spent / self.config.seconds if self.config.seconds else 0.0
+        return min(max(self.step / max(steps, 1), by_time), 1.0)
+
+    def learning_rate(self, steps: int, peak: float, warmup: int = 100) -> float:
+        """Linear warm-up, then cosine decay to 3 % of the peak at the stage's end."""
+        if self.step < warmup:
+            return peak * (self.step + 1) / warmup
+        return peak * (0.03 + 0.97 * 0.5 * (1 + float(np.cos(np.pi * self.progress(steps)))))
+
     def loop(self, steps: int, body: Callable[[int], dict[str, float]], every: int = 50, writes: bool = True) -> None:
-        """Calls `body(step)` until `steps`; if `writes`, logs mean losses and saves a checkpoint once a minute."""
-        saved = since = time.monotonic()
+        """Calls `body(step)` until `steps` or the stage's limit of time; logs mean losses and saves once a minute.
+
+        Only the worker that `writes` logs and saves.
+        """
+        saved = since = now = time.monotonic()
         sums: dict[str, float] = {}
         done = 0
-        while self.step < steps:
+        while self.step < steps and self.progress(steps) < 1:
             for name, value in body(self.step).items():
                 sums[name] = sums.get(name, 0.0) + value
             self.step += 1
             done += 1
-            now = time.monotonic()
+            now, before = time.monotonic(), now
+            self.spent += now - before
             if writes and (self.step % every == 0 or self.step == steps):
                 text = " ".join(f"{name} {value / done:.4f}" for name, value in sums.items())
                 log.info("%s %d/%d %s (%.2f steps/s)", self.name, self.step, steps, text, done / (now - since))
@@ -156,11 +166,29 @@ def load_average(config: Config, stage: str, network: Network) -> Network:
     return network
 
 
-def run_stage(description: str | None, train: Callable[[Config], object]) -> None:
-    """The command line of a stage's module: reads the options, then trains."""
+def stage_parser(description: str | None) -> argparse.ArgumentParser:
+    """The options that all stages have."""
     parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--preset", default="published", choices=PRESETS, help="settings (default: %(default)s)")
+    parser.add_argument("--work", type=Path, help="folder of checkpoints and caches (default: training/work)")
     parser.add_argument("--threads", type=int, default=2, help="threads of one torch operation (default: %(default)s)")
-    arguments = parser.parse_args()
+    return parser
+
+
+def chosen_config(arguments: argparse.Namespace) -> Config:
+    """The config of the options; starts logging and sets torch's threads.
+
+    With `--work`, weights are written to its folder `weights`, so that a training leaves the checkout as it is.
+    """
     start_logging()
     torch.set_num_threads(arguments.threads)
-    train(Config())
+    config = PRESETS[arguments.preset]
+    if arguments.work is None:
+        return config
+    weights = arguments.work / "weights"
+    return replace(config, paths=Paths(work=arguments.work, weights=weights, classifier=weights / "classifier"))
+
+
+def run_stage(description: str | None, train: Callable[[Config], object]) -> None:
+    """The command line of a stage's module: reads the options, then trains."""
+    train(chosen_config(stage_parser(description).parse_args()))

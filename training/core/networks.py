@@ -77,13 +77,13 @@ def vae(config: Config) -> AsymmetricAutoencoderKL:
     )
 
 
-def unet(config: Config, in_channels: int = 9) -> UNet2DConditionModel:
-    """The denoiser: noisy latents (4), mask (1) and masked-image latents (4) in, v-prediction out."""
-    d, levels = config.denoiser, len(config.denoiser.channels)
+def unet(config: Config, in_channels: int | None = None) -> UNet2DConditionModel:
+    """The denoiser: noisy latents, mask and masked-image latents in (or `in_channels`), v-prediction out."""
+    d, levels, latent = config.denoiser, len(config.denoiser.channels), config.vae.latent_channels
     return UNet2DConditionModel(
         sample_size=config.data.size // 8,
-        in_channels=in_channels,
-        out_channels=4,
+        in_channels=2 * latent + 1 if in_channels is None else in_channels,
+        out_channels=latent,
         # Attention at 1/32 of the picture only: at higher resolutions it costs most and helps least.
         down_block_types=(*("DownBlock2D",) * (levels - 1), "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", *("UpBlock2D",) * (levels - 1)),
@@ -128,6 +128,7 @@ def _schedule(config: Config) -> dict[str, Any]:
         "beta_end": s.beta_end,
         "beta_schedule": "scaled_linear",
         "prediction_type": "v_prediction",
+        "rescale_betas_zero_snr": s.zero_terminal,
     }
 
 

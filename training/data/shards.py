@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import multiprocessing
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.config import HELD_OUT_SEED, Config
+from training.core import loop
 from training.world.labels import Spec
 from training.world.picture import plain_photo, render
 
@@ -114,8 +116,9 @@ def read(stems: list[Path]) -> PictureSet:
     )
 
 
-def run(config: Config, processes: int = 2) -> None:
-    """Renders the missing shards in `processes` processes."""
+def run(config: Config, processes: int = 0) -> None:
+    """Renders the missing shards in `processes` processes; 0 is one per processor."""
+    processes = processes or os.cpu_count() or 1
     shards = all_shards(config)
     shards[0].folder.mkdir(parents=True, exist_ok=True)
     if processes == 1:
@@ -128,5 +131,4 @@ def run(config: Config, processes: int = 2) -> None:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    run(Config())
+    loop.run_stage(__doc__, run)

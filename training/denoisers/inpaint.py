@@ -1,4 +1,4 @@
-"""Stage 1, inpainting: the base with five more channels (mask, masked latents), random masks and full captions."""
+"""Stage 1, many tasks: the base with more channels (mask, masked latents), the masks of all tasks, full captions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STAGE = "stage1"
 
 
 def widen(config: Config, unet: UNet2DConditionModel) -> UNet2DConditionModel:
-    """A network with nine input channels whose output equals that of `unet`: the new channels have zero weights."""
+    """A network with mask channels whose output equals that of `unet`: the new channels have zero weights."""
     wide = networks.unet(config)
     weights = unet.state_dict()
     extra = wide.conv_in.weight.shape[1] - weights["conv_in.weight"].shape[1]
@@ -42,7 +42,7 @@ def train(config: Config) -> None:
     alpha_bar = diffusion.alphas(config)
 
     def loss_of(draw: int) -> tuple[Tensor, dict[str, float]]:
-        sample = source.random_masks(draw)
+        sample = source.task_masks(draw)
 
         def bound_predict(noisy: Tensor, timestep: Tensor) -> Tensor:
             return predict(unet, noisy, timestep, sample)

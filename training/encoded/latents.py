@@ -1,4 +1,4 @@
-"""Encodes the training pictures once: latents, masked latents and masks at 1/8, for product masks and random masks.
+"""Encodes the training pictures once: latents, masked latents, masks at 1/8; for product masks and stage 1's masks.
 
 `python -m training.encoded.latents --size 128` and `--size 256` write a file for every shard of pictures; both are
 resumable.
@@ -6,7 +6,6 @@ resumable.
 
 from __future__ import annotations
 
-import argparse
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +20,14 @@ from torch.nn.functional import avg_pool2d
 
 from training.config import Config
 from training.core import loop
-from training.data import shards
-from training.data.pictures import latent_mask, masked_picture, pictures_to_tensor, product_masks, random_mask
+from training.data import masks, shards
+from training.data.pictures import latent_mask, masked_picture, pictures_to_tensor, product_masks
 from training.encoders import vae
 
 log = logging.getLogger(__name__)
 
 RANDOM_EVERY = 4
-"""Every fourth picture is also encoded with a random mask, for the inpainting stage."""
+"""Every fourth picture is also encoded with a mask of another task, for stage 1."""
 
 
 def folder(config: Config) -> Path:
@@ -38,10 +37,13 @@ def folder(config: Config) -> Path:
     return path
 
 
-def random_masks(config: Config, count: int, shard: int, size: int) -> Tensor:
-    """Random masks [count, 1, size, size] of one shard."""
+def task_masks(config: Config, product: Tensor, shard: int) -> Tensor:
+    """Masks of stage 1's tasks for the pictures of one shard, from their background masks [N, 1, size, size]."""
     rng = loop.generator(config, "latents", shard)
-    return torch.from_numpy(np.stack([random_mask(rng, size, size) for _ in range(count)]))[:, None]
+    shares = np.array(config.diffusion.mask_shares[1:])
+    kinds = rng.choice(masks.KINDS, size=len(product), p=shares / shares.sum())
+    drawn = [masks.draw(str(kind), rng, 1 - one[0].numpy()) for kind, one in zip(kinds, product, strict=True)]
+    return torch.from_numpy(np.stack(drawn))[:, None]
 
 
 @torch.no_grad()
@@ -54,19 +56,24 @@ def encode(model: AsymmetricAutoencoderKL, image: Tensor) -> Tensor:
 
 
 def encode_shard(
-    config: Config, model: AsymmetricAutoencoderKL, images: NDArray[Any], masks: NDArray[Any], shard: int, size: int
+    config: Config,
+    model: AsymmetricAutoencoderKL,
+    images: NDArray[Any],
+    products: NDArray[Any],
+    shard: int,
+    size: int,
 ) -> None:
     """Writes the latents of one shard, unless the file exists."""
     path = folder(config) / f"{size}-{shard:03d}.npz"
     if path.exists():
         return
-    every = range(0, len(images), RANDOM_EVERY)
-    random = random_masks(config, len(every), shard, size)
+    every = product_masks(products[::RANDOM_EVERY])
+    random = task_masks(config, avg_pool2d(every, every.shape[-1] // size), shard)
     parts: dict[str, list[Tensor]] = {name: [] for name in ("latent", "masked", "mask", "random_masked", "random_mask")}
     for start in range(0, len(images), 8):
         image = pictures_to_tensor(images[start : start + 8])
         image = avg_pool2d(image, image.shape[-1] // size)
-        mask = product_masks(masks[start : start + 8])
+        mask = product_masks(products[start : start + 8])
         mask = avg_pool2d(mask, mask.shape[-1] // size)
         random_part = random[start // RANDOM_EVERY : (start + 8) // RANDOM_EVERY]
         randomly_masked = masked_picture(image[::RANDOM_EVERY], random_part)
@@ -81,12 +88,12 @@ def encode_shard(
     staging.rename(path)
 
 
-def run(config: Config, size: int, count: int) -> None:
-    """Encodes the first `count` training pictures at `size` pixels, and an all-grey picture for text-to-image."""
+def run(config: Config, size: int, count: int = 0) -> None:
+    """Encodes the first `count` training pictures (0: all) at `size` pixels, and a grey one for text-to-image."""
     model = vae.load(config).to(loop.device(), memory_format=torch.channels_last)
     pictures = shards.load(config, "scene")
     np.save(folder(config) / f"grey-{size}.npy", encode(model, torch.zeros(1, 3, size, size)).cpu().numpy())
-    for shard in range(min(len(pictures.images), count // config.data.shard_count)):
+    for shard in range(min(len(pictures.images), (count or len(pictures)) // config.data.shard_count)):
         encode_shard(config, model, pictures.images[shard], pictures.masks[shard], shard, size)
         log.info("latents of %d pixels: shard %d", size, shard)
 
@@ -125,14 +132,11 @@ def load(config: Config, size: int) -> LatentSet:
 
 def main() -> None:
     """Reads the command line and encodes."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = loop.stage_parser(__doc__)
     parser.add_argument("--size", type=int, default=256, help="side of the pictures, 128 or 256 (default: %(default)s)")
-    parser.add_argument("--count", type=int, default=8192, help="pictures to encode (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=2, help="threads of one torch operation (default: %(default)s)")
+    parser.add_argument("--count", type=int, default=0, help="pictures to encode; 0 is all (default: %(default)s)")
     arguments = parser.parse_args()
-    loop.start_logging()
-    torch.set_num_threads(arguments.threads)
-    run(Config(), arguments.size, arguments.count)
+    run(loop.chosen_config(arguments), arguments.size, arguments.count)
 
 
 if __name__ == "__main__":

@@ -77,14 +77,14 @@ class Source:
         text = self.text([self.caption(self.specs[i], rng) for i in picks])
         return self._sample(bank, picks, bank.grey.expand(len(picks), -1, -1, -1), None, text, rng)
 
-    def random_masks(self, draw: int) -> Sample:
-        """Full captions and random masks; 15 % of the samples have no known pixels."""
+    def task_masks(self, draw: int) -> Sample:
+        """Full captions and the masks of stage 1's tasks; a share of the samples has no known pixels."""
         bank, rng = self.bank(draw), self.generator(draw)
         picks = self.picks(bank, rng)
         group = picks // latents.RANDOM_EVERY % len(bank.random_mask)
         picks = group * latents.RANDOM_EVERY
         masked, mask = bank.random_masked[group], bank.random_mask[group]
-        whole = torch.from_numpy(rng.random(len(picks)) < 0.15)[:, None, None, None]
+        whole = torch.from_numpy(rng.random(len(picks)) < self._config.diffusion.mask_shares[0])[:, None, None, None]
         masked, mask = torch.where(whole, bank.grey, masked), torch.where(whole, torch.ones_like(mask), mask)
         text = self.text([self.caption(self.specs[i], rng) for i in picks])
         return self._sample(bank, picks, masked, mask, text, rng)

@@ -74,7 +74,7 @@ def train(config: Config) -> CLIPVisionModelWithProjection:
             with torch.no_grad():
                 _, text = text_encoders.encode(towers, tokenizer.token_ids(tok, texts, TOKENS).to(device))
             loss = model(image, text)
-        optimiser.param_groups[0]["lr"] = loop.learning_rate(step, c.steps, c.learning_rate)
+        optimiser.param_groups[0]["lr"] = run.learning_rate(c.steps, c.learning_rate)
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -96,7 +96,7 @@ def train(config: Config) -> T5EncoderModel:
                 _, target = text_encoders.encode(towers, read)
             ids = tokenizer.token_ids(tok, texts, c.max_length if long else SHORT).to(device)
             naming, distance = model(ids, labels, target)
-        optimiser.param_groups[0]["lr"] = loop.learning_rate(step, c.steps, c.learning_rate)
+        optimiser.param_groups[0]["lr"] = run.learning_rate(c.steps, c.learning_rate)
         optimiser.zero_grad()
         (naming + distance).backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -137,7 +137,7 @@ def train(config: Config) -> Towers:
         with loop.half_precision():
             rows = (ids, pictures_to_tensor(pixels[pick]), labels[pick])
             contrast, naming = model(*(part.to(loop.device()) for part in rows))
-        optimiser.param_groups[0]["lr"] = loop.learning_rate(step, config.text.steps, config.text.learning_rate)
+        optimiser.param_groups[0]["lr"] = run.learning_rate(config.text.steps, config.text.learning_rate)
         optimiser.zero_grad()
         (contrast + naming).backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -13,6 +13,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, tr
 from transformers import CLIPTokenizer
 
 from training.config import Config
+from training.core import loop
 from training.data.words import WORDS
 from training.world.captions import background_prompt, full_caption
 from training.world.labels import draw_spec
@@ -111,13 +112,11 @@ def with_length(tokenizer: CLIPTokenizer, length: int) -> CLIPTokenizer:
     return longer
 
 
-def main() -> None:
+def train(config: Config) -> None:
     """Trains and writes the tokenizer."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    config = Config()
     save(build(config), config.paths.work / "tokenizer")
     log.info("tokenizer of %d tokens in %s", config.text.vocab_size, config.paths.work / "tokenizer")
 
 
 if __name__ == "__main__":
-    main()
+    loop.run_stage(__doc__, train)

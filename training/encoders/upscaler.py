@@ -135,7 +135,7 @@ def train(config: Config) -> Upscaler:
         with loop.half_precision():
             predicted = model(inputs.to(device).contiguous(memory_format=torch.channels_last))
         parts = loss_of(predicted.float(), targets.to(device))
-        optimiser.param_groups[0]["lr"] = loop.learning_rate(step, c.steps, c.learning_rate)
+        optimiser.param_groups[0]["lr"] = run.learning_rate(c.steps, c.learning_rate)
         optimiser.zero_grad()
         torch.stack(list(parts.values())).sum().backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -117,7 +117,7 @@ def train(config: Config) -> UVE:
             "signs_look": 0.5 * contrast(signs, look, c.contrast_temperature),
         }
         loss = torch.stack(list(parts.values())).sum()
-        optimiser.param_groups[0]["lr"] = loop.learning_rate(step, c.steps, c.learning_rate)
+        optimiser.param_groups[0]["lr"] = run.learning_rate(c.steps, c.learning_rate)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)

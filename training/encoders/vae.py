@@ -6,13 +6,13 @@ the encoder, and so the latents, as they are.
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 
 import numpy as np
 import torch
 from diffusers import AsymmetricAutoencoderKL
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, max_pool2d
 
@@ -76,6 +76,13 @@ def batch(
     return image.to(loop.device()).contiguous(memory_format=torch.channels_last), mask.to(loop.device())
 
 
+def block_loss(decoded: Tensor, real: Tensor, block: int = 8) -> Tensor:
+    """L1 between the differences across the borders of blocks, the grid on which a decoder leaves its pattern."""
+    edge = slice(block - 1, None, block)
+    across = (decoded.diff(dim=-1) - real.diff(dim=-1))[..., edge].abs().mean()
+    return across + (decoded.diff(dim=-2) - real.diff(dim=-2))[..., edge, :].abs().mean()
+
+
 def border_band(mask: Tensor, reach: int = 3) -> Tensor:
     """1 within `reach` pixels of the border between background and product, else 0: [B, 1, H, W]."""
     wide = 2 * reach + 1
@@ -90,14 +97,27 @@ def seam_loss(decoded: Tensor, real: Tensor, mask: Tensor) -> Tensor:
 
 def reconstruction(config: Config, decoded: Tensor, real: Tensor) -> Tensor:
     """The decoder's loss."""
-    return (decoded - real).abs().mean() + config.vae.edge_weight * edge_loss(decoded, real)
+    smooth = config.vae.edge_weight * edge_loss(decoded, real) + config.vae.block_weight * block_loss(decoded, real)
+    return (decoded - real).abs().mean() + smooth
+
+
+def from_published(config: Config) -> AsymmetricAutoencoderKL:
+    """An autoencoder whose layers start from the published ones wherever their shapes agree."""
+    vae = networks.vae(config)
+    published = config.paths.published / "vae" / "diffusion_pytorch_model.safetensors"
+    if published.exists():
+        own, weights = vae.state_dict(), load_file(published)
+        fitting = {name: value.float() for name, value in weights.items() if own[name].shape == value.shape}
+        vae.load_state_dict(fitting, strict=False)
+        log.info("vae: %d of %d tensors start from the published weights", len(fitting), len(own))
+    return vae
 
 
 def train(config: Config) -> AsymmetricAutoencoderKL:
     """Trains encoder and decoder together."""
     worker = workers.join()
     torch.manual_seed(config.seed)
-    vae = networks.vae(config).to(loop.device(), memory_format=torch.channels_last)
+    vae = from_published(config).to(loop.device(), memory_format=torch.channels_last)
     loop.plain_attention(vae)
     optimiser = torch.optim.AdamW(vae.parameters(), lr=config.vae.learning_rate, weight_decay=1e-3)
     average = loop.Average(vae, 0.995)
@@ -106,8 +126,12 @@ def train(config: Config) -> AsymmetricAutoencoderKL:
     pictures = shards.load(config, "scene")
 
     def body(step: int) -> dict[str, float]:
+        nonlocal pictures
+        if step % 500 == 0:
+            # Shards that were rendered meanwhile.
+            pictures = shards.load(config, "scene")
         image, mask = batch(config, pictures, step * worker.count + worker.rank, worker)
-        optimiser.param_groups[0]["lr"] = loop.learning_rate(step, config.vae.steps, config.vae.learning_rate)
+        optimiser.param_groups[0]["lr"] = run.learning_rate(config.vae.steps, config.vae.learning_rate)
         with loop.half_precision():
             posterior = vae.encode(image).latent_dist
             decoded = vae.decode(posterior.sample(), image=image, mask=mask).sample
@@ -159,6 +183,13 @@ def load(config: Config) -> AsymmetricAutoencoderKL:
     return vae.eval()
 
 
+def latest(config: Config) -> AsymmetricAutoencoderKL:
+    """The averaged weights of the last checkpoint, also of a training that is not finished."""
+    if (config.paths.work / "decoder" / "decoder.pt").exists():
+        return load(config)
+    return loop.load_average(config, "vae", networks.vae(config))
+
+
 def train_decoder(config: Config) -> None:
     """Trains the decoder alone, on slightly noisy latents: the denoiser's latents are not quite clean either."""
     worker = workers.join()
@@ -182,7 +213,7 @@ def train_decoder(config: Config) -> None:
     def body(step: int) -> dict[str, float]:
         draw_number = (step + config.vae.steps) * worker.count + worker.rank
         image, mask = batch(config, pictures, draw_number, worker, decoder_only=True)
-        optimiser.param_groups[0]["lr"] = loop.learning_rate(step, config.vae.decoder_steps, rate)
+        optimiser.param_groups[0]["lr"] = run.learning_rate(config.vae.decoder_steps, rate)
         with loop.half_precision():
             with torch.no_grad():
                 latent = vae.encode(image).latent_dist.mean
@@ -219,13 +250,10 @@ def train_decoder(config: Config) -> None:
 
 def main() -> None:
     """Trains the autoencoder, or its decoder alone."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = loop.stage_parser(__doc__)
     parser.add_argument("--decoder", action="store_true", help="train the decoder alone")
-    parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
-    loop.start_logging()
-    torch.set_num_threads(arguments.threads)
-    (train_decoder if arguments.decoder else train)(Config())
+    (train_decoder if arguments.decoder else train)(loop.chosen_config(arguments))
 
 
 if __name__ == "__main__":

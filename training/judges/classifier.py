@@ -78,7 +78,7 @@ def train(config: Config) -> Classifier:
         with loop.half_precision():
             logits = model.judge(image.contiguous(memory_format=torch.channels_last))
         loss = naming_loss(logits, ids[pick].to(device), WEIGHTS)
-        optimiser.param_groups[0]["lr"] = loop.learning_rate(step, small.classifier_steps, small.learning_rate)
+        optimiser.param_groups[0]["lr"] = run.learning_rate(small.classifier_steps, small.learning_rate)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)

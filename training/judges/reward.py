@@ -118,7 +118,7 @@ def train(config: Config) -> RewardModel:
         text = embed(batch.texts).to(device)
         with loop.half_precision():
             losses = trainee(batch, text)
-        optimiser.param_groups[0]["lr"] = loop.learning_rate(step, small.reward_steps, small.learning_rate)
+        optimiser.param_groups[0]["lr"] = run.learning_rate(small.reward_steps, small.learning_rate)
         optimiser.zero_grad()
         # Damage is hardest to learn. With weight 1, the other heads would dominate the shared layers.
         (2 * losses["defects"] + torch.stack([losses[key] for key in SIDE_LOSSES]).sum()).backward()

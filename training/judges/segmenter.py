@@ -95,7 +95,7 @@ def train(config: Config) -> Segmenter:
         with loop.half_precision():
             logits = model.logits(image.contiguous(memory_format=torch.channels_last)).float()
         loss = alpha_loss(logits, alpha)
-        optimiser.param_groups[0]["lr"] = loop.learning_rate(step, steps, rate)
+        optimiser.param_groups[0]["lr"] = run.learning_rate(steps, rate)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

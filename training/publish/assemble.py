@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import logging
 from collections.abc import Mapping
@@ -213,17 +212,20 @@ def write_loras(config: Config) -> None:
         lora.save(brand.load_unfused(config), folder / f"{NAME}.safetensors")
 
 
-def main() -> None:
-    """Reads the command line and writes the folders."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", help="write only this folder")
-    arguments = parser.parse_args()
-    loop.start_logging()
-    config = Config()
+def write(config: Config, only: str | None = None) -> None:
+    """Writes the folders, or one of them, and the LoRAs."""
     for name, folder in trained_folders(config).items():
-        if arguments.only in (None, name):
+        if only in (None, name):
             folders.write(config.paths.weights / name, folder)
     write_loras(config)
+
+
+def main() -> None:
+    """Reads the command line and writes the folders."""
+    parser = loop.stage_parser(__doc__)
+    parser.add_argument("--only", help="write only this folder")
+    arguments = parser.parse_args()
+    write(loop.chosen_config(arguments), arguments.only)
 
 
 if __name__ == "__main__":

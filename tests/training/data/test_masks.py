@@ -1,0 +1,41 @@
+"""The masks of stage 1: what is known and what is made, kind by kind."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from training.data import masks
+
+PRODUCT = np.zeros((64, 48), np.float32)
+PRODUCT[20:50, 18:30] = 1
+
+
+@pytest.mark.parametrize("kind", masks.KINDS)
+def test_a_mask_is_made_of_known_and_missing_parts(kind: str) -> None:
+    for seed in range(20):
+        mask = masks.draw(kind, np.random.default_rng(seed), PRODUCT)
+        assert mask.shape == PRODUCT.shape
+        assert mask.dtype == np.float32
+        assert mask.min() >= 0
+        assert mask.max() <= 1
+    shares = [masks.draw(kind, np.random.default_rng(seed), PRODUCT).mean() for seed in range(60)]
+    assert 0.05 < np.mean(shares) < 0.8, "neither everything nor nothing"
+
+
+def test_a_border_mask_keeps_one_rectangle() -> None:
+    for seed in range(20):
+        known = 1 - masks.border_mask(np.random.default_rng(seed), 64, 48)
+        rows, columns = np.flatnonzero(known.any(1)), np.flatnonzero(known.any(0))
+        inside = known[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        assert inside.all()
+        assert known.sum() == inside.size < known.size, "at least one side is to be made"
+
+
+def test_an_object_mask_covers_the_object_and_a_rim_or_a_shape_like_it() -> None:
+    covered = 0
+    for seed in range(40):
+        mask = masks.object_mask(np.random.default_rng(seed), PRODUCT)
+        covered += bool((mask[PRODUCT > 0] == 1).all())
+        assert mask.sum() > PRODUCT.sum()
+    assert 5 <= covered < 40, "some holes are where the product is, most are elsewhere"

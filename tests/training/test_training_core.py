@@ -1,0 +1,114 @@
+"""What all stages share: limits of time, the schedule that ends in noise, the packed training."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers.schedulers.scheduling_ddim import rescale_zero_terminal_snr
+
+from tests.training.conftest import tiny_config
+from training.config import Config, Schedule
+from training.core import diffusion, loop, networks
+from training.encoders import vae
+from training.presets import PRESETS
+from training.publish import pack
+
+
+def run_of(config: Config, **parts: loop.Stateful) -> loop.Run:
+    return loop.Run(config, "stage", **parts)
+
+
+def test_a_stage_ends_at_its_limit_of_time_and_stays_finished(tmp_path: Path) -> None:
+    config = replace(tiny_config(tmp_path), seconds=0.3)
+    rates: list[float] = []
+
+    def body(step: int) -> dict[str, float]:
+        time.sleep(0.02)
+        rates.append(run.learning_rate(10_000, 1.0, warmup=1))
+        return {}
+
+    run = run_of(config)
+    run.loop(10_000, body)
+    assert 5 <= run.step <= 20
+    assert rates[1] > 0.9
+    assert rates[-1] < 0.15, "the learning rate decays to the end of the time, not to the end of the steps"
+    again = run_of(config)
+    assert again.resume() == run.step
+    again.loop(10_000, body)
+    assert again.step == run.step
+    longer = run_of(replace(config, seconds=0.6))
+    longer.resume()
+    longer.loop(10_000, body)
+    assert longer.step > run.step, "with more time it goes on"
+
+
+def test_steps_alone_end_a_stage_without_a_limit(tmp_path: Path) -> None:
+    run = run_of(tiny_config(tmp_path))
+    run.loop(7, lambda step: {})
+    assert run.step == 7
+    assert run.progress(7) == 1
+
+
+def test_the_last_timestep_is_pure_noise_where_the_schedule_says_so() -> None:
+    config = replace(Config(), schedule=Schedule(zero_terminal=True))
+    s = config.schedule
+    betas = torch.linspace(s.beta_start**0.5, s.beta_end**0.5, s.train_timesteps, dtype=torch.float64) ** 2
+    theirs = torch.cumprod(1 - rescale_zero_terminal_snr(betas), 0).float()
+    assert torch.allclose(diffusion.alphas(config), theirs, atol=1e-6)
+    assert diffusion.alphas(config)[-1] == 0
+    assert diffusion.alphas(Config())[-1] > 0
+    assert networks.scheduler(config).config["rescale_betas_zero_snr"]
+    latent, rng = torch.ones(64, 4, 2, 2), torch.Generator().manual_seed(0)
+    noisy = diffusion.diffuse(config, latent, diffusion.alphas(config), rng)
+    assert torch.isfinite(noisy.weight).all()
+    assert (noisy.weight >= config.diffusion.weight_floor).all()
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_makes_networks_that_fit_each_other(name: str) -> None:
+    config = PRESETS[name]
+    unet = networks.unet(config)
+    assert unet.config["in_channels"] == 2 * config.vae.latent_channels + 1
+    assert unet.config["out_channels"] == config.vae.latent_channels
+    assert networks.vae(config).config["latent_channels"] == config.vae.latent_channels
+
+
+def test_an_autoencoder_starts_from_the_published_layers_that_fit() -> None:
+    published = vae.from_published(PRESETS["published"]).state_dict()
+    wider = vae.from_published(PRESETS["next"]).state_dict()
+    same = [name for name in wider if wider[name].shape == published[name].shape]
+    assert len(same) > 0.9 * len(wider)
+    assert all(torch.equal(wider[name], published[name]) for name in same)
+
+
+def test_block_patterns_cost_more_than_the_same_error_elsewhere() -> None:
+    real = torch.zeros(1, 3, 32, 32)
+    grid, shifted = real.clone(), real.clone()
+    grid[..., 8:16] = 0.1
+    shifted[..., 11:19] = 0.1
+    assert vae.block_loss(grid, real) > 0.01
+    assert vae.block_loss(shifted, real) == 0
+
+
+def test_a_packed_training_goes_on_elsewhere(tmp_path: Path) -> None:
+    network = torch.nn.Linear(3, 3)
+    optimiser, average = torch.optim.AdamW(network.parameters()), loop.Average(network, 0.9)
+    run = run_of(tiny_config(tmp_path / "one"), network=network, optimiser=optimiser, average=average)
+    run.step = 5
+    run.save()
+    (run.folder / "scale.json").write_text("{}")
+    paths = pack.pack(run.folder.parent, tmp_path / "parts", part_bytes=500)
+    assert len(paths) > 1
+    other = tiny_config(tmp_path / "two")
+    pack.unpack(tmp_path / "parts", other.paths.work)
+    fresh = torch.nn.Linear(3, 3)
+    resumed = run_of(
+        other, network=fresh, optimiser=torch.optim.AdamW(fresh.parameters()), average=loop.Average(fresh, 0.9)
+    )
+    assert resumed.resume() == 5
+    assert torch.allclose(fresh.weight, network.weight, atol=1e-3)
+    assert (resumed.folder / "scale.json").exists()

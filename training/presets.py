@@ -1,0 +1,33 @@
+"""Named settings of a training, for `--preset`; `published` has the architecture of the published weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from training.config import Config, Data, Diffusion, Schedule, Stages, Vae
+
+PUBLISHED = Config()
+
+NEXT = replace(
+    PUBLISHED,
+    vae=Vae(latent_channels=16, steps=12_000, decoder_steps=6_000, critic_start=300, learning_rate=1e-3),
+    schedule=Schedule(zero_terminal=True),
+)
+"""Sixteen latent channels, a schedule that ends in pure noise."""
+
+GPU = replace(
+    NEXT,
+    data=Data(train_count=16_384),
+    vae=replace(NEXT.vae, batch=96, crop=128, steps=20_000, decoder_steps=10_000),
+    diffusion=Stages(
+        base=Diffusion(steps=30_000, small_steps=6_000, batch=128, small_batch=384, learning_rate=1e-3),
+        inpaint=Diffusion(steps=10_000, batch=128, learning_rate=5e-4),
+        product=Diffusion(steps=5_000, batch=128, learning_rate=1e-3),
+        image_adapter=Diffusion(steps=5_000, batch=128, learning_rate=8e-4),
+        distil=Diffusion(steps=4_000, batch=96, learning_rate=2e-4, warmup=20, ema=0.99),
+        dit=Diffusion(steps=20_000, small_steps=5_000, batch=128, small_batch=384, learning_rate=8e-4),
+    ),
+)
+"""The same with larger batches; the wall clock ends its stages, not their step counts."""
+
+PRESETS: dict[str, Config] = {"published": PUBLISHED, "next": NEXT, "gpu": GPU}
