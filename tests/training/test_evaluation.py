@@ -11,7 +11,7 @@ import torch
 
 from training.config import HELD_OUT_SEED
 from training.encoders.vae import border_band
-from training.evaluation import best_of, held_out
+from training.evaluation import best_of, detail, held_out
 from training.evaluation.figures import Figure, update
 from training.evaluation.sheets import page
 from training.evaluation.statistics import bootstrap, kid, permutation_p, wilson
@@ -95,3 +95,25 @@ def test_a_sheet_has_a_row_for_each_label() -> None:
 def test_the_top_by_score_is_held_against_the_whole_pool() -> None:
     scores, quality = torch.tensor([0.1, 0.9, 0.8, 0.2]), torch.tensor([0.0, 1.0, 0.5, 0.5])
     assert best_of.gains([scores, -scores], [quality, quality]) == pytest.approx([0.25, -0.25])
+
+
+def test_psnr_is_that_of_the_definition() -> None:
+    real = torch.zeros(2, 3, 8, 8)
+    decoded = torch.stack([real[0] + 0.02, real[1] + 0.2])
+    assert detail.psnr(decoded, real).tolist() == pytest.approx([40.0, 20.0], abs=0.01)
+
+
+def test_block_energy_finds_the_grid_of_a_decoder_and_no_other() -> None:
+    generator = torch.Generator().manual_seed(0)
+    smooth = torch.randn(2, 3, 64, 64, generator=generator).cumsum(2).cumsum(3) / 64
+    plain = detail.block_energy(smooth)
+    assert ((plain > 0.8) & (plain < 1.25)).all()
+    steps = torch.arange(64) // 8 % 2 * 1.0
+    assert (detail.block_energy(smooth + steps) > 1.5 * plain).all()
+    assert (detail.block_energy(smooth + steps.roll(3)) < 1.1 * plain).all()
+
+
+def test_blur_takes_the_finest_octave() -> None:
+    noise = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    soft = torch.nn.functional.avg_pool2d(noise, 3, 1, 1)
+    assert (detail.finest_octave(soft) < 0.3 * detail.finest_octave(noise)).all()

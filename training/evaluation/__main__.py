@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
-from training.config import Config
 from training.core import loop
-from training.evaluation import best_of, brands, growth, judges, likeness, scenes, seam, sheets, style
+from training.evaluation import best_of, brands, detail, growth, judges, likeness, scenes, seam, sheets, style
 from training.evaluation.context import Context
 from training.evaluation.figures import Figure, update
 
@@ -20,10 +16,12 @@ log = logging.getLogger(__name__)
 GROUPS: dict[str, Callable[[Context], list[Figure]]] = {
     "judges": judges.measure,
     "best": best_of.measure,
+    "autoencoder": detail.autoencoder,
     "seam": seam.measure,
     "scenes": scenes.measure,
     "style": style.measure,
     "growth": growth.measure,
+    "sharpness": detail.sharpness,
     "likeness": likeness.measure,
     "brand": brands.measure,
     "sheets": sheets.measure,
@@ -32,15 +30,13 @@ GROUPS: dict[str, Callable[[Context], list[Figure]]] = {
 
 def main() -> None:
     """Measures the groups of `--only`, and writes the figures of each group at once."""
-    parser = argparse.ArgumentParser(prog="python -m training.evaluation", description=__doc__)
+    parser = loop.stage_parser(__doc__)
+    parser.prog = "python -m training.evaluation"
     parser.add_argument("--only", default=",".join(GROUPS), help="groups, comma-separated (default: %(default)s)")
     parser.add_argument("--count", type=int, default=100, help="pictures per figure (default: %(default)s)")
     parser.add_argument("--figures", type=Path, default=Path("docs/figures/models.json"), help="default: %(default)s")
-    parser.add_argument("--threads", type=int, default=2, help="threads of one torch operation (default: %(default)s)")
     arguments = parser.parse_args()
-    loop.start_logging()
-    torch.set_num_threads(arguments.threads)
-    context = Context(Config(), arguments.count)
+    context = Context(loop.chosen_config(arguments), arguments.count)
     for name in arguments.only.split(","):
         figures = GROUPS[name](context)
         for figure in figures:
