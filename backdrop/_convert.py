@@ -81,6 +81,7 @@ def server_info(message: info_pb.GetInfoResponse) -> info.Info:
             idempotency_ttl_s=limits.idempotency_ttl.ToNanoseconds() / 1e9,
             max_style_images=limits.max_style_images,
             max_products=limits.max_products,
+            max_palette_colours=limits.max_palette_colours,
         ),
         ready_replicas=message.ready_replicas,
         tasks=tuple(
@@ -173,6 +174,7 @@ def _settings(message: pb.EffectiveSettings) -> events.Settings:
         priority=_enum(Priority, pb.Priority, message.priority),
         strength=message.strength,
         adapters=tuple(types.Adapter(adapter.name, adapter.weight) for adapter in message.adapters),
+        palette=tuple(message.palette),
     )
 
 

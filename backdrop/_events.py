@@ -170,6 +170,8 @@ class Settings:
     """The fraction of the steps that were taken; below 1.0 the noise started from the picture."""
     adapters: tuple[Adapter, ...] = ()
     """The adapters of the request by name, without those of weight 0.0."""
+    palette: tuple[str, ...] = ()
+    """The palette as "#rrggbb"; empty without one."""
 
 
 @dataclasses.dataclass(frozen=True)

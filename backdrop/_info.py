@@ -94,6 +94,8 @@ class Limits:
     """Most style pictures a request may hold."""
     max_products: int = 1
     """Most products of a scene."""
+    max_palette_colours: int = 0
+    """Most colours of a palette."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -73,6 +73,23 @@ class RequestOptions(TypedDict, total=False):
             text.parse_adapters,
         ),
     ]
+    palette: Annotated[
+        Sequence[str],
+        Option(
+            "conditioning.palette",
+            wire.texts,
+            'Colours that the made pixels follow, up to `Limits.max_palette_colours`: `["#1a2b3c", "#f4e9d8"]`. Known'
+            " pixels stay as they are. Default: none.",
+            (
+                Flag(
+                    "--palette",
+                    metavar="HEX,HEX,…",
+                    help="Colours that the made pixels follow, such as 1a2b3c,f4e9d8. Default: none.",
+                ),
+            ),
+            text.parse_palette,
+        ),
+    ]
     pipeline: Annotated[
         str,
         Option(

@@ -177,6 +177,11 @@ def parse_products(path: str, texts: Sequence[str] | None) -> list[Product] | No
     return products
 
 
+def parse_palette(path: str, text: str | None) -> list[str] | None:
+    """Reads colours, separated by commas; None stays None."""
+    return None if text is None else [colour.strip() for colour in text.split(",")]
+
+
 def every_second_step(path: str, previews: bool | None) -> int | None:
     """Reads the flag that turns previews on; None stays None."""
     return 2 if previews else None

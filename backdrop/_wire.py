@@ -36,6 +36,13 @@ def text(value: str, field: str) -> str:
     return value
 
 
+def texts(value: Sequence[str], field: str) -> list[str]:
+    """A list of texts."""
+    if not isinstance(value, list | tuple):  # one text alone is a sequence too, of characters
+        raise _refusal(field, "must be a list of texts")
+    return [text(each, f"{field}[{index}]") for index, each in enumerate(value)]
+
+
 def integer(value: int, field: str, most: int = _UINT32) -> int:
     """A whole number that fits 32 bits without sign."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):

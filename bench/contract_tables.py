@@ -7,13 +7,33 @@ from collections.abc import Mapping
 from backdrop import Options
 from backdrop._cli.task_command import name_of
 from backdrop._describe import Option, options_of
+from backdrop._options import RequestOptions
 from backdrop.contract.rules import TASKS as RULES
+from backdrop.contract.rules import TaskRules
 from backdrop.tasks import TASKS
 
 
 def options_table(_: str = "") -> str:
     """The options that every task shares."""
     return _table(options_of(Options))
+
+
+def fields_table(_: str = "") -> str:
+    """Which of the shared fields each task takes: "yes", "needed", "or" (one of these), or nothing where it refuses."""
+    names = list(TASKS)
+    lines = ["| field | " + " | ".join(f"`{name}`" for name in names) + " |", "|---" * (len(names) + 1) + "|"]
+    for option in options_of(RequestOptions).values():
+        cells = (_taken(RULES[name], option.path) for name in names)
+        lines.append(f"| `{option.path}` | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _taken(rules: TaskRules, path: str) -> str:
+    if path in rules.refused:
+        return ""
+    if path in rules.required:
+        return "needed"
+    return "or" if any(path in each.split("|") for each in rules.required) else "yes"
 
 
 def tasks_table(_: str = "") -> str:

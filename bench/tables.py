@@ -134,6 +134,7 @@ _MAKERS: dict[str, Callable[[str], str]] = {
     "errors": errors_table,
     "options": contract_tables.options_table,
     "tasks": contract_tables.tasks_table,
+    "fields": contract_tables.fields_table,
     "warnings": input_tables.warnings_table,
     "effects": input_tables.effects_table,
     "picture-faults": input_tables.picture_faults_table,

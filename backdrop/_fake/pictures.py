@@ -11,10 +11,14 @@ from backdrop._fake.request import Request
 from backdrop.contract.arrays import Bytes
 from backdrop.contract.finishing import composite, encode
 from backdrop.contract.geometry import Size
+from backdrop.contract.palette import colours_of, towards
 from backdrop.contract.parts import OutputFormat
 from backdrop.contract.receipts import receipt
 from backdrop.contract.write import receipt_message
 from backdrop.v1 import generation_service_pb2 as pb
+
+_PALETTE = 0.75
+"""The part of the way that a scene's colours are moved towards a palette."""
 
 
 def paint(request: Request, seed: int) -> Bytes:
@@ -30,6 +34,10 @@ def paint(request: Request, seed: int) -> Bytes:
     if strength < 1:
         start = request.canvas.known if request.canvas.start is None else request.canvas.start
         scene = (scene * strength + start * (1 - strength)).astype(np.uint8)
+    if palette := request.parts.conditioning.palette:
+        weight = request.canvas.make.astype(np.float32) / 255
+        moved = towards(scene.astype(np.float32) / 255, weight, colours_of(palette), _PALETTE)
+        scene = np.rint(moved * 255).astype(np.uint8)
     return composite(scene, request.canvas)
 
 

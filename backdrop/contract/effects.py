@@ -45,6 +45,11 @@ EFFECTS = (
         "has no effect without a picture of the place; set background.scene",
     ),
     Effect(
+        "conditioning.palette",
+        lambda request, parts: bool(request.background.scene) and parts.sampling.strength == 0,
+        "has no effect at background.scene_strength 0, where the scene stays as it is",
+    ),
+    Effect(
         "conditioning.style_images",
         lambda request, parts: parts.conditioning.image_scale == 0.0,
         "have no effect at conditioning.image_scale 0; set it above 0",

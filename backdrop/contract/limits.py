@@ -16,6 +16,8 @@ MAX_ADAPTER_WEIGHT = 5.0
 MAX_STYLE_IMAGES = 4
 MAX_PRODUCTS = 8
 """Of one scene."""
+MAX_COLOURS = 10
+"""Of a palette."""
 MIN_PLACED = 4
 """Pixels of the longer side of a product that is made smaller."""
 MAX_PADDING = 0.45

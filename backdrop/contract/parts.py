@@ -61,6 +61,8 @@ class Conditioning:
     """0 without style pictures."""
     adapters: tuple[Adapter, ...] = ()
     """By name, each once, none of weight 0: requests that mean the same have the same adapters in the same order."""
+    palette: tuple[str, ...] = ()
+    """Colours that the made pixels follow, as "#rrggbb"."""
     warnings: tuple[RequestWarning, ...] = ()
     """What was converted in the style pictures, once they are decoded."""
 

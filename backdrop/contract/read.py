@@ -20,6 +20,7 @@ from backdrop.contract.limits import (
     MIN_SIDE,
 )
 from backdrop.contract.metadata import VALID_IDEMPOTENCY_KEY
+from backdrop.contract.palette import read_palette
 from backdrop.contract.parts import Conditioning, Delivery, Parts, Priority, Sampling, Selection, Window
 from backdrop.contract.read_adapters import read_adapters
 from backdrop.contract.read_dropping import read_dropping
@@ -167,6 +168,7 @@ def _conditioning(
         conditioning.negative_prompt,
         image_scale=image_scale,
         adapters=read_adapters(conditioning.adapters, pipeline, info),
+        palette=read_palette(conditioning.palette),
     )
 
 

@@ -35,6 +35,7 @@ _PROMPTED = (
     "conditioning.negative_prompt",
     "conditioning.style_images",
     "conditioning.image_scale",
+    "conditioning.palette",
     "sampling.guidance_scale",
     "sampling.guidance_window",
 )
@@ -75,7 +76,7 @@ TASKS = {
             "fill",
             "Makes what a prompt says inside a mask, and keeps the rest of the picture.",
             required=("fill.picture", "fill.mask", "conditioning.prompt|conditioning.style_images"),
-            refused=("delivery.size",),
+            refused=("conditioning.palette", "delivery.size"),
         ),
         TaskRules(
             "vary",
@@ -84,7 +85,13 @@ TASKS = {
             refused=("delivery.size",),
             strength="vary.strength",
         ),
-        TaskRules("expand", "Continues a picture on its sides, and keeps all of it.", required=("expand.picture",)),
+        TaskRules(
+            "expand",
+            "Continues a picture on its sides, and keeps all of it.",
+            required=("expand.picture",),
+            # New colours beside the picture's own would show where it ends.
+            refused=("conditioning.palette",),
+        ),
         TaskRules(
             "shadow",
             "Lays a shadow under a product on any scene.",

@@ -48,6 +48,7 @@ def settings_message(task: str, parts: Parts, size: Size, scene_size: Size) -> p
         priority=pb.Priority.Name(parts.priority),
         strength=parts.sampling.strength,
         adapters=[pb.Adapter(name=each.name, weight=each.weight) for each in parts.conditioning.adapters],
+        palette=parts.conditioning.palette,
     )
 
 

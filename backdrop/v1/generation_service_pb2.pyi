@@ -285,18 +285,20 @@ class UpscaleTask(_message.Message):
     def __init__(self, picture: _Optional[bytes] = ..., factor: _Optional[int] = ...) -> None: ...
 
 class Conditioning(_message.Message):
-    __slots__ = ("prompt", "negative_prompt", "style_images", "image_scale", "adapters")
+    __slots__ = ("prompt", "negative_prompt", "style_images", "image_scale", "adapters", "palette")
     PROMPT_FIELD_NUMBER: _ClassVar[int]
     NEGATIVE_PROMPT_FIELD_NUMBER: _ClassVar[int]
     STYLE_IMAGES_FIELD_NUMBER: _ClassVar[int]
     IMAGE_SCALE_FIELD_NUMBER: _ClassVar[int]
     ADAPTERS_FIELD_NUMBER: _ClassVar[int]
+    PALETTE_FIELD_NUMBER: _ClassVar[int]
     prompt: str
     negative_prompt: str
     style_images: _containers.RepeatedCompositeFieldContainer[StyleImage]
     image_scale: float
     adapters: _containers.RepeatedCompositeFieldContainer[Adapter]
-    def __init__(self, prompt: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., style_images: _Optional[_Iterable[_Union[StyleImage, _Mapping]]] = ..., image_scale: _Optional[float] = ..., adapters: _Optional[_Iterable[_Union[Adapter, _Mapping]]] = ...) -> None: ...
+    palette: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, prompt: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., style_images: _Optional[_Iterable[_Union[StyleImage, _Mapping]]] = ..., image_scale: _Optional[float] = ..., adapters: _Optional[_Iterable[_Union[Adapter, _Mapping]]] = ..., palette: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Sampling(_message.Message):
     __slots__ = ("pipeline", "seed", "scheduler", "steps", "guidance_scale", "guidance_window")
@@ -548,7 +550,7 @@ class Usage(_message.Message):
     def __init__(self, row_steps: _Optional[int] = ..., saved_row_steps: _Optional[int] = ..., row_step_megapixels: _Optional[float] = ...) -> None: ...
 
 class EffectiveSettings(_message.Message):
-    __slots__ = ("task", "sampling", "selection", "delivery", "scene_size", "image_scale", "priority", "strength", "adapters")
+    __slots__ = ("task", "sampling", "selection", "delivery", "scene_size", "image_scale", "priority", "strength", "adapters", "palette")
     TASK_FIELD_NUMBER: _ClassVar[int]
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
     SELECTION_FIELD_NUMBER: _ClassVar[int]
@@ -558,6 +560,7 @@ class EffectiveSettings(_message.Message):
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     STRENGTH_FIELD_NUMBER: _ClassVar[int]
     ADAPTERS_FIELD_NUMBER: _ClassVar[int]
+    PALETTE_FIELD_NUMBER: _ClassVar[int]
     task: str
     sampling: Sampling
     selection: Selection
@@ -567,7 +570,8 @@ class EffectiveSettings(_message.Message):
     priority: Priority
     strength: float
     adapters: _containers.RepeatedCompositeFieldContainer[Adapter]
-    def __init__(self, task: _Optional[str] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., delivery: _Optional[_Union[Delivery, _Mapping]] = ..., scene_size: _Optional[_Union[Size, _Mapping]] = ..., image_scale: _Optional[float] = ..., priority: _Optional[_Union[Priority, str]] = ..., strength: _Optional[float] = ..., adapters: _Optional[_Iterable[_Union[Adapter, _Mapping]]] = ...) -> None: ...
+    palette: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, task: _Optional[str] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., delivery: _Optional[_Union[Delivery, _Mapping]] = ..., scene_size: _Optional[_Union[Size, _Mapping]] = ..., image_scale: _Optional[float] = ..., priority: _Optional[_Union[Priority, str]] = ..., strength: _Optional[float] = ..., adapters: _Optional[_Iterable[_Union[Adapter, _Mapping]]] = ..., palette: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Picture(_message.Message):
     __slots__ = ("data", "media_type", "width", "height", "rank", "variant", "seed", "scores", "receipt")

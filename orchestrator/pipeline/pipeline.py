@@ -26,6 +26,7 @@ from orchestrator.stages.denoiser_inputs import DenoiserInputs
 from orchestrator.stages.encode import encode
 from orchestrator.stages.frames import FrameSource, PixelMemory
 from orchestrator.stages.models import Models
+from orchestrator.stages.palette import PaletteGuide
 from orchestrator.stages.prepare import find_mask, prepare
 from orchestrator.stages.select import Variant, select
 
@@ -164,11 +165,13 @@ class Pipeline:
         with progress.stage(Stage.PREPARE):
             prepared = await prepare(work.source, parts.sampling.strength, models, work.lookups)
         inputs = DenoiserInputs(embeddings, prepared, models, work.request.adapters)
+        palette = conditioning.palette
+        guide = PaletteGuide(palette, models.pipeline, prepared.view) if palette else None
         run = VariantRun(
             parts.sampling,
             parts.selection,
             GuidedDenoiser(parts.sampling, models, inputs),
-            Judge(models, prepared.view, embeddings.positive.pooled, work.request.task.heads, progress),
+            Judge(models, prepared.view, embeddings.positive.pooled, work.request.task.heads, progress, guide),
             work.outlook,
             parts.delivery.preview_every,
             prepared,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import time
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from orchestrator.sampler import NoiseStream, Solver, State, make_solver
 from orchestrator.stages.decode import decode
 from orchestrator.stages.denoise import GuidedDenoiser, denoise
 from orchestrator.stages.models import Models
+from orchestrator.stages.palette import PaletteGuide
 from orchestrator.stages.prepare import Prepared
 from orchestrator.stages.score import score
 from orchestrator.stages.select import Variant, rank
@@ -39,11 +41,12 @@ class Judge:
     pooled: Floats | None
     heads: tuple[str, ...]
     progress: Progress
+    guide: PaletteGuide | None = None
 
     async def finished(self, latents: Floats) -> tuple[Bytes, Scores | None]:
         """The scene [H, W, 3] and scores of a finished variant: the stages DECODE and SCORE."""
         with self.progress.stage(Stage.DECODE):
-            decoded = await decode(latents, self.view, self.models)
+            decoded = await self._decoded(latents)
         if not self.models.pipeline.scores:
             return to_bytes(decoded), None
         with self.progress.stage(Stage.SCORE):
@@ -51,8 +54,12 @@ class Judge:
 
     async def previewed(self, latents: Floats) -> tuple[Bytes, Scores]:
         """The same for a draft or a predicted picture, which belongs to the stage DENOISE."""
-        decoded = await decode(latents, self.view, self.models)
+        decoded = await self._decoded(latents)
         return to_bytes(decoded), await self._score(decoded)
+
+    async def _decoded(self, latents: Floats) -> Floats:
+        decoded = await decode(latents, self.view, self.models)
+        return decoded if self.guide is None else await asyncio.to_thread(self.guide.scene, decoded)
 
     async def _score(self, decoded: Floats) -> Scores:
         return await score(decoded, self.view, self.pooled, self.models, self.heads)
@@ -153,7 +160,8 @@ class VariantRun:
             self._progress.emit(StepDone(index, state.index, solver.steps, picture, draft))
 
         with self._progress.stage(Stage.DENOISE):
-            return await denoise(self._denoiser, solver, self._noise(index), state, until, on_step, self._blend)
+            noise, guide = self._noise(index), self._judge.guide
+            return await denoise(self._denoiser, solver, noise, state, until, on_step, self._blend, guide)
 
     def _seed(self, index: int) -> int:
         return variant_seed(self._sampling.seed, index)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -119,13 +120,20 @@ class Solver(abc.ABC):
         """Returns the sample as the model takes it, float32 of the state's shape, and the row's timestep."""
         return state.sample, float(self._levels.timesteps[state.index])
 
-    def step(self, state: State, output: Array, noise: Array | None = None) -> State:
+    def step(
+        self,
+        state: State,
+        output: Array,
+        noise: Array | None = None,
+        move: Callable[[Array], Array] | None = None,
+    ) -> State:
         """Returns the state after the next step.
 
         Args:
             state: where the trajectory stands; `state.index` must be below `steps`.
             output: what the model returned for `model_input(state)`, guidance already applied; same shape.
             noise: standard normal of the same shape, if `needs_noise`; not used on the last step.
+            move: changes the clean estimate; the direction stays that of the model's own, as with clipping.
 
         Raises:
             ValueError: the trajectory is already complete, a shape differs, or noise is missing.
@@ -138,7 +146,10 @@ class Solver(abc.ABC):
         if self.needs_noise and index < self.steps - 1 and (noise is None or noise.shape != sample.shape):
             raise ValueError(f"a step of {type(self).__name__} needs noise of shape {sample.shape}")
         call = ModelCall(sample, output, self._levels.signal[index], self._levels.noise[index])
-        return self.advance(state, self._prediction.denoised(call).clipped(self._clip), noise)
+        denoised = self._prediction.denoised(call).clipped(self._clip)
+        if move is not None:
+            denoised = Denoised(move(denoised.clean), denoised.direction)
+        return self.advance(state, denoised, noise)
 
     @abc.abstractmethod
     def advance(self, state: State, denoised: Denoised, noise: Array | None) -> State:

@@ -12,6 +12,7 @@ from orchestrator.sampler import NoiseStream, Solver, State, combine
 from orchestrator.stages.blend import Blend
 from orchestrator.stages.denoiser_inputs import DenoiserInputs
 from orchestrator.stages.models import Models, batch_of
+from orchestrator.stages.palette import PaletteGuide
 from orchestrator.telemetry import span
 
 
@@ -54,10 +55,12 @@ async def denoise(
     until: int,
     on_step: Callable[[State], None],
     blend: Blend | None = None,
+    guide: PaletteGuide | None = None,
 ) -> State:
     """Steps `solver` from a state [C, h, w] until `until` steps are done; calls `on_step` after each step.
 
     `blend` puts known latents into the sample after each step; None where the denoiser sees them, or nothing is known.
+    `guide` moves the predicted latents towards a palette.
     """
     shape = state.sample.shape
     initial = None if blend is None else noise.initial(shape)
@@ -66,7 +69,7 @@ async def denoise(
         with span("step", step=state.index, timestep=timestep):
             prediction = await denoiser(sample, timestep, state.index, solver.steps, again=state.index + 1 < until)
         fresh = noise.at_step(state.index, shape) if solver.needs_noise else None
-        state = solver.step(state, prediction, fresh)
+        state = solver.step(state, prediction, fresh, None if guide is None else guide.latents)
         if blend is not None and initial is not None:
             state = blend.into(state, solver, initial)
         on_step(state)

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import grpc
 import numpy as np
 import pytest
 
 from backdrop import (
     AsyncClient,
-    BackdropError,
-    Erase,
-    Expand,
-    Fill,
     InvalidRequestError,
-    Options,
     Pipeline,
     Reason,
     TextToImage,
-    Vary,
 )
-from backdrop._describe import options_of
 from tests.contract.bad_inputs import stream, valid_request
-from tests.contract.photos import MASK, PRODUCT, QUICK, TASK, pixels, scores_of
+from tests.contract.photos import QUICK, TASK, pixels, scores_of
 from tests.pictures import noisy_photo
 
 WORDS = TextToImage()
@@ -100,22 +91,3 @@ async def test_no_task_is_a_missing_field(client: AsyncClient, channel: grpc.aio
         await stream(channel, request).read()
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert all(task.name in (caught.value.details() or "") for task in (await client.info()).tasks)
-
-
-async def test_every_task_refuses_the_fields_that_it_does_not_take(client: AsyncClient) -> None:
-    values: dict[str, Any] = {
-        "prompt": "a beach",
-        "negative_prompt": "people",
-        "style_images": [noisy_photo(9, 9)],
-        "image_scale": 1.0,
-        "guidance_scale": 2.0,
-        "guidance_window": (0.0, 0.5),
-        "output_size": (64, 64),
-    }
-    names = {option.path: name for name, option in options_of(Options).items()}
-    for task in (TASK, WORDS, Erase(PRODUCT, MASK), Fill(PRODUCT, MASK), Vary(PRODUCT), Expand(PRODUCT)):
-        info = next(each for each in (await client.info()).tasks if each.name == task.name)
-        for path in info.refused_fields:
-            with pytest.raises(BackdropError) as caught:
-                await client.generate(task, **{names[path]: values[names[path]]})
-            assert (caught.value.reason, caught.value.field) == (Reason.FIELD_NOT_TAKEN, path)
