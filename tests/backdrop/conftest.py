@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from backdrop.testing import FakeBackdrop
+from tests.backdrop.command_line import MASK, PHOTO
 
 
 @pytest.fixture
@@ -21,3 +25,11 @@ def slow_fake() -> Iterator[FakeBackdrop]:
     """One that takes 20 ms for a step."""
     with FakeBackdrop(step_delay_s=0.02) as fake:
         yield fake
+
+
+@pytest.fixture
+def product(tmp_path: Path) -> Path:
+    """A photo with a cut-out product, as a file."""
+    path = tmp_path / "mug.png"
+    Image.fromarray(np.dstack([PHOTO, MASK])).save(path)
+    return path
