@@ -137,8 +137,10 @@ class Adapted:
         return {name: network.get_parameter(f"{name}.weight").detach() for name in names}
 
 
-def adapt(network: Any, config: Mapping[str, Any], name: str = "default", *, seed: int = 0) -> Adapted:
-    """Injects a LoRA of random numbers, which bf16 holds without loss."""
+def adapt(
+    network: Any, config: Mapping[str, Any], name: str = "default", *, seed: int = 0, size: float = 1.0
+) -> Adapted:
+    """Injects a LoRA of random numbers × `size`, a power of two, so that bf16 holds them without loss."""
     from peft import LoraConfig, get_peft_model
 
     shapes = shapes_of(network)
@@ -150,7 +152,7 @@ def adapt(network: Any, config: Mapping[str, Any], name: str = "default", *, see
     with torch.no_grad():
         for _, layer in adapted.layers():
             for half in (layer.lora_A[name].weight, layer.lora_B[name].weight):
-                half.copy_(torch.randn(half.shape, generator=generator).bfloat16())
+                half.copy_(size * torch.randn(half.shape, generator=generator).bfloat16())
     return adapted
 
 

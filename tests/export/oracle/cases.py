@@ -21,8 +21,8 @@ SOLVERS = {
     "sd3": (),
 }
 """Solvers that requests name; the folder's own is that of the default requests."""
-WEIGHT = 0.1
-"""Of a LoRA, whose random numbers are large."""
+WEIGHT = 0.9
+"""Of a LoRA."""
 
 
 @dataclasses.dataclass(frozen=True)

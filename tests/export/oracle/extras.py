@@ -13,6 +13,8 @@ STYLED = ("sd15-inpaint", "sdxl")
 ADAPTED = ("sd15-inpaint", "sdxl-inpaint", "sd3")
 """Families with LoRAs."""
 LAYOUTS = ("peft", "kohya", "diffusers", "diffusers2023")
+SIZE = 0.25
+"""Of a LoRA's numbers: larger ones make a chaos of attention, in which torch itself is off in FP32."""
 CLIP_SIDE, CLIP_WIDTH, IMAGE_TOKENS = 32, 16, 4
 
 
@@ -88,7 +90,7 @@ def write_lora(folder: Path, layout: str, place: Path) -> Path:
     }
     # The keys of 2023 have no place for another strength than 1.
     config = {"r": 4, "lora_alpha": 4 if layout == "diffusers2023" else 6, "target_modules": targets}
-    adapted = lora_layouts.adapt(denoiser(folder, component), config, seed=LAYOUTS.index(layout))
+    adapted = lora_layouts.adapt(denoiser(folder, component), config, seed=LAYOUTS.index(layout), size=SIZE)
     place.mkdir(parents=True, exist_ok=True)
     return save[layout](adapted, place)
 
