@@ -145,6 +145,40 @@ def grey_profile(gamma: float) -> bytes:
     return head.ljust(128, b"\0") + tags + white + curve
 
 
+INKS = {"cyan": (55, -37, -50), "magenta": (48, 74, -3), "yellow": (89, -5, 93), "paper": (100, 0, 0)}
+"""Full inks on paper in Lab under D50, near those of offset printing (ISO 12647-2)."""
+
+
+def cmyk_profile() -> bytes:
+    """An ICC profile of an imagined press (ICC.1:2022, `mft1`): what four inks look like, each off or full, in Lab."""
+    corners = b""
+    for number in range(16):
+        # The first ink changes slowest. Inks on each other darken, and black ink covers everything.
+        inks = [name for bit, name in zip((8, 4, 2), ("cyan", "magenta", "yellow"), strict=True) if number & bit]
+        light, a, b = INKS["paper"] if not inks else np.mean([INKS[name] for name in inks], axis=0)
+        light *= 1 if len(inks) < 2 else 0.7 if len(inks) == 2 else 0.25
+        colour = (0, 0, 0) if number & 1 else (light, *((a, b) if len(inks) < 3 else (0, 0)))
+        corners += bytes((round(colour[0] * 2.55), round(colour[1]) + 128, round(colour[2]) + 128))
+    one = struct.pack(">i", 65536)
+    identity = b"".join(one if place in (0, 4, 8) else bytes(4) for place in range(9))
+    table = (
+        b"mft1" + bytes(4) + bytes((4, 3, 2, 0)) + identity + bytes(range(256)) * 4 + corners + bytes(range(256)) * 3
+    )
+    white = b"XYZ " + bytes(4) + b"".join(struct.pack(">i", round(each * 65536)) for each in (0.9642, 1, 0.8249))
+    head = struct.pack(">I4sI4s4s4s", 156 + 20 + len(table), bytes(4), 0x02400000, b"prtr", b"CMYK", b"Lab ")
+    head += struct.pack(">6H4s", 2026, 1, 1, 0, 0, 0, b"acsp") + bytes(28) + white[8:]
+    tags = struct.pack(">I4sII4sII", 2, b"wtpt", 156, 20, b"A2B0", 176, len(table))
+    return head.ljust(128, b"\0") + tags + white + table
+
+
+def cmyk_patches() -> Image.Image:
+    """Four patches of 16 × 16 pixels: paper, cyan, magenta, yellow."""
+    patches = np.zeros((16, 64, 4), np.uint8)
+    for number in range(3):
+        patches[:, 16 * (number + 1) : 16 * (number + 2), number] = 255
+    return Image.fromarray(patches, "CMYK")
+
+
 def srgb_profile() -> bytes:
     """Little CMS's profile of sRGB."""
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -162,6 +196,13 @@ def saved(mode: str, kind: str, **options: object) -> bytes:
     return buffer.getvalue()
 
 
+def cmyk_with_profile() -> bytes:
+    """The patches as a JPEG for print, with the press's profile."""
+    buffer = io.BytesIO()
+    cmyk_patches().save(buffer, "JPEG", quality=100, subsampling=0, icc_profile=cmyk_profile())
+    return buffer.getvalue()
+
+
 FILES: dict[str, Callable[[], bytes]] = {
     "phone.mpo.jpg": mpo,
     "mask-zero-one.png": zero_one,
@@ -175,6 +216,7 @@ FILES: dict[str, Callable[[], bytes]] = {
     "display-p3.png": display_p3,
     "photo.webp": lambda: saved("RGB", "WEBP", icc_profile=srgb_profile(), exif=exif(orientation_entry(6))),
     "lossless.webp": lambda: saved("RGBA", "WEBP", lossless=True),
+    "cmyk-profile.jpg": cmyk_with_profile,
     "cmyk.jpg": lambda: saved("CMYK", "JPEG"),
     "grey.jpg": lambda: saved("L", "JPEG", icc_profile=srgb_profile(), progressive=True),
     "palette.png": lambda: saved("P", "PNG"),

@@ -282,9 +282,9 @@ def test_addresses_that_are_none_are_refused_with_the_fix(endpoint: str, fix: st
 class Server:
     """Answers GetInfo and nothing else; counts the calls."""
 
-    def __init__(self) -> None:
+    def __init__(self, *options: tuple[str, int]) -> None:
         self.calls = 0
-        self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0), *options])
         get_info = grpc.unary_unary_rpc_method_handler(self._answer)
         handler = grpc.method_handlers_generic_handler("backdrop.v1.InfoService", {"GetInfo": get_info})
         self._server.add_generic_rpc_handlers([handler])
