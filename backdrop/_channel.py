@@ -51,11 +51,14 @@ class Channels:
     ) -> None:
         check_environment()
         self.endpoint = check_endpoint(endpoint)
+        if credentials is not None and not isinstance(credentials, grpc.ChannelCredentials):
+            message = f"credentials is a {type(credentials).__name__}; make them by grpc.ssl_channel_credentials(…)."
+            raise _unusable(message, "credentials")
         self._credentials = credentials
         self._options = [
             ("grpc.max_send_message_length", max_message_bytes),
             ("grpc.max_receive_message_length", max_message_bytes),
-            ("grpc.enable_http_proxy", int(proxy)),
+            ("grpc.enable_http_proxy", int(bool(proxy))),
             *_OPTIONS,
         ]
         self._open: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, grpc.aio.Channel] = weakref.WeakKeyDictionary()
@@ -88,6 +91,8 @@ class Channels:
 
 def check_endpoint(endpoint: str) -> str:
     """Returns the endpoint; InvalidRequestError says what is wrong with it."""
+    if not isinstance(endpoint, str) or "\0" in endpoint:
+        raise _unusable(f"endpoint is {endpoint!r:.40}; write host:port, such as 127.0.0.1:50061.", "endpoint")
     if endpoint.startswith(_SCHEMES):
         return endpoint
     if "://" in endpoint:

@@ -24,7 +24,7 @@ from backdrop._status import from_rpc_error
 from backdrop._tracing import trace_metadata
 from backdrop._wire import seconds
 from backdrop.contract.metadata import LONGEST_KEY, RETRY_KEY, admission_metadata
-from backdrop.errors import BackdropError, DeadlineExceededError, Reason, UnavailableError, error
+from backdrop.errors import BackdropError, DeadlineExceededError, InvalidRequestError, Reason, UnavailableError, error
 from backdrop.tasks import Task
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
@@ -33,6 +33,7 @@ DEFAULT_ENDPOINT = "127.0.0.1:50061"
 _INFO_TIMEOUT_S = 10.0
 # gRPC cannot express much longer ones; a call of more than a year has no deadline.
 _LONGEST_S = 365 * 86_400.0
+_LARGEST_MESSAGE = 2**31 - 1
 
 
 class AsyncClient:
@@ -67,12 +68,12 @@ class AsyncClient:
         retries: int = 2,
         proxy: bool = False,
     ) -> None:
-        if not timeout_s > 0:  # not a number fails this too
+        if not isinstance(timeout_s, int | float) or not timeout_s > 0:  # not a number fails this too
             raise _out_of_range("timeout_s", timeout_s, "above 0 seconds; inf = no limit")
-        if max_message_bytes < 1:
-            raise _out_of_range("max_message_bytes", max_message_bytes, "at least 1")
-        if retries < 0:
-            raise _out_of_range("retries", retries, "at least 0")
+        if not isinstance(max_message_bytes, int) or not 1 <= max_message_bytes <= _LARGEST_MESSAGE:
+            raise _out_of_range("max_message_bytes", max_message_bytes, f"an integer from 1 to {_LARGEST_MESSAGE}")
+        if not isinstance(retries, int) or retries < 0:
+            raise _out_of_range("retries", retries, "an integer from 0 on")
         self.endpoint = endpoint or os.environ.get("BACKDROP_ENDPOINT") or DEFAULT_ENDPOINT
         self._channels = Channels(self.endpoint, credentials, max_message_bytes, proxy=proxy)
         self._max_message_bytes = max_message_bytes
@@ -151,6 +152,8 @@ class AsyncClient:
         """Returns whether the server takes requests now; waits at most `timeout_s` seconds for its answer."""
         try:
             await self._info(timeout_s)
+        except InvalidRequestError:  # not the server's fault: this client is closed, or was forked
+            raise
         except BackdropError:
             return False
         return True
@@ -203,9 +206,9 @@ class AsyncClient:
     def _open(self) -> grpc.aio.Channel:
         """Returns the channel of the event loop that runs now; made on first use."""
         if self._closed:
-            raise RuntimeError("this client is closed; make a new one")
+            raise error(Reason.UNUSABLE_CLIENT, "This client is closed; make a new one.")
         return self._channels.current()
 
 
-def _out_of_range(name: str, value: float, bounds: str) -> BackdropError:
-    return error(Reason.OUT_OF_RANGE, f"{name} is {value}; it must be {bounds}.", field=name)
+def _out_of_range(name: str, value: object, bounds: str) -> BackdropError:
+    return error(Reason.OUT_OF_RANGE, f"{name} is {value!r:.40}; it must be {bounds}.", field=name)

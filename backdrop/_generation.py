@@ -103,6 +103,9 @@ class Generation:
     async def __anext__(self) -> Event:
         if self._events is None:
             self._events = self._run()
+        elif getattr(self._events, "ag_running", False):  # of Python's own generators, and not in their type
+            message = "This generation is awaited already; wait for it in one place, and share what it returns."
+            raise error(Reason.UNUSABLE_CLIENT, message)
         return await self._events.__anext__()
 
     async def _wait(self) -> Result:
@@ -159,6 +162,9 @@ class Generation:
             task = asyncio.current_task()
             if task is None or not task.cancelling():
                 self._raise_if_cancelled()
+                raise error(
+                    Reason.CANCELLED, "The client was closed before this had finished.", request_id=self._request_id
+                ) from None
             raise
         finally:
             call.cancel()

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from backdrop.errors import Reason, error
+
 _T = TypeVar("_T")
 
 
@@ -31,11 +33,11 @@ class LoopThread:
         """Returns the result of `coroutine`, or raises its error; an interrupt (Ctrl-C) cancels it.
 
         Raises:
-            RuntimeError: the loop is closed.
+            InvalidRequestError: the loop is closed.
         """
         if self.loop.is_closed():
             coroutine.close()
-            raise RuntimeError("this client or fake is closed; make a new one")
+            raise error(Reason.UNUSABLE_CLIENT, "This client or fake is closed; make a new one.")
         if self._process != os.getpid():
             self._start()
         future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)

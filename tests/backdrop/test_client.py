@@ -315,7 +315,7 @@ async def test_a_closed_client_says_so(fake: FakeBackdrop) -> None:
     client = AsyncClient(fake.endpoint)
     await client.close()
     await client.close()
-    with pytest.raises(RuntimeError, match="closed"):
+    with pytest.raises(InvalidRequestError, match="closed"):
         await client.info()
 
 

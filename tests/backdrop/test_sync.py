@@ -75,7 +75,7 @@ def test_a_closed_client_says_so(fake: FakeBackdrop) -> None:
     client = Client(fake.endpoint)
     client.close()
     client.close()
-    with pytest.raises(RuntimeError, match="closed"):
+    with pytest.raises(InvalidRequestError, match="closed"):
         client.info()
     assert not any(thread.name == "backdrop-client" and thread.is_alive() for thread in threading.enumerate())
 

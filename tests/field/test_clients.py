@@ -349,3 +349,79 @@ def test_workers_that_are_spawned_need_nothing_special(fake: FakeBackdrop) -> No
 def _is_ready(endpoint: str) -> bool:
     with Client(endpoint) as client:
         return client.ready()
+
+
+ARGUMENTS: dict[str, list[Any]] = {
+    "endpoint": [7, b"h:1", "h\0:1"],
+    "timeout_s": ["1", None, [], float("nan"), 0],
+    "max_message_bytes": ["1", None, 1.5, 0, 2**31, 2**63, float("nan"), float("inf")],
+    "retries": ["1", None, 1.5, -1, float("nan")],
+    "credentials": ["x", 7, {}],
+}
+
+
+@pytest.mark.row("event-loops")
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in ARGUMENTS.items() for value in values])
+def test_an_argument_of_another_type_is_refused_by_name(name: str, value: Any) -> None:
+    arguments = {"endpoint": "127.0.0.1:1", name: value}
+    for make in (AsyncClient, Client):
+        with pytest.raises(InvalidRequestError) as caught:
+            make(**arguments)
+        assert caught.value.field == name
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        *("dns:", "dns:///", "dns:///h", "dns:////", "unix:", "unix:/nowhere", "unix-abstract:x", "xds:///x", "vsock:"),
+        *("ipv4:", "ipv4:1.2.3", "ipv4:1.2.3.4:99999", "ipv6:zz", "[zz]:1", "h :1", "é:1", "x" * 70_000 + ":1"),
+    ],
+)
+def test_a_target_that_leads_nowhere_is_an_error_of_ours(endpoint: str) -> None:
+    try:
+        with Client(endpoint, retries=0) as client:
+            assert not client.ready(0.2)
+            with pytest.raises(backdrop.BackdropError):
+                client.wait_ready(0.1)
+    except InvalidRequestError as refusal:
+        if refusal.field != "endpoint":
+            raise
+
+
+@pytest.mark.row("event-loops")
+async def test_closing_a_client_ends_its_generations_by_an_error_of_ours(fake: FakeBackdrop) -> None:
+    client = AsyncClient(fake.endpoint)
+    generation = client.generate(TASK, **{**OPTIONS, "steps": 50})
+    await anext(generation)
+    await client.close()
+    with pytest.raises(backdrop.CancelledError, match="closed"):
+        await generation
+    for call in (client.info, client.ready, lambda: client.generate(TASK, **OPTIONS)):
+        with pytest.raises(InvalidRequestError, match="closed"):
+            await call()
+    await client.close()
+
+
+@pytest.mark.row("event-loops")
+async def test_a_generation_that_two_tasks_await_is_an_error_of_ours(fake: FakeBackdrop) -> None:
+    async with AsyncClient(fake.endpoint) as client:
+        generation = client.generate(TASK, **{**OPTIONS, "steps": 20})
+        first, second = await asyncio.gather(generation._wait(), generation._wait(), return_exceptions=True)
+        assert isinstance(first, backdrop.Result)
+        assert isinstance(second, InvalidRequestError)
+
+
+@pytest.mark.row("event-loops")
+def test_a_generation_that_was_begun_in_another_event_loop_is_an_error_of_ours(fake: FakeBackdrop) -> None:
+    client = AsyncClient(fake.endpoint)
+    generation = client.generate(TASK, **{**OPTIONS, "steps": 50})
+
+    async def begin() -> None:
+        await anext(generation)
+
+    async def finish() -> None:
+        await generation
+
+    asyncio.run(begin())
+    with pytest.raises(backdrop.BackdropError):
+        asyncio.run(finish())
