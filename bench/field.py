@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import sys
 
-from bench import checks, field_load, field_lora, field_pictures, field_rows, schedulers
+from bench import checks, field_load, field_lora, field_pictures, field_raw, field_rows, schedulers
 
 AREA = "field"
 
@@ -22,6 +22,7 @@ CHECKS: dict[str, checks.Check] = {
     "rows": functools.partial(field_rows.rows, command("rows")),
     "pictures": functools.partial(field_pictures.pictures, command("pictures")),
     "raw": functools.partial(field_pictures.raw_exceptions, command("raw")),
+    "broken": functools.partial(field_raw.raw_exceptions, command("broken")),
     "memory": functools.partial(field_load.memory, command("memory")),
     "refusals": functools.partial(field_load.refusals, command("refusals")),
     "schedulers": functools.partial(schedulers.figures, command("schedulers")),

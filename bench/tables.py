@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from backdrop.errors import ERRORS
-from bench import contract_tables, input_tables, key_tables, lora_tables, report
+from bench import checkpoint_tables, contract_tables, input_tables, key_tables, lora_tables, report
 from bench.figures import FOLDER, ROOT, detail, load
 from export.report import LEAST_PSNR, TOLERANCE, ComponentReport, Conditioning, PictureReport
 
@@ -150,6 +150,7 @@ _MAKERS: dict[str, Callable[[str], str]] = {
     "savers": report.savers_table,
     "shapes": report.shapes_table,
     **lora_tables.MAKERS,
+    **checkpoint_tables.MAKERS,
     **key_tables.MAKERS,
 }
 

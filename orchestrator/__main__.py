@@ -171,7 +171,7 @@ def redis_url(settings: Settings) -> str:
         return settings.redis_url
     try:
         password = settings.redis_password_file.read_text().strip()
-    except OSError as problem:
+    except (OSError, ValueError) as problem:
         raise RepositoryError(f"BACKDROP_REDIS_PASSWORD_FILE: {problem}") from None
     parts = urlsplit(settings.redis_url)
     host = parts.netloc.rpartition("@")[2]

@@ -32,12 +32,14 @@ def check_endpoints(endpoints: Sequence[str]) -> None:
         bare = endpoint.removeprefix(_DNS).removeprefix(_KUBERNETES)
         host, _, port = bare.rpartition(":")
         if not host or "/" in host or not port.isdigit() or not 0 < int(port) < 65536:
-            raise ValueError(f"{endpoint} is not a Triton endpoint; write host:port or dns:///host:port")
+            raise ValueError(f"{endpoint!r} is not a Triton endpoint; write host:port or dns:///host:port")
         if ":" in host and not (host.startswith("[") and host.endswith("]")):
-            raise ValueError(f"{endpoint} is not a Triton endpoint; write an IPv6 address in brackets: [{host}]:{port}")
+            raise ValueError(
+                f"{endpoint!r} is not a Triton endpoint; write an IPv6 address in brackets: [{host}]:{port}"
+            )
         service, _, namespace = host.partition(".")
         if endpoint.startswith(_KUBERNETES) and not (service and namespace):
-            raise ValueError(f"{endpoint} has no namespace; write kubernetes:///service.namespace:port")
+            raise ValueError(f"{endpoint!r} has no namespace; write kubernetes:///service.namespace:port")
 
 
 class Endpoints:

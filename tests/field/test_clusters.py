@@ -244,7 +244,7 @@ def test_a_wrong_setting_ends_the_process_with_one_sentence() -> None:
     done = started(BACKDROP_TRITON_ENDPOINTS="triton")
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert line.startswith("BACKDROP_TRITON_ENDPOINTS: triton is not a Triton endpoint")
+    assert line.startswith("BACKDROP_TRITON_ENDPOINTS: 'triton' is not a Triton endpoint")
 
 
 @pytest.mark.row("settings")

@@ -66,17 +66,22 @@ def values(content: Any, deep: int = 3) -> Iterator[tuple[str, Any]]:
     """A document with one value replaced, or one key missing, for every place of it down to a depth."""
     for path in places(content, deep):
         for value in (MISSING, *VALUES):
-            changed = copy.deepcopy(content)
-            *owners, last = path
-            place = changed
-            for key in owners:
-                place = place[key]
-            if value is not MISSING:
-                place[last] = value
-            else:
-                del place[last]
+            changed = _replaced(content, path, value)
             what = "missing" if value is MISSING else repr(value)[:20]
             yield f"{'.'.join(map(str, path))} {what}", changed
+
+
+def _replaced(content: Any, path: tuple[Any, ...], value: Any) -> Any:
+    """A document with another value at a place; what is not on the way to it is shared, since this is done often."""
+    changed = copy.copy(content)
+    key, *rest = path
+    if rest:
+        changed[key] = _replaced(content[key], tuple(rest), value)
+    elif value is MISSING:
+        del changed[key]
+    else:
+        changed[key] = value
+    return changed
 
 
 def places(content: Any, deep: int) -> Iterator[tuple[Any, ...]]:
