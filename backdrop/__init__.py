@@ -48,7 +48,7 @@ from backdrop._generation import Generation
 from backdrop._info import AdapterInfo, Info, Limits, Model, Pipeline, TaskInfo
 from backdrop._options import Options
 from backdrop._sync import Client, SyncGeneration
-from backdrop._types import Adapter, Box, EarlyDropping, Fit, Margins, Product, Sides, StyleImage
+from backdrop._types import Adapter, Box, EarlyDropping, Fit, Layout, Margins, Product, Sides, StyleImage
 from backdrop.contract.request_warnings import RequestWarning, WarningReason
 from backdrop.errors import (
     BackdropError,
@@ -94,6 +94,7 @@ __all__ = [
     "Info",
     "InternalError",
     "InvalidRequestError",
+    "Layout",
     "Limits",
     "Margins",
     "MaskSource",

@@ -12,7 +12,7 @@ from backdrop import _wire as wire
 from backdrop._describe import Flag, Option
 from backdrop._enums import HorizontalAlignment, VerticalAlignment
 from backdrop._task import Task
-from backdrop._types import Box, Fit, ImageSource, Product
+from backdrop._types import Box, Fit, ImageSource, Layout, Product
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -127,5 +127,27 @@ class Background(Task):
             "How far the result may go from `scene`, 0.0 (the scene itself with the products on it) to 1.0 (it has no"
             " influence). Default: 0.6.",
             (Flag("--scene-strength", float),),
+        ),
+    ] = None
+    layouts: Annotated[
+        Sequence[Layout] | None,
+        Option(
+            "background.layouts",
+            wire.layouts,
+            "Several pictures from one request, each `Layout(size, aspect_ratio, placement)`; on the command line"
+            " WIDTHxHEIGHT or WIDTH:HEIGHT. Variants and top_k count for each. Up to `Limits.max_layouts`. Default: one"
+            " picture.",
+            (Flag("--layout", list[str], "WxH|W:H"),),
+            text.parse_layouts,
+        ),
+    ] = None
+    automatic_placements: Annotated[
+        int | None,
+        Option(
+            "background.automatic_placements",
+            wire.integer,
+            "So many placements are chosen by the server, 1 to 7: in the middle, in both thirds, large, small and low,"
+            " at both sides. Each is a layout. Default: none.",
+            (Flag("--automatic-placements", int),),
         ),
     ] = None

@@ -82,6 +82,7 @@ def server_info(message: info_pb.GetInfoResponse) -> info.Info:
             max_style_images=limits.max_style_images,
             max_products=limits.max_products,
             max_palette_colours=limits.max_palette_colours,
+            max_layouts=limits.max_layouts,
         ),
         ready_replicas=message.ready_replicas,
         tasks=tuple(
@@ -124,6 +125,7 @@ def _picture(message: pb.Picture) -> events.Picture:
         seed=message.seed,
         scores=_scores(message.scores) if message.HasField("scores") else None,
         receipt=_receipt(message.receipt) if message.HasField("receipt") else None,
+        layout=message.layout,
     )
 
 

@@ -92,6 +92,8 @@ class Picture:
     """What the reward model says about it; None if the pipeline has no reward model."""
     receipt: Receipt | None
     """Proof that the known pixels were kept; None where the task keeps none."""
+    layout: int = 0
+    """Which layout of the request this is, from 0; `rank` counts within it, `variant` over all of them."""
 
     def image(self) -> Image.Image:
         """Returns the picture, decoded, as a PIL image."""

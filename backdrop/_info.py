@@ -96,6 +96,8 @@ class Limits:
     """Most products of a scene."""
     max_palette_colours: int = 0
     """Most colours of a palette."""
+    max_layouts: int = 1
+    """Most layouts of a request."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from backdrop._enums import HorizontalAlignment, VerticalAlignment
-from backdrop._types import Adapter, Box, EarlyDropping, Fit, Margins, Product, Sides, Size, StyleImage
+from backdrop._types import Adapter, Box, EarlyDropping, Fit, Layout, Margins, Product, Sides, Size, StyleImage
 from backdrop.errors import Reason, error
 
 _FOUR_NUMBERS = re.compile(r"(\d{1,6}),(\d{1,6}),(\d{1,6}),(\d{1,6})")
@@ -180,6 +180,18 @@ def parse_products(path: str, texts: Sequence[str] | None) -> list[Product] | No
 def parse_palette(path: str, text: str | None) -> list[str] | None:
     """Reads colours, separated by commas; None stays None."""
     return None if text is None else [colour.strip() for colour in text.split(",")]
+
+
+def parse_layouts(path: str, texts: Sequence[str] | None) -> list[Layout] | None:
+    """Reads each "WIDTHxHEIGHT" or "WIDTH:HEIGHT"; None stays None. Raises InvalidRequestError."""
+    if not texts:
+        return None
+    return [
+        Layout(aspect_ratio=parse_ratio(f"{path}[{index}].aspect_ratio", text))
+        if ":" in text
+        else Layout(parse_size(f"{path}[{index}].size", text))
+        for index, text in enumerate(texts)
+    ]
 
 
 def every_second_step(path: str, previews: bool | None) -> int | None:

@@ -84,6 +84,18 @@ class Product:
 
 
 @dataclasses.dataclass(frozen=True)
+class Layout:
+    """How one of several pictures of the same products is laid out."""
+
+    size: Size | None = None
+    """Width and height in pixels. None: the output size, else the photo's."""
+    aspect_ratio: tuple[int, int] | None = None
+    """Instead of `size`: the smallest picture of this shape around the output size, or around the photo."""
+    placement: Fit | Box | None = None
+    """Where the first product stands. None: as `Background.placement`."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Margins:
     """Pixels to add on each side of a picture, 0 to 8192."""
 

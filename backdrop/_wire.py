@@ -14,7 +14,19 @@ from typing import Any, TypeVar
 from backdrop._convert import enum_number
 from backdrop._enums import HorizontalAlignment, OutputFormat, Priority, Scheduler, ShadowKind, Snap, VerticalAlignment
 from backdrop._pictures import encode_picture as picture
-from backdrop._types import Adapter, Box, EarlyDropping, Fit, ImageSource, Margins, Product, Sides, Size, StyleImage
+from backdrop._types import (
+    Adapter,
+    Box,
+    EarlyDropping,
+    Fit,
+    ImageSource,
+    Layout,
+    Margins,
+    Product,
+    Sides,
+    Size,
+    StyleImage,
+)
 from backdrop.errors import BackdropError, Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
 
@@ -200,6 +212,25 @@ def products(value: Sequence[Product], field: str) -> list[pb.Product]:
         message = pb.Product(product=picture(each.product, f"{path}.product"))
         if each.mask is not None:
             message.mask = picture(each.mask, f"{path}.mask")
+        if each.placement is not None:
+            message.placement.CopyFrom(placement(each.placement, f"{path}.placement"))
+        messages.append(message)
+    return messages
+
+
+def layouts(value: Sequence[Layout], field: str) -> list[pb.Layout]:
+    """Sizes or shapes, and placements."""
+    if not isinstance(value, list | tuple) or not all(isinstance(each, Layout) for each in value):
+        raise _refusal(field, "must be a list of Layouts")
+    messages = []
+    for index, each in enumerate(value):
+        path, message = f"{field}[{index}]", pb.Layout()
+        if each.size is not None and each.aspect_ratio is not None:
+            raise error(Reason.FIELD_NOT_TAKEN, f"{path} has a size and an aspect ratio; leave one out.", field=path)
+        if each.size is not None:
+            message.size.CopyFrom(size(each.size, f"{path}.size"))
+        if each.aspect_ratio is not None:
+            message.aspect_ratio.CopyFrom(aspect_ratio(each.aspect_ratio, f"{path}.aspect_ratio"))
         if each.placement is not None:
             message.placement.CopyFrom(placement(each.placement, f"{path}.placement"))
         messages.append(message)

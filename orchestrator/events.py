@@ -95,6 +95,8 @@ class Picture:
     scores: Scores | None
     receipt: Receipt | None
     """None where nothing was kept."""
+    layout: int = 0
+    """Which of the request's layouts."""
 
 
 @dataclasses.dataclass(frozen=True)

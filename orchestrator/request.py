@@ -50,6 +50,18 @@ class Request:
     """None: `input` and `parts` hold the pictures, decoded."""
     warnings: tuple[RequestWarning, ...] = ()
     """About its fields; those about its pictures come with the pictures."""
+    more_layouts: tuple[TaskInput, ...] = ()
+    """What is laid out in another way, without pictures; `input` is the first layout."""
+
+    @property
+    def layouts(self) -> tuple[TaskInput, ...]:
+        """One for each way of laying the pictures out."""
+        return (self.input, *self.more_layouts)
+
+    def read_layout(self, layout: TaskInput) -> TaskInput:
+        """A layout with its pictures decoded. Blocks."""
+        decoded = self.read_input()
+        return dataclasses.replace(decoded, options=layout.options, delivery_size=layout.delivery_size)
 
     @property
     def adapters(self) -> dict[str, float]:
@@ -69,10 +81,17 @@ class Request:
         return nearest_bucket(self.input.size, self.input.buckets)
 
     @property
+    def scene_sizes(self) -> tuple[Size, ...]:
+        """The size at which the models make the pictures of each layout."""
+        return tuple(nearest_bucket(layout.size, layout.buckets) for layout in self.layouts)
+
+    @property
     def usage(self) -> Usage:
         """What it costs at the denoiser."""
-        sampling, selection = self.parts.sampling, self.parts.selection
-        return Usage(row_steps(sampling, selection), saved_row_steps(sampling, selection), self.scene_size.megapixels)
+        sampling, selection, sizes = self.parts.sampling, self.parts.selection, self.scene_sizes
+        rows, saved = row_steps(sampling, selection), saved_row_steps(sampling, selection)
+        mean = sum(size.megapixels for size in sizes) / len(sizes)
+        return Usage(rows * len(sizes), saved * len(sizes), mean)
 
     @property
     def sequential_steps(self) -> int:
@@ -82,7 +101,8 @@ class Request:
     @property
     def pixels_mp(self) -> float:
         """Megapixels that it draws on the budget of pixels: of the pictures that are sent, or of a larger result."""
-        return max(self.input.size.megapixels, self.sent.megapixels if self.sent else 0.0)
+        largest = max(layout.size.megapixels for layout in self.layouts)
+        return max(largest, self.sent.megapixels if self.sent else 0.0)
 
     @property
     def style_pictures(self) -> int:

@@ -41,6 +41,7 @@ def _print(info: Info, endpoint: str) -> None:
     table.add_row("style pictures", str(limits.max_style_images))
     table.add_row("products of a scene", str(limits.max_products))
     table.add_row("colours of a palette", str(limits.max_palette_colours))
+    table.add_row("layouts of a request", str(limits.max_layouts))
     table.add_row("pixels of a picture", f"{limits.max_pixels:,}")
     table.add_row("bytes of a request", f"{limits.max_request_bytes:,}")
     table.add_row("requests running, waiting", f"{limits.max_running}, {limits.max_queued}")

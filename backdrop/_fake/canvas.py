@@ -8,12 +8,12 @@ from backdrop.contract.arrays import Bytes
 from backdrop.contract.canvas import Canvas, blank, remade
 from backdrop.contract.expansion import expanded_canvas, expanded_size, read_extent
 from backdrop.contract.geometry import Size
+from backdrop.contract.layouts import read_layouts
 from backdrop.contract.masks import Matte, check_marks, check_segmentable, hole_canvas, read_grow, read_mask, widened
 from backdrop.contract.parts import Delivery, OutputFormat
 from backdrop.contract.pictures import Photo, alpha_warnings, decode_photo
 from backdrop.contract.products import (
     Product,
-    check_boxes,
     check_photos,
     check_product,
     inverted_warnings,
@@ -30,19 +30,33 @@ from backdrop.v1 import info_service_pb2 as info_pb
 
 Reading = tuple[Canvas, tuple[RequestWarning, ...]]
 """A canvas, and what was corrected in the pictures that it comes from."""
+Layouts = tuple[tuple[Canvas, ...], tuple[RequestWarning, ...]]
+"""The same with a canvas for each layout of the request."""
+
+
+def make_canvases(
+    request: pb.GenerateRequest, pipeline: info_pb.Pipeline, delivery: Delivery, limits: info_pb.Limits
+) -> Layouts:
+    """The canvas of each layout of a valid request.
+
+    Raises:
+        InvalidRequestError: a picture, mask or placement is wrong; the error names the field.
+    """
+    if request.HasField("background"):
+        return _background(request.background, pipeline, delivery.size, limits)
+    canvas, notes = make_canvas(request, pipeline, delivery, limits.max_pixels)
+    return (canvas,), notes
 
 
 def make_canvas(
     request: pb.GenerateRequest, pipeline: info_pb.Pipeline, delivery: Delivery, max_pixels: int
 ) -> Reading:
-    """The canvas of a valid request.
+    """The canvas of a valid request for another task than background.
 
     Raises:
         InvalidRequestError: a picture, mask or placement is wrong; the error names the field.
     """
     size = delivery.size
-    if request.HasField("background"):
-        return _background(request.background, pipeline, size, max_pixels)
     if request.HasField("erase"):
         return _erase(request.erase, max_pixels)
     if request.HasField("fill"):
@@ -60,28 +74,30 @@ def make_canvas(
     return blank(size or Size(first.width, first.height)), ()
 
 
-def _background(message: pb.BackgroundTask, pipeline: info_pb.Pipeline, size: Size | None, max_pixels: int) -> Reading:
-    """The products' cut-outs where the placements put them."""
+def _background(
+    message: pb.BackgroundTask, pipeline: info_pb.Pipeline, size: Size | None, limits: info_pb.Limits
+) -> Layouts:
+    """The products' cut-outs where each layout puts them."""
     placements, products, photos = read_placements(message, size), [], []
-    notes: list[RequestWarning] = []
+    max_pixels, notes = limits.max_pixels, list[RequestWarning]()
     for path, each in products_of(message):
         photo = decode_photo(each.product, max_pixels=max_pixels, field=f"{path}.product")
         matte = read_mask(each.mask, photo, max_pixels=max_pixels, task=path, picture="product")
         check_segmentable(matte.values, pipeline, f"{path}.mask")
-        check_product(path, matte.values, matte.source, alone=placements == (None,))
+        check_product(path, matte.values, matte.source, alone=placements == (None,) and not message.layouts)
         mask = _segment(photo.rgb) if matte.values is None else matte.values
         products.append(Product(path, photo.rgb, mask, matte.source))
         photos.append(photo.size)
         notes += [*photo.warnings, *matte.warnings, *inverted_warnings(matte, path)]
     check_photos(photos, max_pixels)
-    check_boxes(placements, size or photos[0])
-    canvas, scene = place_products(products, placements, size or photos[0]), None
+    layouts, scene = read_layouts(message, size, photos[0], limits), None
     if message.scene:
         photo = decode_photo(message.scene, max_pixels=max_pixels, field="background.scene")
         notes += [*photo.warnings, *alpha_warnings(photo, "background.scene")]
         scene = photo.rgb
     strength = message.scene_strength if message.HasField("scene_strength") else None
-    return on_scene(canvas, scene, strength), tuple(notes)
+    canvases = (place_products(products, layout.placements, layout.size) for layout in layouts)
+    return tuple(on_scene(canvas, scene, strength) for canvas in canvases), tuple(notes)
 
 
 def _erase(message: pb.EraseTask, max_pixels: int) -> Reading:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import time
 from collections.abc import AsyncGenerator
@@ -25,9 +26,13 @@ class Run:
         self._script = script
         self._stages: list[tuple[pb.Stage, float]] = []
         sampling, selection = request.parts.sampling, request.parts.selection
-        self._seeds = [variant_seed(sampling.seed, index) for index in range(selection.variants)]
+        seeds = [variant_seed(sampling.seed, index) for index in range(selection.variants)]
+        # Variants are counted over all layouts; those of each have the same seeds.
+        self._seeds = seeds * len(request.canvases)
+        self._canvases = [canvas for canvas in request.canvases for _ in seeds]
         self._scores = [self._score(seed) for seed in self._seeds]
-        self._ranked = sorted(range(len(self._seeds)), key=self._place)
+        bases = range(0, len(self._seeds), len(seeds))
+        self._ranked = [sorted(range(base, base + len(seeds)), key=self._place) for base in bases]
 
     async def events(self, failure: Failure | None) -> AsyncGenerator[pb.GenerateResponse, None]:
         """Yields everything from the first stage to the summary; raises `failure` after its steps."""
@@ -36,18 +41,19 @@ class Run:
             yield self._begin(stage)
         steps, selection = self._request.parts.sampling.steps, self._request.parts.selection
         first = self._request.parts.sampling.first(steps)
-        rounds, running = selection.rounds(steps, first), list(range(selection.variants))
-        painted = await asyncio.to_thread(lambda: [pictures.paint(self._request, seed) for seed in self._seeds])
+        rounds, running, keep = selection.rounds(steps, first), self._best(selection.variants), selection.variants
+        drawn = list(zip(self._canvases, self._seeds, strict=True))
+        painted = await asyncio.to_thread(lambda: [pictures.paint(self._request, *each) for each in drawn])
         drafts = selection.draft.draft_steps if selection.draft else 0
         # Variants run at the same time, so their steps alternate; drafts come before all of them.
         for step in [*range(-drafts, 0), *range(first, steps)]:
             if failure is not None and step == failure.after_steps:
                 raise failure.error
-            keep = selection.draft.keep if step == 0 and selection.draft else rounds.get(step, len(running))
-            for index in sorted(set(running) - set(self._ranked[:keep])):
+            keep = selection.draft.keep if step == 0 and selection.draft else rounds.get(step, keep)
+            for index in sorted(set(running) - set(self._best(keep))):
                 dropped = pb.VariantDropped(variant=index, seed=self._seeds[index], scores=self._scores[index])
                 yield pb.GenerateResponse(variant_dropped=dropped)
-            running = sorted(self._ranked[:keep])
+            running = self._best(keep)
             self._script.steps_run += len(running)
             await asyncio.sleep(self._script.step_delay_s)
             for index in running:
@@ -61,16 +67,20 @@ class Run:
             finished = pb.VariantFinished(variant=index, seed=self._seeds[index], scores=self._scores[index])
             yield pb.GenerateResponse(variant_finished=finished)
         yield self._begin(pb.STAGE_SELECT)
-        for rank, index in enumerate(self._ranked[: selection.top_k]):
-            picture = pb.Picture(rank=rank, variant=index, seed=self._seeds[index], scores=self._scores[index])
-            picture.MergeFrom(await asyncio.to_thread(pictures.finish, self._request, painted[index]))
-            yield pb.GenerateResponse(picture=picture)
+        for layout, ranked in enumerate(self._ranked):
+            for rank, index in enumerate(ranked[: selection.top_k]):
+                finish = functools.partial(pictures.finish, self._request, self._canvases[index], painted[index])
+                picture = pb.Picture(rank=rank, variant=index, seed=self._seeds[index], scores=self._scores[index])
+                picture.MergeFrom(await asyncio.to_thread(finish))
+                picture.layout = layout
+                yield pb.GenerateResponse(picture=picture)
         yield pb.GenerateResponse(summary=self._summary())
 
     async def _progress(self, index: int, picture: Bytes, step: int, steps: int, draft: bool) -> pb.StepProgress:
         every, preview = self._request.parts.delivery.preview_every, b""
         if every and step % every == 0:
-            preview = await asyncio.to_thread(pictures.preview, self._request, picture, step / steps)
+            canvas = self._canvases[index]
+            preview = await asyncio.to_thread(pictures.preview, self._request, canvas, picture, step / steps)
         return pb.StepProgress(variant=index, step=step, steps=steps, draft=draft, preview=preview)
 
     def _score(self, seed: int) -> pb.Scores | None:
@@ -83,6 +93,10 @@ class Run:
         }
         return pb.Scores(total=sum(heads.values()) / len(heads), heads=heads) if heads else None
 
+    def _best(self, keep: int) -> list[int]:
+        """The best `keep` variants of each layout, in their own order."""
+        return sorted(index for ranked in self._ranked for index in ranked[:keep])
+
     def _place(self, index: int) -> tuple[float, int]:
         """What variants are ranked by: the best score first, else their own order."""
         scores = self._scores[index]
@@ -90,7 +104,7 @@ class Run:
 
     def _summary(self) -> pb.Summary:
         return pb.Summary(
-            pictures=self._request.parts.selection.top_k,
+            pictures=self._request.parts.selection.top_k * len(self._request.canvases),
             model_fingerprints=self._fingerprints(),
             timings=self._timings(),
             cache=pb.CacheReport(misses=2),

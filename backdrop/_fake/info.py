@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from google.protobuf.duration_pb2 import Duration
 
-from backdrop.contract.limits import MAX_COLOURS, MAX_PRODUCTS, MAX_STYLE_IMAGES
+from backdrop.contract.limits import MAX_COLOURS, MAX_LAYOUTS, MAX_PRODUCTS, MAX_STYLE_IMAGES
 from backdrop.contract.rules import TASKS
 from backdrop.contract.upscaling import FACTORS
 from backdrop.contract.write import task_message
@@ -41,6 +41,7 @@ def make_info(without: Collection[str] = ()) -> info_pb.GetInfoResponse:
         max_style_images=MAX_STYLE_IMAGES,
         max_products=MAX_PRODUCTS,
         max_palette_colours=MAX_COLOURS,
+        max_layouts=MAX_LAYOUTS,
     )
     info = info_pb.GetInfoResponse(
         server_version="0.0.0+fake",

@@ -9,6 +9,7 @@ from PIL import Image
 
 from backdrop._fake.request import Request
 from backdrop.contract.arrays import Bytes
+from backdrop.contract.canvas import Canvas
 from backdrop.contract.finishing import composite, encode
 from backdrop.contract.geometry import Size
 from backdrop.contract.palette import colours_of, towards
@@ -21,37 +22,37 @@ _PALETTE = 0.75
 """The part of the way that a scene's colours are moved towards a palette."""
 
 
-def paint(request: Request, seed: int) -> Bytes:
+def paint(request: Request, canvas: Canvas, seed: int) -> Bytes:
     """A scene with the known pixels on it [H, W, 3]: a gradient of colours that follow from look and seed alone.
 
     Where the noise starts from a picture, the scene is mixed with it.
     """
-    if request.canvas.scene is not None:
-        return composite(_resize(request.canvas.scene, request.canvas.size), request.canvas)
+    if canvas.scene is not None:
+        return composite(_resize(canvas.scene, canvas.size), canvas)
     digest = hashlib.sha256(f"{request.look} {seed}".encode()).digest()
     colours = np.frombuffer(digest, np.uint8)[:27].reshape(3, 3, 3)
-    scene, strength = _resize(colours, request.canvas.size), request.parts.sampling.strength
+    scene, strength = _resize(colours, canvas.size), request.parts.sampling.strength
     if strength < 1:
-        start = request.canvas.known if request.canvas.start is None else request.canvas.start
+        start = canvas.known if canvas.start is None else canvas.start
         scene = (scene * strength + start * (1 - strength)).astype(np.uint8)
     if palette := request.parts.conditioning.palette:
-        weight = request.canvas.make.astype(np.float32) / 255
+        weight = canvas.make.astype(np.float32) / 255
         moved = towards(scene.astype(np.float32) / 255, weight, colours_of(palette), _PALETTE)
         scene = np.rint(moved * 255).astype(np.uint8)
-    return composite(scene, request.canvas)
+    return composite(scene, canvas)
 
 
-def preview(request: Request, picture: Bytes, done: float) -> bytes:
+def preview(request: Request, canvas: Canvas, picture: Bytes, done: float) -> bytes:
     """A small JPEG: the scene rises from mid grey from step to step; the known pixels are there from the first."""
     faded = (128 + (picture.astype(np.int16) - 128) * done).astype(np.uint8)
     scene_size = request.settings.scene_size
     small = Size(scene_size.width // 2, scene_size.height // 2)
-    return encode(_resize(composite(faded, request.canvas), small), OutputFormat.JPEG)
+    return encode(_resize(composite(faded, canvas), small), OutputFormat.JPEG)
 
 
-def finish(request: Request, picture: Bytes) -> pb.Picture:
+def finish(request: Request, canvas: Canvas, picture: Bytes) -> pb.Picture:
     """The encoded picture with its receipt."""
-    canvas, output_format = request.canvas, request.parts.delivery.format
+    output_format = request.parts.delivery.format
     data = encode(picture, output_format)
     return pb.Picture(
         data=data,

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import re
 
-from backdrop._fake.canvas import make_canvas
+from backdrop._fake.canvas import make_canvases
 from backdrop.contract.canvas import Canvas
 from backdrop.contract.effects import idle_fields
 from backdrop.contract.geometry import Size, nearest_bucket
@@ -28,7 +28,8 @@ class Request:
     sampled: bool
     """Whether models would make its pixels."""
     parts: Parts
-    canvas: Canvas
+    canvases: tuple[Canvas, ...]
+    """One for each layout."""
     settings: pb.EffectiveSettings
     usage: pb.Usage
     look: str
@@ -50,15 +51,16 @@ def read_request(request: pb.GenerateRequest, info: info_pb.GetInfoResponse) -> 
     check_idempotency_key(request.idempotency_key)
     style, style_warnings = decode_style(request.conditioning, max_pixels=info.limits.max_pixels)
     parts = dataclasses.replace(parts, conditioning=dataclasses.replace(parts.conditioning, style=style))
-    canvas, picture_warnings = make_canvas(request, pipeline, parts.delivery, info.limits.max_pixels)
-    scene_size = nearest_bucket(canvas.size, [Size(size.width, size.height) for size in pipeline.scene_sizes])
+    canvases, picture_warnings = make_canvases(request, pipeline, parts.delivery, info.limits)
+    buckets = [Size(size.width, size.height) for size in pipeline.scene_sizes]
+    scene_sizes = [nearest_bucket(canvas.size, buckets) for canvas in canvases]
     return Request(
         pipeline=pipeline,
         sampled=rules.sampled,
         parts=parts,
-        canvas=canvas,
-        settings=settings_message(rules.name, parts, canvas.size, scene_size),
-        usage=usage_message(parts, scene_size),
+        canvases=canvases,
+        settings=settings_message(rules.name, parts, canvases[0].size, scene_sizes[0]),
+        usage=usage_message(parts, *scene_sizes),
         look=_look(rules.name, parts),
         warnings=(*idle_fields(request, parts), *picture_warnings, *style_warnings),
     )

@@ -102,8 +102,9 @@ class Service:
         if not self._script.ready:
             raise error(Reason.NO_REPLICA, "The server is not ready yet; try again soon.", retry_after_s=0.1)
         work = await asyncio.to_thread(read_request, request, self._info)
-        channels = 3 if work.canvas.scene is None else work.canvas.scene.shape[2]
-        check_fits(work.canvas.size, longest_message(context.invocation_metadata()), channels)
+        for canvas in work.canvases:
+            channels = 3 if canvas.scene is None else canvas.scene.shape[2]
+            check_fits(canvas.size, longest_message(context.invocation_metadata()), channels)
         time_left_s = context.time_remaining()
         if time_left_s is not None and time_left_s < work.parts.sampling.steps * self._script.step_delay_s:
             raise error(Reason.DEADLINE_TOO_SHORT, "The deadline is shorter than the steps take; give it more time.")

@@ -98,7 +98,9 @@ def read_extent(message: pb.ExpandTask, size: Size | None) -> Extent:
     if which == "margins":
         return Extent(margins=_margins(message.margins))
     if which == "aspect_ratio":
-        return Extent(ratio=_ratio(message.aspect_ratio), horizontal=horizontal, vertical=vertical)
+        return Extent(
+            ratio=read_ratio("expand.aspect_ratio", message.aspect_ratio), horizontal=horizontal, vertical=vertical
+        )
     box = message.box
     rect = Rect(box.x, box.y, box.width, box.height) if which == "box" else None
     assert size is not None, "refused above"
@@ -117,11 +119,12 @@ def _margins(message: pb.Margins) -> Margins:
     return margins
 
 
-def _ratio(message: pb.AspectRatio) -> float:
+def read_ratio(field: str, message: pb.AspectRatio) -> float:
+    """Width ÷ height; raises InvalidRequestError when one of the two is out of range."""
     for name in ("width", "height"):
         value = getattr(message, name)
         if not 1 <= value <= MAX_RATIO:
-            path = f"expand.aspect_ratio.{name}"
+            path = f"{field}.{name}"
             raise error(Reason.OUT_OF_RANGE, f"{path} is {value}; it must be 1 to {MAX_RATIO}.", field=path)
     ratio: float = message.width / message.height
     return ratio

@@ -16,6 +16,8 @@ MAX_ADAPTER_WEIGHT = 5.0
 MAX_STYLE_IMAGES = 4
 MAX_PRODUCTS = 8
 """Of one scene."""
+MAX_LAYOUTS = 8
+"""Of one request."""
 MAX_COLOURS = 10
 """Of a palette."""
 MIN_PLACED = 4

@@ -76,10 +76,13 @@ def check_photos(sizes: Iterable[Size], max_pixels: int) -> None:
         raise error(Reason.PICTURE_TOO_LARGE, text, field=field)
 
 
-def check_boxes(placements: Sequence[Placement], size: Size) -> None:
-    """Raises InvalidRequestError when an explicit box does not lie inside the picture."""
+def check_boxes(placements: Sequence[Placement], size: Size, first: str = FIRST) -> None:
+    """Raises InvalidRequestError when an explicit box does not lie inside the picture.
+
+    `first`: the path of the message that holds the first placement.
+    """
     for index, placement in enumerate(placements):
-        check_box(f"{_path(index)}.placement", placement, size)
+        check_box(f"{_path(index) if index else first}.placement", placement, size)
 
 
 def check_product(path: str, mask: Bytes | None, source: MaskSource, *, alone: bool) -> None:
@@ -179,8 +182,13 @@ def place_products(products: Sequence[Product], placements: Sequence[Placement],
 
 
 def cut_sides(mask: Bytes) -> frozenset[Side]:
-    """The sides on which the photo's edge cuts a product off: where its mask [H, W] marks pixels at that edge."""
+    """The sides on which the photo's edge cuts a product off: where its mask [H, W] marks pixels at that edge.
+
+    A product that touches all four edges was trimmed to its outline; then none of them cuts it off.
+    """
     edges = {Side.LEFT: mask[:, 0], Side.TOP: mask[0], Side.RIGHT: mask[:, -1], Side.BOTTOM: mask[-1]}
+    if all(edge.any() for edge in edges.values()):
+        return frozenset()
     return frozenset(side for side, edge in edges.items() if edge.max() >= _MARKED)
 
 

@@ -228,19 +228,24 @@ def _delivery(delivery: pb.Delivery, limits: info_pb.Limits) -> Delivery:
     output_format = FORMATS.get(delivery.format)
     if output_format is None:
         raise error(Reason.UNKNOWN_VALUE, "delivery.format is not one that this server knows.", field="delivery.format")
-    size = _size(delivery, limits) if delivery.HasField("size") else None
+    size = read_size("delivery.size", delivery.size, limits) if delivery.HasField("size") else None
     return Delivery(size, output_format, delivery.preview_every)
 
 
-def _size(delivery: pb.Delivery, limits: info_pb.Limits) -> Size:
-    size = Size(delivery.size.width, delivery.size.height)
+def read_size(field: str, message: pb.Size, limits: info_pb.Limits) -> Size:
+    """A size that pictures may be delivered at.
+
+    Raises:
+        InvalidRequestError: a side is out of range, or it is too large.
+    """
+    size = Size(message.width, message.height)
     for side in ("width", "height"):
         if not MIN_SIDE <= getattr(size, side) <= MAX_SIDE:
-            message = f"delivery.size.{side} is {getattr(size, side)}; it must be {MIN_SIDE} to {MAX_SIDE} pixels."
-            raise error(Reason.INVALID_SIZE, message, field=f"delivery.size.{side}")
+            text = f"{field}.{side} is {getattr(size, side)}; it must be {MIN_SIDE} to {MAX_SIDE} pixels."
+            raise error(Reason.INVALID_SIZE, text, field=f"{field}.{side}")
     if size.pixels > limits.max_pixels:
-        message = f"delivery.size is more than {limits.max_pixels / 1e6:g} megapixels."
-        raise error(Reason.INVALID_SIZE, message, field="delivery.size")
+        text = f"{field} is more than {limits.max_pixels / 1e6:g} megapixels."
+        raise error(Reason.INVALID_SIZE, text, field=field)
     return size
 
 

@@ -57,13 +57,13 @@ def fingerprints_message(models: Mapping[str, str], adapters: Mapping[str, str])
     return {**models, **{f"adapter:{name}": digest for name, digest in adapters.items()}}
 
 
-def usage_message(parts: Parts, scene_size: Size) -> pb.Usage:
-    """What a request costs whose pictures are made at `scene_size`."""
+def usage_message(parts: Parts, *scene_sizes: Size) -> pb.Usage:
+    """What a request costs whose layouts are made at `scene_sizes`."""
     rows = row_steps(parts.sampling, parts.selection)
     return pb.Usage(
-        row_steps=rows,
-        saved_row_steps=saved_row_steps(parts.sampling, parts.selection),
-        row_step_megapixels=rows * scene_size.megapixels,
+        row_steps=rows * len(scene_sizes),
+        saved_row_steps=saved_row_steps(parts.sampling, parts.selection) * len(scene_sizes),
+        row_step_megapixels=rows * sum(size.megapixels for size in scene_sizes),
     )
 
 

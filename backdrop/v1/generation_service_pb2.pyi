@@ -167,20 +167,34 @@ class GenerateRequest(_message.Message):
     def __init__(self, background: _Optional[_Union[BackgroundTask, _Mapping]] = ..., text_to_image: _Optional[_Union[TextToImageTask, _Mapping]] = ..., erase: _Optional[_Union[EraseTask, _Mapping]] = ..., fill: _Optional[_Union[FillTask, _Mapping]] = ..., vary: _Optional[_Union[VaryTask, _Mapping]] = ..., expand: _Optional[_Union[ExpandTask, _Mapping]] = ..., shadow: _Optional[_Union[ShadowTask, _Mapping]] = ..., upscale: _Optional[_Union[UpscaleTask, _Mapping]] = ..., conditioning: _Optional[_Union[Conditioning, _Mapping]] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., delivery: _Optional[_Union[Delivery, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., priority: _Optional[_Union[Priority, str]] = ...) -> None: ...
 
 class BackgroundTask(_message.Message):
-    __slots__ = ("product", "mask", "placement", "more_products", "scene", "scene_strength")
+    __slots__ = ("product", "mask", "placement", "more_products", "scene", "scene_strength", "layouts", "automatic_placements")
     PRODUCT_FIELD_NUMBER: _ClassVar[int]
     MASK_FIELD_NUMBER: _ClassVar[int]
     PLACEMENT_FIELD_NUMBER: _ClassVar[int]
     MORE_PRODUCTS_FIELD_NUMBER: _ClassVar[int]
     SCENE_FIELD_NUMBER: _ClassVar[int]
     SCENE_STRENGTH_FIELD_NUMBER: _ClassVar[int]
+    LAYOUTS_FIELD_NUMBER: _ClassVar[int]
+    AUTOMATIC_PLACEMENTS_FIELD_NUMBER: _ClassVar[int]
     product: bytes
     mask: bytes
     placement: Placement
     more_products: _containers.RepeatedCompositeFieldContainer[Product]
     scene: bytes
     scene_strength: float
-    def __init__(self, product: _Optional[bytes] = ..., mask: _Optional[bytes] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., more_products: _Optional[_Iterable[_Union[Product, _Mapping]]] = ..., scene: _Optional[bytes] = ..., scene_strength: _Optional[float] = ...) -> None: ...
+    layouts: _containers.RepeatedCompositeFieldContainer[Layout]
+    automatic_placements: int
+    def __init__(self, product: _Optional[bytes] = ..., mask: _Optional[bytes] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., more_products: _Optional[_Iterable[_Union[Product, _Mapping]]] = ..., scene: _Optional[bytes] = ..., scene_strength: _Optional[float] = ..., layouts: _Optional[_Iterable[_Union[Layout, _Mapping]]] = ..., automatic_placements: _Optional[int] = ...) -> None: ...
+
+class Layout(_message.Message):
+    __slots__ = ("size", "aspect_ratio", "placement")
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    ASPECT_RATIO_FIELD_NUMBER: _ClassVar[int]
+    PLACEMENT_FIELD_NUMBER: _ClassVar[int]
+    size: Size
+    aspect_ratio: AspectRatio
+    placement: Placement
+    def __init__(self, size: _Optional[_Union[Size, _Mapping]] = ..., aspect_ratio: _Optional[_Union[AspectRatio, _Mapping]] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ...) -> None: ...
 
 class Product(_message.Message):
     __slots__ = ("product", "mask", "placement")
@@ -574,7 +588,7 @@ class EffectiveSettings(_message.Message):
     def __init__(self, task: _Optional[str] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., delivery: _Optional[_Union[Delivery, _Mapping]] = ..., scene_size: _Optional[_Union[Size, _Mapping]] = ..., image_scale: _Optional[float] = ..., priority: _Optional[_Union[Priority, str]] = ..., strength: _Optional[float] = ..., adapters: _Optional[_Iterable[_Union[Adapter, _Mapping]]] = ..., palette: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Picture(_message.Message):
-    __slots__ = ("data", "media_type", "width", "height", "rank", "variant", "seed", "scores", "receipt")
+    __slots__ = ("data", "media_type", "width", "height", "rank", "variant", "seed", "scores", "receipt", "layout")
     DATA_FIELD_NUMBER: _ClassVar[int]
     MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
     WIDTH_FIELD_NUMBER: _ClassVar[int]
@@ -584,6 +598,7 @@ class Picture(_message.Message):
     SEED_FIELD_NUMBER: _ClassVar[int]
     SCORES_FIELD_NUMBER: _ClassVar[int]
     RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    LAYOUT_FIELD_NUMBER: _ClassVar[int]
     data: bytes
     media_type: str
     width: int
@@ -593,7 +608,8 @@ class Picture(_message.Message):
     seed: int
     scores: Scores
     receipt: PreservationReceipt
-    def __init__(self, data: _Optional[bytes] = ..., media_type: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., rank: _Optional[int] = ..., variant: _Optional[int] = ..., seed: _Optional[int] = ..., scores: _Optional[_Union[Scores, _Mapping]] = ..., receipt: _Optional[_Union[PreservationReceipt, _Mapping]] = ...) -> None: ...
+    layout: int
+    def __init__(self, data: _Optional[bytes] = ..., media_type: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., rank: _Optional[int] = ..., variant: _Optional[int] = ..., seed: _Optional[int] = ..., scores: _Optional[_Union[Scores, _Mapping]] = ..., receipt: _Optional[_Union[PreservationReceipt, _Mapping]] = ..., layout: _Optional[int] = ...) -> None: ...
 
 class Scores(_message.Message):
     __slots__ = ("total", "heads")

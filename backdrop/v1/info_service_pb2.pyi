@@ -101,7 +101,7 @@ class Model(_message.Message):
     def __init__(self, role: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[str] = ..., fingerprint: _Optional[str] = ...) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ("max_variants", "max_steps", "max_pixels", "max_request_bytes", "max_running", "max_queued", "idempotency_ttl", "max_style_images", "max_products", "max_palette_colours")
+    __slots__ = ("max_variants", "max_steps", "max_pixels", "max_request_bytes", "max_running", "max_queued", "idempotency_ttl", "max_style_images", "max_products", "max_palette_colours", "max_layouts")
     MAX_VARIANTS_FIELD_NUMBER: _ClassVar[int]
     MAX_STEPS_FIELD_NUMBER: _ClassVar[int]
     MAX_PIXELS_FIELD_NUMBER: _ClassVar[int]
@@ -112,6 +112,7 @@ class Limits(_message.Message):
     MAX_STYLE_IMAGES_FIELD_NUMBER: _ClassVar[int]
     MAX_PRODUCTS_FIELD_NUMBER: _ClassVar[int]
     MAX_PALETTE_COLOURS_FIELD_NUMBER: _ClassVar[int]
+    MAX_LAYOUTS_FIELD_NUMBER: _ClassVar[int]
     max_variants: int
     max_steps: int
     max_pixels: int
@@ -122,4 +123,5 @@ class Limits(_message.Message):
     max_style_images: int
     max_products: int
     max_palette_colours: int
-    def __init__(self, max_variants: _Optional[int] = ..., max_steps: _Optional[int] = ..., max_pixels: _Optional[int] = ..., max_request_bytes: _Optional[int] = ..., max_running: _Optional[int] = ..., max_queued: _Optional[int] = ..., idempotency_ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_style_images: _Optional[int] = ..., max_products: _Optional[int] = ..., max_palette_colours: _Optional[int] = ...) -> None: ...
+    max_layouts: int
+    def __init__(self, max_variants: _Optional[int] = ..., max_steps: _Optional[int] = ..., max_pixels: _Optional[int] = ..., max_request_bytes: _Optional[int] = ..., max_running: _Optional[int] = ..., max_queued: _Optional[int] = ..., idempotency_ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_style_images: _Optional[int] = ..., max_products: _Optional[int] = ..., max_palette_colours: _Optional[int] = ..., max_layouts: _Optional[int] = ...) -> None: ...

@@ -72,6 +72,7 @@ def _picture(picture: Picture) -> pb.Picture:
         seed=picture.seed,
         scores=_scores(picture.scores),
         receipt=receipt_message(picture.receipt),
+        layout=picture.layout,
     )
 
 
@@ -84,7 +85,7 @@ def _summary(finished: Finished, request: Request) -> pb.Summary:
         cache=pb.CacheReport(memory_hits=cache.memory_hits, redis_hits=cache.redis_hits, misses=cache.misses),
         settings=settings_message(request.task.name, request.parts, request.input.size, request.scene_size),
         request_id=request.request_id,
-        usage=usage_message(request.parts, request.scene_size),
+        usage=usage_message(request.parts, *request.scene_sizes),
         warnings=warning_messages(finished.warnings),
     )
 

@@ -7,7 +7,7 @@ from importlib import metadata
 
 from google.protobuf import duration_pb2
 
-from backdrop.contract.limits import MAX_COLOURS, MAX_PRODUCTS, MAX_STYLE_IMAGES
+from backdrop.contract.limits import MAX_COLOURS, MAX_LAYOUTS, MAX_PRODUCTS, MAX_STYLE_IMAGES
 from backdrop.contract.upscaling import FACTORS
 from backdrop.contract.vocabulary import SCHEDULER_VALUES
 from backdrop.contract.write import size_message, task_message
@@ -50,6 +50,7 @@ def describe_server(settings: Settings, repository: Repository) -> info_pb.GetIn
             max_style_images=MAX_STYLE_IMAGES,
             max_products=MAX_PRODUCTS,
             max_palette_colours=MAX_COLOURS,
+            max_layouts=MAX_LAYOUTS,
         ),
     )
 

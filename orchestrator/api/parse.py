@@ -58,8 +58,11 @@ class Parser:
         own = sizes.pictures[0] if sizes.pictures else None
         strength = parts.sampling.strength
         task_input = TaskInput(options, pipeline.buckets, parts.delivery.size, picture_size=own, strength=strength)
-        size = task.size(task_input, self.info.limits.max_pixels)
-        task_input = dataclasses.replace(task_input, delivery_size=size)
+        layouts = task.layouts(getattr(message, rules.name), task_input, self.info.limits)
+        layouts = layouts or ((options, task.size(task_input, self.info.limits.max_pixels)),)
+        task_input, *more = (
+            dataclasses.replace(task_input, options=each, delivery_size=size) for each, size in layouts
+        )
         if task.mask is not MaskNeed.REQUIRED:
             task.check(task_input)
         sent = SentPictures(
@@ -69,7 +72,8 @@ class Parser:
             read_input=functools.partial(encoded.read_input, task_input),
             read_style=encoded.read_style,
         )
-        return Request(request_id, pipeline, task, task_input, parts, sent, idle_fields(message, parts))
+        notes = idle_fields(message, parts)
+        return Request(request_id, pipeline, task, task_input, parts, sent, notes, tuple(more))
 
 
 def class_of(number: int) -> Priority:

@@ -122,7 +122,8 @@ class Service:
         elsewhere = self._check(message.priority, message.idempotency_key, is_retry(metadata))
         request = self._parser.parse(message, request_id)
         audit.parsed(request)
-        check_fits(request.input.size, longest_message(metadata), 4 if request.task.keeps_alpha else 3)
+        for layout in request.layouts:
+            check_fits(layout.size, longest_message(metadata), 4 if request.task.keeps_alpha else 3)
         enter = functools.partial(self._pipeline.enter, request, tenant_of(context.auth_context()), deadline)
         async with contextlib.AsyncExitStack() as stack:
             entry = None if elsewhere else stack.enter_context(enter())

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import math
 from collections.abc import AsyncGenerator, Sequence
 
 from backdrop.contract.parts import Conditioning, Priority
+from backdrop.contract.request_warnings import RequestWarning
 from backdrop.errors import Reason, error
 from orchestrator.cache.lookups import ArrayCache, RequestLookups
+from orchestrator.concurrency import gather
 from orchestrator.events import Accepted, Event, Finished, Stage, VariantFinished
 from orchestrator.pipeline.entry import Entry
 from orchestrator.pipeline.outlook import Outlook
@@ -39,6 +42,7 @@ class _Work:
     """A request on its way through the stages."""
 
     request: Request
+    layout: int
     source: FrameSource
     models: Models
     lookups: RequestLookups
@@ -95,11 +99,11 @@ class Pipeline:
         outlook.check(due)
         # After denoising, a variant has one row at the decoder and one at the reward model.
         after = 2 if request.pipeline.scores else 1
-        rows = request.usage.row_steps + after * request.parts.selection.variants
+        rows = request.usage.row_steps + after * request.parts.selection.variants * len(request.layouts)
         queued = ScheduledRequest(
             tenant,
             request.parts.priority,
-            rows * request.scene_size.megapixels,
+            rows * request.usage.megapixels,
             due,
             outlook.need_s,
             request.sent.size_bytes if request.sent else 0,
@@ -137,18 +141,23 @@ class Pipeline:
     async def _stages(self, request: Request, models: Models, progress: Progress, outlook: Outlook) -> None:
         """Conditioning → embeddings, pictures → frame; from both: latents → scenes → ranked pictures."""
         lookups = RequestLookups(self._cache)
-        read = request.read_input
-        source = FrameSource(request.task, read, request.pixels_mp, self._memory)
-        with contextlib.closing(source):
-            work = _Work(request, source, models, lookups, progress, outlook)
+        works, notes, count = list[_Work](), tuple[RequestWarning, ...](), 0
+        with contextlib.ExitStack() as stack:
+            for index, layout in enumerate(request.layouts):
+                read = functools.partial(request.read_layout, layout)
+                source = FrameSource(request.task, read, request.pixels_mp, self._memory)
+                stack.enter_context(contextlib.closing(source))
+                works.append(_Work(request, index, source, models, lookups, progress, outlook))
             if request.task.rules.sampled:
                 conditioning = await self._conditioning(request)
-                variants, notes = await self._sampled(work, conditioning), conditioning.warnings
+                variants = await gather(*(self._sampled(work, conditioning) for work in works))
+                notes = conditioning.warnings
             else:
-                variants, notes = await self._computed(work), ()
-            count = await _delivered(work, variants)
+                variants = [await self._computed(work) for work in works]
+            for work, of_layout in zip(works, variants, strict=True):
+                count += await _delivered(work, of_layout)
         outlook.finished()
-        warnings = (*request.warnings, *source.warnings, *notes)
+        warnings = (*request.warnings, *works[0].source.warnings, *notes)
         progress.emit(Finished(count, progress.timings(), lookups.report(), warnings))
 
     async def _sampled(self, work: _Work, conditioning: Conditioning) -> list[Variant]:
@@ -175,6 +184,7 @@ class Pipeline:
             work.outlook,
             parts.delivery.preview_every,
             prepared,
+            work.layout,
         )
         return await run.variants()
 
@@ -205,7 +215,7 @@ async def _delivered(work: _Work, variants: Sequence[Variant]) -> int:
         )
         async with contextlib.aclosing(pictures):
             async for picture in pictures:
-                progress.emit(picture)
+                progress.emit(dataclasses.replace(picture, layout=work.layout))
                 await progress.drained(_HANDOVER_S)
                 count += 1
     return count

@@ -84,17 +84,20 @@ class VariantRun:
         outlook: Outlook,
         preview_every: int,
         prepared: Prepared,
+        layout: int = 0,
     ) -> None:
         self._sampling, self._selection = sampling, selection
         self._denoiser, self._judge, self._outlook = denoiser, judge, outlook
         self._preview_every = preview_every
+        # Variants are counted over all layouts of a request; those of each have the same seeds.
+        self._base = layout * selection.variants
         self._start, self._blend = prepared.start_latents, prepared.blend
         self._progress = judge.progress
         self._solver = self._solver_of(sampling.steps)
 
     async def variants(self) -> list[Variant]:
         """Makes and scores the variants; with early dropping, the most promising ones (successive halving)."""
-        remaining = list(range(self._selection.variants))
+        remaining = list(range(self._base, self._base + self._selection.variants))
         if draft := self._selection.draft:
             solver = self._solver_of(draft.draft_steps)
             remaining = self._chosen(await gather(*(self._drafted(index, solver) for index in remaining)), draft.keep)
@@ -164,7 +167,7 @@ class VariantRun:
             return await denoise(self._denoiser, solver, noise, state, until, on_step, self._blend, guide)
 
     def _seed(self, index: int) -> int:
-        return variant_seed(self._sampling.seed, index)
+        return variant_seed(self._sampling.seed, index - self._base)
 
     def _noise(self, index: int) -> NoiseStream:
         return NoiseStream(self._seed(index))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from backdrop.contract.geometry import Size
+from backdrop.contract.layouts import read_layouts
 from backdrop.contract.parts import Delivery
 from backdrop.contract.placement import Placement
 from backdrop.contract.products import (
@@ -17,6 +19,7 @@ from backdrop.contract.products import (
 )
 from backdrop.contract.rules import TASKS
 from backdrop.v1 import generation_service_pb2 as pb
+from backdrop.v1.info_service_pb2 import Limits
 from orchestrator.imaging.frame import Frame, frame_of
 from orchestrator.tasks.task import MaskedPicture, MaskNeed, Task, TaskInput
 
@@ -24,6 +27,15 @@ from orchestrator.tasks.task import MaskedPicture, MaskNeed, Task, TaskInput
 def read(message: pb.BackgroundTask, delivery: Delivery) -> tuple[Placement, ...]:
     """The placement of each product; None leaves it where it is in its photo."""
     return read_placements(message, delivery.size)
+
+
+def layouts(
+    message: pb.BackgroundTask, inputs: TaskInput, limits: Limits
+) -> tuple[tuple[tuple[Placement, ...], Size], ...]:
+    """The placements and the size of each layout."""
+    assert inputs.picture_size is not None, "the task requires a picture"
+    read = read_layouts(message, inputs.delivery_size, inputs.picture_size, limits)
+    return tuple((layout.placements, layout.size) for layout in read)
 
 
 def check(inputs: TaskInput) -> None:
@@ -50,6 +62,7 @@ BACKGROUND = Task(
     TASKS["background"],
     frame=frame,
     read=read,
+    layouts=layouts,
     check=check,
     picture="product",
     mask=MaskNeed.SEGMENTED,

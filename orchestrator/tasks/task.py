@@ -13,6 +13,7 @@ from backdrop.contract.masks import Matte
 from backdrop.contract.parts import Delivery
 from backdrop.contract.request_warnings import RequestWarning
 from backdrop.contract.rules import TaskRules
+from backdrop.v1.info_service_pb2 import Limits
 from orchestrator.arrays import Bytes
 from orchestrator.imaging.frame import Frame
 
@@ -97,6 +98,8 @@ class Task:
     """Makes the frame; raises InvalidRequestError if the pictures leave nothing to make."""
     read: Callable[[Any, Delivery], Any] = lambda message, delivery: None
     """Reads the fields of its message that are not pictures."""
+    layouts: Callable[[Any, TaskInput, Limits], tuple[tuple[Any, Size], ...]] = lambda message, inputs, limits: ()
+    """The options and the size of each of its layouts; () if it has one, as `read` and `size` say."""
     size: Callable[[TaskInput, int], Size] = lambda inputs, max_pixels: inputs.size
     """The size of its result, of at most `max_pixels`; the pictures need not be decoded yet."""
     check: Callable[[TaskInput], None] = _nothing_to_check

@@ -17,7 +17,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXPORTED = """
 Accepted Adapter AdapterInfo AsyncClient BackdropError Background Box CacheReport CancelledError Client
 CompositingMode ConflictError DeadlineExceededError EarlyDropping Erase Event Expand Fill Fit Generation
-HorizontalAlignment Info InternalError InvalidRequestError Limits Margins MaskSource Model NotFoundError Options
+HorizontalAlignment Info InternalError InvalidRequestError Layout
+Limits Margins MaskSource Model NotFoundError Options
 OutputFormat OverloadedError PermissionDeniedError Picture Pipeline Priority Product
 ProductReceipt Reason Receipt RequestWarning Result
 Scheduler Scores Settings Shadow ShadowKind Sides Snap

@@ -29,6 +29,7 @@ PLACED: dict[str, tuple[np.ndarray[Any, np.dtype[np.uint8]], Fit, tuple[int, int
     "its own size": (CUT, Fit(0.1, "left", "bottom", keep_size=True), (10, 50, 40, 40)),
     "padding gives way to its own size": (CUT, Fit(0.4, keep_size=True), (80, 30, 40, 40)),
     "its own size at a side": (CUT, Fit(0.1, "left", keep_size=True, snap=["cut"]), (10, 60, 40, 40)),
+    "trimmed to its outline": (np.full_like(CUT, 255), Fit(0.1, snap=["cut"]), (40, 10, 120, 80)),
     "an area": (CUT, Fit(0.0, "center", "bottom", area=Box(100, 20, 50, 60)), (100, 30, 50, 50)),
 }
 
