@@ -234,9 +234,10 @@ def _bad_geometry() -> Iterator[BadInput]:
             unknown: dict[str, Any] = {name: value}
             placement = pb.Placement(fit=pb.Fit(**unknown))
             yield BadInput(f"{name}_{value}", valid_request({field: placement}), INVALID, f"{field}.fit.{name}")
-    for value in (0, 6):
-        fit = pb.Fit(snap=[pb.SNAP_CUT, value])  # type: ignore[list-item]  # no client of ours sends such a number
-        yield BadInput(f"snap_{value}", valid_request({field: pb.Placement(fit=fit)}), INVALID, f"{field}.fit.snap[1]")
+    for number in (0, 6):
+        values: dict[str, Any] = {"snap": [pb.SNAP_CUT, number]}
+        snapped = pb.Placement(fit=pb.Fit(**values))
+        yield BadInput(f"snap_{number}", valid_request({field: snapped}), INVALID, f"{field}.fit.snap[1]")
     boxes = {
         "without_width": (0, 0, 0, 10),
         "without_height": (0, 0, 10, 0),
