@@ -88,7 +88,8 @@ def decompose(program: ExportedProgram, table: Decompositions) -> bool:
         pieces = {node: piece(node, table) for node in calls if decomposes(node.target, table)}
     if any(node.op == "get_attr" for each in pieces.values() for node in each.nodes):
         return False
-    for node, each in pieces.items():
+    # From the end, so that the inputs of a node are still those that its piece was traced for.
+    for node, each in reversed(pieces.items()):
         splice(graph, node, each)
     (output,) = (node for node in graph.nodes if node.op == "output")
     for spec, value in zip(program.graph_signature.output_specs, output.args[0], strict=True):

@@ -34,6 +34,11 @@ def composites(x: torch.Tensor) -> torch.Tensor:
     return torch.square(swapped) + first.mean(1, keepdim=True).expand_as(second) * (1 - second)
 
 
+def nothing_at_all(x: torch.Tensor) -> torch.Tensor:
+    """An operator that returns its input, and one that then has the same input twice."""
+    return (x.to(torch.float32).view_as(x) + x).expand_as(x)
+
+
 def changes_in_place(x: torch.Tensor) -> torch.Tensor:
     """An operator that changes a tensor in place."""
     return (2 * x).add_(1)
@@ -62,7 +67,8 @@ def trace(function: Function, monkeypatch: pytest.MonkeyPatch) -> tuple[bytes, l
 
 
 @pytest.mark.parametrize(
-    ("function", "by_torch"), [(composites, []), (lambda x: x.chunk(3, dim=2), []), (changes_in_place, ["by torch"])]
+    ("function", "by_torch"),
+    [(composites, []), (nothing_at_all, []), (lambda x: x.chunk(3, dim=2), []), (changes_in_place, ["by torch"])],
 )
 def test_graphs_compute_what_functions_do(
     function: Function, by_torch: list[str], monkeypatch: pytest.MonkeyPatch
