@@ -111,8 +111,8 @@ async def serve(settings: Settings) -> None:
         stack.push_async_callback(cancelled, asyncio.create_task(allocator.trim_when_idle(lambda: memory.budget.used)))
         await pool.start()
         log.info("listening", port=server.port)
+        await cache.expect_served()
         if not await _until_stopped(stop, wait_for_models(pool, served, settings.startup_timeout_s)):
-            await cache.expect_served()
             described = describe_server(settings, served)
             service.open(
                 Parser(described, served, tokenizers),

@@ -17,7 +17,7 @@ import yaml
 from local.ports import free_ports
 from orchestrator.cache import TwoTierCache, UnservedRedisError
 from tests.field.resp import INFO, Answers, answering, bulk, usual
-from tests.field.test_clusters import _compute, settings, until
+from tests.field.test_clusters import _compute, settings, started, until
 from tests.k8s.rendering import K8S
 from tests.orchestrator.cache.redis_process import running
 
@@ -161,6 +161,16 @@ async def test_a_real_member_of_a_cluster_is_refused_at_the_start(tmp_path: Path
         async with cache_on(member.url, Heard()) as cache:
             with pytest.raises(UnservedRedisError, match="cluster mode"):
                 await cache.expect_served()
+
+
+@pytest.mark.row("redis-start")
+async def test_the_process_ends_with_one_sentence_where_redis_is_a_sentinel() -> None:
+    info = bulk(INFO.replace(b"standalone", b"sentinel"))
+    async with answering(lambda command: info if command == "INFO" else usual(command)) as server:
+        done = await asyncio.to_thread(started, BACKDROP_LISTEN="127.0.0.1:0", BACKDROP_REDIS_URL=server.url)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "BACKDROP_REDIS_URL: it runs in sentinel mode" in done.stdout + done.stderr
 
 
 @pytest.mark.row("redis-start")
