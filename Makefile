@@ -99,12 +99,13 @@ train: $(VENV)/.dev ## Train the reference models from nothing (hours on 2 cores
 	@$(BIN)/python -m training.all
 
 # Ten minutes of one GPU, rendering included. WORK is outside the checkout, and a stopped run goes on from there. PACK
-# takes the weights and the state of every stage, without optimisers, in parts of 15 MB.
+# takes the weights and the state of every stage, without optimisers, in parts of 15 MB. TRAIN_PYTHON is a Python that
+# has torch for the GPU, diffusers and transformers already; nothing is installed then.
 WORK    ?= ../backdrop-training
 MINUTES ?= 9
 PRESET  ?= gpu
 PACK    ?=
-train-gpu: ## Train all stages on a GPU within MINUTES (9), resumable, checkpoints in WORK; PACK=FOLDER packs them
+train-gpu: $(if $(TRAIN_PYTHON),,$(VENV)/.dev) ## Train all stages on a GPU within MINUTES (9), resumable, checkpoints in WORK; PACK=FOLDER packs them
 	@$(or $(TRAIN_PYTHON),$(BIN)/python) -m training.all --preset $(PRESET) --work $(WORK) --minutes $(MINUTES) --threads 8
 	@test -z "$(PACK)" || $(or $(TRAIN_PYTHON),$(BIN)/python) -m training.publish.pack --work $(WORK) --out $(PACK)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from training.config import Config, Data, Diffusion, Schedule, Stages, Vae
+from training.config import Config, Diffusion, Schedule, Stages, Vae
 
 PUBLISHED = Config()
 
@@ -17,7 +17,6 @@ NEXT = replace(
 
 GPU = replace(
     NEXT,
-    data=Data(train_count=16_384),
     vae=replace(NEXT.vae, batch=96, crop=128, steps=20_000, decoder_steps=10_000),
     diffusion=Stages(
         base=Diffusion(steps=30_000, small_steps=6_000, batch=128, small_batch=384, learning_rate=1e-3),

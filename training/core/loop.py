@@ -182,6 +182,9 @@ def chosen_config(arguments: argparse.Namespace) -> Config:
     """
     start_logging()
     torch.set_num_threads(arguments.threads)
+    if torch.cuda.is_available():
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.benchmark = True
     config = PRESETS[arguments.preset]
     if arguments.work is None:
         return config

@@ -56,11 +56,13 @@ def draw_batch(pictures: PictureSet, rng: np.random.Generator, count: int) -> tu
     return pictures_to_tensor(images), product_masks(masks), indices
 
 
-def crop(image: Tensor, mask: Tensor, rng: np.random.Generator, size: int) -> tuple[Tensor, Tensor]:
-    """One random square, cut from every picture of a batch at the same place."""
-    top, left = (int(rng.integers(0, extent - size + 1)) for extent in image.shape[-2:])
-    window = (..., slice(top, top + size), slice(left, left + size))
-    return image[window], mask[window]
+def draw_crops(pictures: PictureSet, rng: np.random.Generator, count: int, size: int) -> tuple[Tensor, Tensor]:
+    """One random square of `size` pixels, cut from random pictures and their background masks at the same place."""
+    height, width = pictures.images[0].shape[1:3]
+    top, left = int(rng.integers(0, height - size + 1)), int(rng.integers(0, width - size + 1))
+    window = slice(top, top + size), slice(left, left + size)
+    images, masks = pictures.at(rng.integers(len(pictures), size=count), *window)
+    return pictures_to_tensor(images), product_masks(masks)
 
 
 def half_size(pictures: PictureSet) -> NDArray[np.uint8]:

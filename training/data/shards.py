@@ -85,11 +85,14 @@ class PictureSet:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def at(self, indices: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Pictures [B, H, W, 3] and product masks [B, H, W] at `indices`."""
+    def at(
+        self, indices: NDArray[Any], rows: slice = slice(None), columns: slice = slice(None)
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Pictures [B, H, W, 3] and product masks [B, H, W] at `indices`, or a window of them."""
         width = len(self.images[0])
         places = [divmod(int(index), width) for index in indices]
-        return np.stack([self.images[s][i] for s, i in places]), np.stack([self.masks[s][i] for s, i in places])
+        images, masks = ([planes[s][i][rows, columns] for s, i in places] for planes in (self.images, self.masks))
+        return np.stack(images), np.stack(masks)
 
 
 def spec_of(row: dict[str, Any]) -> Spec:

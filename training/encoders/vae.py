@@ -19,7 +19,7 @@ from torch.nn.functional import avg_pool2d, max_pool2d
 from training.config import Config
 from training.core import loop, networks, workers
 from training.data import shards
-from training.data.pictures import crop, draw_batch, masked_picture, random_mask
+from training.data.pictures import draw_batch, draw_crops, masked_picture, random_mask
 from training.encoders.discriminator import PatchDiscriminator, balance, hinge
 
 log = logging.getLogger(__name__)
@@ -60,11 +60,10 @@ def batch(
     # depends on the extent. Decoder training doubles both sizes, up to whole pictures.
     widening = (2 if draw_number // worker.count % 3 == 0 else 1) * (2 if decoder_only else 1)
     size, count = config.vae.crop * widening, max(1, round(config.vae.batch / worker.count / widening**1.6))
-    image, mask, _ = draw_batch(pictures, rng, count)
-    if rng.random() < 0.25 and size <= image.shape[-1] // 2:
+    half = rng.random() < 0.25 and size <= config.data.size // 2
+    image, mask = draw_crops(pictures, rng, count, 2 * size if half else size)
+    if half:
         image, mask = avg_pool2d(image, 2), avg_pool2d(mask, 2)
-    image, mask = crop(image, mask, rng, size)
-    image, mask = image.clone(), mask.clone()
     for row in range(count):
         kind = rng.random()
         if rng.random() < 0.15:

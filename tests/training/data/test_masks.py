@@ -1,11 +1,12 @@
-"""The masks of stage 1: what is known and what is made, kind by kind."""
+"""The masks of stage 1, kind by kind; crops of pictures and their masks."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from training.data import masks
+from training.config import Config
+from training.data import masks, pictures, shards
 
 PRODUCT = np.zeros((64, 48), np.float32)
 PRODUCT[20:50, 18:30] = 1
@@ -39,3 +40,18 @@ def test_an_object_mask_covers_the_object_and_a_rim_or_a_shape_like_it() -> None
         covered += bool((mask[PRODUCT > 0] == 1).all())
         assert mask.sum() > PRODUCT.sum()
     assert 5 <= covered < 40, "some holes are where the product is, most are elsewhere"
+
+
+def test_crops_are_windows_of_pictures_and_their_masks(tiny: Config) -> None:
+    scenes = shards.load(tiny, "scene")
+    whole, masks_of = scenes.at(np.arange(len(scenes)))
+    image, mask = pictures.draw_crops(scenes, np.random.default_rng(3), 4, 32)
+    assert image.shape == (4, 3, 32, 32)
+    assert mask.shape == (4, 1, 32, 32)
+    first = (image[0].permute(1, 2, 0).numpy() * 127.5 + 127.5).round().astype(np.uint8)
+    windows = np.lib.stride_tricks.sliding_window_view(whole, (32, 32), axis=(1, 2))
+    place = np.argwhere((windows == first.transpose(2, 0, 1)).all(axis=(3, 4, 5)))
+    assert len(place) >= 1, "the crop is somewhere in one of the pictures"
+    number, top, left = place[0]
+    cover = masks_of[number, top : top + 32, left : left + 32] / 255
+    assert np.allclose(mask[0, 0].numpy(), 1 - cover, atol=1e-6)
