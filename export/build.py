@@ -91,7 +91,8 @@ def reference_cases(model: TorchModel, sizes: Sequence[Size], spec: ExportSpec) 
     if not sizes:
         return []
     random = parity.references(model.prepared, sizes, spec.batches)
-    return [*random, *parity.rehearsed(model.prepared, first_bucket(spec.model), spec.calls())]
+    calls = spec.calls()
+    return [*random, *(parity.rehearsed(model.prepared, first_bucket(spec.model), calls) if calls else ())]
 
 
 def round_to_storage(prepared: ComponentModule, cases: Sequence[parity.Case], spec: ExportSpec) -> float:

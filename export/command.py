@@ -31,6 +31,7 @@ STEPS = {
     "engine": "build TensorRT engines of a repository, here and for this GPU",
     "all": "everything: the repository and, with --target tensorrt, its engines",
     "convert": "make a diffusers folder of a checkpoint in one safetensors file",
+    "upscaler": "give a repository's pipelines the upscaler of a published safetensors file",
     "prune": "delete the versions of a repository that are not served",
     "switch": "serve another version of a model that is still there",
     "try": "start a local cluster on a repository, make one picture, and stop the cluster",
@@ -48,6 +49,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
             continue
         if name == "convert":
             add_conversion(step)
+            continue
+        if name == "upscaler":
+            add_upscaler(step)
             continue
         if name in ("prune", "switch"):
             step.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the Triton repository")
@@ -80,7 +84,11 @@ def add_pipelines(step: argparse.ArgumentParser, *, required: bool) -> None:
         f"components that folders share are exported once",
     )
     step.add_argument("--components", metavar="A,B", help="only these; a repository must have the others already")
-    for role, without in (("reward", "pictures come unscored"), ("segmenter", "a product needs a mask")):
+    for role, without in (
+        ("reward", "pictures come unscored"),
+        ("segmenter", "a product needs a mask"),
+        ("upscaler", "scenes are enlarged by resampling"),
+    ):
         step.add_argument(
             f"--{role}",
             type=Path,
@@ -197,6 +205,16 @@ def add_conversion(step: argparse.ArgumentParser) -> None:
         help="configs and tokenizers of the same family, which a single file lacks: any diffusers folder of it, "
         "with or without weights",
     )
+
+
+def add_upscaler(step: argparse.ArgumentParser) -> None:
+    """Whose upscaler becomes what."""
+    step.add_argument("file", type=Path, metavar="FILE", help="RRDBNet's or SRVGGNetCompact's weights, as safetensors")
+    step.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the Triton repository")
+    step.add_argument(
+        "--pipeline", action="append", default=[], metavar="NAME", help="a pipeline that gets it (default: all)"
+    )
+    step.add_argument("--name", default="upscaler", help="the model's folder in the repository (default: %(default)s)")
 
 
 def add_versions(step: argparse.ArgumentParser, name: str) -> None:

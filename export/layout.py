@@ -114,13 +114,14 @@ KINDS: dict[str, Kind] = {
         Kind("denoiser_dit", "denoiser", "transformer", ("SD3Transformer2DModel",), DIFFUSERS),
         Kind("vae_decoder", "vae_decoder", "vae", VAES, DIFFUSERS),
         Kind("reward", "reward", "reward", ("RewardModel",), DIFFUSERS),
+        Kind("upscaler", "upscaler", "upscaler", ("Upscaler", "SRVGGNetCompact", "RRDBNet"), DIFFUSERS),
     )
 }
 """In the order in which a request meets them."""
 TEXT_ROLES = ("text_encoder_l", "text_encoder_g", "text_encoder_t5")
 IMAGE_ROLES = ("image_encoder_clip", "image_encoder_uve", "image_projector")
 """What makes image tokens of a style picture. A published IP-Adapter knows no UVE; else it is all three, or none."""
-JUDGE_ROLES = ("segmenter", "reward")
+JUDGE_ROLES = ("segmenter", "reward", "upscaler")
 """What a checkpoint from elsewhere does not bring, and a pipeline can do without."""
 TEXT_HEAD = 1
 """The place of `fidelity` among the reward model's heads, the only one that reads the prompt."""

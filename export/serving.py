@@ -10,6 +10,7 @@ from typing import Any
 from export.errors import ExportError
 from export.plan import Model, RepositoryPlan
 from export.repository import FORMAT, pipeline_entry
+from export.upscalers import geometry
 from orchestrator import repository
 from orchestrator.repository import PipelineSpec, Repository, RepositoryError
 from orchestrator.repository.tokenize import PromptTokenizers
@@ -88,6 +89,8 @@ def pipeline_serving(spec: PipelineSpec) -> Serving:
         )
     if not spec.segments:
         lacks.append("It has no segmenter, so a product needs a mask or an alpha channel: --segmenter FOLDER.")
+    if spec.upscaler is None:
+        lacks.append("It has no upscaler, so scenes are enlarged by resampling: --upscaler FOLDER.")
     return Serving(
         pipeline=spec.name,
         tasks=tuple(name for name, reason in reasons.items() if reason is None),
@@ -107,6 +110,9 @@ def expected_entry(model: Model) -> dict[str, Any]:
             shapes["image_tokens"] = (source.adapter.tokens, int(config["cross_attention_dim"]))
     if model.role in folder.pooled:
         outputs = (*outputs, "text_embeds")
+    if model.role == "upscaler":
+        tile, factor = geometry(config)
+        shapes |= {"image": (3, tile, tile), "upscaled": (3, factor * tile, factor * tile)}
     if model.role == "reward" and not source.without_text:
         inputs = (*inputs, "text_embeds")
     if model.role == "image_projector" and "image_encoder_uve" in folder.sources:
@@ -116,7 +122,7 @@ def expected_entry(model: Model) -> dict[str, Any]:
         "fingerprint": "",
         "files": {},
         "inputs": expected_tensors(inputs, shapes),
-        "outputs": expected_tensors(outputs, {"scores": (len(folder.reward_heads),)}),
+        "outputs": expected_tensors(outputs, shapes | {"scores": (len(folder.reward_heads),)}),
     }
 
 
@@ -127,6 +133,7 @@ TENSORS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "text_encoder_t5": TEXT,
     "image_projector": (("clip",), ("image_tokens",)),
     "reward": (("image", "mask"), ("scores",)),
+    "upscaler": (("image",), ("upscaled",)),
 }
 """Inputs and outputs that the orchestrator's checks ask for, where they do not depend on the config."""
 

@@ -12,7 +12,7 @@ MODEL_INDEX: Table = {
     **dict.fromkeys(("vae", "unet", "transformer", "scheduler", "image_encoder", "image_projector"), EXPORT),
     **dict.fromkeys(("text_encoder", "text_encoder_2", "text_encoder_3"), EXPORT),
     **dict.fromkeys(("tokenizer", "tokenizer_2", "tokenizer_3", "feature_extractor"), EXPORT),
-    **dict.fromkeys(("image_encoder_uve", "reward", "segmenter"), EXPORT),
+    **dict.fromkeys(("image_encoder_uve", "reward", "segmenter", "upscaler"), EXPORT),
     "force_zeros_for_empty_prompt": EXPORT,
     "safety_checker": _CHECKER,
     "requires_safety_checker": _CHECKER,

@@ -13,6 +13,7 @@ from export.models import (
     text_encoder_g,
     text_encoder_l,
     text_encoder_t5,
+    upscaler,
     vae_decoder,
     vae_encoder,
 )
@@ -33,6 +34,7 @@ COMPONENTS: dict[str, Component] = {
         denoiser_dit.COMPONENT,
         vae_decoder.COMPONENT,
         reward.COMPONENT,
+        upscaler.COMPONENT,
     )
 }
 """By the names of `export.layout.KINDS`."""

@@ -11,10 +11,14 @@ from pathlib import Path
 import pytest
 
 from export.__main__ import main
+from export.networks.upscaler import Upscaler
 from export.precision import Precisions
 from export.survey import survey
 from orchestrator.tasks import ALL
 from tests.export.test_source import WEIGHTS, edit, truncate
+from tests.export.tiny import half
+
+WITHOUT_UPSCALER = tuple(task for task in ALL if task != "upscale")
 
 
 @pytest.fixture
@@ -57,15 +61,19 @@ def test_what_does_not_fit_together_is_told_once(folder: Path) -> None:
 
 
 def test_the_tasks_that_a_folder_can_serve_are_told_and_what_it_does_without(folder: Path) -> None:
+    half(Upscaler(channels=4, convolutions=1), folder / "upscaler")
     served = survey(folder, Precisions(), "onnxruntime").serving
     assert served is not None
     assert served.sentences == [f"tiny serves {', '.join(ALL)}."]
+    shutil.rmtree(folder / "upscaler")
     shutil.rmtree(folder / "reward")
     shutil.rmtree(folder / "segmenter")
     served = survey(folder, Precisions(), "onnxruntime").serving
     assert served is not None
-    assert served.tasks == tuple(ALL)
-    assert [sentence.split(",")[0] for sentence in served.lacks] == ["It has no reward model", "It has no segmenter"]
+    assert served.tasks == WITHOUT_UPSCALER
+    assert served.refused == {"upscale": "it has no upscaler."}
+    roles = ("reward model", "segmenter", "upscaler")
+    assert [sentence.split(",")[0] for sentence in served.lacks] == [f"It has no {role}" for role in roles]
 
 
 def test_a_reward_model_of_another_text_width_loses_the_head_that_reads_text(folder: Path) -> None:
@@ -79,7 +87,7 @@ def test_the_step_prints_it_and_fails_on_problems(folder: Path, capsys: pytest.C
     assert main(["inspect", "--pipeline", str(folder)]) == 0
     printed = capsys.readouterr().err
     assert "UNet2DConditionModel" in printed
-    assert f"tiny serves {', '.join(ALL)}." in printed
+    assert f"tiny serves {', '.join(WITHOUT_UPSCALER)}." in printed
     (folder / "backdrop.json").write_text(json.dumps({"speed": "fast"}))
     assert main(["inspect", "--pipeline", str(folder)]) == 1
     assert "unknown setting: speed" in capsys.readouterr().err
