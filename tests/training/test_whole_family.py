@@ -17,7 +17,7 @@ from training.config import Config, Schedule
 from training.core import loop, lora
 from training.denoisers import base, brand, distil, dit, image_adapter, inpaint, product
 from training.encoded import latents
-from training.encoders import image_encoder, t5, text_encoders, uve, vae
+from training.encoders import image_encoder, t5, text_encoders, upscaler, uve, vae
 from training.evaluation import generation, held_out
 from training.evaluation.context import Context
 from training.evaluation.reference import Pipeline
@@ -38,7 +38,7 @@ def family(training: TinyTraining) -> Config:
     training.once("decoder", lambda: vae.train_decoder(config))
     for size in (128, 256):
         training.once(f"latents-{size}", lambda size=size: latents.run(config, size))  # type: ignore[misc]
-    training.trained(classifier, uve, image_encoder, segmenter, reward)
+    training.trained(upscaler, classifier, uve, image_encoder, segmenter, reward)
     training.trained(base, inpaint, product, image_adapter, distil, brand, dit)
     training.once("folders", lambda: write_folders(config))
     return config
@@ -82,10 +82,9 @@ def test_each_folder_has_what_its_index_names(family: Config) -> None:
 def test_a_later_training_goes_on_from_what_is_published(family: Config, tmp_path: Path) -> None:
     later = replace(family, paths=replace(family.paths, work=tmp_path))
     adopted = adopt.adopt(later)
-    assert {"text_encoders", "uve", "image_encoder", "reward", "segmenter", "classifier", "base", "stage1"} == set(
-        adopted
-    )
-    for stage in (segmenter, uve, image_encoder, reward, inpaint):
+    judges, encoders = {"reward", "segmenter", "classifier"}, {"text_encoders", "uve", "image_encoder", "upscaler"}
+    assert {*judges, *encoders, "base", "stage1"} == set(adopted)
+    for stage in (segmenter, upscaler, uve, image_encoder, reward, inpaint):
         one, other = stage.load(later).state_dict(), stage.load(family).state_dict()
         assert all(torch.allclose(one[name], other[name], atol=2e-3) for name in other), stage.__name__
     assert base.load(later).config["in_channels"] == 4

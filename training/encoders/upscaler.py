@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -152,12 +152,19 @@ def train(config: Config) -> Upscaler:
     return model
 
 
-def gain_db(model: Callable[[Tensor], Tensor], picture: Bytes) -> float:
+@torch.no_grad()
+def enlarged(model: Upscaler, picture: Bytes) -> Bytes:
+    """A picture [H, W, 3] in one piece through the upscaler; beyond its border it continues with its last pixels."""
+    margin, cut = model.radius, model.radius * model.factor
+    padded = np.pad(picture, ((margin, margin), (margin, margin), (0, 0)), "edge")
+    larger = model(torch.from_numpy(padded).permute(2, 0, 1)[None].float().div(255))[0, :, cut:-cut, cut:-cut]
+    return larger.clamp(0, 1).mul(255).round().permute(1, 2, 0).to(torch.uint8).numpy()
+
+
+def gain_db(model: Upscaler, picture: Bytes) -> float:
     """By how much the upscaler's PSNR of a picture [H, W, 3] exceeds that of Lanczos, both from the picture's half."""
     half = shrunk(picture)
-    with torch.no_grad():
-        enlarged = model(torch.from_numpy(half.copy()).permute(2, 0, 1)[None].float().div(255))
-    ours = enlarged[0].clamp(0, 1).mul(255).round().permute(1, 2, 0).numpy()
+    ours = enlarged(model, half)
     height, width = picture.shape[:2]
     lanczos = np.asarray(Image.fromarray(half).resize((width, height), Image.Resampling.LANCZOS))
     return psnr(ours, picture) - psnr(lanczos, picture)

@@ -21,11 +21,12 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPVisionM
 
 from export.networks.reward import RewardModel
 from export.networks.segmenter import Segmenter
+from export.networks.upscaler import Upscaler
 from export.networks.uve import UVE
 from training.config import Config
 from training.core import loop, lora, networks
 from training.denoisers import base, inpaint
-from training.encoders import image_encoder, text_encoders, uve
+from training.encoders import image_encoder, text_encoders, upscaler, uve
 from training.judges import classifier, reward, segmenter
 from training.publish.weights_folder import WeightsFolder
 
@@ -74,6 +75,7 @@ class PublishedWeights:
         )
         yield reward.STAGE, lambda: self._within(reward.Trainee(c), "model", read(RewardModel, "reward"))
         yield segmenter.STAGE, lambda: self._alone(read(Segmenter, "segmenter"), networks.segmenter(c))
+        yield upscaler.STAGE, lambda: self._alone(read(Upscaler, "upscaler"), networks.upscaler(c))
         judge = classifier.Classifier(c.small.classifier_channels)
         yield classifier.STAGE, lambda: self._alone(classifier.load(c), judge)
         yield base.STAGE, lambda: self._denoiser(networks.unet(c, in_channels=c.vae.latent_channels))

@@ -17,7 +17,7 @@ from training.config import REWARD_HEADS, Config
 from training.core import loop, lora, networks
 from training.denoisers import brand, distil, dit, image_adapter
 from training.encoded import preview
-from training.encoders import image_encoder, t5, text_encoders, tokenizer, uve, vae
+from training.encoders import image_encoder, t5, text_encoders, tokenizer, upscaler, uve, vae
 from training.judges import reward, segmenter
 from training.publish import folders
 from training.publish.folders import FolderContent
@@ -36,10 +36,11 @@ SHARED_INDEX = {
     "vae": ["diffusers", "AsymmetricAutoencoderKL"],
     "reward": ["export.networks.reward", "RewardModel"],
     "segmenter": ["export.networks.segmenter", "Segmenter"],
+    "upscaler": ["export.networks.upscaler", "Upscaler"],
 }
 STAGES = (  # folders of checkpoints
     "text_encoders", "t5", "vae", "decoder", "uve", "image_encoder", "base", "stage1", "stage2", "image_adapter",
-    "distil", "dit", "brand", "segmenter", "reward",
+    "distil", "dit", "brand", "segmenter", "reward", "upscaler",
 )  # fmt: skip
 
 
@@ -125,6 +126,7 @@ def trained_folders(config: Config) -> dict[str, FolderContent]:
         "vae": vae.load(config),
         "reward": reward.load(config),
         "segmenter": segmenter.load(config),
+        "upscaler": upscaler.load(config),
     }
     contents = {"backdrop": unet_folder(config, main, denoiser, shared, words)}
     if has_checkpoints(config, distil.STAGE):
@@ -193,6 +195,7 @@ def random_folders(config: Config) -> dict[str, FolderContent]:
         "vae": networks.vae(config),
         "reward": networks.reward(config),
         "segmenter": networks.segmenter(config),
+        "upscaler": networks.upscaler(config),
     }
     return {
         "backdrop": unet_folder(config, main, denoiser, shared, words),
