@@ -158,7 +158,8 @@ def enlarged(model: Upscaler, picture: Bytes) -> Bytes:
     margin, cut = model.radius, model.radius * model.factor
     padded = np.pad(picture, ((margin, margin), (margin, margin), (0, 0)), "edge")
     larger = model(torch.from_numpy(padded).permute(2, 0, 1)[None].float().div(255))[0, :, cut:-cut, cut:-cut]
-    return larger.clamp(0, 1).mul(255).round().permute(1, 2, 0).to(torch.uint8).numpy()
+    pixels: Bytes = larger.clamp(0, 1).mul(255).round().permute(1, 2, 0).to(torch.uint8).numpy()
+    return pixels
 
 
 def gain_db(model: Upscaler, picture: Bytes) -> float:

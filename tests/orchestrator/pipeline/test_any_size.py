@@ -15,7 +15,7 @@ from backdrop.contract.geometry import Size
 from backdrop.contract.shadows import Shadow
 from orchestrator.repository import UPSCALER
 from orchestrator.tasks import ALL
-from tests.orchestrator.pipeline.test_pipeline import Bench
+from tests.orchestrator.pipeline.bench import Bench
 from tests.orchestrator.small import request
 from tests.pictures import ellipse_mask, noisy_photo
 
