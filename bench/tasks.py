@@ -1,6 +1,6 @@
 """Measures the marks of the tasks and writes them to docs/figures/tasks.json.
 
-usage: python -m bench.tasks [NAME …]        (default: every check)
+usage: python -m bench.tasks [NAME …]        (default: all but photographic, which needs `make photographic-upscaler`)
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from backdrop.contract.canvas import MaskSource
 from backdrop.contract.finishing import composite
 from backdrop.contract.shadows import Shadow, shadowed_canvas
-from bench import checks, scene_palette, scene_products
+from bench import checks, scene_palette, scene_products, upscaling
 from bench.figures import Figure, at_most
 from training.config import HELD_OUT_SEED
 from training.world.picture import shadow_pair
@@ -52,13 +52,16 @@ def shadow() -> list[Figure]:
 CHECKS: dict[str, checks.Check] = {
     "shadow": shadow,
     "palette": functools.partial(scene_palette.palette, "python -m bench.tasks palette"),
+    "upscale": upscaling.upscale,
+    "photographic": upscaling.photographic,
     "products": functools.partial(scene_products.products, "python -m bench.tasks products"),
 }
 
 
 def main() -> int:
     """Measures the named marks; the exit status is 1 when one is missed."""
-    names = checks.parse_names("python -m bench.tasks", __doc__, [*CHECKS], [*CHECKS])
+    default = [name for name in CHECKS if name != "photographic"]
+    names = checks.parse_names("python -m bench.tasks", __doc__, [*CHECKS], default)
     return checks.run(AREA, names, CHECKS)
 
 
