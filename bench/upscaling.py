@@ -35,7 +35,7 @@ _RENDERS, _SIZE = 48, 512
 _AGAIN = 12
 """Renders whose halves the autoencoder makes again, as it makes every scene."""
 _WEIGHTS = ROOT / "training" / "weights" / "backdrop"
-_PHOTOGRAPHIC = ROOT / "build" / "photographic"
+_PHOTOGRAPHIC = ROOT / ".backdrop" / "photographic"
 _PHOTOGRAPHS = ("astronaut.png", "camera.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
 _PHOTO_SIDE, _PHOTO_FACTOR = 512, 4
 
