@@ -24,6 +24,13 @@ class Request:
     task: Task
     options: dict[str, Any]
 
+    @property
+    def variants(self) -> int:
+        """How many pictures are made, over all layouts."""
+        layouts = len(getattr(self.task, "layouts", None) or ()) or getattr(self.task, "automatic_placements", None)
+        variants: int = self.options.get("variants", 1) * (layouts or 1)
+        return variants
+
     def files(self) -> dict[str, Path]:
         """The files that the task's fields name."""
         values = {name: getattr(self.task, name) for name in options_of(type(self.task))}
@@ -60,7 +67,7 @@ async def _generate(request: Request, out: Path, endpoint: str | None) -> tuple[
     console = Console(stderr=True)  # progress is not output: stdout is for the list of files
     async with AsyncClient(endpoint) as client:
         generation = client.generate(request.task, **request.options)
-        with make_display(console, request.options.get("variants", 1)) as display:
+        with make_display(console, request.variants) as display:
             async with generation:
                 async for event in generation:
                     display.show(event)

@@ -53,10 +53,12 @@ def print_result(console: Console, result: Result, files: list[Path]) -> None:
     table = Table("rank", "file", *(("score", *first.heads) if first else ()))
     table.add_column("seed", no_wrap=True)  # is there to be copied
     table.add_column("known pixels")
-    for rank, picture in enumerate(result.pictures, 1):
+    layouts = max(picture.layout for picture in result.pictures) + 1
+    for picture, file in zip(result.pictures, files, strict=False):
+        rank = str(picture.rank + 1)
         table.add_row(
-            str(rank),
-            files[rank - 1].name,
+            rank if layouts == 1 else f"{rank} of layout {picture.layout + 1}",
+            file.name,
             *_scores(picture.scores),
             str(picture.seed),
             _kept(picture.receipt),

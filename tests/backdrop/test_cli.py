@@ -219,3 +219,22 @@ def test_ctrl_c_cancels_cleanly(slow_fake: FakeBackdrop, product: Path, tmp_path
     steps = slow_fake.steps_run
     time.sleep(0.1)
     assert slow_fake.steps_run == steps < 100
+
+
+def test_layouts_palette_and_further_products_reach_the_server(
+    fake: FakeBackdrop, product: Path, tmp_path: Path
+) -> None:
+    flags = ("--palette", "0b3954,#ff6663", "--variants", "2")
+    result = generate(
+        fake, product, "--layout", "64x128", "--layout", "16:9", "--more", f"{product}@0,0,9,9", *flags,
+        "--scene", product, "--scene-strength", "0.5", "--out", tmp_path,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    request = fake.requests[-1]
+    assert [layout.WhichOneof("shape") for layout in request.background.layouts] == ["size", "aspect_ratio"]
+    assert request.background.more_products[0].placement.box.width == 9
+    assert request.background.scene == product.read_bytes()
+    assert list(request.conditioning.palette) == ["0b3954", "#ff6663"]
+    assert "2 of layout 2" in result.stdout
+    pictures = json.loads((tmp_path / "result.json").read_text())["pictures"]
+    assert [(picture["layout"], picture["rank"]) for picture in pictures] == [(0, 1), (0, 2), (1, 1), (1, 2)]
