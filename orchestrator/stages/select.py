@@ -63,7 +63,7 @@ async def _scene(variant: Variant, frame: Frame, models: Models) -> Bytes:
     """The scene at the frame's size."""
     if frame.scene is None:
         assert variant.scene is not None, "the task has a scene of its own, or models made one"
-        return await enlarged(variant.scene, frame.inset, frame.size, models)
+        return await enlarged(variant.scene, frame.inset, frame.size, models, once=True)
     height, width = frame.scene.shape[:2]
     return await enlarged(frame.scene, Rect(0, 0, width, height), frame.size, models)
 

@@ -18,15 +18,16 @@ _ROWS = 4
 """Tiles of one call. More would keep other requests waiting; the batcher adds those of others."""
 
 
-async def enlarged(scene: Bytes, part: Rect, size: Size, models: Models) -> Bytes:
-    """A part of a scene [H, W, 3 or 4] at another size: by the upscaler to at least that size, then by Lanczos.
+async def enlarged(scene: Bytes, part: Rect, size: Size, models: Models, *, once: bool = False) -> Bytes:
+    """A part of a scene [H, W, 3 or 4] at another size: by the upscaler, then by Lanczos where it is still too small.
 
-    Beyond four times the part's size there is nothing left to make sharper, and Lanczos alone continues. So it does
-    where the pipeline has no upscaler, or the part is not to be enlarged.
+    Lanczos alone does it where the pipeline has no upscaler, or the part is not to be enlarged. `once`: the picture
+    passes the upscaler once at most. A second pass of decoded scenes was measured: no gain at four times the work.
     """
-    ratio = max(size.width / part.width, size.height / part.height)
-    if models.pipeline.upscaler is not None and ratio > 1:
+    ratio, spec = max(size.width / part.width, size.height / part.height), models.pipeline.upscaler
+    if spec is not None and ratio > 1:
         factor = next((factor for factor in FACTORS if factor >= ratio), FACTORS[-1])
+        factor = min(factor, spec.factor) if once else factor
         scene = await upscale(scene[part.y : part.y + part.height, part.x : part.x + part.width], factor, models)
         part = Rect(0, 0, scene.shape[1], scene.shape[0])
     if scene.shape[:2] == (part.height, part.width) == (size.height, size.width):

@@ -69,6 +69,15 @@ async def test_scenes_are_enlarged_to_any_size(size: Size, rows: int) -> None:
     assert functions.rows(UPSCALER) == rows
 
 
+@pytest.mark.parametrize(("own", "rows"), [(2, 1), (4, 1)])
+async def test_a_scene_passes_the_upscaler_once(own: int, rows: int) -> None:
+    scene, (pipeline, functions) = noisy_photo(100, 60), models(own)
+    picture = await enlarged(scene, Rect(10, 0, 80, 60), Size(320, 240), pipeline, once=True)
+    larger = whole(scene[:, 10:90], own)
+    assert (picture == resample(larger, Rect(0, 0, 80 * own, 60 * own), Size(320, 240))).all()
+    assert functions.rows(UPSCALER) == rows
+
+
 async def test_an_exact_multiple_is_the_upscalers_own_picture() -> None:
     scene, (pipeline, _) = noisy_photo(100, 60), models()
     picture = await enlarged(scene, Rect(10, 0, 80, 60), Size(160, 120), pipeline)
