@@ -10,8 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from backdrop._describe import options_of
-from backdrop._options import Options
+from backdrop._cli.flags import flag_of, with_flags
 from backdrop.errors import (
     BackdropError,
     CancelledError,
@@ -24,7 +23,6 @@ from backdrop.errors import (
     Reason,
     UnavailableError,
 )
-from backdrop.tasks import TASKS
 
 BAD_INPUT, UNAVAILABLE, OVERLOADED, OTHER, INTERRUPTED = 2, 3, 4, 1, 130
 
@@ -76,11 +74,12 @@ def status_of(error: BackdropError) -> int:
 
 
 def sentence(error: BackdropError) -> str:
-    """Returns the message, and what to do about it."""
-    parts = [error.message]
-    if flag := _flag(error.field):
+    """Returns the message with flags instead of fields, and what to do about it."""
+    parts = [with_flags(error.message)]
+    flag = flag_of(error.field)
+    if flag and not re.search(rf"{flag}(?![\w-])", parts[0]):
         parts.append(f"Change {flag}.")
-    elif error.field:
+    elif error.field and not flag:
         parts.append(f"(Field: {error.field}.)")
     if error.reason is Reason.UNREACHABLE:
         parts.append("`backdrop up` starts one from a checkout; --endpoint or BACKDROP_ENDPOINT names another.")
@@ -91,27 +90,6 @@ def sentence(error: BackdropError) -> str:
     if isinstance(error, InternalError) and error.request_id:
         parts.append(f"When you report it, quote request {error.request_id}.")
     return " ".join(parts)
-
-
-def flags_by_path() -> dict[str, str]:
-    """What to change on the command line, by the path of the field that an error names."""
-    flags = dict.fromkeys(TASKS, "--pipeline")  # named by an error where the pipeline does not serve the task
-    owners: tuple[type, ...] = (Options, *TASKS.values())
-    for owner in owners:
-        for option in options_of(owner).values():
-            flags[option.path] = option.flags[0].name
-            flags.update((option.path + flag.subpath, flag.name) for flag in option.flags)
-    return flags
-
-
-def _flag(field: str) -> str:
-    flags = flags_by_path()
-    field = re.sub(r"\[\d+\]", "", field)  # which one of several is in the message
-    while field:
-        if field in flags:
-            return flags[field]
-        field = field.rpartition(".")[0]
-    return ""
 
 
 def _exit(text: str, status: int) -> None:

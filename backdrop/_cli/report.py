@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from backdrop._cli.contact_sheet import save_contact_sheet
+from backdrop._cli.flags import with_flags
 from backdrop._events import Receipt, Result, Scores
 
 _EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
@@ -84,7 +85,7 @@ def _kept(receipt: Receipt | None) -> str:
 def print_warnings(console: Console, result: Result) -> None:
     """Prints a line for each warning."""
     for each in result.warnings:
-        console.print(f"[yellow]warning[/yellow] {escape(each.message)}", highlight=False, soft_wrap=True)
+        console.print(f"[yellow]warning[/yellow] {escape(with_flags(each.message))}", highlight=False, soft_wrap=True)
 
 
 def to_json(value: Any) -> Any:

@@ -12,7 +12,8 @@ import pytest
 from google.protobuf.descriptor import FieldDescriptor
 
 from backdrop import AsyncClient, Client, Options
-from backdrop._cli.failures import flags_by_path, sentence
+from backdrop._cli.failures import sentence
+from backdrop._cli.flags import flags_by_path, with_flags
 from backdrop._describe import Option, options_of
 from backdrop._options import RequestOptions
 from backdrop.contract.rules import TASKS as RULES
@@ -120,3 +121,20 @@ def test_the_docs_list_every_option_with_its_field_and_flags() -> None:
             listed = [row for row in rows if f"`{name}` | `{option.path}`" in row and option.help in row]
             assert len(listed) == 1, name
             assert all(f"`{flag.name}`" in listed[0] for flag in option.flags)
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("sampling.steps is 0; it must be 1 to 200.", "--steps is 0; it must be 1 to 200."),
+        ("conditioning.style_images[1].weight is 11.", "--style number 2 is 11."),
+        ("fill needs fill.mask.", "fill needs --mask."),
+        ("background.placement.fit.padding_sides.left is too much.", "--padding is too much."),
+        ("background.placement.box.width is 0.", "--box is 0."),
+        ("priority 9 is unknown; no other priority is.", "--priority 9 is unknown; no other priority is."),
+        ("idempotency_key is long.", "--idempotency-key is long."),
+        ("conditioning.prompts and my.sampling.steps are no fields.",) * 2,
+    ],
+)
+def test_messages_name_flags_instead_of_fields(message: str, expected: str) -> None:
+    assert with_flags(message) == expected
