@@ -105,7 +105,15 @@ class Background(Task):
             "Further products, each `Product(photo, mask, placement)`, in front of those before it; up to"
             " `Limits.max_products` in all. On the command line PHOTO@X,Y,WIDTH,HEIGHT or PHOTO+MASK@X,Y,WIDTH,HEIGHT."
             " Default: none.",
-            (Flag("--more", list[str], "PHOTO[+MASK]@X,Y,W,H"),),
+            (
+                Flag(
+                    "--more",
+                    list[str],
+                    "PHOTO[+MASK]@X,Y,W,H",
+                    "A further product, perhaps with a mask, and its rectangle in the picture; it stands in front of"
+                    " those before it. May be given several times. Default: none.",
+                ),
+            ),
             text.parse_products,
         ),
     ] = None
@@ -124,8 +132,8 @@ class Background(Task):
         Option(
             "background.scene_strength",
             wire.number,
-            "How far the result may go from `scene`, 0.0 (the scene itself with the products on it) to 1.0 (it has no"
-            " influence). Default: 0.6.",
+            "How far the result may go from the picture of the place, 0.0 (the place itself with the products on it)"
+            " to 1.0 (it has no influence). Default: 0.6.",
             (Flag("--scene-strength", float),),
         ),
     ] = None

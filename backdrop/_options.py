@@ -40,7 +40,15 @@ class RequestOptions(TypedDict, total=False):
             wire.style_images,
             "Pictures whose look the scene takes on, up to `Limits.max_style_images`, each with a weight (default 1)."
             " Only on pipelines that say `takes_style_images`. Default: none.",
-            (Flag("--style", list[str], "PICTURE[:WEIGHT]"),),
+            (
+                Flag(
+                    "--style",
+                    list[str],
+                    "PICTURE[:WEIGHT]",
+                    "A picture whose look the scene takes on, with a weight (default 1). May be given several times."
+                    " Only on pipelines that take style pictures, as `info` says. Default: none.",
+                ),
+            ),
             text.parse_styles,
         ),
     ]

@@ -13,14 +13,15 @@ from backdrop._cli import task_command
 from backdrop._cli import up as up_command
 from backdrop._cli.failures import EXIT_STATUSES, failures_as_sentences
 from backdrop._cli.task_command import Endpoint
+from backdrop.contract.rules import TASKS as RULES
 from backdrop.tasks import TASKS
 
 app = typer.Typer(
     name="backdrop",
-    help="Put a product photo into a new scene, without touching the product; or make a picture from words alone.",
+    help="Make pictures in which some pixels must stay as they are: a product in a new scene, a filled hole, a wider"
+    " frame. `backdrop COMMAND --help` says more, with examples.",
     epilog=EXIT_STATUSES,
     no_args_is_help=True,
-    add_completion=False,
     # Tracebacks are for developers; users get a sentence from `failures_as_sentences`.
     pretty_exceptions_enable=False,
 )
@@ -46,8 +47,25 @@ def _global_flags(
     pass
 
 
+for _task in TASKS.values():
+    app.command(
+        task_command.name_of(_task),
+        cls=task_command.TaskCommand,
+        help=task_command.help_of(_task),
+        short_help=RULES[_task.name].description,
+        epilog=EXIT_STATUSES,
+        rich_help_panel="Tasks",
+    )(task_command.function_of(_task))
+
+# Scripts use the name that the command had while there was one task.
+app.command("generate", hidden=True, help="The old name of `backdrop background`; it takes the same flags.")(
+    task_command.function_of(TASKS["background"])
+)
+
+
 @app.command(
     epilog="All other options are passed to the cluster unchanged.",
+    rich_help_panel="Server",
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
 )
 def up(
@@ -75,13 +93,7 @@ def up(
         up_command.run([*arguments, *context.args], repository)
 
 
-for _task in TASKS.values():
-    app.command(task_command.name_of(_task), epilog=EXIT_STATUSES, help=task_command.help_of(_task))(
-        task_command.function_of(_task)
-    )
-
-
-@app.command(epilog=EXIT_STATUSES)
+@app.command(epilog=EXIT_STATUSES, rich_help_panel="Server")
 def info(
     endpoint: Endpoint = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,

@@ -127,7 +127,7 @@ class Expand(Task):
             wire.margins,
             "Pixels to add on each side, 0 to 8192: `Margins(right=200)`, on the command line LEFT,TOP,RIGHT,BOTTOM."
             " Default: none.",
-            (Flag("--margins", metavar="L,T,R,B"),),
+            (Flag("--margins", metavar="L,T,R,B", help="Pixels to add on each side, 0 to 8192 each. Default: none."),),
             text.parse_margins,
         ),
     ] = None
@@ -138,7 +138,14 @@ class Expand(Task):
             wire.aspect_ratio,
             "The shape of the result, which is as small as it can be around the whole picture: `(16, 9)`, on the"
             " command line 16:9. Default: none.",
-            (Flag("--aspect-ratio", metavar="W:H"),),
+            (
+                Flag(
+                    "--aspect-ratio",
+                    metavar="W:H",
+                    help="The shape of the result, which is as small as it can be around the whole picture."
+                    " Default: none.",
+                ),
+            ),
             text.parse_ratio,
         ),
     ] = None
@@ -149,7 +156,14 @@ class Expand(Task):
             wire.box,
             "Where the picture lies in a result of the output size: `Box(…)`, on the command line X,Y,WIDTH,HEIGHT."
             " Default: where the alignments say, at its own size or smaller.",
-            (Flag("--box", metavar="X,Y,W,H"),),
+            (
+                Flag(
+                    "--box",
+                    metavar="X,Y,W,H",
+                    help="Where the picture lies in a result of the size that --size says. Default: where the"
+                    " alignments say, at its own size or smaller.",
+                ),
+            ),
             text.parse_box,
         ),
     ] = None

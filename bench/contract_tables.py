@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 
 from backdrop import Options
-from backdrop._cli.task_command import name_of
+from backdrop._cli.task_command import examples_of, name_of
 from backdrop._describe import Option, options_of
 from backdrop._options import RequestOptions
 from backdrop.contract.rules import TASKS as RULES
@@ -41,13 +42,21 @@ def tasks_table(_: str = "") -> str:
     parts = []
     for name, task in TASKS.items():
         rules = RULES[name]
-        lines = [f"### `backdrop.{task.__name__}`", "", f"{task.__doc__} Command: `backdrop {name_of(task)}`.", ""]
+        lines = [
+            f"### `backdrop.{task.__name__}`",
+            "",
+            f"{inspect.getdoc(task)}",
+            "",
+            f"Command: `backdrop {name_of(task)}`.",
+            "",
+        ]
         for text, paths in (("Needs", rules.required), ("Does not take", rules.refused)):
             if paths:
                 lines.append(f"{text} {', '.join(_either(path) for path in paths)}.")
         fields = options_of(task)
         if fields:
-            lines += ["", _table(fields)]
+            lines += ["", _table(fields).rstrip()]
+        lines += ["", "```sh", examples_of(name).rstrip(), "```"]
         parts.append("\n".join(lines).rstrip() + "\n")
     return "\n".join(parts)
 

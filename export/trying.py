@@ -96,7 +96,7 @@ def generate(pipeline: Serving, options: argparse.Namespace, endpoint: str, fold
     """
     task = ["text-to-image"]
     if "text_to_image" not in pipeline.tasks:
-        task = ["generate", "--product", str(drawn_product(folder / "product.png"))]
+        task = ["background", "--product", str(drawn_product(folder / "product.png"))]
     command = [
         *(sys.executable, "-m", "backdrop", *task, "--endpoint", endpoint, "--pipeline", pipeline.pipeline),
         *("--prompt", options.prompt, "--out", str(folder / "pictures"), "--timeout", str(options.timeout_s)),

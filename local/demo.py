@@ -20,7 +20,7 @@ console = Console()
 
 
 def main() -> int:
-    """Runs the demo; the exit status is that of `backdrop generate`, or 1 when the cluster cannot start."""
+    """Runs the demo; the exit status is that of `backdrop background`, or 1 when the cluster cannot start."""
     options = _arguments()
     cluster = Cluster(Options(port=0, log_folder=options.out / "logs"), started=_print_service)
     console.print("Starting a local cluster: Redis, Triton with the reference models, the orchestrator …")
@@ -51,7 +51,7 @@ def _print_service(child: Child) -> None:
 
 def _generate(options: argparse.Namespace, endpoint: str) -> int:
     command = [
-        sys.executable, "-m", "backdrop", "generate", "--endpoint", endpoint,
+        sys.executable, "-m", "backdrop", "background", "--endpoint", endpoint,
         "--product", str(options.product), "--prompt", options.prompt, "--out", str(options.out),
         "--variants", str(options.variants), "--top-k", str(options.top_k),
     ]  # fmt: skip

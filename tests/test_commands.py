@@ -60,7 +60,7 @@ def test_a_command_of_the_docs_has_flags_that_exist(words: list[str]) -> None:
     [
         "python -m export all --pipeline a --out b --no-such-flag",
         "python -m local --no-such-flag",
-        "backdrop generate --product a --no-such-flag",
+        "backdrop background --product a --no-such-flag",
         "backdrop up --no-such-flag",
     ],
 )

@@ -1,47 +1,80 @@
-"""The command of a task: its flags are derived from the task's class and from the options."""
+"""The command of a task: flags, help and examples are derived from the task's class and from the options."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from backdrop._cli import generate
+from backdrop._cli.examples import EXAMPLES
 from backdrop._cli.failures import failures_as_sentences
 from backdrop._describe import Flag, Option, options_of
 from backdrop._options import Options
 from backdrop.contract.rules import TASKS as RULES
 from backdrop.tasks import Task
 
-# The background task is what most callers want: its command has the short name.
-_NAMES = {"background": "generate"}
+_CALL = "Call and output"
+_PANELS = {part: part.capitalize() for part in ("conditioning", "sampling", "selection", "delivery")}
+"""Groups of flags in the help, by the part of the request that they set."""
 
 Endpoint = Annotated[
     str | None,
-    typer.Option(envvar="BACKDROP_ENDPOINT", metavar="HOST:PORT", help="The server. Default: 127.0.0.1:50061."),
+    typer.Option(
+        envvar="BACKDROP_ENDPOINT",
+        metavar="HOST:PORT",
+        help="The server. Default: 127.0.0.1:50061.",
+        rich_help_panel=_CALL,
+    ),
 ]
-_Out = Annotated[Path, typer.Option(help="Folder for the pictures, result.json and contact_sheet.png.")]
+_Out = Annotated[
+    Path, typer.Option(help="Folder for the pictures, result.json and contact_sheet.png.", rich_help_panel=_CALL)
+]
+
+
+class TaskCommand(TyperCommand):
+    """A command whose help ends with its examples, as they are: wrapped in a box they could not be copied."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Writes the help."""
+        super().format_help(ctx, formatter)
+        typer.echo("Examples; their files are in the folder examples/ of the repository:\n")
+        typer.echo(examples_of(str(self.name).replace("-", "_")))
+
+
+def examples_of(task: str) -> str:
+    """The examples of a task as lines of shell, each below its sentence."""
+    lines = [f"# {example.text}\n{example.command}\n" for example in EXAMPLES[task]]
+    return "\n".join(lines)
 
 
 def name_of(task: type[Task]) -> str:
     """The name of the task's command."""
-    return _NAMES.get(task.name, task.name.replace("_", "-"))
+    return task.name.replace("_", "-")
 
 
 def help_of(task: type[Task]) -> str:
-    """What `--help` says about the command."""
-    variants = " Variants are ranked, the best are written." if RULES[task.name].sampled else ""
-    return f"{inspect.getdoc(task)}{variants}"
+    """What `--help` says about the command: the task's description, with flags instead of keywords."""
+    variants = "\n\nVariants are ranked, and the best are written." if RULES[task.name].sampled else ""
+    return f"{_with_flags(inspect.getdoc(task) or '', task)}{variants}"
+
+
+def _with_flags(text: str, task: type[Task]) -> str:
+    flags = {name: option.flags[0].name for owner in (Options, task) for name, option in options_of(owner).items()}
+    return re.sub(r"`(\w+)`", lambda match: flags.get(match[1], match[0]), text)
 
 
 def function_of(task: type[Task]) -> Callable[..., None]:
-    """The function that typer calls; its signature has a parameter for each flag."""
-    fields = options_of(task)
-    refused = RULES[task.name].refused
-    options = {name: option for name, option in options_of(Options).items() if option.path not in refused}
+    """The function that typer calls; its signature has a parameter for each flag.
+
+    Flags of options that the task does not take are hidden: the server's refusal says more than "No such option".
+    """
+    fields, options = options_of(task), options_of(Options)
 
     def command(*, out: Path, endpoint: str | None, **flags: Any) -> None:
         with failures_as_sentences():
@@ -49,10 +82,12 @@ def function_of(task: type[Task]) -> Callable[..., None]:
             generate.run(request, out, endpoint)
 
     required = {name for name, parameter in inspect.signature(task).parameters.items() if not _has_default(parameter)}
-    parameters = list(_parameters(fields, required))
-    parameters.append(_parameter("out", _Out, default=Path("pictures")))
-    parameters += _parameters(options, set())
-    parameters.append(_parameter("endpoint", Endpoint, default=None))
+    parameters = [
+        *(each for name, option in fields.items() for each in _parameters(option, "Task", required=name in required)),
+        *_option_parameters(options, RULES[task.name].refused),
+        _parameter("out", _Out, default=Path("pictures")),
+        _parameter("endpoint", Endpoint, default=None),
+    ]
     parameters.sort(key=_has_default)
     # typer reads flags from the signature; written by hand, it would repeat every description.
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -60,14 +95,23 @@ def function_of(task: type[Task]) -> Callable[..., None]:
     return command
 
 
-def _parameters(options: Mapping[str, Option], required: set[str]) -> Iterator[inspect.Parameter]:
-    for name, option in options.items():
-        for flag in option.flags:
-            info = typer.Option(flag.name, metavar=flag.metavar, help=option.flag_help(flag))
-            if name in required:
-                yield _parameter(_variable(flag), Annotated[flag.type, info])
-            else:
-                yield _parameter(_variable(flag), Annotated[flag.type | None, info], default=None)
+def _option_parameters(options: Mapping[str, Option], refused: Sequence[str]) -> Iterator[inspect.Parameter]:
+    for option in options.values():
+        panel = _PANELS.get(option.path.partition(".")[0], _CALL)
+        yield from _parameters(option, panel, hidden=option.path in refused)
+
+
+def _parameters(
+    option: Option, panel: str, *, required: bool = False, hidden: bool = False
+) -> Iterator[inspect.Parameter]:
+    for flag in option.flags:
+        info = typer.Option(
+            flag.name, metavar=flag.metavar, help=option.flag_help(flag), rich_help_panel=panel, hidden=hidden
+        )
+        if required:
+            yield _parameter(_variable(flag), Annotated[flag.type, info])
+        else:
+            yield _parameter(_variable(flag), Annotated[flag.type | None, info], default=None)
 
 
 def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:

@@ -22,7 +22,7 @@ def run(*arguments: str | Path, env: dict[str, str] | None = None) -> Result:
 
 def generate(fake: FakeBackdrop, product: Path, *more: str | Path) -> Result:
     out = product.parent / "out"
-    return run("generate", "--product", product, "--out", out, "--endpoint", fake.endpoint, "--steps", "3", *more)
+    return run("background", "--product", product, "--out", out, "--endpoint", fake.endpoint, "--steps", "3", *more)
 
 
 def said(result: Result) -> str:

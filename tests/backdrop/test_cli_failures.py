@@ -11,42 +11,42 @@ from backdrop.testing import FakeBackdrop
 from tests.backdrop.command_line import generate, run, said
 
 BAD = [
-    (["--steps", "0"], "Change --steps."),
-    (["--steps", "-1"], "Change --steps."),
-    (["--size", "10x10"], "Change --size."),
+    (["--steps", "0"], "Error: --steps "),
+    (["--steps", "-1"], "Error: --steps "),
+    (["--size", "10x10"], "Error: --size "),
     (["--size", "big"], "write WIDTHxHEIGHT"),
-    (["--padding", "0.9"], "Change --padding."),
+    (["--padding", "0.9"], "Error: --padding "),
     (["--box", "0,0,9"], "write X,Y,WIDTH,HEIGHT"),
-    (["--box", "0,0,999,999"], "Change --box."),
+    (["--box", "0,0,999,999"], "Error: --box "),
     (["--box", "0,0,9,9", "--align", "left"], "--padding, --align and the other flags cannot"),
     (["--scheduler", "karras"], "ddim, euler, dpmpp_2m, ddpm"),
-    (["--format", "bmp"], "Change --format."),
-    (["--mask", "/no/such/mask.png"], "Change --mask."),
-    (["--pipeline", "other"], "Change --pipeline."),
-    (["--variants", "2", "--top-k", "3"], "Change --top-k."),
-    (["--guidance-scale", "nan"], "Change --guidance-scale."),
-    (["--prompt", "word " * 100], "Change --prompt."),
-    (["--style", "/no/such/style.png"], "Change --style."),
-    (["--style", f"{__file__}:1"], "Change --style."),
-    (["--style", f"{__file__}:0"], "Change --style."),
+    (["--format", "bmp"], "Error: --format "),
+    (["--mask", "/no/such/mask.png"], "Error: --mask: cannot read"),
+    (["--pipeline", "other"], "Error: --pipeline "),
+    (["--variants", "2", "--top-k", "3"], "Error: --top-k "),
+    (["--guidance-scale", "nan"], "Error: --guidance-scale "),
+    (["--prompt", "word " * 100], "Error: --prompt "),
+    (["--style", "/no/such/style.png"], "Error: --style "),
+    (["--style", f"{__file__}:1"], "Error: --style "),
+    (["--style", f"{__file__}:0"], "Error: --style "),
     (
         ["--style", __file__, "--pipeline", "backdrop-dit"],
-        "on this server these do: backdrop, backdrop-fast. Change --style.",
+        "on this server these do: backdrop, backdrop-fast.",
     ),
-    (["--image-scale", "3"], "Change --image-scale."),
-    (["--adapter", "sepia"], "it has aurelia, neon, pencil, winter. Change --adapter."),
-    (["--adapter", "aurelia", "--adapter", "aurelia:0.5"], "Change --adapter."),
+    (["--image-scale", "3"], "Error: --image-scale "),
+    (["--adapter", "sepia"], "it has aurelia, neon, pencil, winter."),
+    (["--adapter", "aurelia", "--adapter", "aurelia:0.5"], "Error: --adapter "),
     (["--adapter", "aurelia:strong"], "write NAME or NAME:WEIGHT"),
-    (["--adapter", "aurelia:6"], "Change --adapter."),
-    (["--adapter", "aurelia", "--pipeline", "backdrop-fast"], "these have it: backdrop. Change --adapter."),
-    (["--steps", "51", "--pipeline", "backdrop-fast"], "Change --steps."),
-    (["--variants", "4", "--keep", "5"], "Change --keep."),
-    (["--variants", "4", "--keep", "half"], "Change --keep."),
-    (["--variants", "4", "--keep", "2@1.5"], "Change --keep."),
-    (["--guidance-window", "0.7-0.2"], "Change --guidance-window."),
-    (["--priority", "urgent"], "Change --priority."),
-    (["--idempotency-key", "ü"], "Change --idempotency-key."),
-    (["--timeout", "0"], "Change --timeout."),
+    (["--adapter", "aurelia:6"], "Error: --adapter "),
+    (["--adapter", "aurelia", "--pipeline", "backdrop-fast"], "these have it: backdrop."),
+    (["--steps", "51", "--pipeline", "backdrop-fast"], "Error: --steps "),
+    (["--variants", "4", "--keep", "5"], "Error: --keep "),
+    (["--variants", "4", "--keep", "half"], "as 3@draft6 or 5@0.4,3@0.6. Change --keep."),
+    (["--variants", "4", "--keep", "2@1.5"], "Error: --keep "),
+    (["--guidance-window", "0.7-0.2"], "Error: --guidance-window "),
+    (["--priority", "urgent"], "Error: --priority "),
+    (["--idempotency-key", "ü"], "Error: --idempotency-key "),
+    (["--timeout", "0"], "Error: --timeout "),
 ]
 
 
@@ -96,7 +96,7 @@ def test_failures_have_their_exit_status(fake: FakeBackdrop, product: Path, reas
 
 
 def test_no_server_exits_with_3_and_says_how_to_get_one(product: Path, tmp_path: Path) -> None:
-    for arguments in (["generate", "--product", product, "--out", tmp_path / "out"], ["info"]):
+    for arguments in (["background", "--product", product, "--out", tmp_path / "out"], ["info"]):
         result = run(*arguments, "--endpoint", "127.0.0.1:1")
         assert result.exit_code == 3
         assert "backdrop up" in said(result)
