@@ -12,7 +12,7 @@ IMAGES  := .venv-images
 FOLDERS = training/weights/backdrop $(wildcard training/weights/backdrop-*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-all quick lint checkov image-locks sbom protos protos-baseline protos-check train train-gpu evaluate repository photographic-upscaler sdxl-full export-marks figures bench bench-quick tune docs clean
+.PHONY: help demo up test test-all quick lint checkov image-locks sbom protos protos-baseline protos-check train train-gpu evaluate repository photographic-upscaler sdxl-full export-marks figures bench bench-quick tune docs gallery clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -150,6 +150,9 @@ tune: $(VENV)/.dev ## Sweep instances, threads, batch caps and queue delays of e
 
 docs: $(VENV)/.dev ## Write the generated tables of README and docs again
 	@$(BIN)/python -m bench.tables
+
+gallery: $(VENV)/.dev ## Run the examples of every task on a local cluster and draw them: docs/gallery.md
+	@$(BIN)/python -m bench.gallery
 
 clean: ## Remove the environment and everything that was built
 	rm -rf $(VENV) $(CHECKOV) $(IMAGES) build dist *.egg-info demo-out .pytest_cache .mypy_cache .ruff_cache .hypothesis
