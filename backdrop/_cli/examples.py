@@ -35,6 +35,15 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
             "backdrop background --product product.png --scene place.png --scene-strength 0.5 --size 256x256",
         ),
         Example(
+            "Follow a palette.",
+            'backdrop background --product product.png --prompt "a studio backdrop" --palette 1d3557,a8dadc,f1faee',
+        ),
+        Example(
+            "Make a square and a wide picture from one request.",
+            "backdrop background --product product.png --layout 256x256 --layout 16:9 \\\n"
+            '  --prompt "a desert at dawn"',
+        ),
+        Example(
             "Give the scene the look of a picture.",
             'backdrop background --product product.png --prompt "a mountain lake" --style place.png:0.8',
         ),
