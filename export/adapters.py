@@ -198,7 +198,7 @@ def write(
         beside = Path(folder) / FILE
         save_file(placeholders, beside)
         files = {**files, FILE: beside}
-        reusable = next((version for version in served if bank_reuse.fits(version, files, bank.slots)), None)
+        reusable = next((version for version in served if bank_reuse.fits(version, files, prepared.contract)), None)
         if reusable is not None:
             shutil.copytree(reusable, path.parent, dirs_exist_ok=True)
             disk = bank_reuse.disk_sizes(path)

@@ -8,6 +8,7 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError
 
+from export.contract import Contract
 from export.errors import BadFolderError
 from export.report import DiskSizes
 from export.stored_files import holds_same
@@ -17,8 +18,11 @@ FILE = "adapters.safetensors"
 """The bank beside its graph."""
 
 
-def fits(served: Path, files: Mapping[str, Path], slots: int) -> bool:
-    """Whether a version folder has a graph of the same weights and slots, with a bank of the same layout."""
+def fits(served: Path, files: Mapping[str, Path], contract: Contract) -> bool:
+    """Whether a version folder has a graph of the same tensors and weights, with a bank of the same layout.
+
+    The tensors say how many adapters a row may name, and whether the graph reads style pictures.
+    """
     beside = {entry.name: entry for entry in served.iterdir()} if served.is_dir() else {}
     if not {"model.onnx", FILE} <= set(beside) <= {"model.onnx", *files}:
         return False
@@ -26,7 +30,7 @@ def fits(served: Path, files: Mapping[str, Path], slots: int) -> bool:
         same_bank = extents(beside[FILE]) == extents(files[FILE])
     except BadFolderError:
         return False
-    if not same_bank or slots_of(beside["model.onnx"]) != slots:
+    if not same_bank or not has_tensors(beside["model.onnx"], contract):
         return False
     try:
         # What the graph does not read of a file may be left out of the served one.
@@ -35,14 +39,21 @@ def fits(served: Path, files: Mapping[str, Path], slots: int) -> bool:
         return False
 
 
-def slots_of(graph: Path) -> int | None:
-    """How many adapters a row of a graph may name; None for a graph without a bank, or a damaged one."""
+def has_tensors(path: Path, contract: Contract) -> bool:
+    """Whether a graph has exactly a contract's inputs and outputs; False for a damaged one."""
     try:
-        inputs = onnx.load(graph, load_external_data=False).graph.input
+        graph = onnx.load(path, load_external_data=False).graph
     except DecodeError:
-        return None
-    shapes = {each.name: each.type.tensor_type.shape.dim for each in inputs}
-    return shapes["adapter"][1].dim_value if "adapter" in shapes else None
+        return False
+    return all(
+        [(each.name, dims(each)) for each in written] == [(spec.name, spec.dims) for spec in specs]
+        for written, specs in ((graph.input, contract.inputs), (graph.output, contract.outputs))
+    )
+
+
+def dims(tensor: onnx.ValueInfoProto) -> tuple[int, ...]:
+    """A tensor's shape without the batch dimension, -1 for what varies."""
+    return tuple(-1 if size.dim_param else size.dim_value for size in tensor.type.tensor_type.shape.dim[1:])
 
 
 def disk_sizes(path: Path) -> DiskSizes:

@@ -20,7 +20,7 @@ from export.__main__ import main
 from export.adapters import AdapterSelection, Bank, LoraRef
 from export.bank_reuse import FILE, fits
 from export.command import adapter_selection, parse
-from export.contract import Size
+from export.contract import Axis, Contract, Size, TensorSpec
 from export.errors import ExportError
 from export.files import digest
 from export.lora_files import Lora, read_lora
@@ -249,7 +249,17 @@ def write_graph(path: Path, slots: int) -> None:
     onnx.save(helper.make_model(helper.make_graph(nodes, "g", inputs, outputs)), path)
 
 
-@pytest.mark.parametrize("change", ["none", "weights", "bank", "damage", "stranger", "plain", "slots", "graph"])
+CONTRACT = Contract((TensorSpec("adapter", "INT64", (SLOTS,)),), (TensorSpec("y", "INT64", (SLOTS,)),))
+"""Of the graph that `write_graph` writes."""
+STYLED = dataclasses.replace(
+    CONTRACT, inputs=(*CONTRACT.inputs, TensorSpec("image_tokens", "FP32", (4, Axis("width"))))
+)
+"""The same for a pipeline that has got an IP-Adapter since."""
+
+
+@pytest.mark.parametrize(
+    "change", ["none", "weights", "bank", "damage", "stranger", "plain", "slots", "style", "graph"]
+)
 def test_a_graph_is_taken_again_only_for_the_same_weights_and_layout(change: str, tmp_path: Path) -> None:
     served, files = tmp_path / "served", {name: tmp_path / name for name in ("weights.safetensors", FILE)}
     served.mkdir()
@@ -270,7 +280,7 @@ def test_a_graph_is_taken_again_only_for_the_same_weights_and_layout(change: str
         (served / FILE).unlink()
     elif change == "graph":
         (served / "model.onnx").write_bytes(b"graph")
-    assert fits(served, files, SLOTS) == (change == "none")
+    assert fits(served, files, STYLED if change == "style" else CONTRACT) == (change == "none")
 
 
 def test_nothing_of_the_adapters_is_in_what_is_traced(tiny_pipelines: Path, files: dict[str, Path]) -> None:
