@@ -114,7 +114,7 @@ async def test_a_product_needs_a_mask_or_an_alpha_channel(client: AsyncClient) -
 
 
 async def test_upscaling_is_refused_by_name(client: AsyncClient) -> None:
-    with pytest.raises(InvalidRequestError, match="backdrop does not serve upscale") as caught:
+    with pytest.raises(InvalidRequestError, match="does not serve upscale") as caught:
         await client.generate(Upscale(PRODUCT))
     assert (caught.value.reason, caught.value.field) == (Reason.TASK_NOT_SERVED, "upscale")
 

@@ -118,7 +118,7 @@ def test_the_pipeline_entry_holds_what_the_folder_says(tiny_repository: Path) ->
 def test_a_second_pipeline_shares_what_it_has_not_of_its_own(tiny_repository: Path) -> None:
     content = json.loads((tiny_repository / "pipeline.json").read_text())
     pipeline = content["pipelines"]["tiny-dit"]
-    shared = {"segmenter", "text_encoder_g", "vae_encoder", "vae_decoder", "reward"}
+    shared = {"segmenter", "text_encoder_g", "vae_encoder", "vae_decoder", "reward", "upscaler"}
     assert pipeline["components"] == {role: role for role in shared} | {
         "text_encoder_t5": "text_encoder_t5",
         "denoiser": "denoiser_dit",
@@ -182,8 +182,8 @@ def test_one_component_alone_needs_the_others_to_be_there(tiny_pipelines: Path, 
 
 
 def test_an_unknown_component_is_named(tiny_pipelines: Path, tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="no component 'upscaler'"):
-        export(tiny_pipelines, tmp_path / "new", ["upscaler"])
+    with pytest.raises(ExportError, match="no component 'painter'"):
+        export(tiny_pipelines, tmp_path / "new", ["painter"])
 
 
 def test_a_folder_of_something_else_is_never_replaced(tiny_pipelines: Path, tmp_path: Path) -> None:

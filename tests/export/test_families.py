@@ -146,5 +146,5 @@ def test_inspect_knows_the_family(name: str, family: str, folders: dict[str, Pat
     assert surveyed.problems == ()
     assert family in surveyed.title
     assert surveyed.serving is not None
-    assert surveyed.serving.refused == {}
-    assert len(surveyed.serving.lacks) == 2
+    assert surveyed.serving.refused == {"upscale": "it has no upscaler."}
+    assert len(surveyed.serving.lacks) == 3

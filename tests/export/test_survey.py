@@ -11,12 +11,10 @@ from pathlib import Path
 import pytest
 
 from export.__main__ import main
-from export.networks.upscaler import Upscaler
 from export.precision import Precisions
 from export.survey import survey
 from orchestrator.tasks import ALL
 from tests.export.test_source import WEIGHTS, edit, truncate
-from tests.export.tiny import half
 
 WITHOUT_UPSCALER = tuple(task for task in ALL if task != "upscale")
 
@@ -31,7 +29,7 @@ def test_every_part_of_a_folder_is_told(folder: Path) -> None:
     result = survey(folder, Precisions("fp16", {"vae_decoder": "fp32"}), "tensorrt")
     assert result.problems == result.notes == ()
     parts = {part.model: part for part in result.parts}
-    assert len(parts) == 10
+    assert len(parts) == 11
     assert parts["denoiser"].folder == "tiny/unet"
     assert parts["denoiser"].cls == "UNet2DConditionModel"
     assert parts["denoiser"].stored == "F16"
@@ -61,7 +59,6 @@ def test_what_does_not_fit_together_is_told_once(folder: Path) -> None:
 
 
 def test_the_tasks_that_a_folder_can_serve_are_told_and_what_it_does_without(folder: Path) -> None:
-    half(Upscaler(channels=4, convolutions=1), folder / "upscaler")
     served = survey(folder, Precisions(), "onnxruntime").serving
     assert served is not None
     assert served.sentences == [f"tiny serves {', '.join(ALL)}."]
@@ -87,7 +84,7 @@ def test_the_step_prints_it_and_fails_on_problems(folder: Path, capsys: pytest.C
     assert main(["inspect", "--pipeline", str(folder)]) == 0
     printed = capsys.readouterr().err
     assert "UNet2DConditionModel" in printed
-    assert f"tiny serves {', '.join(WITHOUT_UPSCALER)}." in printed
+    assert f"tiny serves {', '.join(ALL)}." in printed
     (folder / "backdrop.json").write_text(json.dumps({"speed": "fast"}))
     assert main(["inspect", "--pipeline", str(folder)]) == 1
     assert "unknown setting: speed" in capsys.readouterr().err

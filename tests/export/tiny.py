@@ -82,10 +82,14 @@ def write_pipelines(folder: Path) -> None:
     """Writes the three folders, with random weights that are always the same."""
     import torch
 
+    from export.networks.upscaler import Upscaler
+
     torch.manual_seed(0)
     write_tiny(folder / "tiny")
     write_fast(folder / "tiny-fast")
     write_dit(folder / "tiny-dit")
+    # Last: the numbers of the others stay as they are.
+    half(Upscaler(channels=4, convolutions=1), folder / "tiny" / "upscaler")
 
 
 def write_tiny(folder: Path) -> None:

@@ -200,7 +200,7 @@ async def test_garbage_is_a_miss_and_is_overwritten(server: RedisProcess, store:
         await warm(cache)
         lookup = await cache.get_or_compute(K, compute)
     assert lookup.source == "computed"
-    assert ("redis_error" if kind == "list" else "corrupt") in heard
+    assert ("redis_refused" if kind == "list" else "corrupt") in heard
     assert "breaker_opened" not in heard
     np.testing.assert_array_equal(lookup.value["embedding"], np.full((2, 3), 3, np.float32))
     async with cache_on(server.url) as other:
