@@ -135,7 +135,7 @@ MASK_SOURCE_ALPHA: MaskSource
 MASK_SOURCE_SEGMENTER: MaskSource
 
 class GenerateRequest(_message.Message):
-    __slots__ = ("background", "text_to_image", "erase", "fill", "vary", "expand", "shadow", "upscale", "conditioning", "sampling", "selection", "delivery", "idempotency_key", "priority")
+    __slots__ = ("background", "text_to_image", "erase", "fill", "vary", "expand", "shadow", "upscale", "relight", "conditioning", "sampling", "selection", "delivery", "idempotency_key", "priority")
     BACKGROUND_FIELD_NUMBER: _ClassVar[int]
     TEXT_TO_IMAGE_FIELD_NUMBER: _ClassVar[int]
     ERASE_FIELD_NUMBER: _ClassVar[int]
@@ -144,6 +144,7 @@ class GenerateRequest(_message.Message):
     EXPAND_FIELD_NUMBER: _ClassVar[int]
     SHADOW_FIELD_NUMBER: _ClassVar[int]
     UPSCALE_FIELD_NUMBER: _ClassVar[int]
+    RELIGHT_FIELD_NUMBER: _ClassVar[int]
     CONDITIONING_FIELD_NUMBER: _ClassVar[int]
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
     SELECTION_FIELD_NUMBER: _ClassVar[int]
@@ -158,16 +159,17 @@ class GenerateRequest(_message.Message):
     expand: ExpandTask
     shadow: ShadowTask
     upscale: UpscaleTask
+    relight: RelightTask
     conditioning: Conditioning
     sampling: Sampling
     selection: Selection
     delivery: Delivery
     idempotency_key: str
     priority: Priority
-    def __init__(self, background: _Optional[_Union[BackgroundTask, _Mapping]] = ..., text_to_image: _Optional[_Union[TextToImageTask, _Mapping]] = ..., erase: _Optional[_Union[EraseTask, _Mapping]] = ..., fill: _Optional[_Union[FillTask, _Mapping]] = ..., vary: _Optional[_Union[VaryTask, _Mapping]] = ..., expand: _Optional[_Union[ExpandTask, _Mapping]] = ..., shadow: _Optional[_Union[ShadowTask, _Mapping]] = ..., upscale: _Optional[_Union[UpscaleTask, _Mapping]] = ..., conditioning: _Optional[_Union[Conditioning, _Mapping]] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., delivery: _Optional[_Union[Delivery, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., priority: _Optional[_Union[Priority, str]] = ...) -> None: ...
+    def __init__(self, background: _Optional[_Union[BackgroundTask, _Mapping]] = ..., text_to_image: _Optional[_Union[TextToImageTask, _Mapping]] = ..., erase: _Optional[_Union[EraseTask, _Mapping]] = ..., fill: _Optional[_Union[FillTask, _Mapping]] = ..., vary: _Optional[_Union[VaryTask, _Mapping]] = ..., expand: _Optional[_Union[ExpandTask, _Mapping]] = ..., shadow: _Optional[_Union[ShadowTask, _Mapping]] = ..., upscale: _Optional[_Union[UpscaleTask, _Mapping]] = ..., relight: _Optional[_Union[RelightTask, _Mapping]] = ..., conditioning: _Optional[_Union[Conditioning, _Mapping]] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., delivery: _Optional[_Union[Delivery, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., priority: _Optional[_Union[Priority, str]] = ...) -> None: ...
 
 class BackgroundTask(_message.Message):
-    __slots__ = ("product", "mask", "placement", "more_products", "scene", "scene_strength", "layouts", "automatic_placements")
+    __slots__ = ("product", "mask", "placement", "more_products", "scene", "scene_strength", "layouts", "automatic_placements", "soft", "harmonise")
     PRODUCT_FIELD_NUMBER: _ClassVar[int]
     MASK_FIELD_NUMBER: _ClassVar[int]
     PLACEMENT_FIELD_NUMBER: _ClassVar[int]
@@ -176,6 +178,8 @@ class BackgroundTask(_message.Message):
     SCENE_STRENGTH_FIELD_NUMBER: _ClassVar[int]
     LAYOUTS_FIELD_NUMBER: _ClassVar[int]
     AUTOMATIC_PLACEMENTS_FIELD_NUMBER: _ClassVar[int]
+    SOFT_FIELD_NUMBER: _ClassVar[int]
+    HARMONISE_FIELD_NUMBER: _ClassVar[int]
     product: bytes
     mask: bytes
     placement: Placement
@@ -184,7 +188,9 @@ class BackgroundTask(_message.Message):
     scene_strength: float
     layouts: _containers.RepeatedCompositeFieldContainer[Layout]
     automatic_placements: int
-    def __init__(self, product: _Optional[bytes] = ..., mask: _Optional[bytes] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., more_products: _Optional[_Iterable[_Union[Product, _Mapping]]] = ..., scene: _Optional[bytes] = ..., scene_strength: _Optional[float] = ..., layouts: _Optional[_Iterable[_Union[Layout, _Mapping]]] = ..., automatic_placements: _Optional[int] = ...) -> None: ...
+    soft: int
+    harmonise: float
+    def __init__(self, product: _Optional[bytes] = ..., mask: _Optional[bytes] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., more_products: _Optional[_Iterable[_Union[Product, _Mapping]]] = ..., scene: _Optional[bytes] = ..., scene_strength: _Optional[float] = ..., layouts: _Optional[_Iterable[_Union[Layout, _Mapping]]] = ..., automatic_placements: _Optional[int] = ..., soft: _Optional[int] = ..., harmonise: _Optional[float] = ...) -> None: ...
 
 class Layout(_message.Message):
     __slots__ = ("size", "aspect_ratio", "placement")
@@ -289,6 +295,20 @@ class ShadowTask(_message.Message):
     intensity: float
     length: float
     def __init__(self, picture: _Optional[bytes] = ..., mask: _Optional[bytes] = ..., kind: _Optional[_Union[ShadowKind, str]] = ..., direction: _Optional[float] = ..., softness: _Optional[float] = ..., intensity: _Optional[float] = ..., length: _Optional[float] = ...) -> None: ...
+
+class RelightTask(_message.Message):
+    __slots__ = ("picture", "mask", "band", "strength", "light")
+    PICTURE_FIELD_NUMBER: _ClassVar[int]
+    MASK_FIELD_NUMBER: _ClassVar[int]
+    BAND_FIELD_NUMBER: _ClassVar[int]
+    STRENGTH_FIELD_NUMBER: _ClassVar[int]
+    LIGHT_FIELD_NUMBER: _ClassVar[int]
+    picture: bytes
+    mask: bytes
+    band: int
+    strength: float
+    light: float
+    def __init__(self, picture: _Optional[bytes] = ..., mask: _Optional[bytes] = ..., band: _Optional[int] = ..., strength: _Optional[float] = ..., light: _Optional[float] = ...) -> None: ...
 
 class UpscaleTask(_message.Message):
     __slots__ = ("picture", "factor")
@@ -627,7 +647,7 @@ class Scores(_message.Message):
     def __init__(self, total: _Optional[float] = ..., heads: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class PreservationReceipt(_message.Message):
-    __slots__ = ("max_difference", "compared_pixels", "mask_digest", "compositing", "mask_source", "known_box", "unscaled", "known_pixels", "compared_fraction", "exact", "products")
+    __slots__ = ("max_difference", "compared_pixels", "mask_digest", "compositing", "mask_source", "known_box", "unscaled", "known_pixels", "compared_fraction", "exact", "products", "changes")
     MAX_DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
     COMPARED_PIXELS_FIELD_NUMBER: _ClassVar[int]
     MASK_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -639,6 +659,7 @@ class PreservationReceipt(_message.Message):
     COMPARED_FRACTION_FIELD_NUMBER: _ClassVar[int]
     EXACT_FIELD_NUMBER: _ClassVar[int]
     PRODUCTS_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
     max_difference: int
     compared_pixels: int
     mask_digest: str
@@ -650,7 +671,22 @@ class PreservationReceipt(_message.Message):
     compared_fraction: float
     exact: bool
     products: _containers.RepeatedCompositeFieldContainer[ProductReceipt]
-    def __init__(self, max_difference: _Optional[int] = ..., compared_pixels: _Optional[int] = ..., mask_digest: _Optional[str] = ..., compositing: _Optional[_Union[CompositingMode, str]] = ..., mask_source: _Optional[_Union[MaskSource, str]] = ..., known_box: _Optional[_Union[Box, _Mapping]] = ..., unscaled: bool = ..., known_pixels: _Optional[int] = ..., compared_fraction: _Optional[float] = ..., exact: bool = ..., products: _Optional[_Iterable[_Union[ProductReceipt, _Mapping]]] = ...) -> None: ...
+    changes: BorderChanges
+    def __init__(self, max_difference: _Optional[int] = ..., compared_pixels: _Optional[int] = ..., mask_digest: _Optional[str] = ..., compositing: _Optional[_Union[CompositingMode, str]] = ..., mask_source: _Optional[_Union[MaskSource, str]] = ..., known_box: _Optional[_Union[Box, _Mapping]] = ..., unscaled: bool = ..., known_pixels: _Optional[int] = ..., compared_fraction: _Optional[float] = ..., exact: bool = ..., products: _Optional[_Iterable[_Union[ProductReceipt, _Mapping]]] = ..., changes: _Optional[_Union[BorderChanges, _Mapping]] = ...) -> None: ...
+
+class BorderChanges(_message.Message):
+    __slots__ = ("band_pixels", "changed_pixels", "max_difference", "mean_difference", "map")
+    BAND_PIXELS_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_PIXELS_FIELD_NUMBER: _ClassVar[int]
+    MAX_DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    MEAN_DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    MAP_FIELD_NUMBER: _ClassVar[int]
+    band_pixels: int
+    changed_pixels: int
+    max_difference: int
+    mean_difference: float
+    map: bytes
+    def __init__(self, band_pixels: _Optional[int] = ..., changed_pixels: _Optional[int] = ..., max_difference: _Optional[int] = ..., mean_difference: _Optional[float] = ..., map: _Optional[bytes] = ...) -> None: ...
 
 class ProductReceipt(_message.Message):
     __slots__ = ("box", "unscaled", "mask_source", "visible_pixels")
