@@ -26,7 +26,7 @@ from training.world.labels import (
 )
 from training.world.palettes import LUMA, grade
 from training.world.phrases import PRODUCT_WORDS
-from training.world.picture import Bytes, compose, empty_scene, plain_photo, render, shadow_pair
+from training.world.picture import Bytes, compose, cutout_pair, empty_scene, plain_photo, render, shadow_pair
 from training.world.places import PLACES
 from training.world.products import MAKERS
 from training.world.scenes import PAINTERS
@@ -204,3 +204,12 @@ def test_a_shadow_pair_differs_only_by_the_shadow() -> None:
     assert (pair.without[inside] == pair.shaded[inside]).all()
     assert (pair.shaded <= pair.without).all()
     assert (pair.shaded < pair.without).any()
+
+
+def test_a_cutout_pair_shows_one_product_in_two_scenes() -> None:
+    pair = cutout_pair(7, 8, 64)
+    inside, outside = pair.product_mask == 255, pair.product_mask == 0
+    assert inside.any()
+    assert (pair.photo[inside] == pair.composed[inside]).all()
+    assert (pair.composed[outside] == pair.scene[outside]).all()
+    assert spread(pair.photo[outside], pair.scene[outside]) > 5

@@ -155,6 +155,33 @@ def shadow_pair(seed: int, size: int = 256) -> ShadowPair:
     return ShadowPair(pictures[0], pictures[1], _bytes(alpha), light.side)
 
 
+@dataclass(frozen=True)
+class CutoutPair:
+    """The same product in two scenes, uint8 [H, W, 3], and its mask [H, W]: what a perfect cut-out would make.
+
+    `photo` is the picture that it is cut out of, `scene` the other scene without it, `composed` that scene with it.
+    """
+
+    photo: Bytes
+    product_mask: Bytes
+    scene: Bytes
+    composed: Bytes
+
+
+def cutout_pair(seed: int, scene_seed: int, size: int = 256) -> CutoutPair:
+    """The product of `seed` in its own scene and, without a shadow, in that of `scene_seed`."""
+    spec = draw_spec(seed)
+    canvas, light = _background(seed, size, spec, None)
+    light = replace(light, gloss=0.0)
+    product, foot_u, foot_v = _stand(spec, light, size, np.random.default_rng((seed, 2)))
+    alpha = _place(canvas, light, product, foot_u, foot_v)
+    other, _ = _background(scene_seed, size, draw_spec(scene_seed), None)
+    scene = _bytes(other.image)
+    _place(other, replace(light, shadow=0.0), product, foot_u, foot_v)
+    photo, empty, composed = (each.transpose(1, 2, 0) for each in (_bytes(canvas.image), scene, _bytes(other.image)))
+    return CutoutPair(photo, _bytes(alpha), empty, composed)
+
+
 def plain_photo(seed: int, size: int = 256, spec: Spec | None = None, share: float | None = None) -> Picture:
     """A product on a plain background, as in a shop's photo; most users send such pictures."""
     spec = spec or draw_spec(seed)
