@@ -28,6 +28,7 @@ from backdrop._enums import (
 )
 from backdrop._events import (
     Accepted,
+    BorderChanges,
     CacheReport,
     Event,
     Picture,
@@ -65,7 +66,7 @@ from backdrop.errors import (
     UnavailableError,
     UnimplementedError,
 )
-from backdrop.tasks import Background, Erase, Expand, Fill, Shadow, Task, TextToImage, Upscale, Vary
+from backdrop.tasks import Background, Erase, Expand, Fill, Relight, Shadow, Task, TextToImage, Upscale, Vary
 
 __version__ = "0.1.0"
 
@@ -76,6 +77,7 @@ __all__ = [
     "AsyncClient",
     "BackdropError",
     "Background",
+    "BorderChanges",
     "Box",
     "CacheReport",
     "CancelledError",
@@ -111,6 +113,7 @@ __all__ = [
     "ProductReceipt",
     "Reason",
     "Receipt",
+    "Relight",
     "RequestWarning",
     "Result",
     "Scheduler",

@@ -159,3 +159,23 @@ class Background(Task):
             (Flag("--automatic-placements", int),),
         ),
     ] = None
+    soft: Annotated[
+        int | None,
+        Option(
+            "background.soft",
+            wire.integer,
+            "The width of a soft border, 1 to 16 pixels: so far from its edge a cut-out is mended where it took too"
+            " much or too little. It must be wider than the mask is wrong. Default: a hard border, the cut-out is used"
+            " as it was sent.",
+            (Flag("--soft", int),),
+        ),
+    ] = None
+    harmonise: Annotated[
+        float | None,
+        Option(
+            "background.harmonise",
+            wire.number,
+            "How far the product takes on the scene's colours within its soft border, 0.0 to 1.0. Default: 0.0.",
+            (Flag("--harmonise", float),),
+        ),
+    ] = None

@@ -142,6 +142,17 @@ def _receipt(message: pb.PreservationReceipt) -> events.Receipt:
         compared_fraction=message.compared_fraction,
         exact=message.exact,
         products=tuple(_product(each) for each in message.products),
+        changes=_changes(message.changes) if message.HasField("changes") else None,
+    )
+
+
+def _changes(message: pb.BorderChanges) -> events.BorderChanges:
+    return events.BorderChanges(
+        band_pixels=message.band_pixels,
+        changed_pixels=message.changed_pixels,
+        max_difference=message.max_difference,
+        mean_difference=message.mean_difference,
+        map=message.map,
     )
 
 

@@ -41,6 +41,25 @@ class ProductReceipt:
 
 
 @dataclasses.dataclass(frozen=True)
+class BorderChanges:
+    """How a picture differs from a plain paste of the cut-out that was sent, over the pixels that may differ.
+
+    These are the border band of a product, or all of it where its light was changed.
+    """
+
+    band_pixels: int
+    """Number of pixels that were allowed to change."""
+    changed_pixels: int
+    """Number of them that differ."""
+    max_difference: int
+    """Largest difference over R, G, B of these pixels, in 8-bit steps."""
+    mean_difference: float
+    """Mean over the band of each pixel's largest difference over its channels, in 8-bit steps."""
+    map: bytes = dataclasses.field(repr=False)
+    """Where and how much: a grey PNG of the picture's size, with each pixel's largest difference over its channels."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Receipt:
     """Proof that the known pixels were kept."""
 
@@ -61,13 +80,17 @@ class Receipt:
     unscaled: bool
     """True when the known pixels were not resized: they are then the sent picture's own."""
     known_pixels: int
-    """Number of pixels that are known at all: the compared ones, and those of soft edges."""
+    """Number of pixels that are known at all: the compared ones, and those of soft edges and of borders that may
+    change."""
     compared_fraction: float
     """`compared_pixels` ÷ `known_pixels`; 0.0 if nothing is known."""
     exact: bool
-    """True if `max_difference` is 0 over at least half of the known pixels; never true of little or nothing."""
+    """True if `max_difference` is 0 over at least half of the known pixels, and nothing was changed on request; never
+    true of little or nothing."""
     products: tuple[ProductReceipt, ...] = ()
     """Of the background task: each product, in the order of the request."""
+    changes: BorderChanges | None = None
+    """What the task changed on request: of relight, and of a background with a soft border."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,8 @@ from backdrop import _text as text
 from backdrop import _wire as wire
 from backdrop._background import Background
 from backdrop._describe import Flag, Option
-from backdrop._enums import HorizontalAlignment, ShadowKind, VerticalAlignment
+from backdrop._enums import HorizontalAlignment, VerticalAlignment
+from backdrop._light import Relight, Shadow
 from backdrop._pictures import encode_picture
 from backdrop._task import Task
 from backdrop._types import Box, ImageSource, Margins
@@ -188,79 +189,6 @@ class Expand(Task):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Shadow(Task):
-    """A shadow under a product on any scene, computed from the product's outline; the product is kept."""
-
-    name: ClassVar[str] = "shadow"
-
-    picture: Annotated[
-        ImageSource,
-        Option(
-            "shadow.picture",
-            wire.picture,
-            "The picture, with the product in its place: PNG, JPEG or WebP, at most 16 megapixels and 16 MiB.",
-            (Flag("--picture", Path),),
-        ),
-    ] = dataclasses.field(repr=False)
-    mask: Annotated[
-        ImageSource | None,
-        Option(
-            "shadow.mask",
-            wire.picture,
-            "Where the product is, of the picture's size: 255 (white) = product, 0 (black) = anything else."
-            " Default: the picture's alpha channel, else made by the pipeline's segmenter, if it has one.",
-            (Flag("--mask", Path),),
-        ),
-    ] = dataclasses.field(default=None, repr=False)
-    kind: Annotated[
-        ShadowKind | str | None,
-        Option(
-            "shadow.kind",
-            wire.shadow_kind,
-            "A contact shadow (soft light), or also a cast one (a lamp or the sun). Default: contact.",
-            (Flag("--kind", ShadowKind),),
-        ),
-    ] = None
-    direction: Annotated[
-        float | None,
-        Option(
-            "shadow.direction",
-            wire.number,
-            "Where it falls, in degrees on the ground: 0 = to the right, 90 = towards the viewer, 180 = to the left,"
-            " 270 = away from the viewer. Default: 0.",
-            (Flag("--direction", float),),
-        ),
-    ] = None
-    softness: Annotated[
-        float | None,
-        Option(
-            "shadow.softness",
-            wire.number,
-            "From 0.0 (a sharp edge) to 1.0. Default: 0.5.",
-            (Flag("--softness", float),),
-        ),
-    ] = None
-    intensity: Annotated[
-        float | None,
-        Option(
-            "shadow.intensity",
-            wire.number,
-            "From 0.0 (no shadow) to 1.0 (black at its darkest). Default: 0.5.",
-            (Flag("--intensity", float),),
-        ),
-    ] = None
-    length: Annotated[
-        float | None,
-        Option(
-            "shadow.length",
-            wire.number,
-            "How long a cast shadow is, as a multiple of the product's height, 0.0 to 3.0. Default: 0.6.",
-            (Flag("--length", float),),
-        ),
-    ] = None
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
 class Upscale(Task):
     """A picture at two or four times its size, sharper than by resampling; an alpha channel is enlarged too."""
 
@@ -287,8 +215,20 @@ class Upscale(Task):
 
 
 TASKS: dict[str, type[Task]] = {
-    task.name: task for task in (Background, TextToImage, Erase, Fill, Vary, Expand, Shadow, Upscale)
+    task.name: task for task in (Background, TextToImage, Erase, Fill, Vary, Expand, Shadow, Relight, Upscale)
 }
 """Every task by its name in the contract."""
 
-__all__ = ["TASKS", "Background", "Erase", "Expand", "Fill", "Shadow", "Task", "TextToImage", "Upscale", "Vary"]
+__all__ = [
+    "TASKS",
+    "Background",
+    "Erase",
+    "Expand",
+    "Fill",
+    "Relight",
+    "Shadow",
+    "Task",
+    "TextToImage",
+    "Upscale",
+    "Vary",
+]

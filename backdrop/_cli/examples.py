@@ -47,6 +47,10 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
             "Give the scene the look of a picture.",
             'backdrop background --product product.png --prompt "a mountain lake" --style place.png:0.8',
         ),
+        Example(
+            "Let the product's border take on the colours of the scene.",
+            'backdrop background --product product.png --prompt "a desert at dawn" --soft 4 --harmonise 0.6',
+        ),
     ),
     "text_to_image": (
         Example(
@@ -98,6 +102,16 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         Example(
             "Let it fall to the left, long and sharp.",
             "backdrop shadow --picture pasted.png --mask pasted_mask.png --kind cast --direction 160 --softness 0.2",
+        ),
+    ),
+    "relight": (
+        Example(
+            "Let the edge of a pasted product take on the colours of its scene.",
+            "backdrop relight --picture pasted.png --mask pasted_mask.png",
+        ),
+        Example(
+            "Give the whole product the scene's light.",
+            "backdrop relight --picture pasted.png --mask pasted_mask.png --light 0.8 --band 8",
         ),
     ),
     "upscale": (

@@ -35,13 +35,20 @@ class Sent:
 
 
 def write_result(folder: Path, result: Result, sent: Sent) -> list[Path]:
-    """Writes all files into `folder` and returns their paths, pictures first. Raises OSError."""
+    """Writes all files into `folder` and returns their paths, pictures first. Raises OSError.
+
+    A receipt's map of what changed is a file beside its picture.
+    """
     files = []
     for rank, picture in enumerate(result.pictures, 1):
         files.append(folder / f"{rank}.{_EXTENSIONS.get(picture.media_type, 'bin')}")
         picture.save(files[-1])
-    description = folder / "result.json"
     names = [path.name for path in files]
+    for file, picture in zip(list(files), result.pictures, strict=True):
+        if picture.receipt is not None and picture.receipt.changes is not None:
+            files.append(file.with_name(f"{file.stem}_changes.png"))
+            files[-1].write_bytes(picture.receipt.changes.map)
+    description = folder / "result.json"
     description.write_text(json.dumps(_describe(result, sent, names), indent=2, ensure_ascii=False) + "\n", "utf-8")
     sheet = folder / "contact_sheet.png"
     save_contact_sheet(sheet, sent.picture, result, sent.prompt)
@@ -79,6 +86,8 @@ def _kept(receipt: Receipt | None) -> str:
         return "none"
     if receipt.max_difference:
         return f"differ by {receipt.max_difference}"
+    if receipt.changes is not None and receipt.changes.changed_pixels:
+        return f"border changed by {receipt.changes.mean_difference:.1f} in the mean"
     return "exact" if receipt.exact else f"exact in {receipt.compared_fraction:.0%} of them"
 
 

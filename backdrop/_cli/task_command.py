@@ -33,7 +33,11 @@ Endpoint = Annotated[
     ),
 ]
 _Out = Annotated[
-    Path, typer.Option(help="Folder for the pictures, result.json and contact_sheet.png.", rich_help_panel=_CALL)
+    Path,
+    typer.Option(
+        help="Folder for the pictures, maps of changed borders, result.json and contact_sheet.png.",
+        rich_help_panel=_CALL,
+    ),
 ]
 
 

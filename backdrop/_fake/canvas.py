@@ -18,12 +18,13 @@ from backdrop.contract.products import (
     check_product,
     inverted_warnings,
     on_scene,
-    place_products,
     products_of,
     read_placements,
 )
+from backdrop.contract.relighting import read_relight, relit_canvas
 from backdrop.contract.request_warnings import RequestWarning
 from backdrop.contract.shadows import read_shadow, shadowed_canvas
+from backdrop.contract.softness import place_soft, read_soft, soften
 from backdrop.contract.upscaling import read_factor, upscaled_canvas, upscaled_size, with_alpha
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
@@ -63,6 +64,8 @@ def make_canvas(
         return _fill(request.fill, max_pixels)
     if request.HasField("shadow"):
         return _shadow(request.shadow, pipeline, max_pixels)
+    if request.HasField("relight"):
+        return _relight(request.relight, pipeline, max_pixels)
     if request.HasField("upscale"):
         return _upscale(request.upscale, delivery.format, max_pixels)
     if request.HasField("expand"):
@@ -78,7 +81,7 @@ def _background(
     message: pb.BackgroundTask, pipeline: info_pb.Pipeline, size: Size | None, limits: info_pb.Limits
 ) -> Layouts:
     """The products' cut-outs where each layout puts them."""
-    placements, products, photos = read_placements(message, size), [], []
+    placements, soft, products, photos = read_placements(message, size), read_soft(message), [], []
     max_pixels, notes = limits.max_pixels, list[RequestWarning]()
     for path, each in products_of(message):
         photo = decode_photo(each.product, max_pixels=max_pixels, field=f"{path}.product")
@@ -96,7 +99,8 @@ def _background(
         notes += [*photo.warnings, *alpha_warnings(photo, "background.scene")]
         scene = photo.rgb
     strength = message.scene_strength if message.HasField("scene_strength") else None
-    canvases = (place_products(products, layout.placements, layout.size) for layout in layouts)
+    products = soften(products, soft)
+    canvases = (place_soft(products, layout.placements, layout.size, soft) for layout in layouts)
     return tuple(on_scene(canvas, scene, strength) for canvas in canvases), tuple(notes)
 
 
@@ -136,6 +140,15 @@ def _shadow(message: pb.ShadowTask, pipeline: info_pb.Pipeline, max_pixels: int)
     return shadowed_canvas(photo.rgb, mask, matte.source, shadow), (*photo.warnings, *matte.warnings)
 
 
+def _relight(message: pb.RelightTask, pipeline: info_pb.Pipeline, max_pixels: int) -> Reading:
+    """The picture, whose product may change in its band."""
+    relight = read_relight(message)
+    photo, matte = _marked(message, "relight", max_pixels)
+    check_segmentable(matte.values, pipeline, "relight.mask")
+    mask = _segment(photo.rgb) if matte.values is None else matte.values
+    return relit_canvas(photo.rgb, mask, matte.source, relight), (*photo.warnings, *matte.warnings)
+
+
 def _upscale(message: pb.UpscaleTask, output_format: OutputFormat, max_pixels: int) -> Reading:
     """The picture, to be enlarged."""
     factor = read_factor(message)
@@ -145,7 +158,9 @@ def _upscale(message: pb.UpscaleTask, output_format: OutputFormat, max_pixels: i
     return upscaled_canvas(picture, factor), (*photo.warnings, *notes)
 
 
-def _marked(message: pb.EraseTask | pb.FillTask | pb.ShadowTask, task: str, max_pixels: int) -> tuple[Photo, Matte]:
+def _marked(
+    message: pb.EraseTask | pb.FillTask | pb.ShadowTask | pb.RelightTask, task: str, max_pixels: int
+) -> tuple[Photo, Matte]:
     """The picture of a task, and what its mask says."""
     photo = decode_photo(message.picture, max_pixels=max_pixels, field=f"{task}.picture")
     return photo, read_mask(message.mask, photo, max_pixels=max_pixels, task=task, picture="picture")

@@ -19,6 +19,7 @@ from backdrop._fake.request import Request, read_request
 from backdrop._fake.script import Failure, Script
 from backdrop.contract.finishing import check_fits
 from backdrop.contract.metadata import longest_message
+from backdrop.contract.rules import maps_changes
 from backdrop.errors import BackdropError, Reason, error, to_status, trailers
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
@@ -103,7 +104,7 @@ class Service:
             raise error(Reason.NO_REPLICA, "The server is not ready yet; try again soon.", retry_after_s=0.1)
         work = await asyncio.to_thread(read_request, request, self._info)
         for canvas in work.canvases:
-            channels = 3 if canvas.scene is None else canvas.scene.shape[2]
+            channels = (3 if canvas.scene is None else canvas.scene.shape[2]) + maps_changes(request)
             check_fits(canvas.size, longest_message(context.invocation_metadata()), channels)
         time_left_s = context.time_remaining()
         if time_left_s is not None and time_left_s < work.parts.sampling.steps * self._script.step_delay_s:

@@ -11,6 +11,9 @@ from PIL import Image
 Bytes = npt.NDArray[np.uint8]
 """8-bit pictures [H, W, 3] and masks [H, W], as callers send and receive them."""
 _STRIP_PIXELS = 1 << 19
+_TILE = 256
+Region = tuple[slice, slice]
+"""Rows and columns of an array."""
 
 
 def strips(height: int, width: int) -> Iterator[slice]:
@@ -18,6 +21,27 @@ def strips(height: int, width: int) -> Iterator[slice]:
     rows = max(1, _STRIP_PIXELS // max(1, width))
     for top in range(0, height, rows):
         yield slice(top, min(height, top + rows))
+
+
+def tiles_around(shape: tuple[int, ...], reach: int) -> Iterator[tuple[Region, Region, Region]]:
+    """A mask of a shape in squares of 256 pixels, for work that looks `reach` pixels around each pixel.
+
+    Yields:
+        The square, the same with `reach` pixels more on every side, and where the square lies in that.
+    """
+    height, width = shape
+    for top in range(0, height, _TILE):
+        for left in range(0, width, _TILE):
+            square = slice(top, min(height, top + _TILE)), slice(left, min(width, left + _TILE))
+            around = (
+                slice(max(0, square[0].start - reach), min(height, square[0].stop + reach)),
+                slice(max(0, square[1].start - reach), min(width, square[1].stop + reach)),
+            )
+            rows, columns = (
+                slice(part.start - wide.start, part.stop - wide.start)
+                for part, wide in zip(square, around, strict=True)
+            )
+            yield square, around, (rows, columns)
 
 
 def array_of(image: Image.Image, mode: str) -> Bytes:

@@ -45,6 +45,31 @@ class Kept:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class Border:
+    """A product whose border a finished picture may change, and what changes are measured from: a plain paste."""
+
+    known: Bytes
+    """[H, W, 3]: the known pixels as they were sent."""
+    make: Bytes
+    """[H, W]: the mask of a plain paste of them; its scene is the canvas's."""
+    band: Bytes
+    """[H, W]: 255 = the finished picture may differ from the plain paste, 0 = it must not."""
+    product: Bytes
+    """[H, W]: 255 = product, 0 = scene, between = soft edge; in the finished picture."""
+    width: int
+    """Pixels of the product, from its edge inwards, that take on the colours of the scene."""
+    strength: float
+    """How far they do at the edge: 0.0 = not at all, 1.0 = entirely."""
+    light: float = 0.0
+    """How far the whole product takes on the scene's light, likewise."""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of its pixels."""
+        return sum(each.nbytes for each in (self.known, self.make, self.band, self.product))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Canvas:
     """Every task is "make these pixels, keep those"; this says which."""
 
@@ -58,11 +83,14 @@ class Canvas:
     """[h, w, 3 or 4]: the task's own scene, of the canvas's size or to be enlarged to it; None if models make it."""
     start: Bytes | None = None
     """[H, W, 3]: what noise may start from behind the known pixels; None: `known` is all of it."""
+    border: Border | None = None
+    """None if a finished picture is a plain paste of the known pixels."""
 
     @property
     def nbytes(self) -> int:
         """Memory of its pixels."""
-        return sum(each.nbytes for each in (self.known, self.make, self.scene, self.start) if each is not None)
+        parts = (self.known, self.make, self.scene, self.start, self.border)
+        return sum(each.nbytes for each in parts if each is not None)
 
     @property
     def size(self) -> Size:

@@ -45,6 +45,11 @@ EFFECTS = (
         "has no effect without a picture of the place; set background.scene",
     ),
     Effect(
+        "background.harmonise",
+        lambda request, parts: not request.background.soft,
+        "has no effect on a hard border; set background.soft",
+    ),
+    Effect(
         "conditioning.palette",
         lambda request, parts: bool(request.background.scene) and parts.sampling.strength == 0,
         "has no effect at background.scene_strength 0, where the scene stays as it is",

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from backdrop.contract.arrays import Bytes, blend
+from backdrop.contract.borders import relit
 from backdrop.contract.canvas import Canvas
 from backdrop.contract.geometry import Size
 from backdrop.contract.parts import OutputFormat
@@ -31,6 +32,12 @@ def composite(scene: Bytes, canvas: Canvas) -> Bytes:
     return blend(np.invert(canvas.make), canvas.known, scene)
 
 
+def finished(scene: Bytes, canvas: Canvas) -> Bytes:
+    """The picture of a scene [H, W, C]: the known pixels over it, and a product's border in the scene's colours."""
+    picture = composite(scene, canvas)
+    return picture if canvas.border is None else relit(picture, canvas.border)
+
+
 def encode(picture: Bytes, output_format: OutputFormat) -> bytes:
     """Encodes [H, W, 3], or [H, W, 4] with alpha; a fresh image, so no metadata of the input can leave with it."""
     buffer = io.BytesIO()
@@ -40,6 +47,8 @@ def encode(picture: Bytes, output_format: OutputFormat) -> bytes:
 
 def check_fits(size: Size, longest: int | None, channels: int = 3) -> None:
     """Refuses pictures that may not fit into the caller's messages, before any work. Each has a message of its own.
+
+    `channels`: of the picture, and one more for a receipt's map.
 
     Raises:
         OverloadedError: a picture of noise would take more than `longest` bytes; None = no limit.

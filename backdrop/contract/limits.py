@@ -30,6 +30,8 @@ DEFAULT_STRENGTH = 0.6
 """Of tasks whose noise starts from a picture."""
 MAX_GROW = 64
 """Pixels by which a mask may be widened."""
+MAX_BAND, MAX_SOFT = 64, 16
+"""Pixels of a product's border that may change: by relight, and by a soft border, whose pixels cost more work."""
 MAX_PREVIEW_EVERY = 1000
 MAX_DROPPING_ROUNDS = 8
 MAX_LCM_STEPS = 50

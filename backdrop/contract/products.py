@@ -33,6 +33,13 @@ class Product:
     picture: Bytes
     mask: Bytes
     mask_source: MaskSource
+    sent: Bytes | None = None
+    """The mask as it was sent, if it was mended."""
+
+    @property
+    def outline(self) -> Bytes:
+        """What its placement counts for: [H, W], everything that it holds with either mask."""
+        return self.mask if self.sent is None else np.maximum(self.mask, self.sent)
 
 
 def products_of(message: pb.BackgroundTask) -> list[tuple[str, pb.BackgroundTask | pb.Product]]:
@@ -144,11 +151,12 @@ def place_products(products: Sequence[Product], placements: Sequence[Placement],
     owners = np.zeros(alpha.shape, np.uint8)  # a bit for each product that a pixel shows
     boxes = []
     for index, (product, placement) in enumerate(zip(products, placements, strict=True)):
-        cutout = bounding_box(product.mask)
+        outline = product.outline
+        cutout = bounding_box(outline)
         assert cutout is not None, "empty masks are refused"
         if placement is None and product.mask.shape != alpha.shape:
             raise _unplaced(f"{product.field}.placement")
-        box = place(cutout, size, placement, cut_sides(product.mask))
+        box = place(cutout, size, placement, cut_sides(outline))
         _check_inside(product.field, box, placement, size)
         if max(box.width, box.height) < min(MIN_PLACED, max(cutout.width, cutout.height)):
             raise _too_small(product.field, box)

@@ -106,6 +106,13 @@ TASKS = {
             refused=(*_SAMPLED, "delivery.size"),
             sampled=False,
         ),
+        TaskRules(
+            "relight",
+            "Fits a product into its scene: its border, and perhaps its light, take on the scene's colours.",
+            required=("relight.picture",),
+            refused=(*_SAMPLED, "delivery.size"),
+            sampled=False,
+        ),
     )
 }
 
@@ -132,6 +139,11 @@ def read_task(request: pb.GenerateRequest) -> TaskRules:
             message = f"{name} needs {' or '.join(choices)}; set it."
             raise error(Reason.MISSING_FIELD, message, field=choices[0])
     return rules
+
+
+def maps_changes(request: pb.GenerateRequest) -> bool:
+    """Whether the receipts of a request hold a map of what changed: a grey picture of the result's size."""
+    return request.HasField("relight") or request.background.soft > 0
 
 
 def is_set(request: pb.GenerateRequest, path: str) -> bool:

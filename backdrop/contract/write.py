@@ -18,7 +18,7 @@ from backdrop.contract.parts import (
     row_steps,
     saved_row_steps,
 )
-from backdrop.contract.receipts import Receipt
+from backdrop.contract.receipts import Changes, Receipt
 from backdrop.contract.request_warnings import RequestWarning
 from backdrop.contract.rules import TaskRules
 from backdrop.contract.vocabulary import FORMAT_VALUES, SCHEDULER_VALUES
@@ -121,6 +121,17 @@ def receipt_message(receipt: Receipt | None) -> pb.PreservationReceipt | None:
         compared_fraction=receipt.compared_fraction,
         exact=receipt.exact,
         products=[_product(part) for part in receipt.kept.parts],
+        changes=None if receipt.changes is None else _changes(receipt.changes),
+    )
+
+
+def _changes(changes: Changes) -> pb.BorderChanges:
+    return pb.BorderChanges(
+        band_pixels=changes.band_pixels,
+        changed_pixels=changes.changed_pixels,
+        max_difference=changes.max_difference,
+        mean_difference=changes.mean_difference,
+        map=changes.map,
     )
 
 

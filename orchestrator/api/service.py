@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError, Message
 from backdrop.contract.finishing import check_fits
 from backdrop.contract.metadata import is_retry, longest_message, read_admission
 from backdrop.contract.read import check_idempotency_key
+from backdrop.contract.rules import maps_changes
 from backdrop.errors import BackdropError, Reason, error, to_status, trailers
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
@@ -122,8 +123,9 @@ class Service:
         elsewhere = self._check(message.priority, message.idempotency_key, is_retry(metadata))
         request = self._parser.parse(message, request_id)
         audit.parsed(request)
+        channels = (4 if request.task.keeps_alpha else 3) + maps_changes(message)
         for layout in request.layouts:
-            check_fits(layout.size, longest_message(metadata), 4 if request.task.keeps_alpha else 3)
+            check_fits(layout.size, longest_message(metadata), channels)
         enter = functools.partial(self._pipeline.enter, request, tenant_of(context.auth_context()), deadline)
         async with contextlib.AsyncExitStack() as stack:
             entry = None if elsewhere else stack.enter_context(enter())

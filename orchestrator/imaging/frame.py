@@ -32,4 +32,5 @@ def frame_of(canvas: Canvas, buckets: Sequence[Size]) -> Frame:
     width = min(bucket.width, max(1, round(size.width * scale)))
     height = min(bucket.height, max(1, round(size.height * scale)))
     inset = Rect((bucket.width - width) // 2, (bucket.height - height) // 2, width, height)
-    return Frame(canvas.known, canvas.make, canvas.kept, canvas.scene, canvas.start, bucket=bucket, inset=inset)
+    fields = {field.name: getattr(canvas, field.name) for field in dataclasses.fields(Canvas)}
+    return Frame(**fields, bucket=bucket, inset=inset)

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
-from backdrop.contract.finishing import composite, encode
+from backdrop.contract.finishing import encode, finished
 from backdrop.contract.geometry import Rect
 from backdrop.contract.parts import OutputFormat
 from backdrop.contract.receipts import receipt
@@ -69,7 +69,7 @@ async def _scene(variant: Variant, frame: Frame, models: Models) -> Bytes:
 
 
 def _finish(variant: Variant, place: int, scene: Bytes, frame: Frame, output_format: OutputFormat) -> Picture:
-    data = encode(composite(scene, frame), output_format)
+    data = encode(finished(scene, frame), output_format)
     return Picture(
         data=data,
         media_type=output_format.media_type,
@@ -78,5 +78,5 @@ def _finish(variant: Variant, place: int, scene: Bytes, frame: Frame, output_for
         variant=variant.index,
         seed=variant.seed,
         scores=variant.scores,
-        receipt=receipt(data, frame),
+        receipt=receipt(data, frame, scene),
     )

@@ -11,7 +11,9 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import backdrop
 from backdrop._cli.task_command import name_of
@@ -20,7 +22,8 @@ from backdrop._describe import options_of
 from backdrop.contract.rules import TASKS as RULES
 from backdrop.tasks import TASKS
 from backdrop.testing import FakeBackdrop
-from tests.backdrop.command_line import ROOT, generate, run, said
+from tests.backdrop.command_line import MASK, PHOTO, ROOT, generate, run, said
+from tests.pictures import encoded
 
 
 def test_info_shows_pipelines_limits_and_models(fake: FakeBackdrop) -> None:
@@ -91,6 +94,22 @@ def test_text_to_image_has_a_command_of_its_own(fake: FakeBackdrop, tmp_path: Pa
     assert described["settings"]["task"] == "text_to_image"
     assert described["pictures"][0]["receipt"] is None
     assert "product" not in described
+
+
+def test_relight_writes_a_map_of_what_changed(fake: FakeBackdrop, tmp_path: Path) -> None:
+    out, picture, mask = tmp_path / "out", tmp_path / "picture.png", tmp_path / "mask.png"
+    picture.write_bytes(encoded(PHOTO))
+    mask.write_bytes(encoded(MASK))
+    result = run("relight", "--picture", picture, "--mask", mask, "--out", out, "--endpoint", fake.endpoint)
+    assert result.exit_code == 0, result.output
+    names = ["1.png", "1_changes.png", "contact_sheet.png", "result.json"]
+    assert sorted(path.name for path in out.iterdir()) == names
+    with Image.open(out / "1_changes.png") as changes, Image.open(out / "1.png") as relit:
+        assert np.array_equal(np.asarray(changes), np.abs(np.asarray(relit).astype(int) - PHOTO).max(axis=-1))
+    described = json.loads((out / "result.json").read_text())["pictures"][0]
+    assert described["file"] == "1.png"
+    assert described["receipt"]["changes"]["changed_pixels"] > 0
+    assert "border changed by" in result.stdout
 
 
 def test_a_task_without_what_it_needs_names_the_flag(fake: FakeBackdrop, tmp_path: Path) -> None:

@@ -15,12 +15,12 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 # Callers depend on these: taking one away is a breaking change, adding one is a promise.
 EXPORTED = """
-Accepted Adapter AdapterInfo AsyncClient BackdropError Background Box CacheReport CancelledError Client
+Accepted Adapter AdapterInfo AsyncClient BackdropError Background BorderChanges Box CacheReport CancelledError Client
 CompositingMode ConflictError DeadlineExceededError EarlyDropping Erase Event Expand Fill Fit Generation
 HorizontalAlignment Info InternalError InvalidRequestError Layout
 Limits Margins MaskSource Model NotFoundError Options
 OutputFormat OverloadedError PermissionDeniedError Picture Pipeline Priority Product
-ProductReceipt Reason Receipt RequestWarning Result
+ProductReceipt Reason Receipt Relight RequestWarning Result
 Scheduler Scores Settings Shadow ShadowKind Sides Snap
 Stage StageStarted StepProgress StyleImage Summary SyncGeneration Task
 TaskInfo TextToImage Timing UnauthenticatedError UnavailableError UnimplementedError Upscale Usage VariantDropped

@@ -16,6 +16,7 @@ from backdrop import (
     Fill,
     InvalidRequestError,
     Reason,
+    Relight,
     Shadow,
     Task,
     TextToImage,
@@ -36,6 +37,7 @@ SENT: dict[str, Task] = {
     "vary": Vary(PRODUCT),
     "expand": Expand(PRODUCT),
     "shadow": Shadow(PRODUCT, MASK),
+    "relight": Relight(PRODUCT, MASK),
     "upscale": Upscale(PRODUCT),
 }
 VALUES: dict[str, Any] = {

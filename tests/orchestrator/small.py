@@ -38,7 +38,7 @@ from orchestrator.scheduling import Capacity
 from orchestrator.scheduling.cost import BatchCost
 from orchestrator.settings import Settings
 from orchestrator.tasks import Task, TaskInput
-from orchestrator.tasks.background import BACKGROUND
+from orchestrator.tasks.background import BACKGROUND, Arrangement
 from orchestrator.triton.tensors import TensorSpec
 from tests.pictures import ellipse_mask, noisy_photo
 
@@ -322,7 +322,7 @@ def request(task: Task = BACKGROUND, pipeline: PipelineSpec | str = "small", **c
         priority=values["priority"],
     )
     task_input = TaskInput(
-        options=(values["placement"],) if task.frame is BACKGROUND.frame else values["placement"],
+        options=Arrangement((values["placement"],)) if task.frame is BACKGROUND.frame else values["placement"],
         buckets=spec.buckets,
         delivery_size=values["size"],
         picture=values["photo"],

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from backdrop.contract import rules as module
-from backdrop.contract.rules import TASKS, TaskRules, is_set, read_task
+from backdrop.contract.rules import TASKS, TaskRules, is_set, maps_changes, read_task
 from backdrop.errors import InvalidRequestError, Reason
 from backdrop.v1 import generation_service_pb2 as pb
 from tests.messages import generate_request
@@ -78,3 +78,10 @@ def test_fields_with_presence_are_set_even_at_zero() -> None:
     assert not is_set(zero, "conditioning.prompt"), "without presence, empty is not set"
     assert not is_set(zero, "delivery.size"), "nor is what a missing part would hold"
     assert is_set(generate_request(), "background")
+
+
+def test_receipts_map_changes_where_a_product_may_change() -> None:
+    assert maps_changes(pb.GenerateRequest(relight=pb.RelightTask()))
+    assert maps_changes(pb.GenerateRequest(background=pb.BackgroundTask(soft=1)))
+    assert not maps_changes(pb.GenerateRequest(background=pb.BackgroundTask()))
+    assert not maps_changes(pb.GenerateRequest(shadow=pb.ShadowTask()))

@@ -23,7 +23,7 @@ from orchestrator.api.parse import Parser
 from orchestrator.imaging.clip_square import clip_square
 from orchestrator.repository.conventions import ClipPicture, Conventions
 from orchestrator.request import Request
-from orchestrator.tasks.background import BACKGROUND
+from orchestrator.tasks.background import BACKGROUND, Arrangement
 from orchestrator.tasks.text_to_image import TEXT_TO_IMAGE
 from tests.messages import generate_request
 from tests.orchestrator.small import server_settings, tokenizers
@@ -59,7 +59,7 @@ def test_a_photo_alone_gets_every_default(parser: Parser) -> None:
     sampling, selection, delivery = parsed.parts.sampling, parsed.parts.selection, parsed.parts.delivery
     assert (selection.variants, selection.top_k) == (1, 1)
     assert (sampling.steps, sampling.scheduler, sampling.guidance_scale) == (4, "dpmpp_2m", 3.0)
-    assert (delivery.size, parsed.input.options, delivery.format) == (None, (None,), OutputFormat.PNG)
+    assert (delivery.size, parsed.input.options, delivery.format) == (None, Arrangement((None,)), OutputFormat.PNG)
     assert (parsed.input.mask, parsed.input.mask_source) == (None, MaskSource.SEGMENTER)
     assert 0 <= sampling.seed < 2**63
     assert (parsed.request_id, parsed.task, parsed.pipeline.name) == ("id", BACKGROUND, "small")
@@ -94,11 +94,14 @@ def test_alpha_is_the_mask_and_a_mask_replaces_it(parser: Parser) -> None:
 
 def test_placement_is_read_or_defaulted(parser: Parser) -> None:
     sized = parse(parser, request(size=pb.Size(width=100, height=90)))
-    assert (sized.input.options, sized.parts.delivery.size, sized.input.size) == ((Fit(),), *[Size(100, 90)] * 2)
+    assert (sized.input.options, sized.parts.delivery.size, sized.input.size) == (
+        Arrangement((Fit(),)),
+        *[Size(100, 90)] * 2,
+    )
     box = pb.Placement(box=pb.Box(x=1, y=2, width=30, height=40))
-    assert parse(parser, request(placement=box)).input.options == (Rect(1, 2, 30, 40),)
+    assert parse(parser, request(placement=box)).input.options == Arrangement((Rect(1, 2, 30, 40),))
     fit = pb.Placement(fit=pb.Fit(padding=0.0, horizontal=pb.HORIZONTAL_ALIGNMENT_RIGHT))
-    assert parse(parser, request(placement=fit)).input.options == (Fit(0.0, 1.0, 0.5),)
+    assert parse(parser, request(placement=fit)).input.options == Arrangement((Fit(0.0, 1.0, 0.5),))
 
 
 def deep_mask() -> bytes:

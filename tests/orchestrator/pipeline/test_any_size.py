@@ -12,6 +12,7 @@ from PIL import Image
 
 from backdrop.contract.expansion import Extent, Margins
 from backdrop.contract.geometry import Size
+from backdrop.contract.relighting import Relight
 from backdrop.contract.shadows import Shadow
 from orchestrator.repository import UPSCALER
 from orchestrator.tasks import ALL
@@ -39,6 +40,8 @@ def options(task: str, width: int, height: int) -> tuple[dict[str, Any], Size]:
             return {**COMPUTED, "photo": photo, "placement": 2}, Size(2 * width, 2 * height)
         case "shadow":
             return {**COMPUTED, "photo": photo, "mask": mask, "placement": Shadow()}, size
+        case "relight":
+            return {**COMPUTED, "photo": photo, "mask": mask, "placement": Relight()}, size
         case "erase":
             return {**SAMPLED, "photo": photo, "mask": mask, "placement": 2}, size
     return {**SAMPLED, "photo": photo, "mask": mask}, size
@@ -55,8 +58,8 @@ async def test_a_picture_of_any_size(tmp_path: Path, task: str, width: int, heig
     assert run.best.size == size
     if ALL[task].keeps_pixels:
         assert run.receipt.max_difference == 0
-    # All but the shadow, which models have no part in, are larger than the bucket.
-    assert (bench.models.rows(UPSCALER) > 0) is (task != "shadow")
+    # Models have no part in shadow and relight; the results of all others are larger than the bucket.
+    assert (bench.models.rows(UPSCALER) > 0) is (task not in ("shadow", "relight"))
 
 
 @pytest.mark.full

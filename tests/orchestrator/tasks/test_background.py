@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ import pytest
 from backdrop.contract.canvas import MaskSource
 from backdrop.contract.geometry import Fit, Rect, Size
 from backdrop.contract.parts import Delivery
+from backdrop.contract.softness import SoftBorder
 from backdrop.errors import InvalidRequestError, Reason
 from backdrop.v1 import generation_service_pb2 as pb
-from orchestrator.tasks.background import check, frame, read
+from backdrop.v1 import info_service_pb2 as info_pb
+from orchestrator.tasks.background import Arrangement, check, frame, layouts, read
 from orchestrator.tasks.task import MaskedPicture, TaskInput
 from tests.orchestrator.small import pipeline_spec
 from tests.pictures import ellipse_mask, noisy_photo
@@ -23,7 +26,7 @@ FULL = np.full((70, 90), 255, np.uint8)
 
 def given(options: Fit | Rect | None = None, **changes: Any) -> TaskInput:
     values: dict[str, Any] = {"buckets": pipeline_spec().buckets, "picture": PHOTO, "mask": MASK, **changes}
-    return TaskInput((options,), **values)
+    return TaskInput(Arrangement((options,)), **values)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +42,7 @@ def given(options: Fit | Rect | None = None, **changes: Any) -> TaskInput:
 def test_placement_is_read_or_defaulted(
     placement: pb.Placement | None, size: Size | None, expected: Fit | Rect | None
 ) -> None:
-    assert read(pb.BackgroundTask(product=b"photo", placement=placement), Delivery(size)) == (expected,)
+    assert read(pb.BackgroundTask(product=b"photo", placement=placement), Delivery(size)).placements == (expected,)
 
 
 def test_an_unplaced_product_stays_where_it_is() -> None:
@@ -99,7 +102,7 @@ def test_a_product_that_others_touch_shows_what_they_leave() -> None:
     square = np.full((10, 10), 255, np.uint8)
     pictures = [MaskedPicture(f"p{i}", noisy_photo(10, 10, i), square, MaskSource.REQUEST) for i in (1, 2)]
     inputs = TaskInput(
-        (Rect(0, 0, 40, 30), Rect(5, 5, 10, 10), Rect(10, 8, 10, 10)),
+        Arrangement((Rect(0, 0, 40, 30), Rect(5, 5, 10, 10), Rect(10, 8, 10, 10))),
         pipeline_spec().buckets,
         delivery_size=Size(64, 64),
         picture=PHOTO,
@@ -110,3 +113,17 @@ def test_a_product_that_others_touch_shows_what_they_leave() -> None:
     assert kept is not None
     assert (kept.box.height, kept.parts[1].box) == (30, Rect(5, 5, 10, 10))
     assert [part.visible_pixels for part in kept.parts[1:]] == [100 - 5 * 7, 100]
+
+
+def test_a_soft_border_is_read_for_every_layout_and_the_frame_has_it() -> None:
+    message = pb.BackgroundTask(product=b"photo", soft=4, harmonise=0.5, automatic_placements=2)
+    soft = SoftBorder(4, 0.5)
+    assert read(message, Delivery()).soft == soft
+    limits = info_pb.Limits(max_layouts=8, max_pixels=1_000_000)
+    options = [each for each, _ in layouts(message, given(picture_size=Size(90, 70)), limits)]
+    assert [each.soft for each in options] == [soft, soft]
+    result = frame(dataclasses.replace(given(), options=Arrangement((None,), soft)))
+    assert result.border is not None
+    assert np.array_equal(result.border.make, 255 - MASK)
+    assert result.border.band.any()
+    assert frame(given()).border is None
