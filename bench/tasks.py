@@ -13,7 +13,7 @@ import numpy as np
 from backdrop.contract.canvas import MaskSource
 from backdrop.contract.finishing import composite
 from backdrop.contract.shadows import Shadow, shadowed_canvas
-from bench import checks, scene_palette, scene_products, upscaling
+from bench import borders, checks, scene_palette, scene_products, upscaling
 from bench.figures import Figure, at_most
 from training.config import HELD_OUT_SEED
 from training.world.picture import shadow_pair
@@ -51,6 +51,8 @@ def shadow() -> list[Figure]:
 
 CHECKS: dict[str, checks.Check] = {
     "shadow": shadow,
+    "relight": functools.partial(borders.relight, "python -m bench.tasks relight"),
+    "soft": functools.partial(borders.soft, "python -m bench.tasks soft"),
     "palette": functools.partial(scene_palette.palette, "python -m bench.tasks palette"),
     "upscale": upscaling.upscale,
     "photographic": upscaling.photographic,
