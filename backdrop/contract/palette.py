@@ -31,6 +31,7 @@ _TO_XYZ = np.array(
     [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]],
     np.float32,
 )
+_FROM_XYZ = np.linalg.inv(_TO_XYZ).astype(np.float32)
 _WHITE = np.array([0.95047, 1.0, 1.08883], np.float32)
 
 
@@ -129,6 +130,6 @@ def to_rgb(lab: Values) -> Values:
     y = (lab[..., 0] + 16) / 116
     f = np.stack([y + lab[..., 1] / 500, y, y - lab[..., 2] / 200], axis=-1)
     xyz = np.where(f > 6 / 29, f**3, (116 * f - 16) * 27 / 24389) * _WHITE
-    linear = np.clip(xyz @ np.linalg.inv(_TO_XYZ).T.astype(np.float32), 0, 1)
+    linear = np.clip(xyz @ _FROM_XYZ.T, 0, 1)
     rgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     return np.asarray(np.clip(rgb, 0, 1), np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import numpy as np
@@ -69,7 +70,11 @@ async def denoise(
         with span("step", step=state.index, timestep=timestep):
             prediction = await denoiser(sample, timestep, state.index, solver.steps, again=state.index + 1 < until)
         fresh = noise.at_step(state.index, shape) if solver.needs_noise else None
-        state = solver.step(state, prediction, fresh, None if guide is None else guide.latents)
+        if guide is None:
+            state = solver.step(state, prediction, fresh)
+        else:
+            # Moving colours takes up to 20 ms, in which nothing else of the server would go on.
+            state = await asyncio.to_thread(solver.step, state, prediction, fresh, guide.latents)
         if blend is not None and initial is not None:
             state = blend.into(state, solver, initial)
         on_step(state)
