@@ -50,10 +50,7 @@ def main() -> int:
         log.warning("unknown setting", why=sentence)
     try:
         uvloop.run(serve(settings))
-    except RepositoryError as problem:
-        log.error("cannot serve", why=str(problem))
-        return 1
-    except UnservedRedisError as problem:
+    except (RepositoryError, UnservedRedisError) as problem:
         log.error("cannot serve", why=str(problem))
         return 1
     except CannotListenError as problem:
