@@ -9,8 +9,24 @@ from typing import Annotated, ClassVar
 from backdrop import _wire as wire
 from backdrop._describe import Flag, Option
 from backdrop._enums import ShadowKind
+from backdrop._pictures import encode_picture
 from backdrop._task import Task
 from backdrop._types import ImageSource
+
+
+def _picture_of(task: str) -> Option:
+    """The picture of a task whose alpha channel is the product's mask."""
+    meaning = "The picture, with the product in its place: PNG, JPEG or WebP, at most 16 megapixels and 16 MiB."
+    return Option(f"{task}.picture", encode_picture, meaning, (Flag("--picture", Path),))
+
+
+def _product_of(task: str) -> Option:
+    """The mask of the product in a task's picture."""
+    meaning = (
+        "Where the product is, of the picture's size: 255 (white) = product, 0 (black) = anything else."
+        " Default: the picture's alpha channel, else made by the pipeline's segmenter, if it has one."
+    )
+    return Option(f"{task}.mask", encode_picture, meaning, (Flag("--mask", Path),))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -21,22 +37,11 @@ class Shadow(Task):
 
     picture: Annotated[
         ImageSource,
-        Option(
-            "shadow.picture",
-            wire.picture,
-            "The picture, with the product in its place: PNG, JPEG or WebP, at most 16 megapixels and 16 MiB.",
-            (Flag("--picture", Path),),
-        ),
+        _picture_of("shadow"),
     ] = dataclasses.field(repr=False)
     mask: Annotated[
         ImageSource | None,
-        Option(
-            "shadow.mask",
-            wire.picture,
-            "Where the product is, of the picture's size: 255 (white) = product, 0 (black) = anything else."
-            " Default: the picture's alpha channel, else made by the pipeline's segmenter, if it has one.",
-            (Flag("--mask", Path),),
-        ),
+        _product_of("shadow"),
     ] = dataclasses.field(default=None, repr=False)
     kind: Annotated[
         ShadowKind | str | None,
@@ -97,22 +102,11 @@ class Relight(Task):
 
     picture: Annotated[
         ImageSource,
-        Option(
-            "relight.picture",
-            wire.picture,
-            "The picture, with the product in its place: PNG, JPEG or WebP, at most 16 megapixels and 16 MiB.",
-            (Flag("--picture", Path),),
-        ),
+        _picture_of("relight"),
     ] = dataclasses.field(repr=False)
     mask: Annotated[
         ImageSource | None,
-        Option(
-            "relight.mask",
-            wire.picture,
-            "Where the product is, of the picture's size: 255 (white) = product, 0 (black) = anything else."
-            " Default: the picture's alpha channel, else made by the pipeline's segmenter, if it has one.",
-            (Flag("--mask", Path),),
-        ),
+        _product_of("relight"),
     ] = dataclasses.field(default=None, repr=False)
     band: Annotated[
         int | None,

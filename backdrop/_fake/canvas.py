@@ -86,9 +86,8 @@ def _background(
     for path, each in products_of(message):
         photo = decode_photo(each.product, max_pixels=max_pixels, field=f"{path}.product")
         matte = read_mask(each.mask, photo, max_pixels=max_pixels, task=path, picture="product")
-        check_segmentable(matte.values, pipeline, f"{path}.mask")
+        mask = _segmented(photo, matte, pipeline, path)
         check_product(path, matte.values, matte.source, alone=placements == (None,) and not message.layouts)
-        mask = _segment(photo.rgb) if matte.values is None else matte.values
         products.append(Product(path, photo.rgb, mask, matte.source))
         photos.append(photo.size)
         notes += [*photo.warnings, *matte.warnings, *inverted_warnings(matte, path)]
@@ -135,8 +134,7 @@ def _shadow(message: pb.ShadowTask, pipeline: info_pb.Pipeline, max_pixels: int)
     """The picture, and the same picture under a shadow as its scene."""
     shadow = read_shadow(message)
     photo, matte = _marked(message, "shadow", max_pixels)
-    check_segmentable(matte.values, pipeline, "shadow.mask")
-    mask = _segment(photo.rgb) if matte.values is None else matte.values
+    mask = _segmented(photo, matte, pipeline, "shadow")
     return shadowed_canvas(photo.rgb, mask, matte.source, shadow), (*photo.warnings, *matte.warnings)
 
 
@@ -144,8 +142,7 @@ def _relight(message: pb.RelightTask, pipeline: info_pb.Pipeline, max_pixels: in
     """The picture, whose product may change in its band."""
     relight = read_relight(message)
     photo, matte = _marked(message, "relight", max_pixels)
-    check_segmentable(matte.values, pipeline, "relight.mask")
-    mask = _segment(photo.rgb) if matte.values is None else matte.values
+    mask = _segmented(photo, matte, pipeline, "relight")
     return relit_canvas(photo.rgb, mask, matte.source, relight), (*photo.warnings, *matte.warnings)
 
 
@@ -164,6 +161,12 @@ def _marked(
     """The picture of a task, and what its mask says."""
     photo = decode_photo(message.picture, max_pixels=max_pixels, field=f"{task}.picture")
     return photo, read_mask(message.mask, photo, max_pixels=max_pixels, task=task, picture="picture")
+
+
+def _segmented(photo: Photo, matte: Matte, pipeline: info_pb.Pipeline, path: str) -> Bytes:
+    """The mask that was sent, or the segmenter's."""
+    check_segmentable(matte.values, pipeline, f"{path}.mask")
+    return _segment(photo.rgb) if matte.values is None else matte.values
 
 
 def _segment(rgb: Bytes) -> Bytes:

@@ -208,6 +208,13 @@ def check_marks(mask: Bytes, field: str) -> None:
         raise error(Reason.INVALID_MASK, message, field=field)
 
 
+def check_product_marked(mask: Bytes, field: str) -> None:
+    """Raises InvalidRequestError for a mask that marks no product."""
+    if not mask.any():
+        text = f"{field}: the mask marks no product; 255 means product, 0 anything else."
+        raise error(Reason.INVALID_MASK, text, field=field)
+
+
 def hole_canvas(picture: Bytes, hole: Bytes, field: str) -> Canvas:
     """The whole picture [H, W, 3] is known, except in the hole [H, W].
 

@@ -20,6 +20,7 @@ from backdrop.contract.limits import (
     MIN_SIDE,
 )
 from backdrop.contract.metadata import VALID_IDEMPOTENCY_KEY
+from backdrop.contract.numbers import within
 from backdrop.contract.palette import read_palette
 from backdrop.contract.parts import Conditioning, Delivery, Parts, Priority, Sampling, Selection, Window
 from backdrop.contract.read_adapters import read_adapters
@@ -186,9 +187,7 @@ def _image_scale(conditioning: pb.Conditioning, pipeline: info_pb.Pipeline, info
     """The image-token scale; 0 without style pictures, whose number and weights are checked here."""
     style, field = conditioning.style_images, "conditioning.style_images"
     scale = conditioning.image_scale if conditioning.HasField("image_scale") else pipeline.default_image_scale
-    if not (math.isfinite(scale) and 0.0 <= scale <= MAX_IMAGE_SCALE):
-        message = f"conditioning.image_scale must be a number from 0.0 to {MAX_IMAGE_SCALE}."
-        raise error(Reason.OUT_OF_RANGE, message, field="conditioning.image_scale")
+    within("conditioning.image_scale", scale, 0.0, MAX_IMAGE_SCALE)
     if not style:
         return 0.0
     if not pipeline.takes_style_images:

@@ -13,6 +13,8 @@ from backdrop.contract.borders import border_band
 from backdrop.contract.canvas import Border, Canvas, Kept, MaskSource
 from backdrop.contract.geometry import Rect
 from backdrop.contract.limits import MAX_BAND
+from backdrop.contract.masks import check_product_marked
+from backdrop.contract.numbers import within
 from backdrop.errors import Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
 
@@ -51,18 +53,7 @@ def read_relight(message: pb.RelightTask) -> Relight:
 
 
 def _part(message: pb.RelightTask, name: Any, default: float) -> float:
-    return read_part(f"relight.{name}", getattr(message, name) if message.HasField(name) else default)
-
-
-def read_part(field: str, value: float) -> float:
-    """A fraction that the field `field` holds.
-
-    Raises:
-        InvalidRequestError: it is no number from 0 to 1.
-    """
-    if not (math.isfinite(value) and 0 <= value <= 1):
-        raise error(Reason.OUT_OF_RANGE, f"{field} must be a number from 0.0 to 1.0.", field=field)
-    return value
+    return within(f"relight.{name}", getattr(message, name) if message.HasField(name) else default, 0.0, 1.0)
 
 
 def relit_canvas(picture: Bytes, mask: Bytes, source: MaskSource, relight: Relight) -> Canvas:
@@ -71,9 +62,7 @@ def relit_canvas(picture: Bytes, mask: Bytes, source: MaskSource, relight: Relig
     Raises:
         InvalidRequestError: the mask marks no product, or everything.
     """
-    if not mask.any():
-        text = "relight.mask: the mask marks no product; 255 means product, 0 anything else."
-        raise error(Reason.INVALID_MASK, text, field="relight.mask")
+    check_product_marked(mask, "relight.mask")
     if (mask == 255).all():
         text = "relight.mask: the mask covers the whole picture; there is no scene whose colours it could take on."
         raise error(Reason.INVALID_MASK, text, field="relight.mask")

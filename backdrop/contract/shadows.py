@@ -14,6 +14,8 @@ from PIL import Image, ImageFilter
 from backdrop.contract.arrays import Bytes, blend, strips
 from backdrop.contract.canvas import Canvas, Kept, MaskSource
 from backdrop.contract.geometry import Rect, bounding_box
+from backdrop.contract.masks import check_product_marked
+from backdrop.contract.numbers import within
 from backdrop.errors import Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
 
@@ -79,13 +81,7 @@ def read_shadow(message: pb.ShadowTask) -> Shadow:
 
 
 def _number(message: pb.ShadowTask, name: Any, least: float, most: float, default: float) -> float:
-    if not message.HasField(name):
-        return default
-    value: float = getattr(message, name)
-    if not (math.isfinite(value) and least <= value <= most):
-        text = f"shadow.{name} must be a number from {least} to {most}."
-        raise error(Reason.OUT_OF_RANGE, text, field=f"shadow.{name}")
-    return value
+    return within(f"shadow.{name}", getattr(message, name) if message.HasField(name) else default, least, most)
 
 
 def shadowed_canvas(picture: Bytes, mask: Bytes, source: MaskSource, shadow: Shadow) -> Canvas:
@@ -97,10 +93,9 @@ def shadowed_canvas(picture: Bytes, mask: Bytes, source: MaskSource, shadow: Sha
     Raises:
         InvalidRequestError: the mask marks no product.
     """
+    check_product_marked(mask, "shadow.mask")
     box = bounding_box(mask)
-    if box is None:
-        text = "shadow.mask: the mask marks no product; 255 means product, 0 anything else."
-        raise error(Reason.INVALID_MASK, text, field="shadow.mask")
+    assert box is not None, "the mask marks a product"
     layer = darkness(mask, box, shadow)
     scene = blend(layer, np.zeros_like(picture), picture)
     make = np.where(layer > 0, np.invert(mask), 0).astype(np.uint8)

@@ -12,9 +12,9 @@ from backdrop.contract.canvas import Border, Canvas
 from backdrop.contract.geometry import Size
 from backdrop.contract.limits import MAX_SOFT
 from backdrop.contract.mending import mended
+from backdrop.contract.numbers import within
 from backdrop.contract.placement import Placement
 from backdrop.contract.products import Product, place_products
-from backdrop.contract.relighting import read_part
 from backdrop.errors import Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
 
@@ -36,7 +36,7 @@ def read_soft(message: pb.BackgroundTask) -> SoftBorder | None:
     Raises:
         InvalidRequestError: a value is out of range; the error names the field.
     """
-    harmonise = read_part("background.harmonise", message.harmonise)
+    harmonise = within("background.harmonise", message.harmonise, 0.0, 1.0)
     if not message.HasField("soft"):
         return None
     if not 1 <= message.soft <= MAX_SOFT:
