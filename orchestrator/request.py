@@ -13,9 +13,6 @@ from backdrop.contract.write import fingerprints_message
 from orchestrator.repository import PipelineSpec
 from orchestrator.tasks import Task, TaskInput
 
-ANONYMOUS = "anonymous"
-"""The tenant of callers without an identity."""
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SentPictures:

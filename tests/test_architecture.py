@@ -70,6 +70,7 @@ ORDER: dict[str, set[str]] = {
     "weak_arrays.py": set(),
     "telemetry": set(),
     "cache": set(),
+    "identity": set(),
     "sampler": set(),
     "scheduling": {"telemetry", "weak_arrays"},
     "triton": {"telemetry", "weak_arrays"},
@@ -84,8 +85,8 @@ ORDER: dict[str, set[str]] = {
         "telemetry",
     },
     "pipeline": {
-        *("arrays", "cache", "concurrency", "events", "imaging", "repository", "request", "sampler"),
-        *("scheduling", "stages", "telemetry"),
+        *("arrays", "cache", "concurrency", "events", "identity", "imaging", "repository", "request"),
+        *("sampler", "scheduling", "stages", "telemetry"),
     },
 }
 # The api room and the composition root meet all of them.

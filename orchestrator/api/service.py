@@ -22,11 +22,12 @@ from backdrop.errors import BackdropError, Reason, error, to_status, trailers
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
 from orchestrator.api.audit import Audit, digests
-from orchestrator.api.callers import tenant_of
+from orchestrator.api.callers import caller_of
 from orchestrator.api.convert import response
 from orchestrator.api.idempotency import Claim, Idempotency
 from orchestrator.api.parse import Parser, class_of
 from orchestrator.events import Accepted, Event, Finished, Picture
+from orchestrator.identity.caller import Caller
 from orchestrator.pipeline import Pipeline
 from orchestrator.request import Request
 from orchestrator.telemetry import NO_TRACING, Tracing
@@ -80,11 +81,12 @@ class Service:
         with self._tracing.request(_GENERATE, metadata) as request_span:
             audit = Audit(request_id, self._metrics, request_span)
             try:
+                caller = caller_of(context.auth_context())
                 audit.arrived(context.time_remaining())
                 if (admission := read_admission(metadata)) is not None:
                     # A caller who is refused here need not send its pictures.
                     self._check(*admission)
-                async for message in self._generate(await _received(context), request_id, context, audit):
+                async for message in self._generate(await _received(context), request_id, context, audit, caller):
                     yield message
                 audit.close("OK")
             except BackdropError as problem:
@@ -110,7 +112,7 @@ class Service:
             raise AssertionError("abort raises") from None
 
     async def _generate(
-        self, data: bytes, request_id: str, context: Context, audit: Audit
+        self, data: bytes, request_id: str, context: Context, audit: Audit, caller: Caller
     ) -> AsyncGenerator[pb.GenerateResponse, None]:
         if self._parser is None or self._pipeline is None or self._idempotency is None:
             raise _not_ready()
@@ -126,7 +128,7 @@ class Service:
         channels = (4 if request.task.keeps_alpha else 3) + maps_changes(message)
         for layout in request.layouts:
             check_fits(layout.size, longest_message(metadata), channels)
-        enter = functools.partial(self._pipeline.enter, request, tenant_of(context.auth_context()), deadline)
+        enter = functools.partial(self._pipeline.enter, request, caller.tenant, deadline)
         async with contextlib.AsyncExitStack() as stack:
             entry = None if elsewhere else stack.enter_context(enter())
             claim = await stack.enter_async_context(self._idempotency.claim(message))

@@ -15,13 +15,14 @@ from backdrop.errors import Reason, error
 from orchestrator.cache.lookups import ArrayCache, RequestLookups
 from orchestrator.concurrency import gather
 from orchestrator.events import Accepted, Event, Finished, Stage, VariantFinished
+from orchestrator.identity.caller import ANONYMOUS
 from orchestrator.pipeline.entry import Entry
 from orchestrator.pipeline.outlook import Outlook
 from orchestrator.pipeline.pace import Pace
 from orchestrator.pipeline.progress import Progress
 from orchestrator.pipeline.variants import Judge, VariantRun
 from orchestrator.repository.tokenize import PromptTokenizers
-from orchestrator.request import ANONYMOUS, Request
+from orchestrator.request import Request
 from orchestrator.scheduling import Batcher, ScheduledRequest
 from orchestrator.scheduling.admission import Admission, Place
 from orchestrator.stages.denoise import GuidedDenoiser

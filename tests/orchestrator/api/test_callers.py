@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.api.callers import tenant_of
-from orchestrator.request import ANONYMOUS
+from orchestrator.api.callers import caller_of
+from orchestrator.identity.caller import ANONYMOUS
 
 
 @pytest.mark.parametrize(
@@ -20,4 +20,4 @@ from orchestrator.request import ANONYMOUS
     ],
 )
 def test_the_common_name_is_the_tenant(context: dict[str, list[bytes]], tenant: str) -> None:
-    assert tenant_of(context) == tenant
+    assert caller_of(context).tenant == tenant
