@@ -19,6 +19,7 @@ A full server refuses a call that has it before the message is received. Such a 
 IDEMPOTENCY_KEY = "backdrop-idempotency-key"
 """The message's `idempotency_key`, if it is not empty; the SDK sets it."""
 VALID_IDEMPOTENCY_KEY = re.compile(rf"[\x20-\x7e]{{0,{MAX_KEY_CHARACTERS}}}")
+_DIGITS = re.compile(r"[0-9]{1,18}")
 Metadata = Iterable[tuple[str, str | bytes]] | None
 
 
@@ -30,7 +31,7 @@ def is_retry(metadata: Metadata) -> bool:
 def longest_message(metadata: Metadata) -> int | None:
     """The bytes of the largest message that the caller takes; None if the call does not say it."""
     text = next((value for key, value in metadata or () if key == LONGEST_KEY), "")
-    return int(text) if text.isdigit() else None
+    return _number(text)
 
 
 def admission_metadata(priority: int, idempotency_key: str) -> Sequence[tuple[str, str]]:
@@ -44,5 +45,10 @@ def admission_metadata(priority: int, idempotency_key: str) -> Sequence[tuple[st
 def read_admission(metadata: Metadata) -> tuple[int, str, bool] | None:
     """Priority, idempotency key and whether the call was tried before; None if the call does not say its priority."""
     values = dict(metadata or ())
-    number = str(values.get(PRIORITY_KEY, ""))
-    return (int(number), str(values.get(IDEMPOTENCY_KEY, "")), RETRY_KEY in values) if number.isdecimal() else None
+    number = _number(values.get(PRIORITY_KEY, ""))
+    return None if number is None else (number, str(values.get(IDEMPOTENCY_KEY, "")), RETRY_KEY in values)
+
+
+def _number(text: str | bytes) -> int | None:
+    """A number of at most 18 digits; `int` raises for thousands of them, and for digits of other scripts' exponents."""
+    return int(text) if _DIGITS.fullmatch(str(text)) else None
