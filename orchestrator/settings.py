@@ -112,7 +112,9 @@ def faults(problem: ValidationError) -> list[str]:
     for fault in problem.errors():
         name = PREFIX + "_".join(str(part) for part in fault["loc"]).upper()
         text = fault["msg"].removeprefix("Value error, ")
-        sentences.append(f"{name}: {text}, not {fault['input']!r}" if _names_type(fault["type"]) else f"{name}: {text}")
+        # An address may hold a password.
+        quotes = _names_type(fault["type"]) and "@" not in str(fault["input"])
+        sentences.append(f"{name}: {text}, not {fault['input']!r}" if quotes else f"{name}: {text}")
     return sentences
 
 

@@ -8,6 +8,7 @@ from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
 _SCHEMES = ("redis", "rediss", "unix")
+_NO_URL = "is no URL; write redis://:password@host:port, and the password's special characters percent-encoded"
 _KINDS = {"sentinel": "Sentinel", "cluster": "a Redis Cluster"}
 
 
@@ -30,14 +31,15 @@ def check_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
-    except ValueError as problem:
-        raise ValueError(f"is no URL: {problem}") from None
+    except ValueError:
+        # urlsplit's own words quote the URL. A password with a `#`, `/` or `?` in it ends up in the port or path.
+        raise ValueError(_NO_URL) from None
     if scheme == "unix" and not parts.path:
         raise ValueError("has no path; write unix:///path/of/the/socket")
     if scheme != "unix" and not host:
-        raise ValueError("has no host; write redis://host:port")
+        raise ValueError("has no host; write redis://host:port, and a password's special characters percent-encoded")
     if scheme != "unix" and parts.path.strip("/") and not parts.path.strip("/").isdigit():
-        raise ValueError(f"has the database {parts.path.strip('/')!r}; a database is a number")
+        raise ValueError("has a path that is no number; the path names the database, as in redis://host:port/0")
     _expect_options(url)
     return url
 

@@ -78,7 +78,7 @@ def decode(data: bytes, context: bytes = b"") -> dict[str, npt.NDArray[Any]]:
     body = unseal(data, context)
     try:
         return _unpack(body)
-    except (ValueError, KeyError, TypeError, SyntaxError, RecursionError):
+    except (ValueError, KeyError, TypeError, SyntaxError, RecursionError, OverflowError):
         raise CacheCorrupt("the header does not describe the bytes") from None
 
 
