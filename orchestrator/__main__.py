@@ -66,6 +66,7 @@ async def serve(settings: Settings) -> None:
         RepositoryError: the model repository or what Triton serves is not what it should be.
         UnservedRedisError: Redis is a member of a cluster or a Sentinel.
     """
+    asyncio.get_running_loop().set_exception_handler(logs.loop_fault)
     metrics = Metrics()
     served = (await asyncio.to_thread(repository.load, settings.repository)).with_default(settings.default_pipeline)
     tokenizers = PromptTokenizers(served)

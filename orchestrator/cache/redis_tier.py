@@ -21,6 +21,7 @@ from redis.exceptions import (
 )
 
 from orchestrator.cache.breaker import Breaker
+from orchestrator.telemetry.foreign import quoted
 
 log = structlog.get_logger("orchestrator.cache")
 
@@ -150,7 +151,7 @@ class RedisTier:
                 self._breaker.trip()
         except (ReadOnlyError, MovedError, AskError, ClusterDownError) as problem:
             # It is no longer the primary, or never was: the name may lead to another one now.
-            self._why, self._fell = str(problem), True
+            self._why, self._fell = self._quoted(problem), True
             self._report("redis_error")
             self._breaker.trip()
         except ResponseError as problem:
@@ -160,7 +161,7 @@ class RedisTier:
             # Our own bound of connections, not a fault of Redis.
             self._report("redis_dropped")
         except Exception as problem:  # of redis-py, or of what answers in the place of Redis
-            self._why = str(problem) or type(problem).__name__
+            self._why = self._quoted(problem)
             self._report("redis_error")
             self._breaker.trip()
         return None
@@ -180,7 +181,7 @@ class RedisTier:
             self._why = "it does not answer in time"
             raise
         except Exception as problem:
-            self._why = str(problem) or type(problem).__name__
+            self._why = self._quoted(problem)
             raise
         finally:
             self._probed.set()
@@ -209,7 +210,12 @@ class RedisTier:
         kind = type(problem).__name__, str(problem).partition(" ")[0]
         if kind not in self._told:
             self._told.add(kind)
-            log.warning("redis refuses a command; going on without its answer", why=str(problem))
+            log.warning("redis refuses a command; going on without its answer", why=self._quoted(problem))
+
+    def _quoted(self, problem: Exception) -> str:
+        """Redis' own words; it may repeat what it was sent, so without values and the password."""
+        secret = self._redis.connection_pool.connection_kwargs.get("password") or ""
+        return quoted(str(problem), secret) or type(problem).__name__
 
     def _changed(self, event: str) -> None:
         if event == "breaker_opened":

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterable
 
 import structlog
 
+from orchestrator.telemetry.foreign import quoted
 from orchestrator.triton.causes import CallFailed, Cause
 from orchestrator.triton.replica import Replica, Standing
 from orchestrator.triton.tensors import Arrays, ModelMetadata
@@ -153,7 +154,7 @@ class Health:
     def _out(self, replica: Replica, failure: CallFailed) -> None:
         if replica.cause is not failure.cause:
             # One line for each cause, not for each probe.
-            log.warning("replica out", replica=replica.address, cause=failure.cause.value, why=failure.detail)
+            log.warning("replica out", replica=replica.address, cause=failure.cause.value, why=quoted(failure.detail))
             replica.cause = failure.cause
         if replica.standing is not Standing.OUT:
             replica.standing = Standing.OUT

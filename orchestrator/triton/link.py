@@ -11,6 +11,7 @@ from tritonclient.grpc import InferInput
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
+from orchestrator.telemetry.foreign import quoted
 from orchestrator.triton.shared_memory import abandoned, ours
 from orchestrator.triton.tensors import Arrays
 from orchestrator.triton.wire import Wire
@@ -86,7 +87,9 @@ class Link:
                 self.access = Access.OPEN  # it was not restarted after all
             else:
                 self.access = Access.NONE
-                log.info("no shared memory with the replica", replica=self._address, why=str(problem.message()))
+                log.info(
+                    "no shared memory with the replica", replica=self._address, why=quoted(problem.message() or "")
+                )
         else:
             self.access = Access.OPEN
 

@@ -20,6 +20,7 @@ import structlog
 
 from backdrop.errors import Reason, error
 from orchestrator.telemetry import span
+from orchestrator.telemetry.foreign import quoted
 from orchestrator.triton.causes import TREATMENTS, CallFailed, Cause
 from orchestrator.triton.endpoints import Endpoints
 from orchestrator.triton.fleet import Fleet, least_loaded
@@ -166,7 +167,7 @@ class TritonPool:
         try:
             return await self._health.ask(replica, model, _METADATA_TIMEOUT_S)
         except CallFailed as failure:
-            log.warning("no metadata", model=model, replica=replica.address, why=failure.detail)
+            log.warning("no metadata", model=model, replica=replica.address, why=quoted(failure.detail))
             return None
 
     async def infer(
@@ -268,7 +269,7 @@ class TritonPool:
             request_id=request_id,
             cause=failure.cause.value,
             standing=replica.standing.value,
-            why=failure.detail,
+            why=quoted(failure.detail),
         )
         if fell:
             self._fleet.changed()

@@ -15,6 +15,8 @@ from typing import Any, Protocol
 
 import structlog
 
+from orchestrator.telemetry.foreign import quoted
+
 log = structlog.get_logger("orchestrator.triton")
 
 _GONE = 410
@@ -129,7 +131,7 @@ class ServiceWatch:
         if failures == 0:
             return 1
         if failures == 1:
-            log.warning("endpoint slices not followed", why=str(problem) or type(problem).__name__)
+            log.warning("endpoint slices not followed", why=quoted(str(problem)) or type(problem).__name__)
         # Addresses from DNS belong to no version, so once the API answers again, it is asked for a list.
         self._version = ""
         try:

@@ -1,0 +1,107 @@
+"""Logs say where something failed and never quote what it failed on; libraries are heard from warnings on."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from orchestrator.telemetry import logs
+from orchestrator.telemetry.foreign import quoted
+
+SECRET = "a-secret-that-was-planted"
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    """What the logs write to while a test runs; the logging of before is put back."""
+    root, config = logging.getLogger(), structlog.get_config()
+    handlers, level = root.handlers, root.level
+    yield io.StringIO()
+    root.handlers = handlers
+    root.setLevel(level)
+    logging.getLogger(logs.OURS).setLevel(logging.NOTSET)
+    structlog.configure(**config)
+
+
+def failing() -> None:
+    try:
+        raise KeyError(SECRET)
+    except KeyError as problem:
+        raise RuntimeError(f"about {SECRET}") from problem
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_traceback_has_types_and_lines_but_no_texts(stream: io.StringIO, log_format: str) -> None:
+    logs.configure("debug", log_format, stream)
+    for name in ("orchestrator.api", "grpc._cython"):  # ours, by structlog, and another's, by logging
+        try:
+            failing()
+        except RuntimeError:
+            log: Any = structlog.get_logger(name) if name.startswith("orchestrator") else logging.getLogger(name)
+            log.exception("request failed")
+    text = stream.getvalue()
+    assert text.count("builtins.KeyError") == text.count("builtins.RuntimeError") == 2
+    assert "test_logs.py" in text
+    assert "in failing" in text
+    assert SECRET not in text
+
+
+def test_a_group_names_the_types_of_its_members(stream: io.StringIO) -> None:
+    logs.configure("info", "json", stream)
+    try:
+        raise ExceptionGroup(SECRET, [ValueError(SECRET), OSError(SECRET)])
+    except ExceptionGroup:
+        structlog.get_logger("orchestrator").exception("failed")
+    line = json.loads(stream.getvalue())
+    assert "builtins.ValueError" in line["exception"]
+    assert "builtins.OSError" in line["exception"]
+    assert SECRET not in stream.getvalue()
+
+
+def test_libraries_are_quiet_below_warnings_at_every_level(stream: io.StringIO) -> None:
+    logs.configure("debug", "json", stream)
+    for name in ("PIL.PngImagePlugin", "urllib3.connectionpool", "asyncio"):
+        logging.getLogger(name).debug("tag %s", SECRET)
+        logging.getLogger(name).info("header %s", SECRET)
+        logging.getLogger(name).warning("from %s", name)
+    structlog.get_logger("orchestrator.api").debug("ours")
+    assert SECRET not in stream.getvalue()
+    assert [json.loads(line)["event"].split()[0] for line in stream.getvalue().splitlines()] == [*["from"] * 3, "ours"]
+
+
+async def test_what_nobody_awaits_is_told_without_its_text(stream: io.StringIO) -> None:
+    logs.configure("info", "json", stream)
+    loop = asyncio.get_running_loop()
+    before = loop.get_exception_handler()
+    loop.set_exception_handler(logs.loop_fault)
+    try:
+        loop.call_soon(lambda _: 1 // 0, SECRET)  # asyncio's own handler writes the arguments
+        await asyncio.sleep(0.01)
+    finally:
+        loop.set_exception_handler(before)
+    line = json.loads(stream.getvalue())
+    assert (line["event"], line["what"]) == ("fault in the event loop", "Exception")
+    assert "ZeroDivisionError" in line["exception"]
+    assert SECRET not in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ERR unknown command 'AUTH', with args beginning with: 'x' ", "ERR unknown command 'AUTH'"),
+        (f"wrong password {SECRET}", "wrong password [secret]"),
+        ("bad input [[ 0.1 2 3e-4 5 6 7 8 9 10]\n [11 12 13]] of x", "bad input [[ [numbers] of x"),
+        ("unexpected shape [1,4,32,32] for input", "unexpected shape [1,4,32,32] for input"),
+        ("one\n  two", "one two"),
+        ("x" * 1000, "x" * 300),
+    ],
+)
+def test_the_words_of_others_lose_values_and_secrets(text: str, expected: str) -> None:
+    assert quoted(text, SECRET, "") == expected
