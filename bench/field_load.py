@@ -41,8 +41,8 @@ _FILL_S = 12.0
 """By then the requests that run have begun their steps."""
 _BURSTS = 5
 _WHY_REFUSALS = (
-    "the models of the running requests compete for the two cores; without them the refusals take 44 ms, and 31 ms on a"
-    " bare server that only aborts (decision 28)"
+    "other processes compete with the orchestrator for the two cores; alone it takes 44 ms, and a bare server that only"
+    " aborts 31 ms (decision 28)"
 )
 QUICK: dict[str, Any] = {"pipeline": "backdrop-fast", "steps": 1, "guidance_scale": 1.0, "prompt": "a beach"}
 

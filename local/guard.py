@@ -43,6 +43,16 @@ def die_with(parent: int) -> None:
         os._exit(1)
 
 
+def yield_processor(nice: int) -> None:
+    """Lowers the weight of the calling session: `nice` 0 is normal, 19 the least.
+
+    Linux shares processors among sessions first (autogroups), and by nice values only within a session.
+    """
+    os.nice(nice)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(nice))
+
+
 def descendants(root: int) -> list[int]:
     """The pids of all processes below `root`, read from /proc."""
     children: dict[int, list[int]] = {}
@@ -145,8 +155,11 @@ def main() -> int:
     parser.add_argument("--grace", type=float, default=10.0)
     parser.add_argument("--shm-prefix")
     parser.add_argument("--remove", type=Path, action="append", default=[])
+    parser.add_argument("--nice", type=int, default=0)
     parser.add_argument("command", nargs="+")
     options = parser.parse_args()
+    if options.nice:
+        yield_processor(options.nice)
     return run(options.command, options.grace, options.shm_prefix, options.remove)
 
 

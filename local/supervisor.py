@@ -42,6 +42,8 @@ class Service:
     start_timeout_s: float = 60.0
     grace_s: float = 10.0
     """Time between being asked to stop and being killed."""
+    nice: int = 0
+    """The weight of the service's processes against others of this machine: 0 is normal, 19 the least."""
     shm_prefix: str | None = None
     """Shared memory regions with this prefix are removed when the service has ended."""
     remove: tuple[Path, ...] = ()
@@ -75,6 +77,8 @@ class Child:
         service.prepare()
         self.started_at = time.monotonic()
         options = [f"--grace={service.grace_s}", *(f"--remove={folder}" for folder in service.remove)]
+        if service.nice:
+            options.append(f"--nice={service.nice}")
         if service.shm_prefix:
             options.append(f"--shm-prefix={service.shm_prefix}")
         with service.log.open("ab") as log:

@@ -19,6 +19,8 @@ from local.supervisor import Service
 
 BACKENDS = Path(__file__).with_name("backends")
 EXIT_TIMEOUT_S = 8
+NICE = 10
+"""Models on the processor leave it to the orchestrator, which answers refusals and drives steps in milliseconds."""
 ERROR_LINE = re.compile(r"error:|E\d{4} (?!.*CudaDriverHelper)")
 """How the log lines begin that say why Triton stopped; lines about a missing GPU do not."""
 
@@ -147,6 +149,7 @@ def service(
         working_folder=work,
         start_timeout_s=120.0,
         grace_s=EXIT_TIMEOUT_S + 4.0,
+        nice=NICE,
         shm_prefix=prefix,
         remove=(work,),
         error_line=ERROR_LINE,

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from local.guard import descendants
 from local.supervisor import GUARD
 from tests.local.small import family, running, wait_gone
@@ -121,3 +123,15 @@ def test_a_command_that_does_not_exist_is_an_error_in_the_log() -> None:
     assert process.returncode == 1
     assert process.stdout == ""
     assert "No such file or directory: '/no/such/program'" in process.stderr
+
+
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="this kernel shares by processes, not sessions")
+def test_a_service_that_yields_has_a_lower_weight_than_other_sessions() -> None:
+    code = """
+import os, sys
+group = int(open("/proc/self/autogroup").read().split()[-1])
+sys.exit(10 * group + os.getpriority(os.PRIO_PROCESS, 0))
+"""
+    process = guard(code, "--nice=3")
+    assert process.wait(WAIT_S) == 33
+    close(process)
