@@ -10,7 +10,7 @@ from backdrop.contract.parts import Conditioning, Parts, row_steps, saved_row_st
 from backdrop.contract.pictures import StyleReading
 from backdrop.contract.request_warnings import RequestWarning
 from backdrop.contract.write import fingerprints_message
-from orchestrator.repository import PipelineSpec
+from orchestrator.repository import UPSCALER, PipelineSpec
 from orchestrator.tasks import Task, TaskInput
 
 
@@ -89,6 +89,29 @@ class Request:
         rows, saved = row_steps(sampling, selection), saved_row_steps(sampling, selection)
         mean = sum(size.megapixels for size in sizes) / len(sizes)
         return Usage(rows * len(sizes), saved * len(sizes), mean)
+
+    @property
+    def work(self) -> float:
+        """Rows × megapixels of all models, which queues and quotas count: denoiser, decoder, reward and upscaler.
+
+        A picture that no model makes is counted as one row of its size.
+        """
+        made = self.task.rules.sampled
+        # After denoising, a variant has one row at the decoder and one at the reward model.
+        after = self.parts.selection.variants * (2 if self.pipeline.scores else 1)
+        work = self.usage.work + after * sum(size.megapixels for size in self.scene_sizes) if made else 0.0
+        pictures = self.parts.selection.top_k if made else 1
+        for layout, scene in zip(self.layouts, self.scene_sizes, strict=True):
+            work += pictures * self._upscaler_work(layout, scene) + (0.0 if made else layout.size.megapixels)
+        return work
+
+    def _upscaler_work(self, layout: TaskInput, scene: Size) -> float:
+        """Of one picture, whose scene the upscaler enlarges: once, or as often as the task upscale needs."""
+        spec, own = self.pipeline.upscaler, UPSCALER in self.task.roles
+        if spec is None or not (self.task.rules.sampled or own):
+            return 0.0
+        source = layout.picture_size or layout.size if own else scene
+        return sum(spec.megapixels(size) for size in spec.passes(source, layout.size, once=not own))
 
     @property
     def sequential_steps(self) -> int:

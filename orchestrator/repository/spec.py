@@ -80,6 +80,19 @@ class UpscalerSpec:
         """Pixels that a tile sees on each side beyond its core."""
         return (self.tile - TILE_CORE) // 2
 
+    def passes(self, source: Size, target: Size, *, once: bool) -> tuple[Size, ...]:
+        """The sizes that are read on the way from one size to a larger one; () if that is not larger."""
+        ratio, sizes, gained = max(target.width / source.width, target.height / source.height), list[Size](), 1
+        factor = next((factor for factor in FACTORS if factor >= ratio), FACTORS[-1])
+        while ratio > 1 and gained < factor and not (once and sizes):
+            sizes.append(Size(source.width * gained, source.height * gained))
+            gained *= min(factor // gained, self.factor)
+        return tuple(sizes)
+
+    def megapixels(self, size: Size) -> float:
+        """Of all tiles of a picture together, with their margins."""
+        return -(-size.width // TILE_CORE) * -(-size.height // TILE_CORE) * self.tile**2 / 1e6
+
     @staticmethod
     def of(model: ModelSpec) -> UpscalerSpec:
         """The spec of a model; raises ValueError if its tensors are not an upscaler's."""

@@ -13,6 +13,7 @@ from types import TracebackType
 from backdrop.contract.parts import Priority
 from backdrop.errors import BackdropError, Reason, error
 from orchestrator.scheduling.fair_queue import FairQueue
+from orchestrator.scheduling.longest_queue import displaced_by
 from orchestrator.scheduling.request import ScheduledRequest
 
 # Row-steps × megapixels a second, assumed until the first request has finished.
@@ -43,6 +44,14 @@ class Limits:
     def running(self, priority: Priority) -> int:
         """Places that the class may hold together with the classes below it."""
         return math.ceil(self.max_running * _SHARES[priority])
+
+    def share(self, request: ScheduledRequest) -> float:
+        """The part of the queue that a request takes: of its places, its work or its bytes, whichever is largest.
+
+        A tenant's parts add up to its dominant share (Ghodsi et al. 2011), or to somewhat more.
+        """
+        work, size = request.work / self.max_queued_work, request.size_bytes / self.max_held_bytes
+        return max(1 / max(1, self.max_queued), work, size)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +97,7 @@ class Admission:
         """Encoded pictures of the requests that run and wait."""
         return self._held_bytes
 
-    def check(self, priority: Priority) -> None:
+    def check(self, priority: Priority, tenant: str) -> None:
         """Refuses at once what `join` would refuse whatever its cost: cheap enough to be done for every message.
 
         Raises:
@@ -98,23 +107,28 @@ class Admission:
         if self._draining:
             message = "this server is shutting down; send the request again."
             raise error(Reason.DRAINING, message, retry_after_s=_DRAINING_RETRY_AFTER_S)
-        if self.waiting >= self._limits.max_queued and not self._is_open(priority):
+        if self.waiting < self._limits.max_queued or self._is_open(priority):
+            return
+        if displaced_by(ScheduledRequest(tenant, priority, 0.0), self._queue, self._limits.share) is None:
             raise self._full(f"{self.running} requests run and {self.waiting} wait", self.queued_work)
 
     def join(self, request: ScheduledRequest, on_place: Callable[[Place], None]) -> Turn:
         """Puts a request into the queue at once, or refuses it. `on_place` is called with each new place.
 
+        A full queue drops its longest part (Suter et al. 1998): the newest request of the tenant that holds most of the
+        queue makes room for a tenant that holds less. `Turn.wait` raises what `join` would have raised for it.
+
         Raises:
             OverloadedError: the queue is full; `retry_after_s` says when a place is likely.
             UnavailableError: the server is draining.
         """
-        self.check(request.priority)
-        self._refuse_if_no_memory(request)
+        self.check(request.priority, request.tenant)
+        self._find_memory(request)
         waiter = _Waiter(request, on_place)
         self._queue.push(waiter)
         self._admit()
         if not waiter.turn.done():
-            self._refuse_if_full(waiter)
+            self._find_room(waiter)
             self._announce_places()
         self._held_bytes += request.size_bytes
         return Turn(self, waiter)
@@ -136,7 +150,8 @@ class Admission:
 
     def leave(self, waiter: _Waiter, rate: float | None) -> None:
         """Frees the place of a request; `rate` is at how much work a second it was served, if it has run."""
-        self._held_bytes -= waiter.request.size_bytes
+        if not waiter.dropped:
+            self._held_bytes -= waiter.request.size_bytes
         if rate is not None:
             self._rate += _RATE_SMOOTHING * (rate - self._rate)
         if waiter.admitted:
@@ -148,24 +163,39 @@ class Admission:
         if not self._running:
             self._idle.set()
 
-    def _refuse_if_no_memory(self, request: ScheduledRequest) -> None:
+    def _find_memory(self, request: ScheduledRequest) -> None:
         """Refuses a request whose pictures do not fit; one that is alone is taken, whatever its size."""
-        if not self._held_bytes or self._held_bytes + request.size_bytes <= self._limits.max_held_bytes:
-            return
-        held = f"{self._held_bytes / 2**20:.0f} MiB of pictures"
-        raise self._full(f"{held} are held, of {self._limits.max_held_bytes / 2**20:.0f}", self.queued_work)
+        limit = self._limits.max_held_bytes
+        while self._held_bytes and self._held_bytes + request.size_bytes > limit:
+            heavier = displaced_by(request, self._queue, self._limits.share)
+            if heavier is None:
+                held = f"{self._held_bytes / 2**20:.0f} MiB of pictures"
+                raise self._full(f"{held} are held, of {limit / 2**20:.0f}", self.queued_work)
+            self._drop(heavier)
 
     def _full(self, why: str, ahead: float) -> BackdropError:
         retry_after_s = round(max(_MIN_RETRY_AFTER_S, (self._running_work() + ahead) / self._rate), 1)
         return error(Reason.QUEUE_FULL, f"{why}; try again in {retry_after_s} s.", retry_after_s=retry_after_s)
 
-    def _refuse_if_full(self, waiter: _Waiter) -> None:
-        others = len(self._queue) - 1
-        ahead = self.queued_work - waiter.work
-        if others < self._limits.max_queued and (not others or self.queued_work <= self._limits.max_queued_work):
-            return
+    def _find_room(self, waiter: _Waiter) -> None:
+        """Drops requests of tenants that hold more of the queue until it is not too full, or refuses this one."""
+        while self._is_too_full():
+            heavier = displaced_by(waiter.request, self._queue, self._limits.share)
+            if heavier is None:
+                self._queue.discard(waiter)
+                raise self._full(f"{self.running} requests run and {self.waiting} wait", self.queued_work)
+            self._drop(heavier)
+
+    def _is_too_full(self) -> bool:
+        # A request that waits alone is taken whatever it costs.
+        too_much = self.waiting > 1 and self.queued_work > self._limits.max_queued_work
+        return self.waiting > self._limits.max_queued or too_much
+
+    def _drop(self, waiter: _Waiter) -> None:
+        """Refuses a request that waits."""
         self._queue.discard(waiter)
-        raise self._full(f"{self.running} requests run and {others} wait", ahead)
+        self._held_bytes -= waiter.request.size_bytes
+        waiter.drop(self._full("the queue is full, and this tenant holds most of it", self.queued_work))
 
     def _running_work(self) -> float:
         return sum(request.work for request in self._running)
@@ -248,10 +278,18 @@ class _Waiter:
         self.turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.on_place = on_place
         self._position = 0
+        self.dropped = False
 
     @property
     def admitted(self) -> bool:
-        return self.turn.done() and not self.turn.cancelled()
+        return self.turn.done() and not self.turn.cancelled() and not self.dropped
+
+    def drop(self, refusal: BackdropError) -> None:
+        """Raises the refusal in whoever waits."""
+        self.dropped = True
+        if not self.turn.done():
+            self.turn.set_exception(refusal)
+            self.turn.exception()  # it is raised again where the turn is awaited, if it is
 
     def announce(self, place: Place) -> None:
         """Calls `on_place` if the position is new; a new estimate of the start alone is not worth an event."""

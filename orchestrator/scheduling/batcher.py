@@ -246,7 +246,10 @@ class Ticket:
 
     async def infer(self, model: str, inputs: Arrays, *, request_id: str, again: bool = False) -> Outputs:
         """Runs a model on a batch of rows; `again` says that the next call of the model follows at once."""
-        cost = len(next(iter(inputs.values()))) * self._megapixels
+        # A model that reads pictures is charged for their size: tiles are smaller than scenes.
+        image = inputs.get("image")
+        megapixels = self._megapixels if image is None else image.shape[-2] * image.shape[-1] / 1e6
+        cost = len(next(iter(inputs.values()))) * megapixels
         call = Call(self._request, model, inputs, cost=cost, request_id=request_id, again=again)
         return await self._batcher.serve(call)
 

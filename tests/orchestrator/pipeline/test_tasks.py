@@ -17,10 +17,13 @@ from orchestrator.events import (
 )
 from orchestrator.imaging.view import start_of
 from orchestrator.repository import PipelineSpec
+from orchestrator.request import Request
+from orchestrator.scheduling.call import Call, Outputs
 from orchestrator.tasks import Task
 from orchestrator.tasks.background import BACKGROUND
 from orchestrator.tasks.erase import ERASE
 from orchestrator.tasks.text_to_image import TEXT_TO_IMAGE
+from orchestrator.tasks.upscale import UPSCALE
 from orchestrator.tasks.vary import VARY
 from tests.orchestrator.pipeline.bench import Bench
 from tests.orchestrator.small import (
@@ -180,3 +183,37 @@ async def test_a_tasks_heads_decide_who_is_dropped(bench: Bench) -> None:
         return (await bench.run(request(task, variants=5, top_k=1, dropping=dropping))).best.variant
 
     assert await survivor(BACKGROUND) != await survivor(dataclasses.replace(BACKGROUND, heads=("aesthetics",)))
+
+
+def sent(task: Task, pipeline: str, picture: Size, result: Size, **changes: Any) -> Request:
+    """A request as the api makes it: with the sizes of its picture and of its result."""
+    request_ = request(task, pipeline, photo=noisy_photo(picture.width, picture.height), **changes)
+    task_input = dataclasses.replace(request_.input, picture_size=picture, delivery_size=result)
+    return dataclasses.replace(request_, input=task_input)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        sent(UPSCALE, "small-large", Size(300, 140), Size(600, 280), placement=2, variants=1, top_k=1),
+        sent(UPSCALE, "small-large", Size(300, 140), Size(1200, 560), placement=4, variants=1, top_k=1),
+        sent(UPSCALE, "small-large", Size(40, 30), Size(80, 60), placement=2, variants=1, top_k=1),
+        request(TEXT_TO_IMAGE, "small-large", size=Size(200, 150)),
+        request(TEXT_TO_IMAGE, "small-large", size=Size(48, 48)),
+        request(TEXT_TO_IMAGE, "small", size=Size(200, 150)),
+    ],
+)
+async def test_a_request_is_charged_what_models_compute_for_it(bench: Bench, request_: Request) -> None:
+    charged = 0.0
+    serve = bench.batcher.serve
+
+    async def counted(call: Call) -> Outputs:
+        nonlocal charged
+        charged += call.cost if call.model in ("denoiser", "vae_decoder", "reward", "upscaler") else 0.0
+        return await serve(call)
+
+    bench.batcher.serve = counted  # type: ignore[method-assign]
+    await bench.run(request_)
+    assert charged > 0
+    not_of_models = 0.0 if request_.task.rules.sampled else request_.input.size.megapixels
+    assert request_.work == pytest.approx(charged + not_of_models)
