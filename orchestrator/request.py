@@ -96,13 +96,13 @@ class Request:
 
         A picture that no model makes is counted as one row of its size.
         """
-        made = self.task.rules.sampled
+        sampled = self.task.rules.sampled
         # After denoising, a variant has one row at the decoder and one at the reward model.
         after = self.parts.selection.variants * (2 if self.pipeline.scores else 1)
-        work = self.usage.work + after * sum(size.megapixels for size in self.scene_sizes) if made else 0.0
-        pictures = self.parts.selection.top_k if made else 1
+        work = self.usage.work + after * sum(size.megapixels for size in self.scene_sizes) if sampled else 0.0
+        pictures = self.parts.selection.top_k if sampled else 1
         for layout, scene in zip(self.layouts, self.scene_sizes, strict=True):
-            work += pictures * self._upscaler_work(layout, scene) + (0.0 if made else layout.size.megapixels)
+            work += pictures * self._upscaler_work(layout, scene) + (0.0 if sampled else layout.size.megapixels)
         return work
 
     def _upscaler_work(self, layout: TaskInput, scene: Size) -> float:

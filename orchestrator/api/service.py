@@ -85,7 +85,7 @@ class Service:
                 audit.arrived(context.time_remaining())
                 if (admission := read_admission(metadata)) is not None:
                     # A caller who is refused here need not send its pictures.
-                    self._check(*admission)
+                    self._check(caller.tenant, *admission)
                 async for message in self._generate(await _received(context), request_id, context, audit, caller):
                     yield message
                 audit.close("OK")
@@ -122,7 +122,7 @@ class Service:
         del data
         check_idempotency_key(message.idempotency_key)
         # Refusals come first, before anything is awaited.
-        elsewhere = self._check(message.priority, message.idempotency_key, is_retry(metadata))
+        elsewhere = self._check(caller.tenant, message.priority, message.idempotency_key, is_retry(metadata))
         request = self._parser.parse(message, request_id)
         audit.parsed(request)
         channels = (4 if request.task.keeps_alpha else 3) + maps_changes(message)
@@ -145,7 +145,7 @@ class Service:
                 async for reply in messages:
                     yield reply
 
-    def _check(self, priority: int, key: str, again: bool) -> bool:
+    def _check(self, tenant: str, priority: int, key: str, again: bool) -> bool:
         """Refuses a call if no place is free, at the least cost. Returns whether it may need none.
 
         A call whose result is here needs no place; one that is made again may have its result in the shared cache.
@@ -154,7 +154,7 @@ class Service:
             raise _not_ready()
         elsewhere = again or self._idempotency.has(key)
         if not elsewhere:
-            self._pipeline.check(class_of(priority))
+            self._pipeline.check(class_of(priority), tenant)
         return elsewhere
 
 

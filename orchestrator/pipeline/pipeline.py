@@ -81,9 +81,9 @@ class Pipeline:
         self._max_buffered_events = max_buffered_events
         self._pace = Pace()
 
-    def check(self, priority: Priority) -> None:
-        """Raises what `enter` would raise for any request of the class, at the least cost."""
-        self._admission.check(priority)
+    def check(self, priority: Priority, tenant: str) -> None:
+        """Raises what `enter` would raise for any request of the class and tenant, at the least cost."""
+        self._admission.check(priority, tenant)
 
     def enter(self, request: Request, tenant: str = ANONYMOUS, deadline: float | None = None) -> Entry:
         """Gives the request a place, in the queue or among those that run, or refuses it at once.
@@ -98,13 +98,10 @@ class Pipeline:
         kind = (request.parts.sampling.pipeline, request.task.rules.sampled, request.scene_size.megapixels)
         outlook = Outlook(self._pace, kind, request.sequential_steps, progress)
         outlook.check(due)
-        # After denoising, a variant has one row at the decoder and one at the reward model.
-        after = 2 if request.pipeline.scores else 1
-        rows = request.usage.row_steps + after * request.parts.selection.variants * len(request.layouts)
         queued = ScheduledRequest(
             tenant,
             request.parts.priority,
-            rows * request.usage.megapixels,
+            request.work,
             due,
             outlook.need_s,
             request.sent.size_bytes if request.sent else 0,

@@ -295,12 +295,12 @@ async def test_the_quick_check_and_joining_refuse_the_same() -> None:
         admission.join(scheduled(1, Priority.BULK), lambda place: None),
     ):
         with pytest.raises(OverloadedError) as checked:
-            admission.check(Priority.BULK)
+            admission.check(Priority.BULK, "a")
         with pytest.raises(OverloadedError) as joined:
             admission.join(scheduled(1, Priority.BULK), lambda place: None)
         assert checked.value.message == joined.value.message
-        admission.check(Priority.INTERACTIVE)
+        admission.check(Priority.INTERACTIVE, "a")
         with admission.join(scheduled(1), lambda place: None):
             admission.drain()
             with pytest.raises(UnavailableError):
-                admission.check(Priority.INTERACTIVE)
+                admission.check(Priority.INTERACTIVE, "a")

@@ -7,7 +7,7 @@ import pytest
 
 from backdrop.errors import OverloadedError, UnavailableError
 from orchestrator.scheduling import Priority, ScheduledRequest
-from orchestrator.scheduling.admission import Admission, Limits, Place
+from orchestrator.scheduling.admission import Admission, Limits, Place, Turn
 
 
 def someone(tenant: str = "a", priority: Priority = Priority.INTERACTIVE, work: float = 10.0) -> ScheduledRequest:
@@ -163,3 +163,75 @@ async def test_one_request_waits_however_large_it_is() -> None:
     for gate in gates:
         gate.set()
     await asyncio.gather(*tasks)
+
+
+class Queueing:
+    """Requests that join one after another and neither run nor leave."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.admission = Admission(limits)
+        self.turns: list[Turn] = []
+        self.waits: list[asyncio.Task[None]] = []
+
+    def join(self, *requests: ScheduledRequest) -> None:
+        for request in requests:
+            self.turns.append(self.admission.join(request, lambda place: None))
+            self.waits.append(asyncio.create_task(self.turns[-1].wait()))
+
+    async def refused(self) -> list[int]:
+        """The numbers of those that were dropped, of those that joined."""
+        await settle()
+        return [number for number, wait in enumerate(self.waits) if wait.done() and wait.exception()]
+
+    async def leave(self) -> None:
+        """All of them leave."""
+        for turn in self.turns:
+            turn.close()
+        for wait in self.waits:
+            wait.cancel()
+        await asyncio.gather(*self.waits, return_exceptions=True)
+
+
+async def test_a_full_queue_drops_the_newest_of_the_tenant_that_holds_most() -> None:
+    queue = Queueing(Limits(max_running=1, max_queued=4))
+    queue.join(*(someone("loud") for _ in range(5)), someone("quiet"))
+    assert await queue.refused() == [4]
+    assert (queue.admission.running, queue.admission.waiting) == (1, 4)
+    with pytest.raises(OverloadedError):
+        queue.join(someone("loud"))
+    queue.join(someone("quiet"))
+    assert await queue.refused() == [3, 4], "two of four places each"
+    with pytest.raises(OverloadedError):
+        queue.join(someone("quiet"))
+    await queue.leave()
+    assert (queue.admission.running, queue.admission.waiting, queue.admission.held_bytes) == (0, 0, 0)
+
+
+async def test_the_quick_check_lets_a_tenant_with_less_of_a_full_queue_pass() -> None:
+    queue = Queueing(Limits(max_running=1, max_queued=4))
+    queue.join(*(someone("loud") for _ in range(5)))
+    queue.admission.check(Priority.INTERACTIVE, "quiet")
+    with pytest.raises(OverloadedError):
+        queue.admission.check(Priority.INTERACTIVE, "loud")
+
+
+async def test_work_and_bytes_of_one_tenant_make_room_for_another() -> None:
+    queue = Queueing(Limits(max_running=1, max_queued=9, max_queued_work=100.0))
+    queue.join(someone("loud"), someone("loud", work=60.0), someone("loud", work=40.0), someone("quiet", work=30.0))
+    assert await queue.refused() == [2]
+    with pytest.raises(OverloadedError):
+        queue.join(someone("greedy", work=90.0))
+    queue = Queueing(Limits(max_running=1, max_queued=9, max_held_bytes=100.0))
+    large, small = (ScheduledRequest("loud", Priority.BULK, 1.0, size_bytes=50) for _ in range(2))
+    queue.join(large, small, ScheduledRequest("quiet", Priority.BULK, 1.0, size_bytes=30))
+    assert await queue.refused() == [1]
+    assert queue.admission.held_bytes == 80
+
+
+async def test_a_lower_class_displaces_no_higher_one() -> None:
+    queue = Queueing(Limits(max_running=1, max_queued=2))
+    queue.join(*(someone("loud", Priority.INTERACTIVE) for _ in range(3)))
+    with pytest.raises(OverloadedError):
+        queue.join(someone("quiet", Priority.BULK))
+    queue.join(someone("quiet", Priority.INTERACTIVE))
+    assert await queue.refused() == [2]
