@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from backdrop.errors import ERRORS
-from bench import checkpoint_tables, contract_tables, input_tables, key_tables, lora_tables, report
+from bench import audit_tables, checkpoint_tables, contract_tables, input_tables, key_tables, lora_tables, report
 from bench.figures import FOLDER, ROOT, detail, load
 from export.report import LEAST_PSNR, TOLERANCE, ComponentReport, Conditioning, PictureReport
 
 _PART = re.compile(r"(<!-- generated: (?P<name>[\w:-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 FILES = (
     "README.md",
+    "docs/audit.md",
     "docs/errors.md",
     "docs/export.md",
     "docs/figures.md",
@@ -132,6 +133,7 @@ _MAKERS: dict[str, Callable[[str], str]] = {
     "marks": marks_table,
     "headline": headline_table,
     "errors": errors_table,
+    "audit": audit_tables.records_table,
     "options": contract_tables.options_table,
     "tasks": contract_tables.tasks_table,
     "fields": contract_tables.fields_table,

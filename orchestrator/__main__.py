@@ -30,6 +30,7 @@ from orchestrator.scheduling.admission import Admission, Limits
 from orchestrator.settings import Settings, faults, unknown
 from orchestrator.stages.frames import PixelMemory
 from orchestrator.telemetry import Tracing, logs
+from orchestrator.telemetry.audit_log import AuditLog, CannotAuditError
 from orchestrator.telemetry.metrics import Metrics
 from orchestrator.triton import PoolOptions, TritonPool, open_wire
 from orchestrator.triton.endpoints import split_endpoints
@@ -50,7 +51,7 @@ def main() -> int:
         log.warning("unknown setting", why=sentence)
     try:
         uvloop.run(serve(settings))
-    except (RepositoryError, UnservedRedisError) as problem:
+    except (RepositoryError, UnservedRedisError, CannotAuditError) as problem:
         log.error("cannot serve", why=str(problem))
         return 1
     except CannotListenError as problem:
@@ -65,6 +66,7 @@ async def serve(settings: Settings) -> None:
     Raises:
         RepositoryError: the model repository or what Triton serves is not what it should be.
         UnservedRedisError: Redis is a member of a cluster or a Sentinel.
+        CannotAuditError: the file of the audit records cannot be opened.
     """
     asyncio.get_running_loop().set_exception_handler(logs.loop_fault)
     metrics = Metrics()
@@ -90,17 +92,18 @@ async def serve(settings: Settings) -> None:
     pipeline = Pipeline(
         *(batcher, cache, tokenizers, admission, memory), max_buffered_events=settings.max_buffered_events
     )
-    _watch(metrics, admission, batcher, pool)
-    metrics.watch("backdrop_held_bytes", "Request messages held now", lambda: admission.held_bytes)
+    records = AuditLog.to(settings.audit_log, settings.otlp_endpoint)
+    _watch(metrics, admission, batcher, pool, records)
     metrics.watch("backdrop_worked_megapixels", "Pictures worked on now", lambda: memory.budget.held)
     if settings.redis_url:
         metrics.watch("backdrop_redis_available", "1 while Redis is used, else 0", lambda: cache.redis_available)
     tracing = Tracing.to(settings.otlp_endpoint, settings.trace_sample_ratio)
-    service = Service(metrics, tracing)
+    service = Service(metrics, tracing, records)
     server = Server(settings, service)
     stop = stop_event()
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, tracing.close)
+        stack.push_async_callback(asyncio.to_thread, records.close)
         stack.push_async_callback(pool.close)  # whatever happens: it holds shared memory
         await server.start()
         stack.push_async_callback(server.stop, admission, settings.drain_timeout_s)
@@ -149,8 +152,10 @@ def _serve_metrics(metrics: Metrics, address: str) -> None:
         raise CannotListenError(f"BACKDROP_METRICS_LISTEN is {address}: {problem}") from None
 
 
-def _watch(metrics: Metrics, admission: Admission, batcher: Batcher, pool: TritonPool) -> None:
+def _watch(metrics: Metrics, admission: Admission, batcher: Batcher, pool: TritonPool, records: AuditLog) -> None:
     """Exports the gauges that are read when they are scraped."""
+    metrics.watch("backdrop_audit_records_lost", "Audit records that were not written", lambda: records.lost)
+    metrics.watch("backdrop_held_bytes", "Request messages held now", lambda: admission.held_bytes)
     metrics.watch("backdrop_running_requests", "Requests that run now", lambda: admission.running)
     metrics.watch("backdrop_queued_requests", "Requests that wait now", lambda: admission.waiting)
     metrics.watch("backdrop_queued_work", "Row-steps × megapixels that wait now", lambda: admission.queued_work)

@@ -74,8 +74,11 @@ class Settings(BaseSettings):
 
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least severity logged")
     log_format: str = Field("json", pattern="^(json|console)$", description="one JSON object a line, or coloured text")
+    audit_log: str = Field("", description="file or stdout for audit records, one JSON object a line; empty = neither")
     otlp_endpoint: str = Field(
-        "", pattern="^(https?://.*)?$", description="http://host:4318 of an OpenTelemetry collector; empty = no traces"
+        "",
+        pattern="^(https?://.*)?$",
+        description="http://host:4318 of an OpenTelemetry collector for traces and audit records; empty = none",
     )
     trace_sample_ratio: float = Field(
         1.0, ge=0, le=1, description="share of recorded traces, of those that begin here; callers decide for their own"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import gzip
 import json
 import threading
 import time
@@ -12,7 +13,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+GZIP = b"\x1f\x8b"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,17 +35,30 @@ class SpanSeen:
     """The spans it refers to."""
 
 
+@dataclasses.dataclass(frozen=True)
+class LogSeen:
+    """What tests ask of a log record; `name` is its event's."""
+
+    service: str
+    name: str
+    attributes: dict[str, Any]
+
+
 class Collector:
     """Listens on a free loopback port for as long as the `with` block runs."""
 
     def __init__(self) -> None:
         self.spans: list[SpanSeen] = []
+        self.logs: list[LogSeen] = []
         collector = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
-                collector.spans += read(body, self.headers.get("content-type", ""))
+                if self.path.endswith("/v1/logs"):
+                    collector.logs += read_logs(body)
+                else:
+                    collector.spans += read(body, self.headers.get("content-type", ""))
                 self.send_response(200)
                 self.send_header("content-length", "0")
                 self.end_headers()
@@ -93,6 +110,17 @@ def read(body: bytes, content_type: str) -> list[SpanSeen]:
                     )
                 )  # fmt: skip
     return spans
+
+
+def read_logs(body: bytes) -> list[LogSeen]:
+    """The log records in an export as protobuf."""
+    document = MessageToDict(ExportLogsServiceRequest.FromString(gzip.decompress(body) if body[:2] == GZIP else body))
+    return [
+        LogSeen(attributes(resource["resource"])["service.name"], record.get("eventName", ""), attributes(record))
+        for resource in document.get("resourceLogs", [])
+        for scope in resource.get("scopeLogs", [])
+        for record in scope.get("logRecords", [])
+    ]
 
 
 def attributes(holder: dict[str, Any]) -> dict[str, Any]:

@@ -21,16 +21,17 @@ from backdrop.contract.rules import maps_changes
 from backdrop.errors import BackdropError, Reason, error, to_status, trailers
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
-from orchestrator.api.audit import Audit, digests
+from orchestrator.api.audit import GET_INFO, Audit, CallRecord, digests
 from orchestrator.api.callers import caller_of
 from orchestrator.api.convert import response
 from orchestrator.api.idempotency import Claim, Idempotency
 from orchestrator.api.parse import Parser, class_of
-from orchestrator.events import Accepted, Event, Finished, Picture
+from orchestrator.events import Accepted, Event, Finished, Picture, StepDone
 from orchestrator.identity.caller import Caller
 from orchestrator.pipeline import Pipeline
 from orchestrator.request import Request
 from orchestrator.telemetry import NO_TRACING, Tracing
+from orchestrator.telemetry.audit_log import AuditLog
 from orchestrator.telemetry.metrics import Metrics
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -45,9 +46,10 @@ INFO = info_pb.DESCRIPTOR.services_by_name["InfoService"].full_name
 class Service:
     """Both services of `backdrop.v1`. Until `open` is called every method answers UNAVAILABLE."""
 
-    def __init__(self, metrics: Metrics, tracing: Tracing = NO_TRACING) -> None:
+    def __init__(self, metrics: Metrics, tracing: Tracing = NO_TRACING, records: AuditLog | None = None) -> None:
         self._metrics = metrics
         self._tracing = tracing
+        self._records = records or AuditLog()
         self._parser: Parser | None = None
         self._pipeline: Pipeline | None = None
         self._idempotency: Idempotency | None = None
@@ -79,9 +81,10 @@ class Service:
         """GenerationService.Generate."""
         request_id, metadata = secrets.token_hex(16), context.invocation_metadata() or ()
         with self._tracing.request(_GENERATE, metadata) as request_span:
-            audit = Audit(request_id, self._metrics, request_span)
+            audit = Audit(request_id, self._metrics, request_span, self._records)
             try:
                 caller = caller_of(context.auth_context())
+                audit.called(caller)
                 audit.arrived(context.time_remaining())
                 if (admission := read_admission(metadata)) is not None:
                     # A caller who is refused here need not send its pictures.
@@ -102,14 +105,25 @@ class Service:
 
     async def get_info(self, data: bytes, context: Context) -> info_pb.GetInfoResponse:
         """InfoService.GetInfo."""
+        request_id = secrets.token_hex(16)
+        record = CallRecord(GET_INFO, request_id, self._records)
         try:
+            record.called(caller_of(context.auth_context()))
             _parse(info_pb.GetInfoRequest, data)
             if self._describe is None:
                 raise _not_ready()
-            return self._describe()
-        except BackdropError as problem:
-            await _abort(context, problem, "")
-            raise AssertionError("abort raises") from None
+            answer = self._describe()
+        except BackdropError as refusal:
+            problem = refusal
+        except Exception:
+            log.exception("request failed", request_id=request_id)
+            problem = _internal(request_id)
+        else:
+            record.close("OK")
+            return answer
+        record.close(problem.code.name, problem)
+        await _abort(context, problem, request_id)
+        raise AssertionError("abort raises")
 
     async def _generate(
         self, data: bytes, request_id: str, context: Context, audit: Audit, caller: Caller
@@ -133,13 +147,13 @@ class Service:
             entry = None if elsewhere else stack.enter_context(enter())
             claim = await stack.enter_async_context(self._idempotency.claim(message))
             if claim.replay is not None:
-                audit.outcome("replayed")
+                audit.replayed()
                 yield pb.GenerateResponse(accepted=pb.Accepted(request_id=request_id))
                 for replayed in claim.replay:
                     yield replayed
                 return
             entry = entry or stack.enter_context(enter())
-            audit.pictures(await asyncio.to_thread(digests, message) if request.task.picture else {})
+            audit.pictures(await asyncio.to_thread(digests, message))
             del message
             async with contextlib.aclosing(_messages(entry.events(), request, claim, audit)) as messages:
                 async for reply in messages:
@@ -166,6 +180,8 @@ async def _messages(
             if isinstance(event, Accepted) and event.queue_position == 0:
                 audit.started()
             message = response(event, request)
+            if isinstance(event, StepDone):
+                audit.stepped()
             if isinstance(event, Finished):
                 audit.finished(event)
             if isinstance(event, Picture | Finished):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.telemetry import spans
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
 
 _EXPORT_TIMEOUT_S = 5.0
@@ -58,13 +59,11 @@ class Tracing:
         if not endpoint:
             return cls()
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-        from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
         from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 
-        resource = Resource({SERVICE_NAME: "backdrop-orchestrator", SERVICE_VERSION: _version()})
-        provider = TracerProvider(sampler=ParentBased(TraceIdRatioBased(sample_ratio)), resource=resource)
+        provider = TracerProvider(sampler=ParentBased(TraceIdRatioBased(sample_ratio)), resource=resource())
         exporter = OTLPSpanExporter(endpoint.rstrip("/") + "/v1/traces", timeout=_EXPORT_TIMEOUT_S)
         provider.add_span_processor(BatchSpanProcessor(exporter))
         return cls(provider, exporter.shutdown)
@@ -107,6 +106,13 @@ class Tracing:
 
 
 NO_TRACING = Tracing()
+
+
+def resource() -> Resource:
+    """Who sends spans and logs: this program and its version."""
+    from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
+
+    return Resource({SERVICE_NAME: "backdrop-orchestrator", SERVICE_VERSION: _version()})
 
 
 def _version() -> str:
