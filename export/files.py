@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
 CONFIG = "config.pbtxt"
+_PARTIAL = ".partial"
 CONFIGS = "configs/"
 """Configs stand beside what they describe, fingerprint included, so they are not part of it."""
+
+
+def partial(path: Path) -> Path:
+    """A name beside `path` for what is still being written, hidden and unique.
+
+    Not by process number: that is 1 in every container, so two pods that share a volume would write the same file.
+    """
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}{_PARTIAL}")
+
+
+def is_partial(path: Path) -> bool:
+    """Whether a name is one of `partial`."""
+    return path.name.startswith(".") and path.name.endswith(_PARTIAL)
 
 
 def digest(path: Path) -> str:

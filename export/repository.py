@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from export.errors import ExportError
+from export.files import partial
 from export.plan import RepositoryPlan
 from export.source import PipelineFolder
 
@@ -74,7 +74,7 @@ def write_pipelines(staging: Path, plan: RepositoryPlan, models: Mapping[str, An
 
 def write_pipelines_file(repository: Path, content: Mapping[str, Any]) -> None:
     """Writes a repository's `pipeline.json`, whole or not at all."""
-    making = repository / f".{PIPELINES}.{os.getpid()}"
+    making = partial(repository / PIPELINES)
     making.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     making.replace(repository / PIPELINES)
 
@@ -86,9 +86,7 @@ def staged(repository: Path) -> Iterator[Path]:
     Files at the top of the old repository that are not ours (a README, say) move along.
     """
     repository.parent.mkdir(parents=True, exist_ok=True)
-    staging = repository.with_name(f".{repository.name}.new-{os.getpid()}")
-    retired = repository.with_name(f".{repository.name}.old-{os.getpid()}")
-    shutil.rmtree(staging, ignore_errors=True)
+    staging, retired = partial(repository), partial(repository)
     staging.mkdir()
     try:
         yield staging

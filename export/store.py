@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from export.contract import Contract, Size
-from export.files import digest
+from export.files import digest, partial
 from export.layout import Source
 from export.precision import Precision, Storage
 from export.report import ComponentReport, DiskSizes, TraceCost
@@ -165,8 +164,7 @@ class Store:
     ) -> StoredGraph:
         """Copies a version folder into the store; a half-written entry is never seen under its name."""
         folder = self.root / "graphs" / name
-        making = folder.with_name(f".{name}.{os.getpid()}")
-        shutil.rmtree(making, ignore_errors=True)
+        making = partial(folder)
         shutil.copytree(version, making / "graph")
         files = {file.name: digest(file) for file in sorted((making / "graph").iterdir())}
         facts = {"contract": contract.to_json(), "parameters": parameters, "disk": asdict(disk)}
@@ -180,6 +178,6 @@ class Store:
 def write_whole(path: Path, content: Mapping[str, Any]) -> None:
     """Writes JSON that appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    making = path.with_name(f".{path.name}.{os.getpid()}")
+    making = partial(path)
     making.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     making.replace(path)

@@ -2,7 +2,7 @@
 
     build   builds what the shared store has not yet; several nodes may start at once, each engine is built by one
     check   says whether this node may serve what the store has, and else what to do
-    serve   check, then writes the folder that Triton reads on this node
+    serve   check, then writes the folder that Triton reads on this node; with --build-missing, build before it
 
 Needs TensorRT and a repository that was exported with --target tensorrt; no torch, no pipeline folder.
 """
@@ -16,6 +16,7 @@ from pathlib import Path
 from export.engines import seam
 from export.engines.builds import build_all
 from export.engines.checker import check_engines
+from export.engines.collect import collect, mark_used
 from export.engines.view import make_view
 from export.errors import ExportError
 
@@ -29,6 +30,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--repository", type=Path, required=True, metavar="FOLDER", help="the Triton repository")
     parser.add_argument("--store", type=Path, required=True, metavar="FOLDER", help="engines, shared between nodes")
     parser.add_argument("--view", type=Path, metavar="FOLDER", help="serve: the folder to write, this node's own")
+    parser.add_argument("--build-missing", action="store_true", help="serve: build what the store has not yet")
+    parser.add_argument("--model", action="append", default=[], metavar="NAME", help="only this model; repeatable")
+    parser.add_argument(
+        "--keep-days", type=float, metavar="N", help="serve: remove engines that no node has used for N days"
+    )
     parser.add_argument("--builder", choices=seam.BUILDERS, help="(default: the first that is installed)")
     add_build_options(parser)
     options = parser.parse_args(arguments)
@@ -48,7 +54,12 @@ def add_build_options(parser: argparse.ArgumentParser) -> None:
         default="none",
         help="which other GPUs may load an engine (none: the one it was built on)",
     )
-    parser.add_argument("--timing-cache", type=Path, metavar="FILE", help="measured kernels, kept from build to build")
+    parser.add_argument(
+        "--timing-cache",
+        type=Path,
+        metavar="FILE",
+        help="measured kernels, kept from build to build; the name gets an ending for each kind of GPU",
+    )
 
 
 def build_options(options: argparse.Namespace) -> seam.BuildOptions:
@@ -62,13 +73,18 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         builder, building = seam.find(options.builder), build_options(options)
         target = seam.local_target(builder, building)
-        if options.step == "build":
-            built = build_all(options.repository, options.store, builder, target, building, say)
+        if options.step == "build" or options.build_missing:
+            built = build_all(options.repository, options.store, builder, target, building, say, options.model)
             sys.stderr.write(f"{len(built)} engines are in {options.store}\n")
-            return 0
-        engines = check_engines(options.repository, options.store, target)
+            if options.step == "build":
+                return 0
+        engines = check_engines(options.repository, options.store, target, options.model)
         if options.step == "serve":
             make_view(options.repository, options.store, engines, options.view)
+            mark_used(options.store, engines.values())
+            if options.keep_days is not None:
+                for folder in collect(options.store, engines.values(), options.keep_days):
+                    say(str(folder.relative_to(options.store)), f"removed; not used for {options.keep_days:g} days")
         sys.stderr.write(f"{len(engines)} engines fit this node\n")
     except ExportError as error:
         sys.stderr.write(f"{error}\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ NAMES = {
     "builder": "runtime",
     "version": "TensorRT version",
     "compute_capability": "compute capability",
+    "gpu": "GPU",
+    "driver": "driver",
 }
 
 
@@ -25,14 +27,16 @@ class WrongEngineError(ExportError):
     """The store has no engine that this node may load."""
 
 
-def check_engines(repository: Path, store: Path, target: EngineTarget) -> dict[str, Identity]:
-    """The engine of every model of a repository, all of them in the store and whole.
+def check_engines(
+    repository: Path, store: Path, target: EngineTarget, models: Collection[str] = ()
+) -> dict[str, Identity]:
+    """The engine of every model of a repository, or of some, all of them in the store and whole.
 
     Raises:
         WrongEngineError: with the first that is not: what there is, how it differs, and the command that builds it.
     """
     identities = {}
-    for name, entry in models_of(repository).items():
+    for name, entry in models_of(repository, models).items():
         needed = Identity.of(name, entry, target)
         if not sound(store, needed):
             raise WrongEngineError(refusal(needed, repository, store))

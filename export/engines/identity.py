@@ -33,13 +33,18 @@ class Identity:
     """The builder's, such as 10.13.3.9."""
     compute_capability: str
     """Of the GPU, such as 9.0; "any" for an engine that is compiled where it runs."""
+    gpu: str
+    """The GPU's model and MIG slice, such as NVIDIA-H100-80GB-HBM3; "any" for an engine that others may load too."""
+    driver: str
+    """The branch of the GPU's driver, such as 580; "any" as above."""
 
     @property
     def folder(self) -> Path:
         """Its place in the store."""
         mark = self.digest.removeprefix("sha256:")[:16]
         graph, builder = f"{self.precision}-{self.shapes}", f"{self.builder}-{self.version}"
-        return Path(self.component, mark, graph, f"{builder}-sm{self.compute_capability}")
+        where = f"sm{self.compute_capability}-{self.gpu}-r{self.driver}"
+        return Path(self.component, mark, graph, f"{builder}-{where}")
 
     @property
     def file(self) -> Path:
@@ -70,6 +75,8 @@ class Identity:
             builder=target.builder,
             version=target.version,
             compute_capability=target.compute_capability,
+            gpu=target.gpu,
+            driver=target.driver,
         )
 
 
@@ -80,6 +87,8 @@ class EngineTarget:
     builder: str
     version: str
     compute_capability: str
+    gpu: str = "any"
+    driver: str = "any"
 
 
 def facts(identity: Identity, digest: str, seconds: float) -> dict[str, Any]:

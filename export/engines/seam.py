@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from export.engines.gpu import local_gpu
 from export.engines.identity import EngineTarget
 from export.errors import ExportError
+from export.files import partial
 
 BUILDERS = ("tensorrt", "tensorrt_rtx")
 """In the order in which they are looked for."""
@@ -25,7 +27,18 @@ class BuildOptions:
     hardware: Compatibility = "none"
     """Which other GPUs may load it."""
     timing_cache: Path | None = None
-    """A file in which measured kernels are kept from build to build; made if it is not there."""
+    """A file in which measured kernels are kept from build to build; made if it is not there.
+
+    For `build_all` it is the stem of such files: each kind of GPU and version has its own, since TensorRT starts a new
+    one where the GPU is another.
+    """
+
+    def on(self, target: EngineTarget) -> BuildOptions:
+        """The same options with the timing cache of this target."""
+        if self.timing_cache is None:
+            return self
+        kind = f"{target.builder}-{target.version}-{target.gpu}-r{target.driver}"
+        return replace(self, timing_cache=self.timing_cache.with_name(f"{self.timing_cache.name}.{kind}"))
 
 
 class Tensorrt:
@@ -72,7 +85,10 @@ class Tensorrt:
             raise ExportError(f"{graph}: {self.name} {self.version} built no engine of it.")
         if cache is not None and options.timing_cache is not None:
             options.timing_cache.parent.mkdir(parents=True, exist_ok=True)
-            options.timing_cache.write_bytes(bytes(cache.serialize()))
+            # Pods that build at once would mix their bytes; of two whole files either will do.
+            making = partial(options.timing_cache)
+            making.write_bytes(bytes(cache.serialize()))
+            making.replace(options.timing_cache)
         return bytes(engine)
 
     def _compatible(self, config: Any, options: BuildOptions) -> None:
@@ -132,25 +148,8 @@ def local_target(builder: Tensorrt, options: BuildOptions) -> EngineTarget:
     version = builder.version
     if options.version_compatible:
         version = f"{version.partition('.')[0]}.x"
-    capability = {"ampere_plus": "8.0+"}.get(options.hardware) or compute_capability()
-    return EngineTarget(builder.name, version, capability)
-
-
-def compute_capability() -> str:
-    """That of the node's first GPU, such as 9.0.
-
-    Raises:
-        ExportError: if there is none.
-    """
-    import subprocess
-
-    command = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]
-    try:
-        completed = subprocess.run(  # noqa: S603 — a fixed command
-            command, capture_output=True, text=True, check=True, timeout=30
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        raise ExportError(
-            "tensorrt builds engines on the GPU that they run on, and nvidia-smi finds none here."
-        ) from error
-    return completed.stdout.split()[0]
+    gpu = local_gpu()
+    if options.hardware == "none":
+        return EngineTarget(builder.name, version, gpu.compute_capability, gpu.model, gpu.driver)
+    # Such engines are chosen to run on other GPUs, so these share them.
+    return EngineTarget(builder.name, version, "8.0+" if options.hardware == "ampere_plus" else gpu.compute_capability)

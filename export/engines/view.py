@@ -23,7 +23,7 @@ def make_view(repository: Path, store: Path, engines: Mapping[str, Identity], ou
     Args:
         repository: The shared one.
         store: With the engines.
-        engines: Those that `check_engines` found.
+        engines: Those that `check_engines` found; the view has these models and no other.
         out: A folder of this node; replaced.
 
     Raises:
@@ -34,7 +34,7 @@ def make_view(repository: Path, store: Path, engines: Mapping[str, Identity], ou
     making = out.with_name(f".{out.name}.new")
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir(parents=True)
-    for name, entry in models_of(repository).items():
+    for name, entry in models_of(repository, engines).items():
         identity = engines[name]
         if identity.builder != "tensorrt":
             raise ExportError(f"{name}: Triton serves {FILES['tensorrt']}, not {identity.file.name}.")

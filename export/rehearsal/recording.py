@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from export.files import partial
 from export.plan import Model, RepositoryPlan
 from export.progress import Progress
 from export.reading import read_json
@@ -135,7 +135,7 @@ def write(path: Path, recording: Recording) -> None:
     # safetensors writes an array's memory as it lies, whatever its strides are.
     tensors = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    making = path.with_name(f".{path.name}.{os.getpid()}")
+    making = partial(path)
     save_file(tensors, making)
     making.replace(path)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from export.engines import seam
+from export.engines.gpu import Gpu, local_gpu
 from export.engines.seam import BuildOptions
 from export.errors import ExportError
 from tests.export.engines.conftest import PROFILES
@@ -87,12 +88,35 @@ def test_the_first_module_that_is_installed_is_taken(monkeypatch: pytest.MonkeyP
 
 
 def test_where_an_engine_belongs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(seam, "compute_capability", lambda: "9.0")
+    monkeypatch.setattr(seam, "local_gpu", lambda: Gpu("NVIDIA-H200", "9.0", "580"))
     native, rtx = seam.Tensorrt(Tensorrt()), seam.Tensorrt(Tensorrt("tensorrt_rtx", "1.7.1"))
-    assert seam.local_target(native, BuildOptions()) == seam.EngineTarget("tensorrt", "10.13.3", "9.0")
+    assert seam.local_target(native, BuildOptions()) == seam.EngineTarget(
+        "tensorrt", "10.13.3", "9.0", "NVIDIA-H200", "580"
+    )
     wide = BuildOptions(version_compatible=True, hardware="ampere_plus")
     assert seam.local_target(native, wide) == seam.EngineTarget("tensorrt", "10.x", "8.0+")
+    same = seam.local_target(native, BuildOptions(hardware="same_compute_capability"))
+    assert same == seam.EngineTarget("tensorrt", "10.13.3", "9.0", "any", "any"), "no engine for one GPU alone"
     assert seam.local_target(rtx, BuildOptions()) == seam.EngineTarget("tensorrt_rtx", "1.7.1", "any")
+
+
+@pytest.mark.parametrize(
+    ("listed", "model"),
+    [
+        ("GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-1)\n", "NVIDIA-H100-80GB-HBM3"),
+        (
+            "GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-1)\n  MIG 3g.40gb     Device  0: (UUID: MIG-2)\n",
+            "NVIDIA-H100-80GB-HBM3-MIG-3g.40gb",
+        ),
+    ],
+)
+def test_a_gpu_is_its_model_and_slice(monkeypatch: pytest.MonkeyPatch, listed: str, model: str) -> None:
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        said = listed if "-L" in command else "NVIDIA H100 80GB HBM3, 9.0, 580.95.05\n"
+        return subprocess.CompletedProcess(command, 0, said, "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    assert local_gpu() == Gpu(model, "9.0", "580")
 
 
 def test_without_a_gpu_tensorrt_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:

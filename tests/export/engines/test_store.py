@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from export.engines import __main__ as command
 from export.engines import seam
 from export.engines.builds import build_all
 from export.engines.checker import WrongEngineError, check_engines
+from export.engines.collect import collect, mark_used
+from export.engines.gpu import Gpu
 from export.engines.identity import EngineTarget
 from export.engines.seam import BuildOptions
 from export.engines.view import make_view
@@ -23,8 +27,8 @@ from export.errors import ExportError
 from tests.export.engines.conftest import write
 from tests.export.engines.fake import Tensorrt
 
-H100 = EngineTarget("tensorrt", "10.13.3", "9.0")
-A10 = EngineTarget("tensorrt", "10.13.3", "8.6")
+H100 = EngineTarget("tensorrt", "10.13.3", "9.0", "NVIDIA-H100-80GB-HBM3", "580")
+A10 = EngineTarget("tensorrt", "10.13.3", "8.6", "NVIDIA-A10", "580")
 
 
 def quiet(name: str, what: str) -> None:
@@ -44,7 +48,7 @@ def test_the_path_says_what_the_engine_is(repository: Path, tmp_path: Path) -> N
     assert (model, file) == ("denoiser", "model.plan")
     assert entry["fingerprint"].removeprefix("sha256:").startswith(mark)
     assert shapes.startswith("fp16-b8-")
-    assert built == "tensorrt-10.13.3-sm9.0"
+    assert built == "tensorrt-10.13.3-sm9.0-NVIDIA-H100-80GB-HBM3-r580"
     assert engine.path.read_bytes() == b"plan"
     assert json.loads((engine.path.parent / "engine.json").read_text())["identity"]["compute_capability"] == "9.0"
 
@@ -119,11 +123,11 @@ def test_an_engine_of_another_node_is_refused_with_the_command(repository: Path,
     build(repository, store, Tensorrt(), A10)
     with pytest.raises(WrongEngineError) as refusal:
         check_engines(repository, store, H100)
-    assert "(compute capability 8.6, this node needs 9.0)" in str(refusal.value)
+    assert "compute capability 8.6, this node needs 9.0; GPU NVIDIA-A10, this node needs" in str(refusal.value)
     command_line = f"python -m export.engines build --repository {repository} --store {store} --builder tensorrt"
     assert str(refusal.value).endswith(command_line)
     with pytest.raises(WrongEngineError, match=r"TensorRT version 10\.13\.3, this node needs 10\.14\.1"):
-        check_engines(repository, store, EngineTarget("tensorrt", "10.14.1", "8.6"))
+        check_engines(repository, store, replace(A10, version="10.14.1"))
     assert list(check_engines(repository, store, A10)) == ["denoiser"]
 
 
@@ -171,11 +175,112 @@ def test_a_repository_without_shapes_says_how_to_get_them(repository: Path, tmp_
         check_engines(repository, tmp_path / "store", H100)
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(H100, gpu="NVIDIA-H200"),
+        replace(H100, gpu="NVIDIA-H100-80GB-HBM3-MIG-3g.40gb"),
+        replace(H100, driver="590"),
+    ],
+    ids=["H200", "a slice", "another driver"],
+)
+def test_gpus_of_one_compute_capability_have_engines_of_their_own(
+    repository: Path, tmp_path: Path, other: EngineTarget
+) -> None:
+    store = tmp_path / "store"
+    build(repository, store, Tensorrt())
+    with pytest.raises(WrongEngineError, match="is for another node"):
+        check_engines(repository, store, other)
+    assert build(repository, store, Tensorrt(), other).seconds > 0
+
+
+def test_one_pod_builds_what_another_does_not(repository: Path, tmp_path: Path) -> None:
+    content = json.loads((repository / "pipeline.json").read_text())
+    content["models"]["second"] = content["models"]["denoiser"]
+    (repository / "pipeline.json").write_text(json.dumps(content))
+    (repository / "second").symlink_to(repository / "denoiser")
+    builder, order = seam.Tensorrt(Tensorrt()), list[str]()
+    plain = builder.build
+
+    def slowly(graph: Path, *arguments: Any) -> bytes:
+        order.append(graph.parents[1].name)
+        time.sleep(0.3)
+        return plain(graph, *arguments)
+
+    builder.build = slowly  # type: ignore[method-assign]
+
+    def pod() -> None:
+        build_all(repository, tmp_path / "store", builder, H100, BuildOptions(), quiet)
+
+    threads = [threading.Thread(target=pod) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.1)
+    assert sorted(order) == ["denoiser", "second"], "at the same time"
+    for thread in threads:
+        thread.join()
+    assert len(order) == 2
+
+
+def test_containers_with_one_process_number_do_not_share_a_partial_file(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In every container the process number is 1. Without locks between nodes, both pods build.
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    store, builder, folders, rename = tmp_path / "store", seam.Tensorrt(Tensorrt()), list[str](), Path.rename
+
+    def renamed(self: Path, target: Path) -> Path:
+        folders.append(self.name)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", renamed)
+    for _ in range(2):
+        (engine,) = build_all(repository, store, builder, H100, BuildOptions(), quiet)
+        engine.path.write_bytes(b"damaged")
+    assert len(set(folders)) == 2
+
+
+def test_engines_that_nobody_uses_are_removed(repository: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    old, new, used = (
+        build(repository, store, Tensorrt(), replace(H100, version=version))
+        for version in ("10.12", "10.13.3", "10.11")
+    )
+    month_ago = time.time() - 31 * 86_400
+    for engine in (old, new, used):
+        os.utime(engine.path.parent / "engine.json", (month_ago, month_ago))
+    stopped = new.path.parent.with_name(".build.0.partial")
+    stopped.mkdir()
+    os.utime(stopped, (month_ago, month_ago))
+    mark_used(store, [used.identity])
+    assert collect(store, [new.identity], days=32) == [stopped]
+    assert collect(store, [new.identity], days=30) == [old.path.parent]
+    assert new.path.is_file()
+    assert used.path.is_file()
+
+
+def test_a_pod_builds_only_what_its_triton_serves(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake = Tensorrt()
+    content = json.loads((repository / "pipeline.json").read_text())
+    content["models"]["second"] = content["models"]["denoiser"]
+    (repository / "pipeline.json").write_text(json.dumps(content))
+    monkeypatch.setattr(seam, "find", lambda name: seam.Tensorrt(fake))
+    monkeypatch.setattr(seam, "local_gpu", lambda: Gpu(H100.gpu, "9.0", "580"))
+    options = ["--repository", str(repository), "--store", str(tmp_path / "store"), "--view", str(tmp_path / "view")]
+    assert command.main(["serve", *options, "--build-missing", "--keep-days=90", "--model=denoiser"]) == 0
+    assert {path.name for path in (tmp_path / "view").iterdir()} == {"denoiser", "pipeline.json"}
+    assert len(fake.networks) == 1
+    assert command.main(["serve", *options, "--model=decoder"]) == 1
+    assert "has no model decoder; it has denoiser, second" in capsys.readouterr().err
+
+
 def test_the_entry_point_builds_checks_and_serves(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(seam, "find", lambda name: seam.Tensorrt(Tensorrt()))
-    monkeypatch.setattr(seam, "compute_capability", lambda: "9.0")
+    monkeypatch.setattr(seam, "local_gpu", lambda: Gpu(H100.gpu, "9.0", "580"))
     options = ["--repository", str(repository), "--store", str(tmp_path / "store")]
     assert command.main(["check", *options]) == 1
     assert "there is no engine of it" in capsys.readouterr().err
@@ -183,4 +288,4 @@ def test_the_entry_point_builds_checks_and_serves(
     assert command.main(["serve", *options, "--view", str(tmp_path / "view")]) == 0
     assert "1 engines fit this node" in capsys.readouterr().err
     assert (tmp_path / "view" / "denoiser" / "config.pbtxt").is_file()
-    assert (tmp_path / "timing").is_file()
+    assert [file.name for file in tmp_path.glob("timing*")] == [f"timing.tensorrt-10.13.3-{H100.gpu}-r580"]
