@@ -29,12 +29,12 @@ def gpus_of(manifests: list[Manifest]) -> dict[str, set[str]]:
 @pytest.mark.parametrize(
     ("components", "expected"),
     [
-        ((), {"triton": WHOLE, "build-engines": WHOLE}),
-        (("mig",), {"triton": SLICE, "build-engines": SLICE}),
-        (("time-slicing",), {"triton": TURN, "build-engines": WHOLE}),
-        (("split-roles", "mig"), {"triton": SLICE, "triton-denoiser": SLICE, "build-engines": SLICE}),
-        (("split-roles", "time-slicing"), {"triton": TURN, "triton-denoiser": WHOLE, "build-engines": WHOLE}),
-        (("split-roles", "multi-gpu"), {"triton": WHOLE, "triton-denoiser": WHOLE, "build-engines": WHOLE}),
+        ((), {"triton": WHOLE}),
+        (("mig",), {"triton": SLICE}),
+        (("time-slicing",), {"triton": TURN}),
+        (("split-roles", "mig"), {"triton": SLICE, "triton-denoiser": SLICE}),
+        (("split-roles", "time-slicing"), {"triton": TURN, "triton-denoiser": WHOLE}),
+        (("split-roles", "multi-gpu"), {"triton": WHOLE, "triton-denoiser": WHOLE}),
     ],
 )
 @pytest.mark.parametrize("overlay", ["gpu", "production"])

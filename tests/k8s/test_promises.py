@@ -204,19 +204,19 @@ def test_redis_evicts_before_it_is_killed(manifests: list[Manifest]) -> None:
     assert "maxmemory-policy volatile-lru" in config, "campaigns have no expiry and are never evicted"
 
 
-def test_models_are_read_only_but_for_the_job_that_writes_them(manifests: list[Manifest]) -> None:
+def test_models_are_read_only_but_for_the_container_that_writes_them(manifests: list[Manifest]) -> None:
     for workload in workloads(manifests):
         volumes = {volume["name"]: volume for volume in pod(workload).get("volumes", [])}
         for container in containers(workload):
             for mount in container.get("volumeMounts", []):
                 claim = volumes.get(mount["name"], {}).get("persistentVolumeClaim", {})
-                writes = (workload["metadata"]["name"], claim.get("claimName")) in (
-                    ("publish-models", "model-store"),
-                    ("build-engines", "engine-store"),
+                writes = (container["name"], claim.get("claimName")) in (
+                    ("publish", "model-store"),
+                    ("fit-engines", "engine-store"),
                 )
                 if claim and not writes:
                     assert mount.get("readOnly")
-                    assert claim.get("readOnly")
+                    assert claim.get("readOnly") or claim["claimName"] == "engine-store"
 
 
 def test_what_a_container_mounts_is_there(manifests: list[Manifest]) -> None:

@@ -39,10 +39,17 @@ def test_the_pods_differ_in_their_models_alone(deployments: list[Manifest]) -> N
     for deployment in deployments:
         text = json.dumps(pod(deployment))
         for model in loaded(deployment):
-            text = text.replace(f', "--load-model={model}"', "")
+            text = text.replace(f', "--load-model={model}"', "").replace(f', "--model={model}"', "")
         stripped.append(text.replace('"denoiser"', '"models"'))
     assert stripped[0] == stripped[1]
     assert deployments[0]["spec"]["strategy"] == deployments[1]["spec"]["strategy"]
+
+
+def test_engines_are_made_of_what_is_loaded(deployments: list[Manifest]) -> None:
+    for deployment in deployments:
+        for container in pod(deployment)["initContainers"]:
+            named = {a.removeprefix("--model=") for a in container["args"] if a.startswith("--model=")}
+            assert named == (loaded(deployment) if container["name"] == "fit-engines" else set())
 
 
 def test_neither_takes_the_others_pods(deployments: list[Manifest]) -> None:
