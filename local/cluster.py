@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from local import redis, triton
+from local import orchestrator, redis, triton
 from local.errors import StartError
-from local.health import serving
+from local.orchestrator import ROOT
 from local.ports import HOST, choose, free_ports
 from local.restarts import Restarter, RestartPolicy
 from local.supervisor import Child, Service, Supervisor
 
-ROOT = Path(__file__).resolve().parents[1]
 SERVICES = ("redis", "triton", "orchestrator")
 """In the order they are started."""
 
@@ -141,31 +138,16 @@ class Cluster:
 
     def _start_orchestrator(self, port: int, metrics_port: int) -> None:
         endpoint, metrics = f"{HOST}:{port}", f"{HOST}:{metrics_port}"
-        shm_prefix = f"backdrop_{os.getpid()}_{secrets.token_hex(4)}_"
-        environment = {
-            "BACKDROP_LISTEN": endpoint,
-            "BACKDROP_METRICS_LISTEN": metrics,
-            "BACKDROP_REPOSITORY": str(self.options.repository.resolve()),
-            "BACKDROP_SHARED_MEMORY_PREFIX": shm_prefix,
-        }
-        if self.options.otlp_endpoint:
-            environment["BACKDROP_OTLP_ENDPOINT"] = self.options.otlp_endpoint
-        # A service that is not started here may run elsewhere; then the environment has its address.
-        if self.endpoints.triton:
-            environment["BACKDROP_TRITON_ENDPOINTS"] = ",".join(self.endpoints.triton)
-        if self.endpoints.redis_url:
-            environment["BACKDROP_REDIS_URL"] = self.endpoints.redis_url
-        service = Service(
-            name="orchestrator",
-            command=(sys.executable, "-m", "orchestrator"),
-            endpoint=endpoint,
-            log=self.options.log_folder / "orchestrator.log",
-            ready=lambda: serving(endpoint),
-            environment=environment,
-            working_folder=ROOT,
-            start_timeout_s=60.0,
-            grace_s=20.0,
-            shm_prefix=shm_prefix,
+        otlp_endpoint = self.options.otlp_endpoint
+        service = orchestrator.service(
+            "orchestrator",
+            self.options.repository,
+            endpoint,
+            metrics,
+            self.options.log_folder,
+            tritons=self.endpoints.triton,
+            redis_url=self.endpoints.redis_url,
+            settings={"BACKDROP_OTLP_ENDPOINT": otlp_endpoint} if otlp_endpoint else None,
         )
         self._start(service)
         self.endpoints = Endpoints(

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from local.cluster import ROOT, Cluster, Options
+from local.cluster import Cluster, Options
 from local.errors import StartError
+from local.orchestrator import ROOT
 from local.supervisor import Child
 
 console = Console()

@@ -106,6 +106,11 @@ class Child:
         """The service's exit code (128 + n for signal n); None while it runs."""
         return self.guard.poll()
 
+    @property
+    def crashed(self) -> bool:
+        """Whether a signal has ended the service."""
+        return (self.exit_code or 0) > 128
+
     def is_ready(self) -> bool:
         """Whether the service answers.
 
@@ -163,16 +168,25 @@ class Supervisor:
     def start(self, service: Service, *, wait: bool = True) -> Child:
         """Starts a service, or starts it again after it ended, and waits until it is ready unless `wait` is false.
 
+        A service that a signal ends before it is ready is started once more: on a busy machine Triton's start has ended
+        by SIGABRT (boost::interprocess::lock_exception).
+
         Raises:
             StartError: if it cannot be run or does not become ready.
         """
         if service.name not in self.children:
             # A restart appends to the log; a new launch begins a new one.
             service.log.unlink(missing_ok=True)
-        child = Child(service)
-        self.children[service.name] = child
+        child = self.children[service.name] = Child(service)
         if wait:
-            child.wait_ready()
+            try:
+                child.wait_ready()
+            except StartError:
+                if not child.crashed:
+                    raise
+                child.stop()
+                child = self.children[service.name] = Child(service)
+                child.wait_ready()
         return child
 
     def stop(self) -> None:
