@@ -57,9 +57,10 @@ class Link:
 
     def lost_region(self, detail: str) -> bool:
         """Whether a call failed because a restarted server does not know the region; it is then asked again."""
-        if self.access is not Access.OPEN or "shared memory region" not in detail:
+        if self.access is Access.NONE or "shared memory region" not in detail:
             return False
-        self.access = Access.UNKNOWN
+        if self.access is Access.OPEN:  # else another call that was in flight has said so
+            self.access = Access.UNKNOWN
         return True
 
     async def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import functools
 from collections.abc import Awaitable, Iterable
 from typing import Any, TypeVar
 
@@ -33,12 +34,12 @@ class Standing(enum.Enum):
 
 
 class Replica:
-    """A channel to one server. Raises `CallFailed` and nothing else, apart from cancellation.
+    """A channel to one server, made in an event loop. Raises `CallFailed` and nothing else, apart from cancellation.
 
     Attributes:
         address: host:port.
         standing: OUT until its first probe passes.
-        outstanding: rows sent and not answered.
+        outstanding: rows sent and not answered, those that no caller waits for any more included.
         last_used: a counter's value at the last call; breaks ties between equally loaded replicas.
         lacks: models that it does not serve; the one that was asked for longest ago is first.
         doubts: models that failed on it and must run once before it is used again.
@@ -60,7 +61,7 @@ class Replica:
         self.probed = asyncio.Event()
         self.wake = asyncio.Event()
         self._calls: set[asyncio.Task[Any]] = set()
-        self._abandoned: set[asyncio.Task[Any]] = set()
+        self._hung: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._client = InferenceServerClient(
             address,
             channel_args=[
@@ -71,6 +72,13 @@ class Replica:
                 # With gRPC's defaults a channel may notice up to 8 s late that its server is back.
                 ("grpc.initial_reconnect_backoff_ms", 100),
                 ("grpc.max_reconnect_backoff_ms", 500),
+                # Connects anew where a link drops packets without a word. Probes find it sooner, but on the old
+                # connection none would ever pass again.
+                ("grpc.keepalive_time_ms", 4_000),
+                ("grpc.keepalive_timeout_ms", 4_000),
+                ("grpc.http2.ping_timeout_ms", 4_000),
+                # How long a new connection may take to answer; the default is 20 s.
+                ("grpc.min_reconnect_backoff_ms", 4_000),
                 # Retrying is the pool's business: it knows other replicas.
                 ("grpc.enable_retries", 0),
             ],
@@ -87,49 +95,50 @@ class Replica:
         expected: Iterable[str],
         priority: int = 0,
     ) -> dict[str, npt.NDArray[Any]]:
-        """Runs a model on a batch of rows; cancelling it cancels the call at the server."""
+        """Runs a model on a batch of rows. Cancelling it gives up the answer; the call ends at the server by itself."""
         rows = batch_rows(inputs)
-        self.outstanding += rows
         try:
-            try:
-                result = await self._call(model, inputs, timeout_s, request_id, priority)
-            except CallFailed as failure:
-                if not self._link.lost_region(failure.detail):
-                    raise
-                result = await self._call(model, inputs, timeout_s, request_id, priority)
-        finally:
-            self.outstanding -= rows
+            result = await self._call(model, inputs, rows, timeout_s, request_id, priority)
+        except CallFailed as failure:
+            if not self._link.lost_region(failure.detail):
+                raise
+            result = await self._call(model, inputs, rows, timeout_s, request_id, priority)
         return from_wire(result, rows, expected)
 
-    async def _call(self, model: str, inputs: Arrays, timeout_s: float, request_id: str, priority: int) -> InferResult:
-        tensors = self._link.tensors(inputs)
+    async def _call(
+        self, model: str, inputs: Arrays, rows: int, timeout_s: float, request_id: str, priority: int
+    ) -> InferResult:
         call = asyncio.ensure_future(
             self._client.infer(
                 model,
-                tensors,
+                self._link.tensors(inputs),
                 request_id=request_id,
                 priority=priority,
                 client_timeout=timeout_s,
                 headers=headers() or None,
             )
         )
+        self.outstanding += rows
         self._calls.add(call)
-        try:
-            return await _ours(call)
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if call in self._abandoned and not (task and task.cancelling()):
-                raise CallFailed(Cause.HUNG, "the server stopped answering while the call ran") from None
-            raise
-        finally:
-            self._calls.discard(call)
-            self._abandoned.discard(call)
+        call.add_done_callback(functools.partial(self._ended, rows))
+        hung = self._hung
+        # Unlike `await call`, this does not cancel the call with its caller: Triton has crashed on cancelled calls, and
+        # a step that runs is not stopped anyway (docs/decisions/0031-calls-run-to-their-end.md).
+        await asyncio.wait({call, hung}, return_when=asyncio.FIRST_COMPLETED)
+        if call.cancelled() or not call.done():
+            raise CallFailed(Cause.HUNG, "the server stopped answering while the call ran")
+        return await _ours(call)
+
+    def _ended(self, rows: int, call: asyncio.Task[InferResult]) -> None:
+        self._calls.discard(call)
+        self.outstanding -= rows
+        if not call.cancelled():
+            call.exception()  # else asyncio reports it where no caller waits any more
 
     def abandon(self) -> None:
-        """Ends every call in flight with HUNG, so that other replicas can take it."""
-        for call in self._calls:
-            self._abandoned.add(call)
-            call.cancel()
+        """Lets every call in flight fail with HUNG, so that other replicas can take it."""
+        self._hung.set_result(None)
+        self._hung = asyncio.get_running_loop().create_future()
 
     async def check_ready(self, timeout_s: float) -> None:
         """Returns if the server says that it and all its models are ready."""
@@ -165,6 +174,8 @@ class Replica:
     async def close_now(self) -> None:
         """Ends the calls in flight and closes the channel."""
         self.abandon()
+        for call in self._calls:
+            call.cancel()
         await self._link.close()
         await self._client.close()
 

@@ -270,20 +270,20 @@ async def test_a_model_that_fails_everywhere_is_not_asked_for_ever(fault: Fault,
         assert sum(server.seen for server in servers) == attempts
 
 
-async def test_cancelling_a_call_cancels_it_at_the_server() -> None:
+async def test_a_cancelled_call_ends_at_the_server_by_itself_and_counts_until_then() -> None:
     calls = Calls()
     async with serving(1) as [server], pool_on([server], step_timeout_s=30, observer=calls) as pool:
-        server.fault = "hang"
+        server.delay_s = 0.5
         call = asyncio.create_task(pool.infer("double", {"x": ROW}))
         await server.began.wait()
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
-        await eventually(lambda: server.cancelled == 1)
         assert calls.outcomes == ["cancelled"]
-        assert pool.ready_replicas == 1
-        server.fault = None
-        await pool.infer("double", {"x": ROW})
+        (replica,) = pool._fleet.replicas.values()
+        assert replica.outstanding == 1
+        await eventually(lambda: replica.outstanding == 0)
+        assert (server.cancelled, pool.ready_replicas) == (0, 1)
 
 
 async def test_cancelling_a_call_that_waits_for_a_replica_leaves_nothing_behind() -> None:
