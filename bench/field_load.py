@@ -25,8 +25,8 @@ from backdrop.contract.metadata import admission_metadata
 from backdrop.v1 import generation_service_pb2 as pb
 from bench.burst import METHOD, Connection, start
 from bench.figures import Figure, at_most
-from bench.relay import Relay, through_silence
 from local.cluster import Cluster, Options
+from tests.faults.proxy import Proxy, through_silence
 
 SIZE = (4096, 3906)
 """Just under 16 megapixels."""
@@ -190,13 +190,13 @@ def silent_link(command: str) -> list[Figure]:
 
 
 async def _silent_link(endpoint: str, task: backdrop.Background, options: dict[str, Any], command: str) -> list[Figure]:
-    async with Relay(int(endpoint.rpartition(":")[2])) as relay, backdrop.AsyncClient(relay.endpoint) as client:
-        retried, noticed_s = await through_silence(relay, client.generate(task, **options))
+    async with Proxy(int(endpoint.rpartition(":")[2])) as proxy, backdrop.AsyncClient(proxy.endpoint) as client:
+        retried, noticed_s = await through_silence(proxy, client.generate(task, **options))
         async with backdrop.AsyncClient(endpoint) as direct:
             reference = await direct.generate(task, **options)
     length = max(len(retried.best.data), len(reference.best.data))
     same = sum(one == other for one, other in zip(retried.best.data, reference.best.data, strict=False))
-    said = f"{relay.connections} connections"
+    said = f"{proxy.connections} connections"
     return [
         Figure("a silent link: seconds until the client knows", round(noticed_s, 1), at_most(30), command, said),
         Figure("a silent link: bytes of the retried picture that differ", length - same, at_most(0), command, said),

@@ -26,8 +26,8 @@ from backdrop.contract.finishing import check_fits, encode
 from backdrop.contract.geometry import Size
 from backdrop.contract.parts import OutputFormat
 from backdrop.testing import FakeBackdrop
-from bench.relay import Relay, through_silence
 from orchestrator.settings import Settings
+from tests.faults.proxy import Proxy, through_silence
 from tests.pictures import ellipse_mask, encoded, noisy_photo
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -169,11 +169,11 @@ async def test_a_silent_link_is_noticed_within_30_s() -> None:
 
 
 async def _over_a_silent_link(within_s: float, steps: int, step_s: float = 0.05) -> None:
-    async with FakeBackdrop(step_delay_s=step_s) as fake, Relay(int(fake.endpoint.rpartition(":")[2])) as relay:
-        async with AsyncClient(relay.endpoint) as client:
-            result, noticed_s = await through_silence(relay, client.generate(TASK, **{**OPTIONS, "steps": steps}))
+    async with FakeBackdrop(step_delay_s=step_s) as fake, Proxy(int(fake.endpoint.rpartition(":")[2])) as proxy:
+        async with AsyncClient(proxy.endpoint) as client:
+            result, noticed_s = await through_silence(proxy, client.generate(TASK, **{**OPTIONS, "steps": steps}))
         assert 0 < noticed_s < within_s + step_s * steps, "the second attempt also waits for what is left of the first"
-        assert relay.connections >= 2
+        assert proxy.connections >= 2
         assert len({request.idempotency_key for request in fake.requests}) == 1
         async with AsyncClient(fake.endpoint) as direct:
             assert (await direct.generate(TASK, **{**OPTIONS, "steps": steps})).best.data == result.best.data

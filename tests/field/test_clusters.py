@@ -20,12 +20,12 @@ import yaml
 from pydantic import ValidationError
 
 import backdrop
-from bench.relay import Relay
 from local.ports import free_ports
 from orchestrator.api.server import Server
 from orchestrator.cache import TwoTierCache
 from orchestrator.settings import PREFIX, Settings, faults, unknown
 from orchestrator.telemetry.metrics import Metrics
+from tests.faults.proxy import Proxy
 from tests.k8s.rendering import K8S, OVERLAYS, of, overlay
 from tests.k8s.rendering import settings as settings_of
 from tests.k8s.test_promises import main_container, serving
@@ -123,9 +123,9 @@ async def test_connections_age_and_no_call_notices(tmp_path: Path) -> None:
     server.server = Server(server.settings.model_copy(update={"connection_age_s": 0.5}), server.service)
     await server.server.start()
     await server.open()
-    async with Relay(server.server.port) as relay, backdrop.AsyncClient(relay.endpoint, retries=0) as client:
+    async with Proxy(server.server.port) as proxy, backdrop.AsyncClient(proxy.endpoint, retries=0) as client:
         async with asyncio.timeout(20):
-            while relay.connections < 3:
+            while proxy.connections < 3:
                 assert (await client.generate(backdrop.TextToImage(), prompt="a beach", steps=2)).pictures
                 await asyncio.sleep(0.05)
     await server.server.stop(server.admission, 1.0)

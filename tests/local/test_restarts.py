@@ -235,6 +235,26 @@ def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, P
         yield folder / "state.json", errors
 
 
+def test_a_service_that_crashes_once_while_it_starts_is_started_again(tmp_path: Path) -> None:
+    flag = tmp_path / "started"
+    crash = f"flag = pathlib.Path({str(flag)!r}); flag.exists() or (flag.touch(), os.abort())"
+    code = f"import os, pathlib, time; {crash}; time.sleep(60)"
+    supervisor = Supervisor()
+    ready = lambda: running_s(supervisor) > 1.0  # noqa: E731  # it has crashed by then, or never will
+    try:
+        child = supervisor.start(Service("one", (sys.executable, "-c", code), "", tmp_path / "one.log", ready))
+        assert child.exit_code is None
+        assert flag.exists()
+    finally:
+        supervisor.stop()
+
+
+def running_s(supervisor: Supervisor) -> float:
+    """Seconds since the only service was started."""
+    (child,) = supervisor.children.values()
+    return time.monotonic() - child.started_at
+
+
 @pytest.mark.row("local-restart")
 @pytest.mark.cluster
 @pytest.mark.parametrize("name", ["redis", "triton-0", "orchestrator"])
