@@ -21,6 +21,7 @@ from orchestrator.api.parse import Parser
 from orchestrator.api.server import CannotListenError, Server, wait_for_models
 from orchestrator.api.service import Service
 from orchestrator.cache import TwoTierCache, UnservedRedisError
+from orchestrator.cache.leases import Leases
 from orchestrator.concurrency import cancelled, stop_event
 from orchestrator.pipeline import Pipeline
 from orchestrator.repository import RepositoryError
@@ -77,6 +78,7 @@ async def serve(settings: Settings) -> None:
         redis_url(settings) or None,
         memory_bytes=settings.cache_memory_bytes,
         ttl_s=settings.cache_ttl_s,
+        result_bytes=settings.result_bytes,
         observer=metrics,
     )
     admission = Admission(
@@ -118,7 +120,7 @@ async def serve(settings: Settings) -> None:
             service.open(
                 Parser(described, served, tokenizers),
                 pipeline,
-                Idempotency(cache, settings.idempotency_ttl_s),
+                Idempotency(cache.results, Leases(cache.redis), settings.idempotency_ttl_s),
                 describer(described, lambda: pool.ready_replicas),
             )
             allocator.settle()

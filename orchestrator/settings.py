@@ -68,9 +68,14 @@ class Settings(BaseSettings):
     startup_timeout_s: float = Field(300.0, gt=0, description="how long to wait for Triton to load its models")
     drain_timeout_s: float = Field(60.0, ge=0, description="how long requests may run after SIGTERM")
 
-    cache_memory_bytes: int = Field(256 << 20, ge=0, description="bound of the in-process cache tier")
+    cache_memory_bytes: int = Field(
+        256 << 20, ge=0, description="bound of the in-process cache tier; results take at most a quarter of it"
+    )
     cache_ttl_s: int = Field(86_400, ge=1, description="how long cached arrays stay in Redis")
     idempotency_ttl_s: int = Field(3_600, ge=1, description="how long a result is kept for its idempotency key")
+    result_bytes: int = Field(
+        256 << 20, ge=0, description="bound of all results in Redis; the oldest of the tenant with the most is dropped"
+    )
 
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least severity logged")
     log_format: str = Field("json", pattern="^(json|console)$", description="one JSON object a line, or coloured text")

@@ -145,7 +145,15 @@ class Service:
         enter = functools.partial(self._pipeline.enter, request, caller.tenant, deadline)
         async with contextlib.AsyncExitStack() as stack:
             entry = None if elsewhere else stack.enter_context(enter())
-            claim = await stack.enter_async_context(self._idempotency.claim(message))
+
+            def give_back() -> None:
+                # A call that waits for another one with its key leaves its place to those that can work.
+                nonlocal entry
+                if entry is not None:
+                    entry.turn.close()
+                entry = None
+
+            claim = await stack.enter_async_context(self._idempotency.claim(message, caller.tenant, give_back))
             if claim.replay is not None:
                 audit.replayed()
                 yield pb.GenerateResponse(accepted=pb.Accepted(request_id=request_id))
@@ -166,7 +174,7 @@ class Service:
         """
         if self._pipeline is None or self._idempotency is None:
             raise _not_ready()
-        elsewhere = again or self._idempotency.has(key)
+        elsewhere = again or self._idempotency.has(tenant, key)
         if not elsewhere:
             self._pipeline.check(class_of(priority), tenant)
         return elsewhere
@@ -185,7 +193,7 @@ async def _messages(
             if isinstance(event, Finished):
                 audit.finished(event)
             if isinstance(event, Picture | Finished):
-                await claim.keep(message)
+                claim.keep(message)
             yield message
     finally:
         await events.aclose()  # stops the work at once if the caller is gone, not at the next garbage collection

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import dataclasses
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 import structlog
@@ -35,6 +36,15 @@ _MAX_WRITES = 64
 _PROBE_KEY = "backdrop:probe"
 # If a timeout comes later than this, our own event loop was busy, which says nothing about Redis.
 _LOOP_LAG_S = 0.010
+
+
+@dataclasses.dataclass(frozen=True)
+class Script:
+    """A Lua script that Redis runs in one step, with its keys and arguments; it returns a table."""
+
+    text: str
+    keys: tuple[str, ...]
+    arguments: tuple[str | int | float, ...]
 
 
 class RedisTier:
@@ -101,23 +111,21 @@ class RedisTier:
             return None
         return await self._guarded(lambda: self._read(key), _READ_LARGE_S)
 
-    def put(self, key: str, data: bytes, ttl_s: int) -> asyncio.Task[None] | None:
-        """Writes in the background; returns the task, or None if the write was dropped."""
-        if not self._breaker.closed:
-            return None
-        if len(self._writes) >= _MAX_WRITES:
-            self._report("redis_dropped")
-            return None
-        task = asyncio.create_task(self._write(key, data, ttl_s))
-        self._writes.add(task)
-        task.add_done_callback(self._writes.discard)
-        return task
+    def put(self, key: str, data: bytes, ttl_s: int, then: Script | None = None) -> asyncio.Task[None] | None:
+        """Writes in the background, then runs a script; returns the task, or None if the write was dropped."""
+        return self._later(lambda: self._write(key, data, ttl_s, then))
 
-    async def put_soon(self, key: str, data: bytes, ttl_s: int) -> None:
-        """Writes, and waits for the write at most as long as for a look-up; the write itself may take longer."""
-        task = self.put(key, data, ttl_s)
-        if task is not None:
-            await asyncio.wait({task}, timeout=self._timeout_s)
+    async def run(self, script: Script) -> Any:
+        """What the script returns, or None within the timeout: Redis is not used, or refused the script."""
+        return await self._guarded(lambda: self._eval(script), self._timeout_s)
+
+    async def run_soon(self, script: Script) -> Any:
+        """The same for what no request waits for: it may take longer."""
+        return await self._guarded(lambda: self._eval(script), _LONG_S)
+
+    def run_later(self, script: Script) -> asyncio.Task[None] | None:
+        """Runs a script in the background; returns the task, or None if it was dropped."""
+        return self._later(lambda: self.run_soon(script))
 
     async def close(self) -> None:
         """Waits for pending writes, 1 s at most, and closes the connections."""
@@ -132,8 +140,24 @@ class RedisTier:
         value: Any = await self._redis.get(key)
         return value if isinstance(value, bytes) else None
 
-    async def _write(self, key: str, data: bytes, ttl_s: int) -> None:
+    def _later(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> asyncio.Task[None] | None:
+        if not self._breaker.closed:
+            return None
+        if len(self._writes) >= _MAX_WRITES:
+            self._report("redis_dropped")
+            return None
+        task = asyncio.create_task(work())
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+        return task
+
+    async def _write(self, key: str, data: bytes, ttl_s: int, then: Script | None) -> None:
         await self._guarded(lambda: self._redis.set(key, data, ex=ttl_s), _LONG_S)
+        if then is not None:
+            await self.run_soon(then)
+
+    async def _eval(self, script: Script) -> Any:
+        return await self._redis.eval(script.text, len(script.keys), *script.keys, *script.arguments)
 
     async def _guarded(self, command: Callable[[], Awaitable[_T]], timeout_s: float) -> _T | None:
         """Returns the command's answer, or None if there is none in time or the breaker is open."""

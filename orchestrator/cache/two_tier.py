@@ -11,15 +11,18 @@ import numpy.typing as npt
 import structlog
 
 from orchestrator.cache.address import UnservedRedisError
-from orchestrator.cache.codec import CacheCorrupt, decode, encode, seal, unseal
+from orchestrator.cache.codec import CacheCorrupt, decode, encode
 from orchestrator.cache.memory import MemoryTier
 from orchestrator.cache.redis_tier import RedisTier
+from orchestrator.cache.results import ResultStore
 from orchestrator.cache.single_flight import SingleFlight
 
 log = structlog.get_logger("orchestrator.cache")
 
 Arrays = dict[str, npt.NDArray[Any]]
 Source = Literal["memory", "redis", "computed"]
+_RESULTS_PART = 4
+"""Results take a quarter of the memory."""
 
 
 class CacheObserver(Protocol):
@@ -46,8 +49,9 @@ class TwoTierCache:
 
     Args:
         redis_url: of the shared tier; None keeps everything in this process.
-        memory_bytes: bound of the in-process tier.
+        memory_bytes: bound of the in-process tier; results take at most a quarter of it.
         ttl_s: how long arrays are kept.
+        result_bytes: bound of the results that Redis keeps.
         redis_timeout_ms: for a look-up; at most so long does a Redis that does not answer delay one request, until the
             breaker opens.
         namespace: in front of every key in Redis.
@@ -63,6 +67,7 @@ class TwoTierCache:
         *,
         memory_bytes: int = 256 << 20,
         ttl_s: int = 86_400,
+        result_bytes: int = 256 << 20,
         redis_timeout_ms: float = 15,
         namespace: str = "backdrop",
         observer: CacheObserver | None = None,
@@ -70,11 +75,19 @@ class TwoTierCache:
         self._ttl_s = ttl_s
         self._namespace = namespace
         self._observer = observer
-        self._memory: MemoryTier[Arrays | bytes] = MemoryTier(memory_bytes)
+        self._memory: MemoryTier[Arrays] = MemoryTier(memory_bytes - memory_bytes // _RESULTS_PART)
         self._flights: SingleFlight[tuple[Arrays, Source]] = SingleFlight()
         self._redis = (
             RedisTier(redis_url, timeout_s=redis_timeout_ms / 1000, report=self._report) if redis_url else None
         )
+        self.results = ResultStore(
+            self._redis,
+            memory_bytes=memory_bytes // _RESULTS_PART,
+            redis_bytes=result_bytes,
+            namespace=namespace,
+            report=self._report,
+        )
+        """Whole results, in a part of the memory and of Redis."""
 
     async def get_or_compute(self, key: str, compute: Callable[[], Awaitable[Arrays]]) -> Lookup:
         """Returns the arrays under `key`, computing and keeping them if no tier has them.
@@ -84,42 +97,17 @@ class TwoTierCache:
         """
         name = self._name("a", key)
         kept = self._memory.get(name)
-        if isinstance(kept, dict):
+        if kept is not None:
             self._report("memory")
             return Lookup(dict(kept), "memory")
         value, source = await self._flights.run(name, lambda: self._fetch(name, compute))
         self._report(source)
         return Lookup(dict(value), source)
 
-    async def get_bytes(self, key: str) -> bytes | None:
-        """Returns the bytes that `set_bytes` kept under `key`, or None."""
-        name = self._name("b", key)
-        kept = self._memory.get(name)
-        if isinstance(kept, bytes):
-            self._report("memory")
-            return kept
-        stored = await self._redis.get_large(name) if self._redis else None
-        if stored is not None:
-            try:
-                data = bytes(unseal(stored, name.encode()))
-            except CacheCorrupt as problem:
-                self._corrupt(name, problem)
-            else:
-                self._report("redis")
-                return data
-        self._report("miss")
-        return None
-
-    def has_bytes(self, key: str) -> bool:
-        """Whether this process has the bytes; says nothing about Redis."""
-        return self._memory.get(self._name("b", key)) is not None
-
-    async def set_bytes(self, key: str, data: bytes, ttl_s: int) -> None:
-        """Keeps `data` under `key` for `ttl_s` seconds, in both tiers if both are available."""
-        name = self._name("b", key)
-        self._memory.put(name, data, len(data), ttl_s)
-        if self._redis:
-            await self._redis.put_soon(name, seal(data, name.encode()), ttl_s)
+    @property
+    def redis(self) -> RedisTier | None:
+        """The shared tier, for what else all orchestrators count and hold together."""
+        return self._redis
 
     @property
     def redis_available(self) -> bool:

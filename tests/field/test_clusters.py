@@ -30,7 +30,7 @@ from tests.k8s.rendering import K8S, OVERLAYS, of, overlay
 from tests.k8s.rendering import settings as settings_of
 from tests.k8s.test_promises import main_container, serving
 from tests.orchestrator.api.test_service import Running
-from tests.orchestrator.cache.redis_process import RedisProcess, running
+from tests.orchestrator.cache.redis_process import RedisProcess, running, until_stored
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -94,13 +94,13 @@ async def test_after_a_failover_the_new_primary_is_used(server: RedisProcess) ->
         with redis.Redis.from_url(server.url) as client:
             connections = client.info("stats")["total_connections_received"]
             client.replicaof("127.0.0.1", 1)
-            await cache.set_bytes("k", b"value", 60)
+            await until_stored(cache.results.put("k", b"value", 60))
             await until(cache, False)
             client.replicaof("NO", "ONE")
             await until(cache, True)
             assert client.info("stats")["total_connections_received"] > connections, "it connected anew"
-        await cache.set_bytes("k", b"value", 60)
-        assert await cache.get_bytes("k") == b"value"
+        await until_stored(cache.results.put("k", b"value", 60))
+        assert await cache.results.get("k") == b"value"
 
 
 @pytest.mark.row("redis-failover")

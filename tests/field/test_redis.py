@@ -19,7 +19,7 @@ from orchestrator.cache import TwoTierCache, UnservedRedisError
 from tests.field.resp import INFO, Answers, answering, bulk, usual
 from tests.field.test_clusters import _compute, settings, started, until
 from tests.k8s.rendering import K8S
-from tests.orchestrator.cache.redis_process import running
+from tests.orchestrator.cache.redis_process import running, until_stored
 
 
 class Heard(collections.Counter[str]):
@@ -46,8 +46,8 @@ async def use(cache: TwoTierCache, times: int = 5) -> None:
     """Requests, which succeed whatever Redis says, and what they write."""
     for number in range(times):
         assert (await cache.get_or_compute(f"k{number}", _compute)).source == "computed"
-        await cache.set_bytes(f"b{number}", b"value", 60)
-        assert await cache.get_bytes(f"b{number}") is None
+        await until_stored(cache.results.put(f"b{number}", b"value", 60))
+        assert await cache.results.get(f"b{number}") is None
 
 
 OPENS = {
@@ -203,8 +203,8 @@ async def test_a_full_memory_of_a_real_redis_is_told_once() -> None:
             assert len(told(lines)) == 1
             assert heard["redis_refused"] >= 5
             client.config_set("maxmemory", 0)
-            await cache.set_bytes("k", b"value", 60)
-            assert await cache.get_bytes("k") == b"value", "it is written to again without a restart"
+            await until_stored(cache.results.put("k", b"value", 60))
+            assert await cache.results.get("k") == b"value", "it is written to again without a restart"
 
 
 @pytest.mark.row("redis-start")

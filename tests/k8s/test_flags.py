@@ -5,6 +5,7 @@ Each server runs alone, with ports and folders of this test. `test_replay.py` te
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import os
 import shlex
@@ -23,8 +24,12 @@ from local import ports, triton
 from local.errors import StartError
 from local.health import serving
 from local.redis import find_binary
+from orchestrator.cache.leases import Leases
+from orchestrator.cache.redis_tier import RedisTier
+from orchestrator.cache.results import ResultStore
 from orchestrator.repository import store
 from tests.k8s.rendering import Manifest, of, overlay, pod, settings, workloads
+from tests.orchestrator.cache.redis_process import until_stored
 from tests.orchestrator.repository.test_repository import document, write
 
 pytestmark = pytest.mark.cluster
@@ -156,6 +161,25 @@ def test_redis_takes_its_files_and_knows_who_may_what(redis_port: int) -> None:
     with pytest.raises(redis.exceptions.NoPermissionError):
         ours.flushall()
     assert nobody.ping(), "a probe needs no password"
+
+
+def test_the_orchestrators_scripts_may_run(redis_port: int) -> None:
+    user, password = "orchestrator", secret("password").decode()
+    heard: list[str] = []
+
+    async def use() -> None:
+        url = f"redis://{user}:{password}@127.0.0.1:{redis_port}/0"
+        tier = RedisTier(url, timeout_s=1.0, report=heard.append)
+        await tier.unserved()
+        results = ResultStore(tier, memory_bytes=0, redis_bytes=60, namespace="t", report=heard.append)
+        for name in ("one", "two"):
+            await until_stored(results.put(name, b"value", 60, "tenant"))
+        assert [await results.get(name) for name in ("one", "two")] == [None, b"value"]
+        (await Leases(tier).hold("name", "note", lambda holder: None)).release()
+        await tier.close()
+
+    asyncio.run(use())
+    assert "redis_refused" not in heard
 
 
 def test_other_pods_are_not_refused_by_protected_mode() -> None:

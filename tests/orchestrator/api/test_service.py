@@ -22,6 +22,7 @@ from orchestrator.api.info import describe_server, describer
 from orchestrator.api.parse import Parser
 from orchestrator.api.server import Server
 from orchestrator.api.service import Service
+from orchestrator.cache.leases import Leases
 from orchestrator.pipeline import Pipeline
 from orchestrator.scheduling import Batcher
 from orchestrator.scheduling.admission import Admission, Limits
@@ -56,7 +57,7 @@ class Running:
         self.service.open(
             Parser(described, self.repository, self.prompts),
             pipeline,
-            Idempotency(self.store, 60),
+            Idempotency(self.store, Leases(None), 60),
             describer(described, lambda: 3),
         )
         await self.server.ready()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import signal
 import socket
@@ -76,3 +77,9 @@ def running(*options: str) -> Iterator[RedisProcess]:
         yield process
     finally:
         process.kill()
+
+
+async def until_stored(write: asyncio.Task[None] | None) -> None:
+    """Waits until Redis has what a store was given; nothing if it was not given to Redis."""
+    if write is not None:
+        await write

@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from orchestrator.cache import TwoTierCache, encode, key
-from tests.orchestrator.cache.redis_process import RedisProcess, running
+from tests.orchestrator.cache.redis_process import RedisProcess, running, until_stored
 
 K = key("text", "sha256:1", b"a prompt")
 
@@ -116,9 +116,9 @@ async def test_without_redis_memory_serves() -> None:
     compute = Compute()
     async with cache_on(None) as cache:
         sources = [(await cache.get_or_compute(K, compute)).source for _ in range(3)]
-        await cache.set_bytes("id", b"whole result", 60)
-        assert await cache.get_bytes("id") == b"whole result"
-        assert await cache.get_bytes("other") is None
+        await until_stored(cache.results.put("id", b"whole result", 60))
+        assert await cache.results.get("id") == b"whole result"
+        assert await cache.results.get("other") is None
     assert sources == ["computed", "memory", "memory"]
 
 
@@ -213,18 +213,18 @@ async def test_whole_results_are_kept_by_key(server: RedisProcess, store: redis.
     async with cache_on(server.url) as cache, cache_on(server.url) as other:
         await warm(cache)
         await warm(other)
-        assert await cache.get_bytes("id") is None
-        await cache.set_bytes("id", result, 60)
-        assert await cache.get_bytes("id") == result
+        assert await cache.results.get("id") is None
+        await until_stored(cache.results.put("id", result, 60))
+        assert await cache.results.get("id") == result
         await until(lambda: store.exists("backdrop:b:id"))
-        assert await other.get_bytes("id") == result
+        assert await other.results.get("id") == result
         assert 0 < store.ttl("backdrop:b:id") <= 60
         stored = store.get("backdrop:b:id")
         assert isinstance(stored, bytes)
         store.set("backdrop:b:id", stored[:-1])
         async with cache_on(server.url) as third:
             await warm(third)
-            assert await third.get_bytes("id") is None
+            assert await third.results.get("id") is None
 
 
 async def test_a_stopped_redis_costs_20_ms_once_and_is_used_again(server: RedisProcess, store: redis.Redis) -> None:
@@ -243,8 +243,8 @@ async def test_a_stopped_redis_costs_20_ms_once_and_is_used_again(server: RedisP
                 lookup, seconds = await seconds_of(cache.get_or_compute(f"{attempt}-{i}", compute))
                 assert lookup.source == "computed"
                 (left_alone if i else found_out).append(seconds)
-            left_alone.append((await seconds_of(cache.get_bytes("id")))[1])
-            left_alone.append((await seconds_of(cache.set_bytes("id", b"x", 60)))[1])
+            left_alone.append((await seconds_of(cache.results.get("id")))[1])
+            left_alone.append((await seconds_of(until_stored(cache.results.put("id", b"x", 60))))[1])
             assert not available(cache)
             server.resume()
             if min(found_out) < 0.020:
@@ -280,16 +280,16 @@ async def test_a_redis_that_was_never_there_is_no_trouble() -> None:
     async with cache_on("redis://127.0.0.1:1/0") as cache:
         assert (await cache.get_or_compute(K, compute)).source == "computed"
         assert (await cache.get_or_compute(K, compute)).source == "memory"
-        await cache.set_bytes("id", b"x", 60)
-        assert await cache.get_bytes("id") == b"x"
+        await until_stored(cache.results.put("id", b"x", 60))
+        assert await cache.results.get("id") == b"x"
 
 
 async def test_results_survive_in_memory_while_redis_is_stopped(server: RedisProcess, store: redis.Redis) -> None:
     async with cache_on(server.url) as cache:
         await warm(cache)
         server.pause()
-        await cache.set_bytes("id", b"whole result", 60)
-        assert await cache.get_bytes("id") == b"whole result"
+        await until_stored(cache.results.put("id", b"whole result", 60))
+        assert await cache.results.get("id") == b"whole result"
         server.resume()
 
 
