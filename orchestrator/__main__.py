@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from orchestrator import allocator, repository
 from orchestrator.addresses import split_address
+from orchestrator.api.doors import Doors
 from orchestrator.api.idempotency import Idempotency
 from orchestrator.api.info import describe_server, describer
 from orchestrator.api.parse import Parser
@@ -23,6 +24,8 @@ from orchestrator.api.service import Service
 from orchestrator.cache import TwoTierCache, UnservedRedisError
 from orchestrator.cache.leases import Leases
 from orchestrator.concurrency import cancelled, stop_event
+from orchestrator.identity.authenticator import Authenticator
+from orchestrator.identity.files import IdentityError
 from orchestrator.pipeline import Pipeline
 from orchestrator.repository import RepositoryError
 from orchestrator.repository.tokenize import PromptTokenizers
@@ -52,7 +55,7 @@ def main() -> int:
         log.warning("unknown setting", why=sentence)
     try:
         uvloop.run(serve(settings))
-    except (RepositoryError, UnservedRedisError, CannotAuditError) as problem:
+    except (RepositoryError, UnservedRedisError, CannotAuditError, IdentityError) as problem:
         log.error("cannot serve", why=str(problem))
         return 1
     except CannotListenError as problem:
@@ -68,6 +71,7 @@ async def serve(settings: Settings) -> None:
         RepositoryError: the model repository or what Triton serves is not what it should be.
         UnservedRedisError: Redis is a member of a cluster or a Sentinel.
         CannotAuditError: the file of the audit records cannot be opened.
+        IdentityError: a file that identities depend on cannot be used.
     """
     asyncio.get_running_loop().set_exception_handler(logs.loop_fault)
     metrics = Metrics()
@@ -100,8 +104,10 @@ async def serve(settings: Settings) -> None:
     if settings.redis_url:
         metrics.watch("backdrop_redis_available", "1 while Redis is used, else 0", lambda: cache.redis_available)
     tracing = Tracing.to(settings.otlp_endpoint, settings.trace_sample_ratio)
-    service = Service(metrics, tracing, records)
-    server = Server(settings, service)
+    authenticator = await _authenticator(settings)
+    doors = Doors(authenticator, certificates=settings.tls_client_ca_file is not None)
+    service = Service(metrics, tracing, records, doors)
+    server = Server(settings, service, doors)
     stop = stop_event()
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, tracing.close)
@@ -112,6 +118,8 @@ async def serve(settings: Settings) -> None:
         if settings.metrics_listen:
             _serve_metrics(metrics, settings.metrics_listen)
         stack.push_async_callback(cancelled, asyncio.create_task(allocator.trim_when_idle(lambda: memory.budget.used)))
+        if authenticator is not None:
+            stack.push_async_callback(cancelled, asyncio.create_task(authenticator.keep_fresh()))
         await pool.start()
         log.info("listening", port=server.port)
         await cache.expect_served()
@@ -132,6 +140,16 @@ async def serve(settings: Settings) -> None:
             await stop.wait()
         log.info("stopping")
     await cache.close()
+
+
+async def _authenticator(settings: Settings) -> Authenticator | None:
+    """What knows the callers; None if nobody needs an identity. Raises IdentityError."""
+    if not settings.identifies:
+        log.warning("no identities", why="everybody who reaches the server may do everything; see docs/security.md")
+        return None
+    authenticator = Authenticator(settings.token_keys_file, settings.access_file)
+    await authenticator.open()
+    return authenticator
 
 
 def _pool(settings: Settings, metrics: Metrics) -> TritonPool:

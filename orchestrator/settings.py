@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from backdrop.contract.loopback import is_loopback
 from orchestrator.addresses import check_listen, split_address
 from orchestrator.cache.address import check_url
 from orchestrator.triton.endpoints import check_endpoints, split_endpoints
@@ -16,7 +18,10 @@ from orchestrator.triton.shared_memory import Sharing
 
 PREFIX = "BACKDROP_"
 # Variables of the same prefix that other programs of this repository read.
-_OTHERS = ("BACKDROP_ENDPOINT",)
+_OTHERS = (
+    *("BACKDROP_ENDPOINT", "BACKDROP_TLS", "BACKDROP_CA_FILE", "BACKDROP_CERT_FILE", "BACKDROP_KEY_FILE"),
+    *("BACKDROP_TOKEN", "BACKDROP_TOKEN_FILE", "BACKDROP_ALLOW_PLAINTEXT"),
+)
 
 
 class Settings(BaseSettings):
@@ -25,6 +30,22 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", allow_inf_nan=False)
 
     listen: str = Field("127.0.0.1:50061", description="host:port or unix:/path of the gRPC service; port 0 = a free")
+    health_listen: str = Field(
+        "", description="host:port of the health service alone, in plain text, for probes without TLS; empty = none"
+    )
+    tls_cert_file: Path | None = Field(None, description="PEM certificate of the server, with its chain; none = no TLS")
+    tls_key_file: Path | None = Field(None, description="PEM private key of tls_cert_file")
+    tls_client_ca_file: Path | None = Field(
+        None, description="PEM authorities of client certificates, which every client then needs"
+    )
+    token_keys_file: Path | None = Field(None, description="JSON file of hashed keys that are taken as bearer tokens")
+    access_file: Path | None = Field(None, description="TOML file of token issuers, and of rules for identities")
+    allow_anonymous: bool = Field(
+        False, description="serve without identities on addresses other than loopback; no effect with identities"
+    )
+    allow_plaintext_tokens: bool = Field(
+        False, description="take tokens without TLS on addresses other than loopback: a proxy or a mesh encrypts"
+    )
     metrics_listen: str = Field("", description="host:port of the Prometheus endpoint; empty = none")
     triton_endpoints: str = Field(
         description="comma-separated host:port, dns:///host:port or kubernetes:///service.namespace:port of Triton"
@@ -88,16 +109,18 @@ class Settings(BaseSettings):
     trace_sample_ratio: float = Field(
         1.0, ge=0, le=1, description="share of recorded traces, of those that begin here; callers decide for their own"
     )
-    reflection: bool = Field(True, description="serve gRPC reflection")
+    reflection: bool | None = Field(
+        None, description="serve gRPC reflection, to the scope admin; default: in development alone"
+    )
 
     @field_validator("listen")
     @classmethod
     def _listens(cls, value: str) -> str:
         return check_listen(value)
 
-    @field_validator("metrics_listen")
+    @field_validator("metrics_listen", "health_listen")
     @classmethod
-    def _serves_metrics(cls, value: str) -> str:
+    def _is_address(cls, value: str) -> str:
         if value:
             split_address(value)
         return value
@@ -113,6 +136,43 @@ class Settings(BaseSettings):
     def _is_redis(cls, value: str) -> str:
         return check_url(value) if value else value
 
+    @model_validator(mode="after")
+    def _is_closed(self) -> Self:
+        if fault := _open_door(self):
+            raise ValueError(fault)
+        return self
+
+    @property
+    def identifies(self) -> bool:
+        """Whether callers need an identity. Without it and on loopback, the server is in development."""
+        return any((self.tls_client_ca_file, self.token_keys_file, self.access_file))
+
+    @property
+    def serves_reflection(self) -> bool:
+        """Whether reflection is served."""
+        return self.reflection if self.reflection is not None else is_loopback(self.listen) and not self.identifies
+
+
+def _open_door(settings: Settings) -> str:
+    """What is wrong with the settings of identity, in one sentence; "" if nothing is."""
+    tls, public = settings.tls_cert_file is not None, not is_loopback(settings.listen)
+    if (settings.tls_key_file is not None) != tls:
+        return "BACKDROP_TLS_CERT_FILE and BACKDROP_TLS_KEY_FILE belong together; set both or none"
+    if settings.tls_client_ca_file and not (tls and settings.access_file):
+        return "BACKDROP_TLS_CLIENT_CA_FILE needs BACKDROP_TLS_CERT_FILE, and rules in BACKDROP_ACCESS_FILE"
+    if public and not settings.identifies and not settings.allow_anonymous:
+        return (
+            f"BACKDROP_LISTEN is {settings.listen}, which others can reach, and no identities are configured; set "
+            "BACKDROP_TOKEN_KEYS_FILE or BACKDROP_ACCESS_FILE, or BACKDROP_ALLOW_ANONYMOUS=true if a network policy "
+            "decides who may call"
+        )
+    if public and settings.identifies and not tls and not settings.allow_plaintext_tokens:
+        return (
+            f"BACKDROP_LISTEN is {settings.listen}, and tokens would travel in plain text; set BACKDROP_TLS_CERT_FILE "
+            "and BACKDROP_TLS_KEY_FILE, or BACKDROP_ALLOW_PLAINTEXT_TOKENS=true if a proxy or a mesh encrypts"
+        )
+    return ""
+
 
 def faults(problem: ValidationError) -> list[str]:
     """One sentence for each wrong setting: its variable, and what it must be."""
@@ -120,6 +180,9 @@ def faults(problem: ValidationError) -> list[str]:
     for fault in problem.errors():
         name = PREFIX + "_".join(str(part) for part in fault["loc"]).upper()
         text = fault["msg"].removeprefix("Value error, ")
+        if not fault["loc"]:  # of several settings, which the text names
+            sentences.append(text)
+            continue
         # An address may hold a password.
         quotes = _names_type(fault["type"]) and "@" not in str(fault["input"])
         sentences.append(f"{name}: {text}, not {fault['input']!r}" if quotes else f"{name}: {text}")

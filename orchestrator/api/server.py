@@ -8,9 +8,12 @@ import grpc
 import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha.reflection_pb2_grpc import add_ServerReflectionServicer_to_server
 
 from backdrop.errors import BackdropError
+from orchestrator.api.doors import Doors, Reflection
 from orchestrator.api.service import GENERATION, INFO, Service
+from orchestrator.api.tls import TlsFiles, server_credentials
 from orchestrator.repository import Repository, RepositoryError, check_served
 from orchestrator.scheduling.admission import Admission
 from orchestrator.settings import Settings
@@ -45,9 +48,11 @@ class Server:
 
     Raises:
         CannotListenError: the address is taken, or not one of this machine.
+        IdentityError: the files for TLS cannot be used.
     """
 
-    def __init__(self, settings: Settings, service: Service) -> None:
+    def __init__(self, settings: Settings, service: Service, doors: Doors | None = None) -> None:
+        doors = doors or Doors()
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs lack it
         self._server = grpc.aio.server(
             options=[
@@ -61,19 +66,39 @@ class Server:
         )
         self._server.add_generic_rpc_handlers(service.handlers())
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        if settings.reflection:
+        if settings.serves_reflection:
             names = (GENERATION, INFO, health.SERVICE_NAME, reflection.SERVICE_NAME)
-            reflection.enable_server_reflection(names, self._server)
+            add_ServerReflectionServicer_to_server(Reflection(names, doors), self._server)
+        self._server.add_generic_rpc_handlers([doors.unknown()])
         try:
-            self.port = self._server.add_insecure_port(settings.listen)
+            self.port = self._listen(settings)
         except RuntimeError as problem:
             raise CannotListenError(f"BACKDROP_LISTEN is {settings.listen}: {problem}") from None
+        self._probed = self._probe_server(settings.health_listen) if settings.health_listen else None
+
+    def _listen(self, settings: Settings) -> int:
+        if settings.tls_cert_file is None or settings.tls_key_file is None:
+            return self._server.add_insecure_port(settings.listen)
+        files = TlsFiles(settings.tls_cert_file, settings.tls_key_file, settings.tls_client_ca_file)
+        return self._server.add_secure_port(settings.listen, server_credentials(files))
+
+    def _probe_server(self, address: str) -> grpc.aio.Server:
+        """Health alone, in plain text: a kubelet's probes speak no TLS."""
+        server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        try:
+            self.health_port = server.add_insecure_port(address)
+        except RuntimeError as problem:
+            raise CannotListenError(f"BACKDROP_HEALTH_LISTEN is {address}: {problem}") from None
+        return server
 
     async def start(self) -> None:
         """Listens; until `ready` is called, health is NOT_SERVING for every name except `LIVE`."""
         await self._health.set(LIVE, health_pb2.HealthCheckResponse.SERVING)
         await self._set(health_pb2.HealthCheckResponse.NOT_SERVING)
         await self._server.start()
+        if self._probed is not None:
+            await self._probed.start()
 
     async def ready(self) -> None:
         """Sets health to SERVING."""
@@ -91,6 +116,8 @@ class Server:
                 log.warning("drain timed out", running=admission.running, waiting=admission.waiting)
         # A request leaves admission before its last message is sent: the grace lets that message leave.
         await self._server.stop(grace=1.0)
+        if self._probed is not None:
+            await self._probed.stop(grace=None)
 
     async def _set(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
         for name in ("", GENERATION, INFO):

@@ -14,6 +14,7 @@ import grpc
 import structlog
 from google.protobuf.message import DecodeError, Message
 
+from backdrop.contract.access import check_pipeline
 from backdrop.contract.finishing import check_fits
 from backdrop.contract.metadata import is_retry, longest_message, read_admission
 from backdrop.contract.read import check_idempotency_key
@@ -22,8 +23,8 @@ from backdrop.errors import BackdropError, Reason, error, to_status, trailers
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
 from orchestrator.api.audit import GET_INFO, Audit, CallRecord, digests
-from orchestrator.api.callers import caller_of
 from orchestrator.api.convert import response
+from orchestrator.api.doors import Context, Doors
 from orchestrator.api.idempotency import Claim, Idempotency
 from orchestrator.api.parse import Parser, class_of
 from orchestrator.events import Accepted, Event, Finished, Picture, StepDone
@@ -34,22 +35,29 @@ from orchestrator.telemetry import NO_TRACING, Tracing
 from orchestrator.telemetry.audit_log import AuditLog
 from orchestrator.telemetry.metrics import Metrics
 
-Context = grpc.aio.ServicerContext[Any, Any]
 log = structlog.get_logger("orchestrator.api.service")
 
 M = TypeVar("M", bound=Message)
 GENERATION = pb.DESCRIPTOR.services_by_name["GenerationService"].full_name
-_GENERATE = f"{GENERATION}/Generate"
+_GENERATE = f"/{GENERATION}/Generate"
 INFO = info_pb.DESCRIPTOR.services_by_name["InfoService"].full_name
+_GET_INFO = f"/{INFO}/GetInfo"
 
 
 class Service:
     """Both services of `backdrop.v1`. Until `open` is called every method answers UNAVAILABLE."""
 
-    def __init__(self, metrics: Metrics, tracing: Tracing = NO_TRACING, records: AuditLog | None = None) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        tracing: Tracing = NO_TRACING,
+        records: AuditLog | None = None,
+        doors: Doors | None = None,
+    ) -> None:
         self._metrics = metrics
         self._tracing = tracing
         self._records = records or AuditLog()
+        self._doors = doors or Doors()
         self._parser: Parser | None = None
         self._pipeline: Pipeline | None = None
         self._idempotency: Idempotency | None = None
@@ -80,12 +88,11 @@ class Service:
     async def generate(self, _: AsyncIterator[bytes], context: Context) -> AsyncIterator[pb.GenerateResponse]:
         """GenerationService.Generate."""
         request_id, metadata = secrets.token_hex(16), context.invocation_metadata() or ()
-        with self._tracing.request(_GENERATE, metadata) as request_span:
+        with self._tracing.request(_GENERATE[1:], metadata) as request_span:
             audit = Audit(request_id, self._metrics, request_span, self._records)
             try:
-                caller = caller_of(context.auth_context())
-                audit.called(caller)
                 audit.arrived(context.time_remaining())
+                caller = await self._doors.admit(_GENERATE, context, audit.called)
                 if (admission := read_admission(metadata)) is not None:
                     # A caller who is refused here need not send its pictures.
                     self._check(caller.tenant, *admission)
@@ -108,7 +115,7 @@ class Service:
         request_id = secrets.token_hex(16)
         record = CallRecord(GET_INFO, request_id, self._records)
         try:
-            record.called(caller_of(context.auth_context()))
+            await self._doors.admit(_GET_INFO, context, record.called)
             _parse(info_pb.GetInfoRequest, data)
             if self._describe is None:
                 raise _not_ready()
@@ -139,6 +146,7 @@ class Service:
         elsewhere = self._check(caller.tenant, message.priority, message.idempotency_key, is_retry(metadata))
         request = self._parser.parse(message, request_id)
         audit.parsed(request)
+        check_pipeline(caller.scopes, request.pipeline.name)
         channels = (4 if request.task.keeps_alpha else 3) + maps_changes(message)
         for layout in request.layouts:
             check_fits(layout.size, longest_message(metadata), channels)

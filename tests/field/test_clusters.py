@@ -185,7 +185,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
     "redis_url": [
         ("redis+sentinel://h:1/m", "Sentinel is not served"), ("sentinel://h:1", "Sentinel is not served"),
         ("redis+cluster://h:1", "Redis Cluster is not served"), ("h:6379", "redis://"), ("http://h:6379", "redis://"),
-        ("redis://", "no host"), ("redis://h:port", "no URL"), ("redis://h:1/name", "a number"),
+        ("redis://", "no host"), ("redis://h:port", "no URL"), ("redis://h:1/name", "no number"),
     ],
     "otlp_endpoint": [("collector:4318", "pattern")],
     "log_level": [("loud", "pattern")],
@@ -193,9 +193,15 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
     "shared_memory": [("yes", "'off', 'auto' or 'on'")],
     "shared_memory_prefix": [("other_", "pattern")],
     "reflection": [("perhaps", "boolean")],
+    "health_listen": [("50062", "host:port"), (":50062", "host:port"), ("::1:50062", "brackets")],
+    "allow_anonymous": [("perhaps", "boolean")],
+    "allow_plaintext_tokens": [("perhaps", "boolean")],
 }  # fmt: skip
 # Whatever text they hold is checked against the repository or the file system, and refused there.
-ELSEWHERE = {"default_pipeline", "repository", "redis_password_file"}
+ELSEWHERE = {
+    *("default_pipeline", "repository", "redis_password_file"),
+    *("tls_cert_file", "tls_key_file", "tls_client_ca_file", "token_keys_file", "access_file"),
+}
 
 
 @pytest.mark.row("settings")
@@ -215,7 +221,7 @@ def test_every_setting_says_in_one_sentence_what_is_wrong(name: str) -> None:
 
 def test_right_addresses_are_taken() -> None:
     for listen in ("[::]:50061", "0.0.0.0:50061", "localhost:0", "unix:/run/backdrop.sock"):
-        assert settings(listen=listen).listen == listen
+        assert settings(listen=listen, allow_anonymous=True).listen == listen
     for url in ("redis://h:6379/0", "rediss://user:word@h/1", "unix:///run/redis.sock", "redis://[::1]:6379"):
         assert settings(redis_url=url).redis_url == url
     assert settings(triton_endpoints="[::1]:8001, dns:///t:1").triton_endpoints

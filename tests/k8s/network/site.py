@@ -51,6 +51,7 @@ class Site:
                 hosts[name],
                 [sys.executable, "-m", "orchestrator"],
                 BACKDROP_LISTEN=f"{hosts[name].address}:50061",
+                BACKDROP_ALLOW_ANONYMOUS="true",
                 BACKDROP_TRITON_ENDPOINTS=endpoints,
                 BACKDROP_REPOSITORY=str(repository),
                 # Long enough for a loaded machine, short enough that a host that drops packets costs little.

@@ -17,6 +17,7 @@ from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import generation_service_pb2_grpc as stubs
 from backdrop.v1 import info_service_pb2 as info_pb
 from backdrop.v1 import info_service_pb2_grpc as info_stubs
+from orchestrator.api.doors import Doors
 from orchestrator.api.idempotency import Idempotency
 from orchestrator.api.info import describe_server, describer
 from orchestrator.api.parse import Parser
@@ -39,13 +40,13 @@ PHOTO, MASK = encoded(noisy_photo(64, 64)), encoded(ellipse_mask(64, 64))
 class Running:
     """A server over `FunctionModels`, not yet opened."""
 
-    def __init__(self, folder: Path) -> None:
-        self.settings = server_settings(folder, idempotency_ttl_s=60)
+    def __init__(self, folder: Path, doors: Doors | None = None, **settings: Any) -> None:
+        self.settings = server_settings(folder, idempotency_ttl_s=60, **settings)
         self.repository, self.prompts = tokenizers(folder)
         self.models, self.admission, self.metrics = FunctionModels(), Admission(Limits(2, 0)), Metrics()
         self.store = Store()
-        self.service = Service(self.metrics)
-        self.server = Server(self.settings, self.service)
+        self.service = Service(self.metrics, doors=doors)
+        self.server = Server(self.settings, self.service, doors)
 
     async def open(self) -> None:
         pipeline = Pipeline(
