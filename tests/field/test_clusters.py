@@ -199,7 +199,7 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
 }  # fmt: skip
 # Whatever text they hold is checked against the repository or the file system, and refused there.
 ELSEWHERE = {
-    *("default_pipeline", "repository", "redis_password_file"),
+    *("default_pipeline", "repository", "redis_password_file", "audit_log"),
     *("tls_cert_file", "tls_key_file", "tls_client_ca_file", "token_keys_file", "access_file"),
 }
 
