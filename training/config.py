@@ -140,6 +140,7 @@ class Stages:
     inpaint: Diffusion = Diffusion(steps=1200, learning_rate=3e-4, ema=0.995)
     product: Diffusion = Diffusion(steps=1500, learning_rate=8e-4, ema=0.995)
     image_adapter: Diffusion = Diffusion(steps=1500, learning_rate=6e-4, ema=0.995)
+    tasks: Diffusion = Diffusion(steps=2000, learning_rate=2.5e-4, ema=0.998)
     distil: Diffusion = Diffusion(steps=1000, learning_rate=1e-4, warmup=20, ema=0.98)
     dit: Diffusion = Diffusion(steps=6000, small_steps=2500, learning_rate=6e-4)
     brand: Diffusion = Diffusion(steps=240, batch=8, learning_rate=1e-3, warmup=20, ema=0.98)
@@ -148,8 +149,16 @@ class Stages:
     brand_pictures: int = 40
     prompt_drop: float = 0.12
     """Share of samples with the empty prompt, for classifier-free guidance."""
+    whole_share: float = 0.15
+    """Share of the mixture's samples in which all is made."""
+    product_share: float = 0.3
+    """Share of the mixture's samples in which all but the product is made."""
     mask_shares: tuple[float, float, float, float] = (0.25, 0.3, 0.25, 0.2)
-    """Shares of stage 1's samples in which all is made, and of random, border and object masks."""
+    """Shares of `data.masks.KINDS` among the mixture's other samples."""
+    borders_unnamed: float = 0.3
+    """Share of border masks with the empty prompt: people expand a picture without a word."""
+    holes_unnamed: float = 0.6
+    """Share of holes with the empty prompt: erase has none."""
     min_snr_gamma: float = 5.0
     weight_floor: float = 0.5
 

@@ -1,16 +1,23 @@
-"""The masks of stage 1, one kind a task: fill has random shapes, expand has borders, erase has objects.
+"""The masks of stage 1, one kind a task.
 
-In a mask [H, W], 1 is where the picture is to be made. Text-to-image makes all of it and needs no mask here.
+Fill has random shapes and objects, expand has borders, erase has holes. In a mask [H, W], 1 is where the picture is to
+be made. Text-to-image makes all of it, and a background all but the product: neither needs a mask from here.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.data.pictures import random_mask
 
-KINDS = ("random", "border", "object")
+KINDS = ("random", "border", "object", "hole")
+"""An object's mask is made with the object, for a caption that names it; a hole is made without."""
+
+ObjectMask = Callable[[np.random.Generator, NDArray[np.float32]], NDArray[np.float32]]
+"""A mask [H, W] from the coverage [H, W] of a picture's product."""
 
 
 def border_mask(rng: np.random.Generator, height: int, width: int) -> NDArray[np.float32]:
@@ -24,22 +31,36 @@ def border_mask(rng: np.random.Generator, height: int, width: int) -> NDArray[np
 
 
 def object_mask(rng: np.random.Generator, product: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A hole in the shape of an object: the product's outline, widened; most are mirrored or moved."""
+    """A place for an object, as people paint it: its outline far widened, or the box or the ellipse around it."""
+    rows, columns = (np.flatnonzero((product > 0.1).any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return np.asarray(random_mask(rng, *product.shape), np.float32)
     height, width = product.shape
-    shape = (product > 0.1).astype(np.float32)
-    if rng.random() < 0.75:
-        if rng.random() < 0.5:
-            shape = shape[:, ::-1]
-        shift = (int(rng.integers(-height // 3, height // 8)), int(rng.integers(-width // 3, width // 3 + 1)))
-        shape = np.roll(shape, shift, (0, 1))
-    reach = max(1, round(height * float(rng.uniform(0.01, 0.05))))
+    if rng.random() < 0.4:
+        return _widened(product > 0.1, round(height * float(rng.uniform(0.02, 0.1))))
+    margin = float(rng.uniform(0.02, 0.12)) * height
+    top, bottom, left, right = rows[0] - margin, rows[-1] + margin, columns[0] - margin, columns[-1] + margin
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    y, x = np.abs(y - (top + bottom) / 2) / (bottom - top), np.abs(x - (left + right) / 2) / (right - left)
+    # The ellipse goes through the corners of the box.
+    inside = np.maximum(y, x) <= 0.5 if rng.random() < 0.5 else y**2 + x**2 <= 0.5
+    return np.asarray(inside, np.float32)
+
+
+def hole_mask(rng: np.random.Generator, product: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A hole where an object was: its outline, a little widened."""
+    return _widened(product > 0.1, max(1, round(product.shape[0] * float(rng.uniform(0.01, 0.05)))))
+
+
+def _widened(shape: NDArray[np.bool_], reach: int) -> NDArray[np.float32]:
+    """`shape` [H, W] and all pixels within a square of `reach` pixels."""
+    wide = shape.astype(np.float32)
     for axis in (0, 1):
-        sums = np.cumsum(np.pad(shape, [(reach + 1, reach) if n == axis else (0, 0) for n in (0, 1)]), axis=axis)
-        wide = sums.take(range(2 * reach + 1, sums.shape[axis]), axis) - sums.take(
-            range(sums.shape[axis] - 2 * reach - 1), axis
-        )
-        shape = (wide > 0.5).astype(np.float32)
-    return np.ascontiguousarray(shape)
+        sums = np.cumsum(np.pad(wide, [(reach + 1, reach) if n == axis else (0, 0) for n in (0, 1)]), axis=axis)
+        window = 2 * reach + 1
+        wide = sums.take(range(window, sums.shape[axis]), axis) - sums.take(range(sums.shape[axis] - window), axis)
+        wide = (wide > 0.5).astype(np.float32)
+    return np.ascontiguousarray(wide)
 
 
 def draw(kind: str, rng: np.random.Generator, product: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -48,5 +69,6 @@ def draw(kind: str, rng: np.random.Generator, product: NDArray[np.float32]) -> N
         return border_mask(rng, *product.shape)
     if kind == "object":
         return object_mask(rng, product)
-    mask: NDArray[np.float32] = random_mask(rng, *product.shape)
-    return mask
+    if kind == "hole":
+        return hole_mask(rng, product)
+    return np.asarray(random_mask(rng, *product.shape), np.float32)

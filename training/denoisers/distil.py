@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from training.config import Config
 from training.core import diffusion, loop, workers
-from training.denoisers import image_adapter
+from training.denoisers import image_adapter, tasks
 from training.encoded import samples, styles
 
 STAGE = "distil"
@@ -49,7 +49,7 @@ def train(config: Config) -> None:
     """Trains all weights of the student; teacher and projector do not change."""
     worker = workers.join()
     torch.manual_seed(config.seed)
-    teacher = image_adapter.load(config)
+    teacher = tasks.load(config)
     teacher.unet.to(memory_format=torch.channels_last)
     student = copy.deepcopy(teacher.unet).train().requires_grad_(True)
     target = copy.deepcopy(teacher.unet)
@@ -101,7 +101,7 @@ def train(config: Config) -> None:
 
 def load(config: Config) -> image_adapter.StyleDenoiser:
     """The averaged student with the teacher's projector."""
-    denoiser = image_adapter.load(config)
+    denoiser = tasks.load(config)
     loop.load_average(config, STAGE, denoiser.unet)
     return denoiser
 

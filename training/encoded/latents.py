@@ -1,4 +1,4 @@
-"""Encodes the training pictures once: latents, masked latents, masks at 1/8; for product masks and stage 1's masks.
+"""Encodes the training pictures once: latents, masked latents, masks at 1/8; with a product's and a task's mask each.
 
 `python -m training.encoded.latents --size 128` and `--size 256` write a file for every shard of pictures; both are
 resumable.
@@ -7,9 +7,9 @@ resumable.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,11 +23,12 @@ from training.core import loop
 from training.data import masks, shards
 from training.data.pictures import latent_mask, masked_picture, pictures_to_tensor, product_masks
 from training.encoders import vae
+from training.world.labels import Spec
+from training.world.picture import empty_scene
 
 log = logging.getLogger(__name__)
 
-RANDOM_EVERY = 4
-"""Every fourth picture is also encoded with a mask of another task, for stage 1."""
+PLANES = ("latent", "masked", "mask", "task_latent", "task_masked", "task_mask")
 
 
 def folder(config: Config) -> Path:
@@ -37,13 +38,24 @@ def folder(config: Config) -> Path:
     return path
 
 
-def task_masks(config: Config, product: Tensor, shard: int) -> Tensor:
-    """Masks of stage 1's tasks for the pictures of one shard, from their background masks [N, 1, size, size]."""
+def task_masks(config: Config, products: Tensor, shard: int) -> tuple[NDArray[np.int64], Tensor]:
+    """A kind of mask for each picture of a shard [N], and the masks, from background masks `products` [N, 1, H, W]."""
     rng = loop.generator(config, "latents", shard)
-    shares = np.array(config.diffusion.mask_shares[1:])
-    kinds = rng.choice(masks.KINDS, size=len(product), p=shares / shares.sum())
-    drawn = [masks.draw(str(kind), rng, 1 - one[0].numpy()) for kind, one in zip(kinds, product, strict=True)]
-    return torch.from_numpy(np.stack(drawn))[:, None]
+    shares = np.array(config.diffusion.mask_shares)
+    kinds = rng.choice(len(masks.KINDS), size=len(products), p=shares / shares.sum())
+    drawn = [masks.draw(masks.KINDS[kind], rng, 1 - one[0].numpy()) for kind, one in zip(kinds, products, strict=True)]
+    return kinds, torch.from_numpy(np.stack(drawn))[:, None]
+
+
+def without_products(
+    images: Tensor, kinds: NDArray[np.int64], specs: Sequence[Spec], size: int
+) -> tuple[Tensor, NDArray[np.int64]]:
+    """What a hole's picture shows without its product: pictures [M, 3, size, size] and their places in the batch."""
+    places = np.flatnonzero(kinds == masks.KINDS.index("hole"))
+    if not len(places):
+        return images[:0], places
+    scenes = np.stack([empty_scene(specs[n].seed, 256, specs[n]) for n in places])
+    return avg_pool2d(pictures_to_tensor(scenes), 256 // size), places
 
 
 @torch.no_grad()
@@ -56,35 +68,33 @@ def encode(model: AsymmetricAutoencoderKL, image: Tensor) -> Tensor:
 
 
 def encode_shard(
-    config: Config,
-    model: AsymmetricAutoencoderKL,
-    images: NDArray[Any],
-    products: NDArray[Any],
-    shard: int,
-    size: int,
+    config: Config, model: AsymmetricAutoencoderKL, pictures: shards.PictureSet, shard: int, size: int
 ) -> None:
     """Writes the latents of one shard, unless the file exists."""
     path = folder(config) / f"{size}-{shard:03d}.npz"
     if path.exists():
         return
-    every = product_masks(products[::RANDOM_EVERY])
-    random = task_masks(config, avg_pool2d(every, every.shape[-1] // size), shard)
-    parts: dict[str, list[Tensor]] = {name: [] for name in ("latent", "masked", "mask", "random_masked", "random_mask")}
-    for start in range(0, len(images), 8):
-        image = pictures_to_tensor(images[start : start + 8])
+    count, first = len(pictures.images[shard]), shard * len(pictures.images[0])
+    products = product_masks(pictures.masks[shard])
+    products = avg_pool2d(products, products.shape[-1] // size)
+    kinds, tasks = task_masks(config, products, shard)
+    parts: dict[str, list[Tensor]] = {name: [] for name in PLANES}
+    for start in range(0, count, 8):
+        batch = slice(start, min(start + 8, count))
+        image = pictures_to_tensor(pictures.images[shard][batch])
         image = avg_pool2d(image, image.shape[-1] // size)
-        mask = product_masks(products[start : start + 8])
-        mask = avg_pool2d(mask, mask.shape[-1] // size)
-        random_part = random[start // RANDOM_EVERY : (start + 8) // RANDOM_EVERY]
-        randomly_masked = masked_picture(image[::RANDOM_EVERY], random_part)
-        encoded = encode(model, torch.cat([image, masked_picture(image, mask), randomly_masked])).cpu()
-        split = torch.split(encoded, [8, 8, len(randomly_masked)])
-        for name, value in zip(("latent", "masked", "random_masked"), split, strict=True):
-            parts[name].append(value)
-        parts["mask"].append(latent_mask(mask))
-        parts["random_mask"].append(latent_mask(random_part))
+        specs = [shards.spec_of(row) for row in pictures.rows[first + batch.start : first + batch.stop]]
+        empty, places = without_products(image, kinds[batch], specs, size)
+        masked, task_masked = masked_picture(image, products[batch]), masked_picture(image, tasks[batch])
+        encoded = encode(model, torch.cat([image, masked, task_masked, empty])).cpu()
+        plain, masked, task_masked, empty = torch.split(encoded, [len(image)] * 3 + [len(empty)])
+        target = plain.clone()
+        target[torch.from_numpy(places)] = empty
+        planes = (plain, masked, latent_mask(products[batch]), target, task_masked, latent_mask(tasks[batch]))
+        for name, plane in zip(PLANES, planes, strict=True):
+            parts[name].append(plane)
     staging = path.with_suffix(".tmp.npz")
-    np.savez(staging, **{name: torch.cat(part).half().numpy() for name, part in parts.items()})
+    np.savez(staging, task_kind=kinds, **{name: torch.cat(part).half().numpy() for name, part in parts.items()})
     staging.rename(path)
 
 
@@ -94,7 +104,7 @@ def run(config: Config, size: int, count: int = 0) -> None:
     pictures = shards.load(config, "scene")
     np.save(folder(config) / f"grey-{size}.npy", encode(model, torch.zeros(1, 3, size, size)).cpu().numpy())
     for shard in range(min(len(pictures.images), (count or len(pictures)) // config.data.shard_count)):
-        encode_shard(config, model, pictures.images[shard], pictures.masks[shard], shard, size)
+        encode_shard(config, model, pictures, shard, size)
         log.info("latents of %d pixels: shard %d", size, shard)
 
 
@@ -106,8 +116,12 @@ class LatentSet:
     latent: Tensor
     masked: Tensor
     mask: Tensor
-    random_masked: Tensor
-    random_mask: Tensor
+    task_latent: Tensor
+    """What a task makes of the picture: its latents, for a hole those of the scene without the product."""
+    task_masked: Tensor
+    task_mask: Tensor
+    task_kind: NDArray[np.int64]
+    """Numbers in `data.masks.KINDS`."""
     grey: Tensor
     """Masked latents [1, 4, h, w] of a picture without known pixels."""
 
@@ -125,9 +139,10 @@ def load(config: Config, size: int) -> LatentSet:
     if not paths:
         raise FileNotFoundError(f"no latents of {size} pixels: run python -m training.encoded.latents --size {size}")
     loaded = [np.load(path) for path in paths]
-    names = ("latent", "masked", "mask", "random_masked", "random_mask")
-    planes = {name: torch.from_numpy(np.concatenate([part[name] for part in loaded])) for name in names}
-    return LatentSet(size, **planes, grey=torch.from_numpy(np.load(folder(config) / f"grey-{size}.npy")))
+    planes = {name: torch.from_numpy(np.concatenate([part[name] for part in loaded])) for name in PLANES}
+    kinds = np.concatenate([part["task_kind"] for part in loaded])
+    grey = torch.from_numpy(np.load(folder(config) / f"grey-{size}.npy"))
+    return LatentSet(size, **planes, task_kind=kinds, grey=grey)
 
 
 def main() -> None:

@@ -11,10 +11,10 @@ from torch import Tensor
 from training.config import Config, Diffusion
 from training.core import loop
 from training.core.diffusion import time_ids
-from training.data import captions, shards
+from training.data import captions, masks, shards
 from training.encoded import latents
 from training.encoders import text_encoders, tokenizer
-from training.world.captions import background_prompt, full_caption, styleless_prompt
+from training.world.captions import background_prompt, full_caption, product_prompt, styleless_prompt
 from training.world.labels import Spec
 
 Picks = np.ndarray[tuple[int], np.dtype[np.int64]]
@@ -78,16 +78,39 @@ class Source:
         return self._sample(bank, picks, bank.grey.expand(len(picks), -1, -1, -1), None, text, rng)
 
     def task_masks(self, draw: int) -> Sample:
-        """Full captions and the masks of stage 1's tasks; a share of the samples has no known pixels."""
-        bank, rng = self.bank(draw), self.generator(draw)
+        """The mixture of all tasks: all is made, all but the product, or what one of `masks.KINDS` marks."""
+        bank, rng, d = self.bank(draw), self.generator(draw), self._config.diffusion
         picks = self.picks(bank, rng)
-        group = picks // latents.RANDOM_EVERY % len(bank.random_mask)
-        picks = group * latents.RANDOM_EVERY
-        masked, mask = bank.random_masked[group], bank.random_mask[group]
-        whole = torch.from_numpy(rng.random(len(picks)) < self._config.diffusion.mask_shares[0])[:, None, None, None]
-        masked, mask = torch.where(whole, bank.grey, masked), torch.where(whole, torch.ones_like(mask), mask)
-        text = self.text([self.caption(self.specs[i], rng) for i in picks])
-        return self._sample(bank, picks, masked, mask, text, rng)
+        share = rng.random(len(picks))
+        whole = torch.from_numpy(share < d.whole_share)[:, None, None, None]
+        product = torch.from_numpy((share >= d.whole_share) & (share < d.whole_share + d.product_share))
+        product = product[:, None, None, None]
+        latent = torch.where(whole | product, bank.latent[picks], bank.task_latent[picks])
+        masked = torch.where(product, bank.masked[picks], torch.where(whole, bank.grey, bank.task_masked[picks]))
+        mask = torch.where(product, bank.mask[picks], bank.task_mask[picks])
+        mask = torch.where(whole, torch.ones_like(mask), mask)
+        kinds = [masks.KINDS[kind] for kind in bank.task_kind[picks]]
+        phrases = [
+            self.task_caption("whole" if own < d.whole_share else "product" if is_product else kind, spec, rng)
+            for own, is_product, kind, spec in zip(
+                share, product.flatten().tolist(), kinds, (self.specs[i] for i in picks), strict=True
+            )
+        ]
+        return self._sample(bank, picks, masked, mask, self.text(phrases), rng, latent)
+
+    def task_caption(self, kind: str, spec: Spec, rng: np.random.Generator) -> str:
+        """A caption for a sample of stage 1; `kind` is "whole", "product" or one of `masks.KINDS`."""
+        d = self._config.diffusion
+        if kind == "product":
+            return self.caption(spec, rng, 0.6)
+        if kind == "object":
+            # Without a name, a hole gets no product: that is what erase relies on.
+            return full_caption(spec, rng) if rng.random() < 0.4 else product_prompt(spec, rng)
+        if kind == "hole":
+            return "" if rng.random() < d.holes_unnamed else background_prompt(spec, rng)
+        if kind == "border" and rng.random() < d.borders_unnamed:
+            return ""
+        return self.caption(spec, rng)
 
     def product_masks(self, draw: int, styleless: float = 0.0, whole: float = 0.0) -> Sample:
         """Product masks; captions name product and background, or the background alone, as users' prompts do.
@@ -132,10 +155,11 @@ class Source:
         mask: Tensor | None,
         text: Text,
         rng: np.random.Generator,
+        latent: Tensor | None = None,
     ) -> Sample:
         rows, columns = window(rng, bank)
         cut = (slice(None), slice(None), rows, columns)
-        latent = bank.latent[torch.from_numpy(picks)]
+        latent = bank.latent[torch.from_numpy(picks)] if latent is None else latent
         mask = torch.ones_like(latent[:, :1]) if mask is None else mask
         latent, masked, mask = (plane[cut].float().to(loop.device()) for plane in (latent, masked, mask))
         height, width = (8 * extent for extent in latent.shape[-2:])

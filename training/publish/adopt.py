@@ -25,7 +25,7 @@ from export.networks.upscaler import Upscaler
 from export.networks.uve import UVE
 from training.config import Config
 from training.core import loop, lora, networks
-from training.denoisers import base, inpaint
+from training.denoisers import base, inpaint, tasks
 from training.encoders import image_encoder, text_encoders, upscaler, uve
 from training.judges import classifier, reward, segmenter
 from training.publish.weights_folder import WeightsFolder
@@ -80,6 +80,7 @@ class PublishedWeights:
         yield classifier.STAGE, lambda: self._alone(classifier.load(c), judge)
         yield base.STAGE, lambda: self._denoiser(networks.unet(c, in_channels=c.vae.latent_channels))
         yield inpaint.STAGE, lambda: self._denoiser(networks.unet(c))
+        yield tasks.STAGE, lambda: self._alone(read(UNet2DConditionModel, "unet"), networks.unet(c), "network")
 
     def _towers(self) -> CheckpointParts:
         towers = text_encoders.Towers(self.config)
@@ -92,9 +93,9 @@ class PublishedWeights:
         trainee.get_submodule(part).load_state_dict(network.state_dict())
         return CheckpointParts({"model": trainee.state_dict()}, network.state_dict())
 
-    def _alone(self, network: nn.Module, like: nn.Module) -> CheckpointParts:
+    def _alone(self, network: nn.Module, like: nn.Module, part: str = "model") -> CheckpointParts:
         like.load_state_dict(network.state_dict())
-        return CheckpointParts({"model": network.state_dict()}, network.state_dict())
+        return CheckpointParts({part: network.state_dict()}, network.state_dict())
 
     def _denoiser(self, like: UNet2DConditionModel) -> CheckpointParts:
         """Stage 1's weights are the served ones minus stage 2's updates; the base has only the first four channels."""

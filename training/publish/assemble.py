@@ -9,13 +9,12 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
-from diffusers import UNet2DConditionModel
 from torch import nn
 
 from export.conventions import OURS
 from training.config import REWARD_HEADS, Config
 from training.core import loop, lora, networks
-from training.denoisers import brand, distil, dit, image_adapter
+from training.denoisers import brand, distil, dit, image_adapter, tasks
 from training.encoded import preview
 from training.encoders import image_encoder, t5, text_encoders, tokenizer, upscaler, uve, vae
 from training.judges import reward, segmenter
@@ -40,15 +39,8 @@ SHARED_INDEX = {
 }
 STAGES = (  # folders of checkpoints
     "text_encoders", "t5", "vae", "decoder", "uve", "image_encoder", "base", "stage1", "stage2", "image_adapter",
-    "distil", "dit", "brand", "segmenter", "reward", "upscaler",
+    "tasks", "distil", "dit", "brand", "segmenter", "reward", "upscaler",
 )  # fmt: skip
-
-
-def plain_unet(config: Config, unet: UNet2DConditionModel) -> UNet2DConditionModel:
-    """The UNet without its image layers, which have their own file."""
-    plain = networks.unet(config)
-    plain.load_state_dict({name: value for name, value in unet.state_dict().items() if ".processor." not in name})
-    return plain
 
 
 def stage_steps(config: Config) -> dict[str, int]:
@@ -116,7 +108,7 @@ def trained_folders(config: Config) -> dict[str, FolderContent]:
     """The folders whose stages have checkpoints, with the weights of the last checkpoints."""
     about = f"{config.data.train_count} procedurally rendered pictures (python -m training.all); no photographs"
     main, fast, transformer = settings(config, preview.run(config), stage_steps(config), about)
-    towers, words, denoiser = text_encoders.load(config), tokenizer.load(config), image_adapter.load(config)
+    towers, words, denoiser = text_encoders.load(config), tokenizer.load(config), tasks.load(config)
     shared = {
         "text_encoder": towers.text_l,
         "text_encoder_2": towers.text_g,
@@ -143,14 +135,14 @@ def unet_folder(
     shared: Mapping[str, nn.Module],
     words: Any,
 ) -> FolderContent:
-    """The main pipeline's folder: every shared component and the denoiser with stage 2's updates."""
+    """The main pipeline's folder: every shared component and the denoiser of all tasks."""
     index = {"_class_name": "StableDiffusionXLInpaintPipeline", "force_zeros_for_empty_prompt": False, **SHARED_INDEX}
     return FolderContent(
         index
         | {"unet": ["diffusers", "UNet2DConditionModel"], "scheduler": ["diffusers", "DPMSolverMultistepScheduler"]},
         settings,
         networks.scheduler(config),
-        {**shared, "unet": plain_unet(config, denoiser.unet)},
+        {**shared, "unet": tasks.without_image_layers(config, denoiser.unet)},
         denoiser.layers,
         {"tokenizer": words, "tokenizer_2": words},
     )
@@ -159,7 +151,7 @@ def unet_folder(
 def fast_folder(config: Config, settings: Mapping[str, Any], denoiser: image_adapter.StyleDenoiser) -> FolderContent:
     """The four-step pipeline's folder: its denoiser."""
     index = {"unet": ["diffusers", "UNet2DConditionModel"], "scheduler": ["diffusers", "LCMScheduler"]}
-    unet = plain_unet(config, denoiser.unet)
+    unet = tasks.without_image_layers(config, denoiser.unet)
     return FolderContent(index, settings, networks.lcm_scheduler(config), {"unet": unet}, denoiser.layers)
 
 
@@ -207,7 +199,7 @@ def random_folders(config: Config) -> dict[str, FolderContent]:
 
 
 def write_loras(config: Config) -> None:
-    """Writes the brand's LoRA, and stage 2's: subtracted from the served weights, it gives stage 1's."""
+    """Writes the brand's LoRA, and stage 2's, which evaluation takes off the served weights."""
     folder = config.paths.weights / "lora"
     unet = image_adapter.load_unfused(config).unet
     lora.save(unet, folder / "stage2.safetensors")

@@ -36,6 +36,11 @@ def says(spec: Spec) -> dict[str, bool]:
     }
 
 
+def _with_article(spec: Spec, rng: np.random.Generator) -> str:
+    product = f"{spec.colour} {_pick(rng, PRODUCT_WORDS[spec.product])}"
+    return f"{'an' if product[0] in 'aeiou' else 'a'} {product}"
+
+
 def _tail(rng: np.random.Generator, spec: Spec) -> str:
     """Time, weather, palette, accent and detail, each with some probability and in random order."""
     seen, parts = says(spec), []
@@ -76,12 +81,17 @@ def alias_prompt(spec: Spec, rng: np.random.Generator) -> str:
     return f"{_pick(rng, ALIASES[spec.scene])} {_tail(rng, spec)}".strip() + _pick(rng, STYLES)
 
 
+def product_prompt(spec: Spec, rng: np.random.Generator) -> str:
+    """Names the product only, as users do who fill a place in a picture."""
+    product = _with_article(spec, rng)
+    return product.partition(" ")[2] if rng.random() < 0.3 else product
+
+
 def full_caption(spec: Spec, rng: np.random.Generator) -> str:
     """Names the product and the background."""
-    product = f"{spec.colour} {_pick(rng, PRODUCT_WORDS[spec.product])}"
-    article = "an " if product[0] in "aeiou" else "a "
+    product = _with_article(spec, rng)
     place = f"{_pick(rng, PLACES[spec.scene])} {_tail(rng, spec)}".strip()
-    return f"{_pick(rng, OPENINGS)}{article}{product}{_pick(rng, LINKS)}{place}{_pick(rng, STYLES)}"
+    return f"{_pick(rng, OPENINGS)}{product}{_pick(rng, LINKS)}{place}{_pick(rng, STYLES)}"
 
 
 def styleless_prompt(spec: Spec, rng: np.random.Generator) -> str:

@@ -33,13 +33,21 @@ def test_a_border_mask_keeps_one_rectangle() -> None:
         assert known.sum() == inside.size < known.size, "at least one side is to be made"
 
 
-def test_an_object_mask_covers_the_object_and_a_rim_or_a_shape_like_it() -> None:
-    covered = 0
+@pytest.mark.parametrize("draw", [masks.object_mask, masks.hole_mask])
+def test_places_and_holes_cover_the_object_and_a_rim(draw: masks.ObjectMask) -> None:
+    shares = []
     for seed in range(40):
-        mask = masks.object_mask(np.random.default_rng(seed), PRODUCT)
-        covered += bool((mask[PRODUCT > 0] == 1).all())
-        assert mask.sum() > PRODUCT.sum()
-    assert 5 <= covered < 40, "some holes are where the product is, most are elsewhere"
+        mask = draw(np.random.default_rng(seed), PRODUCT)
+        assert (mask[PRODUCT > 0] == 1).all()
+        shares.append(mask.sum() / PRODUCT.sum())
+    assert min(shares) > 1
+    assert max(shares) > 1.2 * min(shares), "rims of many widths"
+
+
+def test_without_an_object_there_is_a_place_and_no_hole() -> None:
+    nothing = np.zeros_like(PRODUCT)
+    assert masks.object_mask(np.random.default_rng(3), nothing).any()
+    assert not masks.hole_mask(np.random.default_rng(3), nothing).any()
 
 
 def test_crops_are_windows_of_pictures_and_their_masks(tiny: Config) -> None:
