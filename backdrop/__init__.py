@@ -14,6 +14,7 @@ with backdrop.Client("127.0.0.1:50061") as client:
 from __future__ import annotations
 
 from backdrop._client import AsyncClient
+from backdrop._credentials import Credentials
 from backdrop._enums import (
     CompositingMode,
     HorizontalAlignment,
@@ -84,6 +85,7 @@ __all__ = [
     "Client",
     "CompositingMode",
     "ConflictError",
+    "Credentials",
     "DeadlineExceededError",
     "EarlyDropping",
     "Erase",

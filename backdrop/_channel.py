@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import dataclasses
 import json
 import os
 import sys
 import weakref
+from typing import TypeAlias
 
 import grpc
 import grpc.aio
 
-from backdrop.errors import BackdropError, Reason, error
+from backdrop._credentials import Credentials, Stamp
+from backdrop.errors import BackdropError, InvalidRequestError, Reason, error
 
 _KEEPALIVE_S, _KEEPALIVE_TIMEOUT_S = 10, 8
 # A name may have several addresses: calls go to all of them in turn, and to those that remain when one is lost.
@@ -30,7 +34,15 @@ _OPTIONS: list[tuple[str, int | str]] = [
     # When a server goes, its name is looked up again; by default at most every 30 s.
     ("grpc.dns_min_time_between_resolutions_ms", 1_000),
 ]
+AnyCredentials: TypeAlias = grpc.ChannelCredentials | Credentials
 _SCHEMES = ("dns:", "unix:", "unix-abstract:", "vsock:", "ipv4:", "ipv6:", "xds:")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Connection:
+    channel: grpc.aio.Channel
+    stamp: Stamp
+    """Of the files that it was made from."""
 
 
 class Channels:
@@ -38,7 +50,7 @@ class Channels:
 
     Args:
         endpoint: a target of gRPC.
-        credentials: None for plain text.
+        credentials: None for plain text and no token.
         max_message_bytes: largest message to send or to receive.
         proxy: whether `http_proxy` and `https_proxy` of the environment are used.
 
@@ -47,46 +59,60 @@ class Channels:
     """
 
     def __init__(
-        self, endpoint: str, credentials: grpc.ChannelCredentials | None, max_message_bytes: int, *, proxy: bool
+        self, endpoint: str, credentials: AnyCredentials | None, max_message_bytes: int, *, proxy: bool
     ) -> None:
         check_environment()
         self.endpoint = check_endpoint(endpoint)
-        if credentials is not None and not isinstance(credentials, grpc.ChannelCredentials):
-            message = f"credentials is a {type(credentials).__name__}; make them by grpc.ssl_channel_credentials(…)."
+        if credentials is not None and not isinstance(credentials, grpc.ChannelCredentials | Credentials):
+            message = f"credentials is a {type(credentials).__name__}; pass backdrop.Credentials(…)."
             raise _unusable(message, "credentials")
-        self._credentials = credentials
+        self._fixed = credentials if isinstance(credentials, grpc.ChannelCredentials) else None
+        self._credentials = credentials if isinstance(credentials, Credentials) else Credentials()
+        self._credentials.check_endpoint(self.endpoint, proxy=proxy)
         self._options = [
             ("grpc.max_send_message_length", max_message_bytes),
             ("grpc.max_receive_message_length", max_message_bytes),
             ("grpc.enable_http_proxy", int(bool(proxy))),
             *_OPTIONS,
         ]
-        self._open: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, grpc.aio.Channel] = weakref.WeakKeyDictionary()
+        self._open: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Connection] = weakref.WeakKeyDictionary()
+
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """The token of the next call, as metadata; InvalidRequestError if its file cannot be read."""
+        return self._credentials.metadata()
 
     def current(self) -> grpc.aio.Channel:
-        """The channel of the event loop that runs now.
+        """The channel of the event loop that runs now; a new one when the certificates' files have changed.
 
         Raises:
-            InvalidRequestError: the process was forked from one in which gRPC already ran.
+            InvalidRequestError: the process was forked from one in which gRPC already ran, or a file is not usable.
         """
         loop = asyncio.get_running_loop()
-        channel = self._open.get(loop)
-        if channel is None:
+        connection = self._open.get(loop)
+        if connection is None:
             _begin()
-            channel = self._open[loop] = self._new()
-        return channel
+            connection = self._open[loop] = self._new()
+        else:
+            # A file that is being replaced must not stop calls: the earlier connection still works.
+            with contextlib.suppress(InvalidRequestError):
+                if self._credentials.stamp() != connection.stamp:
+                    # The earlier channel is collected when its last call has ended.
+                    connection = self._open[loop] = self._new()
+        return connection.channel
 
     async def close(self) -> None:
         """Closes the channel of this event loop, and forgets those of others: a loop closes its own connections."""
-        channel = self._open.pop(asyncio.get_running_loop(), None)
+        connection = self._open.pop(asyncio.get_running_loop(), None)
         self._open.clear()
-        if channel is not None:
-            await channel.close(None)
+        if connection is not None:
+            await connection.channel.close(None)
 
-    def _new(self) -> grpc.aio.Channel:
-        if self._credentials is None:
-            return grpc.aio.insecure_channel(self.endpoint, self._options)
-        return grpc.aio.secure_channel(self.endpoint, self._credentials, self._options)
+    def _new(self) -> _Connection:
+        stamp = self._credentials.stamp()
+        credentials = self._fixed or self._credentials.channel_credentials()
+        if credentials is None:
+            return _Connection(grpc.aio.insecure_channel(self.endpoint, self._options), stamp)
+        return _Connection(grpc.aio.secure_channel(self.endpoint, credentials, self._options), stamp)
 
 
 def check_endpoint(endpoint: str) -> str:

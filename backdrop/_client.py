@@ -14,7 +14,8 @@ import grpc
 import grpc.aio
 
 from backdrop import _convert
-from backdrop._channel import Channels
+from backdrop._channel import AnyCredentials, Channels
+from backdrop._credentials import Credentials
 from backdrop._generation import Generation
 from backdrop._info import Info
 from backdrop._options import Options
@@ -44,7 +45,8 @@ class AsyncClient:
             every address of a name in turn. Default: the environment variable BACKDROP_ENDPOINT, else 127.0.0.1:50061.
         timeout_s: longest time that a generation may take, retries included, in seconds; inf = no limit. It travels as
             the call's deadline; the server stops when the deadline passes, or as soon as it can no longer be met.
-        credentials: for TLS, from `grpc.ssl_channel_credentials(…)`. Default: plain text.
+        credentials: `backdrop.Credentials(…)` for TLS, client certificates and tokens, or gRPC's own from
+            `grpc.ssl_channel_credentials(…)`. Default: those of the environment, `Credentials.from_environment()`.
         max_message_bytes: largest message to send or to receive. Each picture comes in a message of its own; a PNG of
             16 megapixels has up to 48 MB.
         retries: how many more times a call is tried when no server or replica answers, or when a full queue says when
@@ -63,7 +65,7 @@ class AsyncClient:
         endpoint: str | None = None,
         *,
         timeout_s: float = 600.0,
-        credentials: grpc.ChannelCredentials | None = None,
+        credentials: AnyCredentials | None = None,
         max_message_bytes: int = 64 * 2**20,
         retries: int = 2,
         proxy: bool = False,
@@ -75,6 +77,7 @@ class AsyncClient:
         if not isinstance(retries, int) or retries < 0:
             raise _out_of_range("retries", retries, "an integer from 0 on")
         self.endpoint = endpoint or os.environ.get("BACKDROP_ENDPOINT") or DEFAULT_ENDPOINT
+        credentials = Credentials.from_environment() if credentials is None else credentials
         self._channels = Channels(self.endpoint, credentials, max_message_bytes, proxy=proxy)
         self._max_message_bytes = max_message_bytes
         self._timeout_s = timeout_s
@@ -176,13 +179,14 @@ class AsyncClient:
             await asyncio.sleep(min(0.25, max(remaining_s, 0.0)))
 
     async def _info(self, timeout_s: float) -> Info:
+        metadata = self._channels.metadata()
         call = self._open().unary_unary(
             "/backdrop.v1.InfoService/GetInfo",
             info_pb.GetInfoRequest.SerializeToString,
             info_pb.GetInfoResponse.FromString,
         )
         try:
-            return _convert.server_info(await call(info_pb.GetInfoRequest(), timeout=timeout_s))
+            return _convert.server_info(await call(info_pb.GetInfoRequest(), timeout=timeout_s, metadata=metadata))
         except grpc.RpcError as exc:
             raise from_rpc_error(exc, self.endpoint) from exc
 
@@ -201,7 +205,11 @@ class AsyncClient:
         if attempt:
             # A full server looks for the result of an earlier attempt before it refuses.
             ours.append((RETRY_KEY, str(attempt)))
-        return call(request, timeout=timeout_s if timeout_s < _LONGEST_S else None, metadata=(*metadata, *ours))
+        return call(
+            request,
+            timeout=timeout_s if timeout_s < _LONGEST_S else None,
+            metadata=(*metadata, *ours, *self._channels.metadata()),
+        )
 
     def _open(self) -> grpc.aio.Channel:
         """Returns the channel of the event loop that runs now; made on first use."""

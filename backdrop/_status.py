@@ -25,6 +25,11 @@ _SENTENCES: dict[Reason, str] = {
     Reason.INTERNAL: "The server failed without a reason; its log may have one.",
 }
 
+_TLS = (
+    "TLS with the server{at} failed; does the server use TLS, are its name and its authority the right ones, and does "
+    "it take this client's certificate?"
+)
+
 
 def from_rpc_error(exc: grpc.RpcError, endpoint: str = "") -> BackdropError:
     """Returns `exc` as one of our errors.
@@ -39,7 +44,8 @@ def from_rpc_error(exc: grpc.RpcError, endpoint: str = "") -> BackdropError:
         return ours
     reason = errors.BY_CODE.get(code, Reason.INTERNAL)
     at = f" at {endpoint}" if endpoint else ""
-    return errors.error(reason, _SENTENCES[reason].format(at=at))
+    sentence = _TLS if reason is Reason.UNREACHABLE and _failed_handshake(exc) else _SENTENCES[reason]
+    return errors.error(reason, sentence.format(at=at))
 
 
 def _from_details(status: status_pb2.Status | None, code: grpc.StatusCode) -> BackdropError | None:
@@ -82,6 +88,12 @@ def _rich_status(exc: grpc.RpcError) -> status_pb2.Status | None:
             except DecodeError:
                 return None
     return None
+
+
+def _failed_handshake(exc: grpc.RpcError) -> bool:
+    details = getattr(exc, "details", None)
+    text = str(details() if callable(details) else "")
+    return any(sign in text for sign in ("SSL", "TSI_", "CERTIFICATE", "andshake"))
 
 
 def _code(exc: grpc.RpcError) -> grpc.StatusCode:

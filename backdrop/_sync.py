@@ -5,8 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Unpack
 
-import grpc
-
+from backdrop._channel import AnyCredentials
 from backdrop._client import AsyncClient
 from backdrop._events import Event, Result
 from backdrop._generation import Generation
@@ -78,7 +77,7 @@ class Client:
         endpoint: str | None = None,
         *,
         timeout_s: float = 600.0,
-        credentials: grpc.ChannelCredentials | None = None,
+        credentials: AnyCredentials | None = None,
         max_message_bytes: int = 64 * 2**20,
         retries: int = 2,
         proxy: bool = False,

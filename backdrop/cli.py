@@ -11,8 +11,8 @@ from backdrop import __version__
 from backdrop._cli import info as info_command
 from backdrop._cli import task_command
 from backdrop._cli import up as up_command
+from backdrop._cli.connection import AllowPlaintext, CaFile, CertFile, Endpoint, KeyFile, Tls, TokenFile, connection_of
 from backdrop._cli.failures import EXIT_STATUSES, failures_as_sentences
-from backdrop._cli.task_command import Endpoint
 from backdrop.contract.rules import TASKS as RULES
 from backdrop.tasks import TASKS
 
@@ -98,7 +98,22 @@ def info(
     endpoint: Endpoint = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     wait: Annotated[float, typer.Option(min=0, help="Wait up to this many seconds until the server is ready.")] = 0.0,
+    tls: Tls = False,
+    ca_file: CaFile = None,
+    cert_file: CertFile = None,
+    key_file: KeyFile = None,
+    token_file: TokenFile = None,
+    allow_plaintext: AllowPlaintext = False,
 ) -> None:
     """Show what the server serves: pipelines, limits, models. Exits with 0 once it is ready, else with 3."""
     with failures_as_sentences():
-        info_command.run(endpoint, as_json=json, wait_s=wait)
+        connection = connection_of(
+            endpoint,
+            tls=tls,
+            ca_file=ca_file,
+            cert_file=cert_file,
+            key_file=key_file,
+            token_file=token_file,
+            allow_plaintext=allow_plaintext,
+        )
+        info_command.run(connection, as_json=json, wait_s=wait)

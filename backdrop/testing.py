@@ -14,9 +14,10 @@ and numbers that follow from prompt, settings and seed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import TracebackType
 
+import grpc
 import grpc.aio
 
 from backdrop._fake.info import make_info
@@ -37,6 +38,9 @@ class FakeBackdrop:
         step_delay_s: seconds that every denoising step takes, so that a test can cancel or pass a deadline.
         max_running: how many generations run at the same time; more wait.
         max_queued: how many may wait; the next one is refused with QUEUE_FULL.
+        tokens: the tokens that it takes, each with its scopes ("generate", "info", "generate:PIPELINE"); None: it asks
+            nobody for a token.
+        credentials: for TLS, from `grpc.ssl_server_credentials(…)`, which may also ask for client certificates.
         without: roles that its pipelines do not have: "reward" (pictures are not scored), "segmenter" (a mask must be
             sent), "upscaler" (the task upscale is not served).
     """
@@ -47,9 +51,12 @@ class FakeBackdrop:
         step_delay_s: float = 0.0,
         max_running: int = 8,
         max_queued: int = 64,
+        tokens: Mapping[str, Collection[str]] | None = None,
+        credentials: grpc.ServerCredentials | None = None,
         without: Collection[str] = (),
     ) -> None:
         self._script = Script(step_delay_s=step_delay_s)
+        self._tokens, self._credentials = tokens, credentials
         self._info = make_info(without)
         self._info.limits.max_running = max_running
         self._info.limits.max_queued = max_queued
@@ -146,8 +153,13 @@ class FakeBackdrop:
             ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
         ]
         self._server = grpc.aio.server(options=options)
-        self._server.add_generic_rpc_handlers(Service(self._script, self._info).handlers())
-        self._port = self._server.add_insecure_port("127.0.0.1:0")
+        self._server.add_generic_rpc_handlers(Service(self._script, self._info, self._tokens).handlers())
+        address = "127.0.0.1:0"
+        self._port = (
+            self._server.add_secure_port(address, self._credentials)
+            if self._credentials
+            else self._server.add_insecure_port(address)
+        )
         await self._server.start()
 
     async def _stop(self) -> None:

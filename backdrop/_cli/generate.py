@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
+from backdrop._cli.connection import Connection
 from backdrop._cli.progress import make_display
 from backdrop._cli.report import Sent, print_result, print_warnings, write_result
 from backdrop._client import AsyncClient
@@ -37,7 +38,7 @@ class Request:
         return {name: value for name, value in values.items() if isinstance(value, Path)}
 
 
-def run(request: Request, out: Path, endpoint: str | None) -> None:
+def run(request: Request, out: Path, connection: Connection) -> None:
     """Generates, shows and writes. Raises BackdropError, OSError, KeyboardInterrupt."""
     files = request.files()
     # Read once: the contact sheet must show the bytes that were sent.
@@ -46,7 +47,7 @@ def run(request: Request, out: Path, endpoint: str | None) -> None:
     request = Request(dataclasses.replace(request.task, **contents), request.options)
     # Made before the server computes anything: a folder that cannot be written must not cost a generation.
     out.mkdir(parents=True, exist_ok=True)
-    result, address = asyncio.run(_generate(request, out, endpoint))
+    result, address = asyncio.run(_generate(request, out, connection))
     style = request.options.get("style_images", ())
     sent = Sent(
         prompt=request.options.get("prompt", ""),
@@ -63,9 +64,9 @@ def run(request: Request, out: Path, endpoint: str | None) -> None:
     print_warnings(Console(stderr=True), result)
 
 
-async def _generate(request: Request, out: Path, endpoint: str | None) -> tuple[Result, str]:
+async def _generate(request: Request, out: Path, connection: Connection) -> tuple[Result, str]:
     console = Console(stderr=True)  # progress is not output: stdout is for the list of files
-    async with AsyncClient(endpoint) as client:
+    async with AsyncClient(connection.endpoint, credentials=connection.credentials) as client:
         generation = client.generate(request.task, **request.options)
         with make_display(console, request.variants) as display:
             async with generation:

@@ -10,22 +10,23 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from backdrop._cli.connection import Connection
 from backdrop._cli.report import to_json
 from backdrop._client import AsyncClient
 from backdrop._info import Info, Pipeline
 
 
-def run(endpoint: str | None, *, as_json: bool, wait_s: float) -> None:
-    """Prints what the server at `endpoint` serves; waits up to `wait_s` seconds for it. Raises BackdropError."""
-    info, address = asyncio.run(_fetch(endpoint, wait_s))
+def run(connection: Connection, *, as_json: bool, wait_s: float) -> None:
+    """Prints what a server serves; waits up to `wait_s` seconds for it. Raises BackdropError."""
+    info, address = asyncio.run(_fetch(connection, wait_s))
     if as_json:
         typer.echo(json.dumps({"endpoint": address, **to_json(info)}, indent=2, ensure_ascii=False))
     else:
         _print(info, address)
 
 
-async def _fetch(endpoint: str | None, wait_s: float) -> tuple[Info, str]:
-    async with AsyncClient(endpoint) as client:
+async def _fetch(connection: Connection, wait_s: float) -> tuple[Info, str]:
+    async with AsyncClient(connection.endpoint, credentials=connection.credentials) as client:
         info = await (client.wait_ready(wait_s) if wait_s > 0 else client.info())
         return info, client.endpoint
 

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from backdrop._cli import generate
+from backdrop._cli import connection, generate
+from backdrop._cli.connection import PANEL as _CALL
 from backdrop._cli.examples import EXAMPLES
 from backdrop._cli.failures import failures_as_sentences
 from backdrop._describe import Flag, Option, options_of
@@ -19,19 +20,9 @@ from backdrop._options import Options
 from backdrop.contract.rules import TASKS as RULES
 from backdrop.tasks import Task
 
-_CALL = "Call and output"
 _PANELS = {part: part.capitalize() for part in ("conditioning", "sampling", "selection", "delivery")}
 """Groups of flags in the help, by the part of the request that they set."""
 
-Endpoint = Annotated[
-    str | None,
-    typer.Option(
-        envvar="BACKDROP_ENDPOINT",
-        metavar="HOST:PORT",
-        help="The server. Default: 127.0.0.1:50061.",
-        rich_help_panel=_CALL,
-    ),
-]
 _Out = Annotated[
     Path,
     typer.Option(
@@ -78,19 +69,20 @@ def function_of(task: type[Task]) -> Callable[..., None]:
 
     Flags of options that the task does not take are hidden: the server's refusal says more than "No such option".
     """
-    fields, options = options_of(task), options_of(Options)
+    fields, options, connection_flags = options_of(task), options_of(Options), connection.parameters()
 
-    def command(*, out: Path, endpoint: str | None, **flags: Any) -> None:
+    def command(*, out: Path, **flags: Any) -> None:
         with failures_as_sentences():
+            chosen = connection.connection_of(**{each.name: flags.pop(each.name) for each in connection_flags})
             request = generate.Request(task(**_values(fields, flags)), _values(options, flags))
-            generate.run(request, out, endpoint)
+            generate.run(request, out, chosen)
 
     required = {name for name, parameter in inspect.signature(task).parameters.items() if not _has_default(parameter)}
     parameters = [
         *(each for name, option in fields.items() for each in _parameters(option, "Task", required=name in required)),
         *_option_parameters(options, RULES[task.name].refused),
         _parameter("out", _Out, default=Path("pictures")),
-        _parameter("endpoint", Endpoint, default=None),
+        *connection_flags,
     ]
     parameters.sort(key=_has_default)
     # typer reads flags from the signature; written by hand, it would repeat every description.

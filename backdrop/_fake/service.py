@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection, Mapping
 from typing import Any, TypeAlias
 
 import grpc
@@ -17,6 +17,14 @@ from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 from backdrop._fake.generation import Run
 from backdrop._fake.request import Request, read_request
 from backdrop._fake.script import Failure, Script
+from backdrop.contract.access import (
+    SCOPES,
+    bearer_token,
+    check_method,
+    check_pipeline,
+    no_credentials,
+    unknown_credentials,
+)
 from backdrop.contract.finishing import check_fits
 from backdrop.contract.metadata import longest_message
 from backdrop.contract.rules import maps_changes
@@ -42,7 +50,10 @@ class _Kept:
 class Service:
     """Answers calls as the contract says, as `script` tells it."""
 
-    def __init__(self, script: Script, info: info_pb.GetInfoResponse) -> None:
+    def __init__(
+        self, script: Script, info: info_pb.GetInfoResponse, tokens: Mapping[str, Collection[str]] | None = None
+    ) -> None:
+        self._tokens = tokens
         self._script = script
         self._info = info
         self._kept: dict[str, _Kept] = {}
@@ -69,7 +80,23 @@ class Service:
         }
         return [grpc.method_handlers_generic_handler(name, methods) for name, methods in services.items()]
 
+    def _admit(self, method: str, context: Context) -> Collection[str]:
+        """The scopes of the caller, if they cover the method."""
+        if self._tokens is None:
+            return SCOPES
+        token = bearer_token(context.invocation_metadata())
+        if token is None:
+            raise no_credentials()
+        if token not in self._tokens:
+            raise unknown_credentials()
+        check_method(self._tokens[token], method)
+        return self._tokens[token]
+
     async def _get_info(self, request: bytes, context: Context) -> info_pb.GetInfoResponse:
+        try:
+            self._admit("/backdrop.v1.InfoService/GetInfo", context)
+        except BackdropError as problem:
+            await _abort(context, problem)
         if not self._script.ready:
             await _abort(context, error(Reason.NO_REPLICA, "The server is not ready yet; try again soon."))
         return self._info
@@ -91,6 +118,7 @@ class Service:
             await _abort(context, exc)
 
     async def _serve(self, raw: bytes, request_id: str, context: Context) -> AsyncGenerator[pb.GenerateResponse, None]:
+        scopes = self._admit("/backdrop.v1.GenerationService/Generate", context)
         try:
             request = pb.GenerateRequest.FromString(raw)
         except DecodeError:
@@ -103,6 +131,7 @@ class Service:
         if not self._script.ready:
             raise error(Reason.NO_REPLICA, "The server is not ready yet; try again soon.", retry_after_s=0.1)
         work = await asyncio.to_thread(read_request, request, self._info)
+        check_pipeline(scopes, work.pipeline.name)
         for canvas in work.canvases:
             channels = (3 if canvas.scene is None else canvas.scene.shape[2]) + maps_changes(request)
             check_fits(canvas.size, longest_message(context.invocation_metadata()), channels)
