@@ -177,6 +177,15 @@ def add_adapters(step: argparse.ArgumentParser) -> None:
         "the first); may be given several times",
     )
     step.add_argument(
+        "--task-adapter",
+        action="append",
+        default=[],
+        dest="task_adapters",
+        metavar="[PIPELINE:]TASK=NAME[:WEIGHT]",
+        help="an adapter that every request of a task gets without naming it, such as fill=holes (default weight: 1); "
+        "may be given several times",
+    )
+    step.add_argument(
         "--allow-partial",
         action="store_true",
         help="serve adapters without what they have for the text encoders, whose adapters are not served",

@@ -11,6 +11,7 @@ from export.judges import Judges
 from export.precision import Precisions, Storage
 from export.rehearsal.recording import RehearsalConfig
 from export.store import Store
+from export.task_adapters import TaskAdapters
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,9 @@ class ExportOptions:
     """Which variant of weights is read where a component has it, such as fp16."""
     schedulers: Mapping[str, str] = field(default_factory=dict)
     """The solvers of requests that name none, by pipeline, where they are not the folders'."""
+
+    task_adapters: TaskAdapters = field(default_factory=dict)
+    """Adapters that the rows of a task get without being named, by pipeline and task."""
 
     @property
     def store(self) -> Store | None:

@@ -13,6 +13,7 @@ from export.errors import ExportError
 from export.files import partial
 from export.plan import RepositoryPlan
 from export.source import PipelineFolder
+from export.task_adapters import TaskAdapters
 
 FORMAT = 1
 PIPELINES = "pipeline.json"
@@ -61,12 +62,18 @@ def read_pipelines(repository: Path) -> dict[str, Any]:
     return {}
 
 
-def write_pipelines(staging: Path, plan: RepositoryPlan, models: Mapping[str, Any]) -> None:
+def write_pipelines(
+    staging: Path, plan: RepositoryPlan, models: Mapping[str, Any], task_adapters: TaskAdapters
+) -> None:
     """Writes `pipeline.json`, the last file of a repository."""
     content = {
         "format": FORMAT,
         "default": plan.default,
-        "pipelines": {folder.name: pipeline_entry(plan, folder) for folder in plan.pipelines},
+        "pipelines": {
+            folder.name: pipeline_entry(plan, folder)
+            | ({"task_adapters": task_adapters[folder.name]} if folder.name in task_adapters else {})
+            for folder in plan.pipelines
+        },
         "models": {name: models[name] for name in plan.models},
     }
     write_pipelines_file(staging, content)

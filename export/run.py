@@ -6,12 +6,12 @@ import dataclasses
 import gc
 import shutil
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from export import repository
+from export import repository, task_adapters
 from export.errors import ExportError
 from export.model_export import ModelExport, model_report
 from export.options import ExportOptions
@@ -24,6 +24,7 @@ from export.report import ExportReport
 from export.serving import check_repository
 from export.source import open_folder
 from export.spec import ExportSpec
+from export.task_adapters import TaskAdapters
 
 if TYPE_CHECKING:
     from export.adapters import AdapterSelection, Bank
@@ -114,9 +115,12 @@ def export_pipelines(
     """
     options = options or ExportOptions()
     plan = open_plan(sources, default, options)
-    entries = repository.read_pipelines(out).get("models", {})
+    earlier = repository.read_pipelines(out)
+    entries = earlier.get("models", {})
     kept = kept_models(plan, out, entries, names)
     banks = open_banks(plan, selection, kept, options)
+    own_adapters = {**task_adapters.kept(earlier, kept), **options.task_adapters}
+    expect_task_adapters(plan, own_adapters, banks, kept)
     rehearsals = Rehearsals(plan, options.rehearsal, options.store, progress)
     reports = []
     with repository.staged(out) as staging:
@@ -145,7 +149,7 @@ def export_pipelines(
             changed={report.model for report in reports},
             banked=banks,
         )
-        repository.write_pipelines(staging, plan, models)
+        repository.write_pipelines(staging, plan, models, own_adapters)
         # Before the swap: a repository that cannot be served never takes the place of one that can.
         serving = check_repository(staging, out)
     notes = tuple(note for bank in banks.values() for note in bank.notes())
@@ -176,6 +180,20 @@ def open_banks(
         exact = options.precisions.of(name) == "fp32" and options.storage == "source"
         banks[name] = dataclasses.replace(banks[name], dtype=torch.float32 if exact else torch.float16)
     return banks
+
+
+def expect_task_adapters(
+    plan: RepositoryPlan, chosen: TaskAdapters, banks: Mapping[str, Bank], kept: Mapping[str, Any]
+) -> None:
+    """Refuses task adapters that are in no bank, before the first component is exported."""
+    denoisers = {folder.name: plan.components(folder)["denoiser"] for folder in plan.pipelines}
+    contents: dict[str, tuple[Collection[str], int]] = {
+        name: (entry["adapters"]["names"], entry["adapters"]["slots"])
+        for name, entry in kept.items()
+        if "adapters" in entry
+    }
+    contents |= {name: ([ref.name for ref, _ in bank.adapters], bank.slots) for name, bank in banks.items()}
+    task_adapters.expect_in_banks(chosen, denoisers, contents)
 
 
 def expect_models(plan: RepositoryPlan, names: Collection[str] | None) -> None:

@@ -23,6 +23,7 @@ from export.rehearsal.recording import RehearsalConfig
 from export.report import ExportReport
 from export.run import export_graphs, export_pipelines
 from export.survey import survey, survey_adapters
+from export.task_adapters import read_options
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ def run_step(options: argparse.Namespace, progress: Progress) -> StepResult:
         rollout=getattr(options, "rollout", False),
         judges=options_judges(options),
         rehearsal=rehearsal_config(options),
+        task_adapters=read_options(options.task_adapters, [path.resolve().name for path in options.pipelines]),
     )
     names = None if options.components is None else [name.strip() for name in options.components.split(",")]
     if options.step in ("onnx", "verify"):

@@ -62,9 +62,9 @@ class Request:
 
     @property
     def adapters(self) -> dict[str, float]:
-        """Weight by name: the task's own adapters at 1.0, unless the request gives them a weight, and the request's."""
+        """Weight by name: the pipeline's for the task, unless the request gives them a weight, and the request's."""
         requested = {each.name: each.weight for each in self.parts.conditioning.adapters}
-        return dict.fromkeys(self.task.adapters, 1.0) | requested
+        return {**self.pipeline.task_adapters.get(self.task.name, {}), **requested}
 
     @property
     def fingerprints(self) -> dict[str, str]:

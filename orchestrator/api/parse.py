@@ -94,8 +94,9 @@ def _check_steps(sampling: Sampling, pipeline: PipelineSpec) -> None:
 
 def _check_slots(conditioning: Conditioning, task: Task, pipeline: PipelineSpec) -> None:
     """Raises InvalidRequestError when the request's adapters and the task's own are more than a row takes."""
-    names = {each.name for each in conditioning.adapters} | set(task.adapters)
+    own = pipeline.task_adapters.get(task.name, {})
+    names = {each.name for each in conditioning.adapters} | set(own)
     if conditioning.adapters and len(names) > pipeline.adapter_slots:
-        free = pipeline.adapter_slots - len(task.adapters)
+        free = pipeline.adapter_slots - len(own)
         message = f"conditioning.adapters: {task.name} has adapters of its own; it leaves room for {free}."
         raise error(Reason.OUT_OF_RANGE, message, field="conditioning.adapters")

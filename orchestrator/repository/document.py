@@ -97,6 +97,7 @@ class Pipeline(_Part):
     buckets: Annotated[list[Two], Field(min_length=1)]
     reward_heads: list[str] = []
     conventions: dict[str, Any] = {}
+    task_adapters: dict[str, dict[str, Number]] = {}
 
 
 class Document(_Part):

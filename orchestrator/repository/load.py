@@ -122,7 +122,9 @@ def _pipeline(name: str, value: Mapping[str, Any], models: Mapping[str, ModelSpe
         buckets=tuple(Size(width, height) for height, width in value["buckets"]),
         reward_heads=_reward_heads(name, value, roles.models),
         conventions=Conventions.from_json(value.get("conventions", {})),
+        task_adapters=value.get("task_adapters", {}),
     )
+    _expect_task_adapters(spec)
     if len(spec.preview_factors) != spec.latent_channels:
         raise ValueError(
             f"pipeline {name} has {spec.latent_channels} latent channels, and preview.factors for "
@@ -159,3 +161,12 @@ def _verify(path: Path, models: Mapping[str, Mapping[str, str]]) -> None:
                 raise RepositoryError(f"{file} is not there") from None
             if digest_here != digest:
                 raise RepositoryError(f"{file} has {digest_here}, pipeline.json says {digest}")
+
+
+def _expect_task_adapters(spec: PipelineSpec) -> None:
+    for task, weights in spec.task_adapters.items():
+        unknown = sorted(set(weights) - set(spec.adapters))
+        if unknown:
+            raise ValueError(f"pipeline {spec.name}: {task} has the adapter {unknown[0]}, which is not in the bank")
+        if len(weights) > spec.adapter_slots:
+            raise ValueError(f"pipeline {spec.name}: {task} has more adapters than the {spec.adapter_slots} of a row")

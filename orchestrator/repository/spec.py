@@ -134,6 +134,8 @@ class PipelineSpec:
     reward_heads: tuple[str, ...]
     """Empty without a reward model."""
     conventions: Conventions = dataclasses.field(default_factory=Conventions)
+    task_adapters: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
+    """The weights of the adapters that each task's rows get without being named, by task."""
 
     @property
     def fingerprints(self) -> dict[str, str]:

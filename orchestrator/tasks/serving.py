@@ -15,16 +15,11 @@ def why_not(pipeline: PipelineSpec, task: Task) -> str | None:
     missing = [role for role in task.roles if role not in pipeline.models]
     if missing:
         return f"it has no {' and no '.join(missing)}."
-    adapters = [name for name in task.adapters if name not in pipeline.adapters]
-    if adapters:
-        return f"its denoiser's bank has no adapter {', '.join(adapters)}."
-    if len(task.adapters) > pipeline.adapter_slots:
-        return f"its denoiser takes {pipeline.adapter_slots} adapters at once, the task uses {len(task.adapters)}."
     return None
 
 
 def serves(pipeline: PipelineSpec, task: Task) -> bool:
-    """Whether the pipeline has the inputs and adapters that the task needs."""
+    """Whether the pipeline has the models that the task needs."""
     return why_not(pipeline, task) is None
 
 

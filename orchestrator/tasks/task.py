@@ -123,8 +123,6 @@ class Task:
     """Whether its picture keeps its alpha channel, as a fourth one; else the channel is a mask, or is dropped."""
     roles: tuple[str, ...] = ()
     """Roles that it needs, of those that a pipeline may lack. A pipeline without them does not serve the task."""
-    adapters: tuple[str, ...] = ()
-    """Adapters that its rows use. A pipeline without them does not serve the task."""
     heads: tuple[str, ...] = ()
     """The reward model's heads that rank its variants; () = all."""
 

@@ -26,6 +26,7 @@ from export.files import digest
 from export.lora_files import Lora, read_lora
 from export.models import COMPONENTS
 from export.models.component import Inputs
+from export.options import ExportOptions
 from export.plan import RepositoryPlan, plan_repository
 from export.run import export_pipelines
 from export.running import relative, session
@@ -227,7 +228,16 @@ def test_one_more_adapter_is_another_file_beside_the_same_graph(
     monkeypatch.delattr(graph, "trace")
     selection = AdapterSelection(tuple(LoraRef(name, files[name]) for name in ("first", "second", "third")), 3)
     sources = [tiny_pipelines / name for name in tiny.NAMES]
-    (outputs,) = export_pipelines(sources, out, lambda name, what: None, names=["denoiser"], selection=selection).models
+    own = {"tiny": {"fill": {"third": 0.5}}}
+    (outputs,) = export_pipelines(
+        sources,
+        out,
+        tiny.silent,
+        names=["denoiser"],
+        selection=selection,
+        options=ExportOptions(task_adapters=own),
+    ).models
+    assert json.loads((out / "pipeline.json").read_text())["pipelines"]["tiny"]["task_adapters"] == own["tiny"]
     after = json.loads((out / "pipeline.json").read_text())["models"]["denoiser"]
     changed = {name for name, value in after["files"].items() if before["files"][name] != value}
     assert changed == {f"1/{FILE}", "config.pbtxt"}

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,6 @@ from backdrop.contract.parts import Adapter, OutputFormat
 from backdrop.errors import InvalidRequestError, NotFoundError, Reason
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
-from orchestrator import tasks
 from orchestrator.api.info import describe_server
 from orchestrator.api.parse import Parser
 from orchestrator.imaging.clip_square import clip_square
@@ -302,19 +302,28 @@ def test_bad_requests_are_refused_by_field(parser: Parser, name: str) -> None:
     assert caught.value.message.endswith(".")
 
 
-def test_adapters_are_read_and_counted_with_those_of_the_task(parser: Parser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_adapters_are_read_and_counted_with_those_of_the_task(tmp_path: Path) -> None:
+    plain, prompts = tokenizers(tmp_path)
+
+    def parser_with(own: dict[str, dict[str, float]]) -> Parser:
+        style = dataclasses.replace(plain.pipelines["small-style"], task_adapters=own)
+        repository = dataclasses.replace(plain, pipelines={**plain.pipelines, "small-style": style})
+        return Parser(describe_server(server_settings(repository.path), repository), repository, prompts)
+
+    parser = parser_with({"erase": {"warm": 1.0}})
     messages = [pb.Adapter(name="wet", weight=0.5), pb.Adapter(name="cold")]
     message = words(pipeline="small-style", adapters=messages)
     parsed = parse(parser, message)
     assert parsed.parts.conditioning.adapters == (Adapter("cold"), Adapter("wet", 0.5))
     assert parsed.fingerprints["adapter:wet"] == "sha256:wet"
-    monkeypatch.setitem(tasks.ALL, "text_to_image", dataclasses.replace(TEXT_TO_IMAGE, adapters=("wet",)))
+    assert parsed.adapters == {"wet": 0.5, "cold": 1.0}
+    parser = parser_with({"text_to_image": {"wet": 0.25}})
     assert parse(parser, message).adapters == {"wet": 0.5, "cold": 1.0}
-    monkeypatch.setitem(tasks.ALL, "text_to_image", dataclasses.replace(TEXT_TO_IMAGE, adapters=("warm",)))
+    parser = parser_with({"text_to_image": {"warm": 0.75}})
     with pytest.raises(InvalidRequestError, match="has adapters of its own; it leaves room for 1") as told:
         parse(parser, message)
     assert (told.value.reason, told.value.field) == (Reason.OUT_OF_RANGE, "conditioning.adapters")
-    assert parse(parser, words(pipeline="small-style")).adapters == {"warm": 1.0}
+    assert parse(parser, words(pipeline="small-style")).adapters == {"warm": 0.75}
 
 
 def test_an_unknown_pipeline_is_not_found_and_the_known_are_named(parser: Parser) -> None:

@@ -97,11 +97,11 @@ async def test_blended_pictures_do_not_depend_on_other_requests_of_the_batch(
 
 @pytest.mark.parametrize("name", ADAPTERS)
 async def test_a_tasks_adapter_reaches_the_rows(bench: Bench, name: str) -> None:
-    task = dataclasses.replace(BACKGROUND, adapters=(name,))
-    run = await bench.run(request(task, "small-style"))
+    own = {"background": {name: 0.75}, "erase": {"wet": 0.5}}
+    run = await bench.run(request(pipeline=dataclasses.replace(pipeline_spec("small-style"), task_adapters=own)))
     rows = bench.models.inputs["denoiser_style"]
     assert set(rows["adapter"][:, 0]) == {ADAPTERS[name].row}
-    assert set(rows["adapter_scale"][:, 0]) == {1.0}
+    assert set(rows["adapter_scale"][:, 0]) == {0.75}
     assert run.best.data != (await bench.run(request(pipeline="small-style"))).best.data
 
 

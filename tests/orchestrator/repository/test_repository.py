@@ -168,6 +168,22 @@ def banked(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+def test_a_pipeline_gives_tasks_adapters_of_its_bank(tmp_path: Path) -> None:
+    value = banked(document(tmp_path))
+    value["pipelines"]["p"]["task_adapters"] = {"fill": {"ink": 0.5}}
+    write(tmp_path, value)
+    assert load(tmp_path).pipelines["p"].task_adapters == {"fill": {"ink": 0.5}}
+    unfit: list[tuple[dict[str, Any], str]] = [
+        ({"chalk": 1.0}, "fill has the adapter chalk, which is not in the bank"),
+        ({"ink": "1"}, r"task_adapters\.fill\.ink is '1'"),
+    ]
+    for own, fault in unfit:
+        value["pipelines"]["p"]["task_adapters"] = {"fill": own}
+        write(tmp_path, value)
+        with pytest.raises(RepositoryError, match=fault):
+            load(tmp_path)
+
+
 def test_a_bank_says_which_adapters_there_are_and_the_input_how_many_a_row_takes(tmp_path: Path) -> None:
     write(tmp_path, banked(document(tmp_path)))
     pipeline = load(tmp_path).pipelines["p"]

@@ -133,10 +133,10 @@ async def test_slots_are_taken_in_the_order_of_the_bank(tmp_path: Path) -> None:
     assert rows["adapter_scale"].tolist() == [[0.25, -1.5]] * 2
 
 
-async def test_a_tasks_own_adapter_has_weight_1_unless_the_request_gives_it_another(tmp_path: Path) -> None:
-    task = dataclasses.replace(TEXT_TO_IMAGE, adapters=("wet",))
-    rows = await rows_of(tmp_path / "one", task=task, pipeline="small-style", adapters=(Adapter("warm", 0.5),))
+async def test_a_tasks_own_adapter_has_its_weight_unless_the_request_gives_it_another(tmp_path: Path) -> None:
+    spec = dataclasses.replace(pipeline_spec("small-style"), task_adapters={"text_to_image": {"wet": 0.75}})
+    rows = await rows_of(tmp_path / "one", task=TEXT_TO_IMAGE, pipeline=spec, adapters=(Adapter("warm", 0.5),))
     assert rows["adapter"].tolist() == [[1, 3]] * 2
-    assert rows["adapter_scale"].tolist() == [[0.5, 1.0]] * 2
-    rows = await rows_of(tmp_path / "other", task=task, pipeline="small-style", adapters=(Adapter("wet", 0.5),))
+    assert rows["adapter_scale"].tolist() == [[0.5, 0.75]] * 2
+    rows = await rows_of(tmp_path / "other", task=TEXT_TO_IMAGE, pipeline=spec, adapters=(Adapter("wet", 0.5),))
     assert rows["adapter_scale"].tolist() == [[0.5, 0.0]] * 2
