@@ -60,11 +60,11 @@ def large_product(seed: int = 0) -> bytes:
 
 
 @contextmanager
-def running_cluster() -> Iterator[tuple[str, int, Path]]:
+def running_cluster(repository: Path = Options.repository) -> Iterator[tuple[str, int, Path]]:
     """Endpoint, process id and log of the orchestrator of a cluster of its own."""
     with (
         tempfile.TemporaryDirectory(prefix="backdrop-field-") as folder,
-        Cluster(Options(port=0, log_folder=Path(folder))) as cluster,
+        Cluster(Options(repository, port=0, log_folder=Path(folder))) as cluster,
     ):
         yield cluster.endpoints.orchestrator, cluster.children["orchestrator"].pid, Path(folder, "orchestrator.log")
 

@@ -1,7 +1,8 @@
 """Measures the marks of the tasks and writes them to docs/figures/tasks.json.
 
-usage: python -m bench.tasks [NAME …]        (default: all but photographic, which needs `make photographic-upscaler`)
-"""
+usage: python -m bench.tasks [NAME …]
+
+Without names: all but photographic, which needs `make photographic-upscaler`."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ import numpy as np
 from backdrop.contract.canvas import MaskSource
 from backdrop.contract.finishing import composite
 from backdrop.contract.shadows import Shadow, shadowed_canvas
-from bench import borders, checks, scene_palette, scene_products, upscaling
+from bench import borders, checks, holes, mixed_tasks, scene_palette, scene_products, upscaling, whole_pictures
 from bench.figures import Figure, at_most
 from training.config import HELD_OUT_SEED
 from training.world.picture import shadow_pair
@@ -56,6 +57,12 @@ CHECKS: dict[str, checks.Check] = {
     "palette": functools.partial(scene_palette.palette, "python -m bench.tasks palette"),
     "upscale": upscaling.upscale,
     "photographic": upscaling.photographic,
+    "expand": functools.partial(holes.expand, "python -m bench.tasks expand"),
+    "fill": functools.partial(holes.fill, "python -m bench.tasks fill"),
+    "erase": functools.partial(holes.erase, "python -m bench.tasks erase"),
+    "text_to_image": functools.partial(whole_pictures.text_to_image, "python -m bench.tasks text_to_image"),
+    "vary": functools.partial(whole_pictures.vary, "python -m bench.tasks vary"),
+    "mixed": functools.partial(mixed_tasks.mixed, "python -m bench.tasks mixed"),
     "products": functools.partial(scene_products.products, "python -m bench.tasks products"),
 }
 

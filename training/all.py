@@ -21,7 +21,7 @@ from training.data import shards
 from training.denoisers import base, brand, distil, dit, image_adapter, inpaint, product, tasks
 from training.encoded import latents
 from training.encoders import image_encoder, t5, text_encoders, tokenizer, upscaler, uve, vae
-from training.judges import classifier, reward, segmenter
+from training.judges import classifier, product_judge, reward, segmenter
 from training.publish import assemble
 
 log = logging.getLogger(__name__)
@@ -47,6 +47,7 @@ STAGES = (
     Stage("latents_128", partial(latents.run, size=128)),
     Stage("latents_256", partial(latents.run, size=256)),
     Stage("classifier", classifier.train, 12),
+    Stage("product_judge", product_judge.train, 10),
     Stage("uve", uve.train, 15),
     Stage("image_encoder", image_encoder.train, 12),
     Stage("segmenter", segmenter.train, 15),

@@ -21,6 +21,7 @@ class Paths:
     work: Path = ROOT / "work"
     weights: Path = ROOT / "weights"
     classifier: Path = ROOT / "weights" / "classifier"
+    product_judge: Path = ROOT / "weights" / "product_judge"
     published: Path = ROOT / "weights" / "backdrop"
     """The published pipeline, from whose layers a later training starts."""
 
@@ -197,6 +198,8 @@ class Small:
     classifier_channels: tuple[int, ...] = (24, 48, 96, 128)
     classifier_steps: int = 1300
     classifier_batch: int = 32
+    product_judge_steps: int = 3000
+    product_judge_batch: int = 32
     learning_rate: float = 2e-3
 
 

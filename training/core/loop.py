@@ -189,7 +189,15 @@ def chosen_config(arguments: argparse.Namespace) -> Config:
     if arguments.work is None:
         return config
     weights = arguments.work / "weights"
-    return replace(config, paths=Paths(work=arguments.work, weights=weights, classifier=weights / "classifier"))
+    return replace(
+        config,
+        paths=Paths(
+            work=arguments.work,
+            weights=weights,
+            classifier=weights / "classifier",
+            product_judge=weights / "product_judge",
+        ),
+    )
 
 
 def run_stage(description: str | None, train: Callable[[Config], object]) -> None:
