@@ -62,9 +62,8 @@ class ModelExport:
         """Writes the model's folder; returns its report and its entry for `pipeline.json`."""
         started, name, model = time.monotonic(), self.model.name, self.model
         if model.source.tokenizer is not None:
-            text = model.pipelines[0].text
-            length = text["t5_max_tokens" if model.role == "text_encoder_t5" else "max_tokens"]
-            tokenizer.convert(model.source.tokenizer, model.source.config, length, self.out / "tokenizer.json")
+            out = self.out / "tokenizer.json"
+            tokenizer.convert(model.source.tokenizer, model.source.config, model.prompt_tokens, out)
         precision, version, served = options.precisions.of(name), configs.VERSION, None
         if self.entry is not None and self.entry.get("precision", "fp32") == precision:
             # A graph that is reused for another bank must not compute in another precision.

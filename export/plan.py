@@ -21,6 +21,12 @@ class Model:
     pipelines: tuple[PipelineFolder, ...]
     """The pipelines that use it."""
 
+    @property
+    def prompt_tokens(self) -> int:
+        """The length of a prompt in tokens, of a text encoder."""
+        length: int = self.pipelines[0].text["t5_max_tokens" if self.role == "text_encoder_t5" else "max_tokens"]
+        return length
+
 
 @dataclass(frozen=True)
 class RepositoryPlan:

@@ -7,14 +7,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from export import tokenizer
 from export.errors import BadFolderError, ExportError
 from export.judges import Judges
 from export.keys.check import undecided
 from export.layout import IMAGE_ROLES, KINDS, Roots, Source, class_named
 from export.pipeline_classes import read_index
-from export.plan import plan_repository
+from export.plan import RepositoryPlan, plan_repository
 from export.precision import Precisions
 from export.serving import Serving, expected_serving
 from export.settings import own_settings
@@ -78,6 +80,7 @@ def survey(
         (serving,) = expected_serving(plan)
     except ExportError as error:
         problems.append(str(error))
+    problems += tokenizer_problems(plan)
     parts = tuple(part(name, model.source, precisions.of(name)) for name, model in models.items())
     served = "a graph for onnxruntime" if target == "onnxruntime" else "a graph, of which the GPU node builds an engine"
     title = f"{folder.name}: {family(folder)}; every line becomes {served}"
@@ -103,6 +106,21 @@ def part_problems(path: Path, variant: str | None) -> list[str]:
         except BadFolderError as error:
             problems.append(str(error))
     return list(dict.fromkeys(problems))
+
+
+def tokenizer_problems(plan: RepositoryPlan) -> list[str]:
+    """What is wrong with the tokenizers: each is converted as the export converts it, which takes milliseconds."""
+    problems = []
+    with TemporaryDirectory() as folder:
+        for model in plan.models.values():
+            source = model.source
+            if source.tokenizer is None:
+                continue
+            try:
+                tokenizer.convert(source.tokenizer, source.config, model.prompt_tokens, Path(folder) / "tokenizer.json")
+            except BadFolderError as error:
+                problems.append(str(error))
+    return problems
 
 
 def part(name: str, source: Source, precision: str) -> Part:

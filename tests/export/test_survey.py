@@ -52,6 +52,15 @@ def test_all_that_is_wrong_is_told_at_once(folder: Path) -> None:
     assert f"unet/{WEIGHTS} is truncated" in result.problems[1]
 
 
+def test_what_is_wrong_with_a_tokenizer_is_told_before_the_export(folder: Path) -> None:
+    name = folder / "tokenizer_2" / "tokenizer.json"
+    content = json.loads(name.read_text())
+    content["model"]["dropout"] = 0.1
+    name.write_text(json.dumps(content))
+    (problem,) = survey(folder, Precisions(), "onnxruntime").problems
+    assert "tokenizer_2/ sets dropout to 0.1" in problem
+
+
 def test_what_does_not_fit_together_is_told_once(folder: Path) -> None:
     edit(folder / "unet" / "config.json", cross_attention_dim=65)
     (problem,) = survey(folder, Precisions(), "onnxruntime").problems

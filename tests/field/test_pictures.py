@@ -313,6 +313,22 @@ def test_hdr_is_refused(transfer: int) -> None:
 
 
 @pytest.mark.row("wide-gamut")
+@pytest.mark.parametrize(
+    ("marker", "bits", "fault"),
+    [(0xC1, 12, "12 or 16 bits"), (0xC3, 16, "12 or 16 bits"), (0xC7, 8, "hardly any program reads"), (0xC0, 8, "")],
+)
+def test_kinds_of_jpeg_that_the_decoder_cannot_read_are_named(marker: int, bits: int, fault: str) -> None:
+    data = jpeg(PHOTO)
+    frame = data.index(b"\xff\xc0\x00\x11\x08")
+    data = data[:frame] + bytes((0xFF, marker, 0, 17, bits)) + data[frame + 5 :]
+    if not fault:
+        assert read(data).rgb.shape == PHOTO.shape
+        return
+    with pytest.raises(InvalidRequestError, match=fault):
+        read(data)
+
+
+@pytest.mark.row("wide-gamut")
 def test_profiles_that_cannot_be_used_are_said_to_be_ignored() -> None:
     for profile in (b"noise" * 40, files.srgb_profile()[:200]):
         photo = read(saved(Image.fromarray(PHOTO), "PNG", icc_profile=profile))

@@ -19,6 +19,7 @@ class Fault(enum.Enum):
     EMPTY = "is empty"
     FORMAT = "is not a PNG, JPEG or WebP picture"
     DAMAGED = "is damaged or cut off; send the whole file"
+    JPEG_KIND = "is a JPEG of 12 or 16 bits, or of a kind that hardly any program reads; save it as PNG"
     NO_PIXELS = "has no pixels"
     ANIMATION = "is an animation; send a single frame"
     HDR = "is an HDR picture (PQ or HLG); convert it to SDR"

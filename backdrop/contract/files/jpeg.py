@@ -13,6 +13,9 @@ _APP0, _APP1, _APP2, _APP14, _APP15, _COMMENT = 0xE0, 0xE1, 0xE2, 0xEE, 0xEF, 0x
 _START_OF_SCAN, _END = 0xDA, 0xD9
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 """Markers of the segment that says a picture's size."""
+_UNREAD = {*range(0xC5, 0xC8), 0xCB, *range(0xCD, 0xD0)}
+"""Those of hierarchical pictures, and of lossless ones with arithmetic coding."""
+_BITS = 8
 _ALONE = {0x01, *range(0xD0, 0xD9)}
 """Markers without a segment."""
 _EXIF, _XMP, _ICC, _MPF = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0", b"MPF\0"
@@ -22,7 +25,7 @@ def read_jpeg(data: bytes) -> Container:
     """Takes a JPEG file apart.
 
     Raises:
-        PictureError: it ends before its pixels begin.
+        PictureError: it ends before its pixels begin, or the decoder cannot read its kind.
     """
     view, size, place = memoryview(data), (0, 0), 2
     kept = [view[:2]]
@@ -48,6 +51,8 @@ def read_jpeg(data: bytes) -> Container:
         else:
             kept.append(view[place:end])
         if marker in _FRAMES and length >= 7:
+            if marker in _UNREAD or data[place + 4] != _BITS:
+                raise PictureError(Fault.JPEG_KIND)
             size = (
                 int.from_bytes(data[place + 7 : place + 9], "big"),
                 int.from_bytes(data[place + 5 : place + 7], "big"),
