@@ -198,7 +198,7 @@ class Small:
     classifier_channels: tuple[int, ...] = (24, 48, 96, 128)
     classifier_steps: int = 1300
     classifier_batch: int = 32
-    product_judge_steps: int = 3000
+    product_judge_steps: int = 1500
     product_judge_batch: int = 32
     learning_rate: float = 2e-3
 
