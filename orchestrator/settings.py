@@ -184,7 +184,7 @@ def faults(problem: ValidationError) -> list[str]:
             sentences.append(text)
             continue
         # An address may hold a password.
-        quotes = _names_type(fault["type"]) and "@" not in str(fault["input"])
+        quotes = _names_type(fault["type"]) and "://" not in str(fault["input"])
         sentences.append(f"{name}: {text}, not {fault['input']!r}" if quotes else f"{name}: {text}")
     return sentences
 

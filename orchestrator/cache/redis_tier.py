@@ -14,6 +14,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import (
     AskError,
     ClusterDownError,
+    InvalidResponse,
     MaxConnectionsError,
     MovedError,
     ReadOnlyError,
@@ -238,6 +239,8 @@ class RedisTier:
 
     def _quoted(self, problem: Exception) -> str:
         """Redis' own words; it may repeat what it was sent, so without values and the password."""
+        if isinstance(problem, InvalidResponse):
+            return "it does not speak Redis' protocol"  # redis-py quotes the bytes
         secret = self._redis.connection_pool.connection_kwargs.get("password") or ""
         return quoted(str(problem), secret) or type(problem).__name__
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,20 +12,9 @@ import structlog
 
 from orchestrator.telemetry import logs
 from orchestrator.telemetry.foreign import quoted
+from tests.captured_logs import captured_logs
 
 SECRET = "a-secret-that-was-planted"
-
-
-@pytest.fixture
-def stream() -> Iterator[io.StringIO]:
-    """What the logs write to while a test runs; the logging of before is put back."""
-    root, config = logging.getLogger(), structlog.get_config()
-    handlers, level = root.handlers, root.level
-    yield io.StringIO()
-    root.handlers = handlers
-    root.setLevel(level)
-    logging.getLogger(logs.OURS).setLevel(logging.NOTSET)
-    structlog.configure(**config)
 
 
 def failing() -> None:
@@ -38,14 +25,14 @@ def failing() -> None:
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
-def test_a_traceback_has_types_and_lines_but_no_texts(stream: io.StringIO, log_format: str) -> None:
-    logs.configure("debug", log_format, stream)
-    for name in ("orchestrator.api", "grpc._cython"):  # ours, by structlog, and another's, by logging
-        try:
-            failing()
-        except RuntimeError:
-            log: Any = structlog.get_logger(name) if name.startswith("orchestrator") else logging.getLogger(name)
-            log.exception("request failed")
+def test_a_traceback_has_types_and_lines_but_no_texts(log_format: str) -> None:
+    loggers: list[Any] = [structlog.get_logger("orchestrator.api"), logging.getLogger("grpc._cython")]
+    with captured_logs("debug", log_format) as stream:
+        for log in loggers:
+            try:
+                failing()
+            except RuntimeError:
+                log.exception("request failed")
     text = stream.getvalue()
     assert text.count("builtins.KeyError") == text.count("builtins.RuntimeError") == 2
     assert "test_logs.py" in text
@@ -53,37 +40,37 @@ def test_a_traceback_has_types_and_lines_but_no_texts(stream: io.StringIO, log_f
     assert SECRET not in text
 
 
-def test_a_group_names_the_types_of_its_members(stream: io.StringIO) -> None:
-    logs.configure("info", "json", stream)
-    try:
-        raise ExceptionGroup(SECRET, [ValueError(SECRET), OSError(SECRET)])
-    except ExceptionGroup:
-        structlog.get_logger("orchestrator").exception("failed")
+def test_a_group_names_the_types_of_its_members() -> None:
+    with captured_logs("info", "json") as stream:
+        try:
+            raise ExceptionGroup(SECRET, [ValueError(SECRET), OSError(SECRET)])
+        except ExceptionGroup:
+            structlog.get_logger("orchestrator").exception("failed")
     line = json.loads(stream.getvalue())
     assert "builtins.ValueError" in line["exception"]
     assert "builtins.OSError" in line["exception"]
     assert SECRET not in stream.getvalue()
 
 
-def test_libraries_are_quiet_below_warnings_at_every_level(stream: io.StringIO) -> None:
-    logs.configure("debug", "json", stream)
-    for name in ("PIL.PngImagePlugin", "urllib3.connectionpool", "asyncio"):
-        logging.getLogger(name).debug("tag %s", SECRET)
-        logging.getLogger(name).info("header %s", SECRET)
-        logging.getLogger(name).warning("from %s", name)
-    structlog.get_logger("orchestrator.api").debug("ours")
+def test_libraries_are_quiet_below_warnings_at_every_level() -> None:
+    with captured_logs("debug", "json") as stream:
+        for name in ("PIL.PngImagePlugin", "urllib3.connectionpool", "asyncio"):
+            logging.getLogger(name).debug("tag %s", SECRET)
+            logging.getLogger(name).info("header %s", SECRET)
+            logging.getLogger(name).warning("from %s", name)
+        structlog.get_logger("orchestrator.api").debug("ours")
     assert SECRET not in stream.getvalue()
     assert [json.loads(line)["event"].split()[0] for line in stream.getvalue().splitlines()] == [*["from"] * 3, "ours"]
 
 
-async def test_what_nobody_awaits_is_told_without_its_text(stream: io.StringIO) -> None:
-    logs.configure("info", "json", stream)
+async def test_what_nobody_awaits_is_told_without_its_text() -> None:
     loop = asyncio.get_running_loop()
     before = loop.get_exception_handler()
     loop.set_exception_handler(logs.loop_fault)
     try:
-        loop.call_soon(lambda _: 1 // 0, SECRET)  # asyncio's own handler writes the arguments
-        await asyncio.sleep(0.01)
+        with captured_logs("info", "json") as stream:
+            loop.call_soon(lambda _: 1 // 0, SECRET)  # asyncio's own handler writes the arguments
+            await asyncio.sleep(0.01)
     finally:
         loop.set_exception_handler(before)
     line = json.loads(stream.getvalue())
