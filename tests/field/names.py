@@ -6,14 +6,16 @@ import asyncio
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 from typing import cast
 
+_VERSION_OF = {1: 4, 28: 6}
+"""The versions of IP that A and AAAA questions ask for."""
 _A, _TTL_S = 1, 0
 
 
 class Names(asyncio.DatagramProtocol):
-    """Answers A questions with `addresses` and all others with nothing, whatever the name (RFC 1035)."""
+    """Answers A and AAAA questions with `addresses`, others with nothing, whatever the name (RFC 1035, RFC 3596)."""
 
     def __init__(self, *addresses: str) -> None:
         self.addresses = addresses
@@ -32,11 +34,13 @@ class Names(asyncio.DatagramProtocol):
         assert self._transport is not None
         end = data.index(b"\0", 12) + 5
         kind = struct.unpack(">H", data[end - 4 : end - 2])[0]
-        addresses = self.addresses if kind == _A else ()
+        version = _VERSION_OF.get(kind)
+        addresses = [each for each in map(ip_address, self.addresses) if each.version == version]
         self.questions += kind == _A
         header = data[:2] + struct.pack(">5H", 0x8580, 1, len(addresses), 0, 0)
         # 0xC00C points to the name in the question.
-        answers = [struct.pack(">3HIH", 0xC00C, _A, 1, _TTL_S, 4) + IPv4Address(each).packed for each in addresses]
+        packed = [each.packed for each in addresses]
+        answers = [struct.pack(">3HIH", 0xC00C, kind, 1, _TTL_S, len(each)) + each for each in packed]
         self._transport.sendto(header + data[12:end] + b"".join(answers), addr)
 
 

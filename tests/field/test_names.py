@@ -33,7 +33,8 @@ class Site:
     async def add(self, address: str, age_s: float = 0) -> None:
         """Starts a server."""
         self.servers[address] = Server(*_age_options(age_s))
-        await self.servers[address].start(f"{address}:{self.port}")
+        host = f"[{address}]" if ":" in address else address
+        await self.servers[address].start(f"{host}:{self.port}")
 
     async def call_until_all(self, client: AsyncClient, *addresses: str) -> None:
         """Calls until every one of these servers has had a call since now; no call may fail."""
@@ -66,6 +67,13 @@ async def test_every_address_of_a_name_gets_calls() -> None:
             await client.info()
         grown = [running.servers[address].calls - count for address, count in counts.items()]
         assert grown == [10, 10, 10], "in turn"
+
+
+@pytest.mark.row("cluster-network")
+@pytest.mark.parametrize("addresses", [("::1",), ("::1", "127.0.0.2")])
+async def test_a_name_may_have_addresses_of_ipv6(addresses: tuple[str, ...]) -> None:
+    async with site(*addresses) as running, AsyncClient(running.endpoint, retries=0) as client:
+        await running.call_until_all(client, *addresses)
 
 
 @pytest.mark.row("scale-out")
