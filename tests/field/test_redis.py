@@ -164,6 +164,16 @@ async def test_a_real_member_of_a_cluster_is_refused_at_the_start(tmp_path: Path
 
 
 @pytest.mark.row("redis-start")
+async def test_a_real_sentinel_is_refused_at_the_start(tmp_path: Path) -> None:
+    config = tmp_path / "sentinel.conf"
+    config.write_text("")  # the Sentinel writes its own id into it
+    with running("--sentinel", "--dir", str(tmp_path), config=config) as sentinel:
+        async with cache_on(sentinel.url, Heard()) as cache:
+            with pytest.raises(UnservedRedisError, match="sentinel mode"):
+                await cache.expect_served()
+
+
+@pytest.mark.row("redis-start")
 async def test_the_process_ends_with_one_sentence_where_redis_is_a_sentinel() -> None:
     info = bulk(INFO.replace(b"standalone", b"sentinel"))
     async with answering(lambda command: info if command == "INFO" else usual(command)) as server:

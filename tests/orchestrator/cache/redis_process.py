@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,10 +20,22 @@ from local.redis import find_binary
 class RedisProcess:
     """One server process; `url` stays the same over restarts."""
 
-    def __init__(self, binary: str, port: int, *options: str) -> None:
+    def __init__(self, binary: str, port: int, *options: str, config: Path | None = None) -> None:
         self.url = f"redis://127.0.0.1:{port}/0"
         self._port = port
-        self._command = [binary, "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no"]
+        # A Sentinel does not start without a config file, which comes first.
+        self._command = [
+            binary,
+            *([] if config is None else [str(config)]),
+            "--bind",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ]
         self._command += options
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -62,8 +75,8 @@ class RedisProcess:
 
 
 @contextlib.contextmanager
-def running(*options: str) -> Iterator[RedisProcess]:
-    """Runs a server on a free port, with further options; skips the test where there is none to run."""
+def running(*options: str, config: Path | None = None) -> Iterator[RedisProcess]:
+    """Runs a server on a free port; skips the test where there is none to run."""
     try:
         binary = find_binary()
     except StartError as problem:
@@ -71,7 +84,7 @@ def running(*options: str) -> Iterator[RedisProcess]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    process = RedisProcess(binary, port, *options)
+    process = RedisProcess(binary, port, *options, config=config)
     process.start()
     try:
         yield process
