@@ -89,6 +89,7 @@ def server_info(message: info_pb.GetInfoResponse) -> info.Info:
             info.TaskInfo(task.name, task.description, tuple(task.required_fields), tuple(task.refused_fields))
             for task in message.tasks
         ),
+        quotas=tuple(info.Quota(quota.name, quota.limit, quota.used) for quota in message.quotas),
     )
 
 

@@ -101,6 +101,17 @@ class Limits:
 
 
 @dataclasses.dataclass(frozen=True)
+class Quota:
+    """A bound of what the caller's tenant may have; a request that would exceed it is refused."""
+
+    name: str
+    """ "concurrent_requests", "row_step_megapixels_per_minute" or "stored_bytes"."""
+    limit: float
+    used: float
+    """Now, over all servers."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Info:
     """What a server serves."""
 
@@ -112,3 +123,5 @@ class Info:
     """Triton replicas that answer now."""
     tasks: tuple[TaskInfo, ...] = ()
     """The tasks that the server knows; `Pipeline.tasks` says which a pipeline serves."""
+    quotas: tuple[Quota, ...] = ()
+    """Of the caller's tenant; empty if it has none."""

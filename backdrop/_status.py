@@ -54,9 +54,10 @@ def _from_details(status: status_pb2.Status | None, code: grpc.StatusCode) -> Ba
     info = error_details_pb2.ErrorInfo()
     bad_request = error_details_pb2.BadRequest()
     retry = error_details_pb2.RetryInfo()
+    quota = error_details_pb2.QuotaFailure()
     try:
         for packed in status.details:
-            for detail in (info, bad_request, retry):
+            for detail in (info, bad_request, retry, quota):
                 packed.Unpack(detail)
     except DecodeError:
         return None
@@ -75,6 +76,7 @@ def _from_details(status: status_pb2.Status | None, code: grpc.StatusCode) -> Ba
         field=field,
         retry_after_s=retry.retry_delay.ToNanoseconds() / 1e9 if retry.HasField("retry_delay") else None,
         request_id=info.metadata.get("request_id", ""),
+        quota=quota.violations[0].quota_id if quota.violations else "",
     )
 
 

@@ -13,8 +13,8 @@ BackdropError
 ├── UnimplementedError       UNIMPLEMENTED       the server does not know the method
 └── InternalError            INTERNAL            the server's fault; quote `request_id` when reporting it
 
-The server raises the same classes; `to_status` turns them into a status with google.rpc.ErrorInfo, BadRequest and
-RetryInfo in its details (AIP-193), and the SDK turns that status into the same class again.
+The server raises the same classes; `to_status` turns them into a status with google.rpc.ErrorInfo, BadRequest,
+RetryInfo and QuotaFailure in its details (AIP-193), and the SDK turns that status into the same class again.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class Reason(enum.StrEnum):
     UNAUTHENTICATED = "UNAUTHENTICATED"
     PERMISSION_DENIED = "PERMISSION_DENIED"
     QUEUE_FULL = "QUEUE_FULL"
+    QUOTA_SPENT = "QUOTA_SPENT"
     MESSAGE_TOO_LARGE = "MESSAGE_TOO_LARGE"
     SLOW_READER = "SLOW_READER"
     NO_REPLICA = "NO_REPLICA"
@@ -78,6 +79,7 @@ class BackdropError(Exception):
         field: path of the request field at fault ("background.placement.fit.padding"), or "".
         retry_after_s: seconds after which a retry may succeed; None when a retry cannot help, or the time is unknown.
         request_id: the server's name for the request; "" when the server did not name it.
+        quota: name of the quota that is spent ("concurrent_requests"), as `backdrop info` lists it, or "".
     """
 
     code: grpc.StatusCode = grpc.StatusCode.INTERNAL
@@ -90,6 +92,7 @@ class BackdropError(Exception):
         field: str = "",
         retry_after_s: float | None = None,
         request_id: str = "",
+        quota: str = "",
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -97,6 +100,7 @@ class BackdropError(Exception):
         self.field = field
         self.retry_after_s = retry_after_s
         self.request_id = request_id
+        self.quota = quota
 
 
 class InvalidRequestError(BackdropError):
@@ -200,6 +204,7 @@ ERRORS: dict[Reason, _Row] = {
     Reason.UNAUTHENTICATED: _Row(UnauthenticatedError, "no identity, or a wrong one"),
     Reason.PERMISSION_DENIED: _Row(PermissionDeniedError, "the identity may not do that"),
     Reason.QUEUE_FULL: _Row(OverloadedError, "as many requests as the server takes are running and waiting"),
+    Reason.QUOTA_SPENT: _Row(OverloadedError, "the tenant has a quota, and it is spent; `quota` names it"),
     Reason.MESSAGE_TOO_LARGE: _Row(OverloadedError, "the message is larger than the server accepts"),
     Reason.SLOW_READER: _Row(OverloadedError, "the caller reads the stream more slowly than it is produced"),
     Reason.NO_REPLICA: _Row(UnavailableError, "no model replica answers now"),
@@ -235,9 +240,11 @@ def error(
     field: str = "",
     retry_after_s: float | None = None,
     request_id: str = "",
+    quota: str = "",
 ) -> BackdropError:
     """Returns the error of the class that the table gives `reason`."""
-    return ERRORS[reason].error(message, reason=reason, field=field, retry_after_s=retry_after_s, request_id=request_id)
+    details = {"field": field, "retry_after_s": retry_after_s, "request_id": request_id, "quota": quota}
+    return ERRORS[reason].error(message, reason=reason, **details)  # type: ignore[arg-type]  # one type a key
 
 
 # A status travels in HTTP/2 trailers, of which gRPC takes 8 KiB; the text stands there twice, percent-encoded once.
@@ -262,6 +269,11 @@ def to_status(error: BackdropError) -> status_pb2.Status:
     if error.retry_after_s is not None:
         seconds, nanos = divmod(round(error.retry_after_s * 1e9), 10**9)
         _pack(status, error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=seconds, nanos=nanos)))
+    if error.quota:
+        violation = error_details_pb2.QuotaFailure.Violation(
+            subject="tenant", description=message, quota_id=error.quota
+        )
+        _pack(status, error_details_pb2.QuotaFailure(violations=[violation]))
     return status
 
 

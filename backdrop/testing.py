@@ -21,6 +21,7 @@ import grpc
 import grpc.aio
 
 from backdrop._fake.info import make_info
+from backdrop._fake.quotas import NAMES
 from backdrop._fake.script import Failure, Script
 from backdrop._fake.service import Service
 from backdrop._loop import LoopThread
@@ -43,6 +44,7 @@ class FakeBackdrop:
         credentials: for TLS, from `grpc.ssl_server_credentials(…)`, which may also ask for client certificates.
         without: roles that its pipelines do not have: "reward" (pictures are not scored), "segmenter" (a mask must be
             sent), "upscaler" (the task upscale is not served).
+        quotas: limits by the name of the quota, as `Info.quotas` lists them; None: it has no quotas.
     """
 
     def __init__(
@@ -54,12 +56,17 @@ class FakeBackdrop:
         tokens: Mapping[str, Collection[str]] | None = None,
         credentials: grpc.ServerCredentials | None = None,
         without: Collection[str] = (),
+        quotas: Mapping[str, float] | None = None,
     ) -> None:
         self._script = Script(step_delay_s=step_delay_s)
         self._tokens, self._credentials = tokens, credentials
         self._info = make_info(without)
         self._info.limits.max_running = max_running
         self._info.limits.max_queued = max_queued
+        quotas = quotas or {}
+        if unknown := sorted(set(quotas) - set(NAMES)):
+            raise ValueError(f"{unknown[0]} is no quota; there are {', '.join(NAMES)}")
+        self._info.quotas.extend(info_pb.Quota(name=name, limit=limit) for name, limit in quotas.items())
         self._server: grpc.aio.Server | None = None
         self._loop: LoopThread | None = None
         self._port = 0

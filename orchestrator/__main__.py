@@ -27,6 +27,7 @@ from orchestrator.concurrency import cancelled, stop_event
 from orchestrator.identity.authenticator import Authenticator
 from orchestrator.identity.files import IdentityError
 from orchestrator.pipeline import Pipeline
+from orchestrator.quotas import Quotas
 from orchestrator.repository import RepositoryError
 from orchestrator.repository.tokenize import PromptTokenizers
 from orchestrator.scheduling import Batcher, Capacity
@@ -104,6 +105,7 @@ async def serve(settings: Settings) -> None:
     if settings.redis_url:
         metrics.watch("backdrop_redis_available", "1 while Redis is used, else 0", lambda: cache.redis_available)
     tracing = Tracing.to(settings.otlp_endpoint, settings.trace_sample_ratio)
+    quotas = _quotas(settings, cache, metrics)
     authenticator = await _authenticator(settings)
     doors = Doors(authenticator, certificates=settings.tls_client_ca_file is not None)
     service = Service(metrics, tracing, records, doors)
@@ -112,6 +114,7 @@ async def serve(settings: Settings) -> None:
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, tracing.close)
         stack.push_async_callback(asyncio.to_thread, records.close)
+        stack.push_async_callback(quotas.close)
         stack.push_async_callback(pool.close)  # whatever happens: it holds shared memory
         await server.start()
         stack.push_async_callback(server.stop, admission, settings.drain_timeout_s)
@@ -130,6 +133,7 @@ async def serve(settings: Settings) -> None:
                 pipeline,
                 Idempotency(cache.results, Leases(cache.redis), settings.idempotency_ttl_s),
                 describer(described, lambda: pool.ready_replicas),
+                quotas,
             )
             allocator.settle()
             await server.ready()
@@ -150,6 +154,11 @@ async def _authenticator(settings: Settings) -> Authenticator | None:
     authenticator = Authenticator(settings.token_keys_file, settings.access_file)
     await authenticator.open()
     return authenticator
+
+
+def _quotas(settings: Settings, cache: TwoTierCache, metrics: Metrics) -> Quotas:
+    stored, share = cache.results.index_key, settings.quota_local_share
+    return Quotas(settings.quotas, cache.redis, stored, local_share=share, on_refused=metrics.quota_spent)
 
 
 def _pool(settings: Settings, metrics: Metrics) -> TritonPool:

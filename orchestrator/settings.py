@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from backdrop.contract.loopback import is_loopback
 from orchestrator.addresses import check_listen, split_address
 from orchestrator.cache.address import check_url
+from orchestrator.quotas.limits import Limits, LimitTable, read_table
 from orchestrator.triton.endpoints import check_endpoints, split_endpoints
 from orchestrator.triton.shared_memory import Sharing
 
@@ -75,6 +76,20 @@ class Settings(BaseSettings):
     max_request_bytes: int = Field(40 << 20, ge=1 << 20, description="largest request message")
     max_buffered_events: int = Field(1024, ge=16, description="events kept for a slow reader; one more ends its call")
 
+    quota_concurrent_requests: int = Field(0, ge=0, description="requests of a tenant that run or wait; 0 = unlimited")
+    quota_row_step_megapixels_per_minute: float = Field(
+        0.0, ge=0, description="work of a tenant, which refills continuously; 0 = unlimited"
+    )
+    quota_stored_bytes: int = Field(
+        0, ge=0, description="results of a tenant that Redis keeps for idempotency keys; 0 = unlimited"
+    )
+    tenant_quotas: str = Field(
+        "", description='other quotas for tenants by name, as JSON: {"acme": {"concurrent_requests": 8}}'
+    )
+    quota_local_share: float = Field(
+        0.5, gt=0, le=1, description="part of each quota that one orchestrator grants while Redis does not answer"
+    )
+
     step_timeout_s: float = Field(30.0, gt=0, description="longest time of one model call")
     shared_memory: Sharing = Field(
         Sharing.AUTO, description="memory shared with Triton for repeated inputs: off, auto (loopback addresses), on"
@@ -131,6 +146,12 @@ class Settings(BaseSettings):
         check_endpoints(split_endpoints(value))
         return value
 
+    @field_validator("tenant_quotas")
+    @classmethod
+    def _is_table(cls, value: str) -> str:
+        read_table(value, Limits())
+        return value
+
     @field_validator("redis_url")
     @classmethod
     def _is_redis(cls, value: str) -> str:
@@ -151,6 +172,14 @@ class Settings(BaseSettings):
     def serves_reflection(self) -> bool:
         """Whether reflection is served."""
         return self.reflection if self.reflection is not None else is_loopback(self.listen) and not self.identifies
+
+    @property
+    def quotas(self) -> LimitTable:
+        """The quotas of every tenant."""
+        default = Limits(
+            self.quota_concurrent_requests, self.quota_row_step_megapixels_per_minute, self.quota_stored_bytes
+        )
+        return read_table(self.tenant_quotas, default)
 
 
 def _open_door(settings: Settings) -> str:

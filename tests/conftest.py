@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -15,6 +17,11 @@ ROOT = Path(__file__).resolve().parent.parent
 _CLUSTER_FIXTURES = {"cluster", "cluster_endpoint", "triton_endpoint", "redis_url"}
 _EXPORT_FIXTURES = {"tiny_repository", "half_repository", "whole_half_repository"}
 _SMALL_BUCKETS = [[128, 128], [96, 128], [128, 96]]
+_QUOTAS = {
+    "BACKDROP_QUOTA_CONCURRENT_REQUESTS": "500",
+    "BACKDROP_QUOTA_ROW_STEP_MEGAPIXELS_PER_MINUTE": "1e7",
+    "BACKDROP_QUOTA_STORED_BYTES": str(2**30),
+}
 _SLOW_FOLDERS = {"export", "training"}
 
 
@@ -88,7 +95,11 @@ def served_repository(triton_repository: Path, tmp_path_factory: pytest.TempPath
 def cluster(served_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The running cluster."""
     logs = tmp_path_factory.mktemp("cluster-logs")
-    with Cluster(Options(repository=served_repository, log_folder=logs, port=0)) as running:
+    # Children get this environment. The quotas are those of `tests.contract.conftest`; no test reaches one.
+    with (
+        mock.patch.dict(os.environ, _QUOTAS),
+        Cluster(Options(repository=served_repository, log_folder=logs, port=0)) as running,
+    ):
         yield running
 
 

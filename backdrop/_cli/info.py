@@ -48,6 +48,11 @@ def _print(info: Info, endpoint: str) -> None:
     table.add_row("requests running, waiting", f"{limits.max_running}, {limits.max_queued}")
     table.add_row("idempotency keys kept", f"{limits.idempotency_ttl_s:,.0f} s")
     console.print(table)
+    if info.quotas:
+        quotas = Table("quota", "used", "limit", title="Quotas of this tenant", title_justify="left")
+        for quota in info.quotas:
+            quotas.add_row(quota.name.replace("_", " "), f"{quota.used:,.6g}", f"{quota.limit:,.6g}")
+        console.print(quotas)
     tasks = Table("task", "makes", title="Tasks", title_justify="left")
     for task in info.tasks:
         tasks.add_row(task.name, task.description)

@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
 from backdrop._fake.generation import Run
+from backdrop._fake.quotas import FakeQuotas
 from backdrop._fake.request import Request, read_request
 from backdrop._fake.script import Failure, Script
 from backdrop.contract.access import (
@@ -59,6 +60,7 @@ class Service:
         self._kept: dict[str, _Kept] = {}
         self._slots = asyncio.Semaphore(info.limits.max_running)
         self._inside = 0
+        self._quotas = FakeQuotas(info.quotas)
 
     def handlers(self) -> list[grpc.GenericRpcHandler[Any, Any]]:
         """Returns the handlers of all services. They take raw bytes: a message that cannot be read is answered too."""
@@ -99,6 +101,7 @@ class Service:
             await _abort(context, problem)
         if not self._script.ready:
             await _abort(context, error(Reason.NO_REPLICA, "The server is not ready yet; try again soon."))
+        self._quotas.count()
         return self._info
 
     async def _check_health(self, request: StringValue, context: Context) -> Int32Value:
@@ -139,13 +142,15 @@ class Service:
         if time_left_s is not None and time_left_s < work.parts.sampling.steps * self._script.step_delay_s:
             raise error(Reason.DEADLINE_TOO_SHORT, "The deadline is shorter than the steps take; give it more time.")
         kept = self._keep(request)
-        async with kept.lock:
+        async with contextlib.AsyncExitStack() as stack, kept.lock:
             if kept.events:
                 yield _accepted(request_id, work, 0)
                 for event in kept.events:
                     yield event
                 return
             run, results = Run(work, request_id, self._script), []
+            self._quotas.take(work.usage.row_step_megapixels, keyed=bool(request.idempotency_key))
+            stack.callback(self._quotas.give)
             async with contextlib.aclosing(self._queue(run, work, request_id, failure)) as events:
                 async for event in events:
                     if event.WhichOneof("event") in ("picture", "summary"):
@@ -153,6 +158,8 @@ class Service:
                     if event.HasField("summary"):
                         results[-1].summary.replayed = True
                         kept.events = results
+                        if request.idempotency_key:
+                            self._quotas.stored_bytes += sum(each.ByteSize() for each in results)
                     yield event
 
     async def _queue(

@@ -26,7 +26,7 @@ from backdrop.v1 import generation_service_pb2 as backdrop_dot_v1_dot_generation
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x62\x61\x63kdrop/v1/info_service.proto\x12\x0b\x62\x61\x63kdrop.v1\x1a$backdrop/v1/generation_service.proto\x1a\x1egoogle/protobuf/duration.proto\"\x10\n\x0eGetInfoRequest\"\xcc\x01\n\x0fGetInfoResponse\x12\x16\n\x0eserver_version\x18\x01 \x01(\t\x12(\n\tpipelines\x18\x02 \x03(\x0b\x32\x15.backdrop.v1.Pipeline\x12\x18\n\x10\x64\x65\x66\x61ult_pipeline\x18\x03 \x01(\t\x12#\n\x06limits\x18\x04 \x01(\x0b\x32\x13.backdrop.v1.Limits\x12\x16\n\x0eready_replicas\x18\x05 \x01(\r\x12 \n\x05tasks\x18\x06 \x03(\x0b\x32\x11.backdrop.v1.Task\"Z\n\x04Task\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x17\n\x0frequired_fields\x18\x03 \x03(\t\x12\x16\n\x0erefused_fields\x18\x04 \x03(\t\"\xfa\x03\n\x08Pipeline\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12&\n\x0bscene_sizes\x18\x03 \x03(\x0b\x32\x11.backdrop.v1.Size\x12*\n\nschedulers\x18\x04 \x03(\x0e\x32\x16.backdrop.v1.Scheduler\x12\x31\n\x11\x64\x65\x66\x61ult_scheduler\x18\x05 \x01(\x0e\x32\x16.backdrop.v1.Scheduler\x12\x15\n\rdefault_steps\x18\x06 \x01(\r\x12\x1e\n\x16\x64\x65\x66\x61ult_guidance_scale\x18\x07 \x01(\x02\x12\x19\n\x11max_prompt_tokens\x18\x08 \x01(\r\x12\x14\n\x0creward_heads\x18\t \x03(\t\x12\"\n\x06models\x18\n \x03(\x0b\x32\x12.backdrop.v1.Model\x12\x1a\n\x12takes_style_images\x18\x0b \x01(\x08\x12\x1b\n\x13\x64\x65\x66\x61ult_image_scale\x18\x0c \x01(\x02\x12\r\n\x05tasks\x18\r \x03(\t\x12\x15\n\rhas_segmenter\x18\x0e \x01(\x08\x12*\n\x08\x61\x64\x61pters\x18\x11 \x03(\x0b\x32\x18.backdrop.v1.AdapterInfo\x12\x14\n\x0cmax_adapters\x18\x12 \x01(\r\x12\x17\n\x0fupscale_factors\x18\x13 \x03(\r\"0\n\x0b\x41\x64\x61pterInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\"I\n\x05Model\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x04 \x01(\t\"\x9f\x02\n\x06Limits\x12\x14\n\x0cmax_variants\x18\x01 \x01(\r\x12\x11\n\tmax_steps\x18\x02 \x01(\r\x12\x12\n\nmax_pixels\x18\x03 \x01(\x04\x12\x19\n\x11max_request_bytes\x18\x04 \x01(\x04\x12\x13\n\x0bmax_running\x18\x05 \x01(\r\x12\x12\n\nmax_queued\x18\x06 \x01(\r\x12\x32\n\x0fidempotency_ttl\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x18\n\x10max_style_images\x18\x08 \x01(\r\x12\x14\n\x0cmax_products\x18\t \x01(\r\x12\x1b\n\x13max_palette_colours\x18\n \x01(\r\x12\x13\n\x0bmax_layouts\x18\x0b \x01(\r2S\n\x0bInfoService\x12\x44\n\x07GetInfo\x12\x1b.backdrop.v1.GetInfoRequest\x1a\x1c.backdrop.v1.GetInfoResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x62\x61\x63kdrop/v1/info_service.proto\x12\x0b\x62\x61\x63kdrop.v1\x1a$backdrop/v1/generation_service.proto\x1a\x1egoogle/protobuf/duration.proto\"\x10\n\x0eGetInfoRequest\"\xf0\x01\n\x0fGetInfoResponse\x12\x16\n\x0eserver_version\x18\x01 \x01(\t\x12(\n\tpipelines\x18\x02 \x03(\x0b\x32\x15.backdrop.v1.Pipeline\x12\x18\n\x10\x64\x65\x66\x61ult_pipeline\x18\x03 \x01(\t\x12#\n\x06limits\x18\x04 \x01(\x0b\x32\x13.backdrop.v1.Limits\x12\x16\n\x0eready_replicas\x18\x05 \x01(\r\x12 \n\x05tasks\x18\x06 \x03(\x0b\x32\x11.backdrop.v1.Task\x12\"\n\x06quotas\x18\x07 \x03(\x0b\x32\x12.backdrop.v1.Quota\"2\n\x05Quota\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\x01\x12\x0c\n\x04used\x18\x03 \x01(\x01\"Z\n\x04Task\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x17\n\x0frequired_fields\x18\x03 \x03(\t\x12\x16\n\x0erefused_fields\x18\x04 \x03(\t\"\xfa\x03\n\x08Pipeline\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12&\n\x0bscene_sizes\x18\x03 \x03(\x0b\x32\x11.backdrop.v1.Size\x12*\n\nschedulers\x18\x04 \x03(\x0e\x32\x16.backdrop.v1.Scheduler\x12\x31\n\x11\x64\x65\x66\x61ult_scheduler\x18\x05 \x01(\x0e\x32\x16.backdrop.v1.Scheduler\x12\x15\n\rdefault_steps\x18\x06 \x01(\r\x12\x1e\n\x16\x64\x65\x66\x61ult_guidance_scale\x18\x07 \x01(\x02\x12\x19\n\x11max_prompt_tokens\x18\x08 \x01(\r\x12\x14\n\x0creward_heads\x18\t \x03(\t\x12\"\n\x06models\x18\n \x03(\x0b\x32\x12.backdrop.v1.Model\x12\x1a\n\x12takes_style_images\x18\x0b \x01(\x08\x12\x1b\n\x13\x64\x65\x66\x61ult_image_scale\x18\x0c \x01(\x02\x12\r\n\x05tasks\x18\r \x03(\t\x12\x15\n\rhas_segmenter\x18\x0e \x01(\x08\x12*\n\x08\x61\x64\x61pters\x18\x11 \x03(\x0b\x32\x18.backdrop.v1.AdapterInfo\x12\x14\n\x0cmax_adapters\x18\x12 \x01(\r\x12\x17\n\x0fupscale_factors\x18\x13 \x03(\r\"0\n\x0b\x41\x64\x61pterInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\"I\n\x05Model\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x04 \x01(\t\"\x9f\x02\n\x06Limits\x12\x14\n\x0cmax_variants\x18\x01 \x01(\r\x12\x11\n\tmax_steps\x18\x02 \x01(\r\x12\x12\n\nmax_pixels\x18\x03 \x01(\x04\x12\x19\n\x11max_request_bytes\x18\x04 \x01(\x04\x12\x13\n\x0bmax_running\x18\x05 \x01(\r\x12\x12\n\nmax_queued\x18\x06 \x01(\r\x12\x32\n\x0fidempotency_ttl\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x18\n\x10max_style_images\x18\x08 \x01(\r\x12\x14\n\x0cmax_products\x18\t \x01(\r\x12\x1b\n\x13max_palette_colours\x18\n \x01(\r\x12\x13\n\x0bmax_layouts\x18\x0b \x01(\r2S\n\x0bInfoService\x12\x44\n\x07GetInfo\x12\x1b.backdrop.v1.GetInfoRequest\x1a\x1c.backdrop.v1.GetInfoResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,17 +36,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETINFOREQUEST']._serialized_start=117
   _globals['_GETINFOREQUEST']._serialized_end=133
   _globals['_GETINFORESPONSE']._serialized_start=136
-  _globals['_GETINFORESPONSE']._serialized_end=340
-  _globals['_TASK']._serialized_start=342
-  _globals['_TASK']._serialized_end=432
-  _globals['_PIPELINE']._serialized_start=435
-  _globals['_PIPELINE']._serialized_end=941
-  _globals['_ADAPTERINFO']._serialized_start=943
-  _globals['_ADAPTERINFO']._serialized_end=991
-  _globals['_MODEL']._serialized_start=993
-  _globals['_MODEL']._serialized_end=1066
-  _globals['_LIMITS']._serialized_start=1069
-  _globals['_LIMITS']._serialized_end=1356
-  _globals['_INFOSERVICE']._serialized_start=1358
-  _globals['_INFOSERVICE']._serialized_end=1441
+  _globals['_GETINFORESPONSE']._serialized_end=376
+  _globals['_QUOTA']._serialized_start=378
+  _globals['_QUOTA']._serialized_end=428
+  _globals['_TASK']._serialized_start=430
+  _globals['_TASK']._serialized_end=520
+  _globals['_PIPELINE']._serialized_start=523
+  _globals['_PIPELINE']._serialized_end=1029
+  _globals['_ADAPTERINFO']._serialized_start=1031
+  _globals['_ADAPTERINFO']._serialized_end=1079
+  _globals['_MODEL']._serialized_start=1081
+  _globals['_MODEL']._serialized_end=1154
+  _globals['_LIMITS']._serialized_start=1157
+  _globals['_LIMITS']._serialized_end=1444
+  _globals['_INFOSERVICE']._serialized_start=1446
+  _globals['_INFOSERVICE']._serialized_end=1529
 # @@protoc_insertion_point(module_scope)

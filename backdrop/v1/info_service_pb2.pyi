@@ -15,20 +15,32 @@ class GetInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetInfoResponse(_message.Message):
-    __slots__ = ("server_version", "pipelines", "default_pipeline", "limits", "ready_replicas", "tasks")
+    __slots__ = ("server_version", "pipelines", "default_pipeline", "limits", "ready_replicas", "tasks", "quotas")
     SERVER_VERSION_FIELD_NUMBER: _ClassVar[int]
     PIPELINES_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_PIPELINE_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     READY_REPLICAS_FIELD_NUMBER: _ClassVar[int]
     TASKS_FIELD_NUMBER: _ClassVar[int]
+    QUOTAS_FIELD_NUMBER: _ClassVar[int]
     server_version: str
     pipelines: _containers.RepeatedCompositeFieldContainer[Pipeline]
     default_pipeline: str
     limits: Limits
     ready_replicas: int
     tasks: _containers.RepeatedCompositeFieldContainer[Task]
-    def __init__(self, server_version: _Optional[str] = ..., pipelines: _Optional[_Iterable[_Union[Pipeline, _Mapping]]] = ..., default_pipeline: _Optional[str] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., ready_replicas: _Optional[int] = ..., tasks: _Optional[_Iterable[_Union[Task, _Mapping]]] = ...) -> None: ...
+    quotas: _containers.RepeatedCompositeFieldContainer[Quota]
+    def __init__(self, server_version: _Optional[str] = ..., pipelines: _Optional[_Iterable[_Union[Pipeline, _Mapping]]] = ..., default_pipeline: _Optional[str] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., ready_replicas: _Optional[int] = ..., tasks: _Optional[_Iterable[_Union[Task, _Mapping]]] = ..., quotas: _Optional[_Iterable[_Union[Quota, _Mapping]]] = ...) -> None: ...
+
+class Quota(_message.Message):
+    __slots__ = ("name", "limit", "used")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    USED_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    limit: float
+    used: float
+    def __init__(self, name: _Optional[str] = ..., limit: _Optional[float] = ..., used: _Optional[float] = ...) -> None: ...
 
 class Task(_message.Message):
     __slots__ = ("name", "description", "required_fields", "refused_fields")

@@ -47,7 +47,7 @@ class InfoServiceServicer(object):
     """
 
     def GetInfo(self, request, context):
-        """Returns what this server serves. Cheap: answered from memory.
+        """Returns what this server serves. Cheap: answered from memory, but for the use of quotas.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

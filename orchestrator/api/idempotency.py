@@ -10,6 +10,7 @@ from typing import Protocol
 
 from backdrop.errors import BackdropError, Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
+from orchestrator.cache.keys import owner_of
 from orchestrator.cache.leases import Lease, Leases
 
 _DIGEST_BYTES = 32
@@ -161,11 +162,6 @@ async def _both(one: asyncio.Task[None], other: asyncio.Task[None]) -> None:
 
 def _name_of(tenant: str, key: str) -> str:
     return f"result:{owner_of(tenant)}:{hashlib.sha256(key.encode()).hexdigest()}"
-
-
-def owner_of(tenant: str) -> str:
-    """The tenant as a part of a key in Redis: a digest, since its name may hold any character."""
-    return hashlib.sha256(tenant.encode()).hexdigest()[:32]
 
 
 def request_digest(request: pb.GenerateRequest) -> bytes:

@@ -30,6 +30,7 @@ from orchestrator.api.parse import Parser, class_of
 from orchestrator.events import Accepted, Event, Finished, Picture, StepDone
 from orchestrator.identity.caller import Caller
 from orchestrator.pipeline import Pipeline
+from orchestrator.quotas import Quotas
 from orchestrator.request import Request
 from orchestrator.telemetry import NO_TRACING, Tracing
 from orchestrator.telemetry.audit_log import AuditLog
@@ -61,6 +62,7 @@ class Service:
         self._parser: Parser | None = None
         self._pipeline: Pipeline | None = None
         self._idempotency: Idempotency | None = None
+        self._quotas: Quotas | None = None
         self._describe: Callable[[], info_pb.GetInfoResponse] | None = None
 
     def open(
@@ -69,8 +71,10 @@ class Service:
         pipeline: Pipeline,
         idempotency: Idempotency,
         describe: Callable[[], info_pb.GetInfoResponse],
+        quotas: Quotas | None = None,
     ) -> None:
-        """Accepts requests from now on; called once the models are checked."""
+        """Accepts requests from now on; called once the models are checked. Without `quotas` nobody has one."""
+        self._quotas = quotas
         self._parser, self._pipeline, self._idempotency, self._describe = parser, pipeline, idempotency, describe
 
     def handlers(self) -> list[grpc.GenericRpcHandler[Any, Any]]:
@@ -115,11 +119,12 @@ class Service:
         request_id = secrets.token_hex(16)
         record = CallRecord(GET_INFO, request_id, self._records)
         try:
-            await self._doors.admit(_GET_INFO, context, record.called)
+            caller = await self._doors.admit(_GET_INFO, context, record.called)
             _parse(info_pb.GetInfoRequest, data)
             if self._describe is None:
                 raise _not_ready()
             answer = self._describe()
+            answer.quotas.extend(await self._use(caller.tenant))
         except BackdropError as refusal:
             problem = refusal
         except Exception:
@@ -169,6 +174,12 @@ class Service:
                     yield replayed
                 return
             entry = entry or stack.enter_context(enter())
+            if self._quotas is not None:
+                queued, keyed = entry.queued, bool(message.idempotency_key)
+                hold = self._quotas.hold(
+                    caller.tenant, request_id, request.work, stores=keyed, unspent=lambda: queued.work
+                )
+                await stack.enter_async_context(hold)
             audit.pictures(await asyncio.to_thread(digests, message))
             del message
             async with contextlib.aclosing(_messages(entry.events(), request, claim, audit)) as messages:
@@ -185,7 +196,13 @@ class Service:
         elsewhere = again or self._idempotency.has(tenant, key)
         if not elsewhere:
             self._pipeline.check(class_of(priority), tenant)
+            if self._quotas is not None:
+                self._quotas.check(tenant)
         return elsewhere
+
+    async def _use(self, tenant: str) -> list[info_pb.Quota]:
+        uses = await self._quotas.use(tenant) if self._quotas is not None else []
+        return [info_pb.Quota(name=use.name, limit=use.limit, used=use.used) for use in uses]
 
 
 async def _messages(

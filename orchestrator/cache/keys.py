@@ -18,3 +18,8 @@ def key(kind: str, fingerprint: str, *parts: bytes) -> str:
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
     return f"{kind}:{digest.hexdigest()}"
+
+
+def owner_of(tenant: str) -> str:
+    """A tenant as a part of a key: a digest, since its name may hold any character."""
+    return hashlib.sha256(tenant.encode()).hexdigest()[:32]

@@ -167,8 +167,7 @@ class RedisTier:
         clock = asyncio.get_running_loop().time
         began = clock()
         try:
-            async with asyncio.timeout(timeout_s):
-                return await command()
+            return await _limited(command(), timeout_s)
         except TimeoutError:
             self._why = "it does not answer in time"
             self._report("redis_timeout")
@@ -251,6 +250,19 @@ class RedisTier:
             self._told.clear()
             log.info("redis answers")
         self._report(event)
+
+
+async def _limited(command: Awaitable[_T], seconds: float) -> _T:
+    """The command's answer; raises TimeoutError in time even if redis-py swallows the cancellation."""
+    task = asyncio.ensure_future(command)
+    try:
+        if not (await asyncio.wait({task}, timeout=seconds))[0]:
+            raise TimeoutError
+        return task.result()
+    finally:
+        if not task.done():
+            task.add_done_callback(lambda late: late.cancelled() or late.exception())
+            task.cancel()
 
 
 async def _within(command: Awaitable[object], seconds: float) -> None:

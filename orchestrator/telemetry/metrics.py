@@ -55,6 +55,7 @@ class Metrics:
         self._turn_seconds = histogram("backdrop_turn_seconds", "Time that model calls wait for their turn", "priority")
         self._saved = counter("backdrop_saved_row_steps_total", "Row-steps that options saved", "pipeline")
         self._rows = counter("backdrop_model_rows_total", "Rows sent to models", "model", "replica")
+        self._quotas = counter("backdrop_quota_refusals_total", "Requests refused since a quota is spent", "quota")
         self._lookups = counter("backdrop_cache_lookups_total", "Cache look-ups and failures", "outcome")
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
@@ -92,6 +93,10 @@ class Metrics:
     def on_turn(self, priority: Priority, seconds: float) -> None:
         """Counts a model call that left in a batch."""
         self._turn_seconds.labels(priority.name.lower()).observe(seconds)
+
+    def quota_spent(self, name: str) -> None:
+        """Counts a request that a quota of its tenant refused."""
+        self._quotas.labels(name).inc()
 
     def on_lookup(self, outcome: str) -> None:
         """Counts a look-up or a failure of the cache."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -59,6 +60,14 @@ def test_a_server_without_reward_model_and_segmenter_is_shown_as_it_is(product: 
         shown = " ".join(run("info", "--endpoint", fake.endpoint, env={"COLUMNS": "200"}).stdout.split())
         assert "none: pictures come in the order of their variants" in shown
         assert "must be sent: no segmenter" in shown
+
+
+def test_info_shows_a_tenant_its_quotas() -> None:
+    with FakeBackdrop(quotas={"concurrent_requests": 7}) as fake:
+        shown = run("info", "--endpoint", fake.endpoint).stdout
+        described = json.loads(run("info", "--endpoint", fake.endpoint, "--json").stdout)
+    assert re.search(r"concurrent requests\W+0\W+7\b", shown)
+    assert described["quotas"] == [{"name": "concurrent_requests", "limit": 7.0, "used": 0.0}]
 
 
 def test_info_as_json(fake: FakeBackdrop) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from backdrop import errors
 from backdrop._status import from_rpc_error
-from backdrop.errors import BY_CODE, ERRORS, BackdropError, Reason, error, to_status, trailers
+from backdrop.errors import BY_CODE, ERRORS, BackdropError, OverloadedError, Reason, error, to_status, trailers
 from tests.backdrop.test_package import ROOT
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
@@ -61,6 +61,16 @@ def test_errors_survive_the_wire(
         assert received.retry_after_s is None
     else:
         assert received.retry_after_s == pytest.approx(retry_after_s, abs=1e-9)
+
+
+def test_a_spent_quota_is_named_and_has_a_quota_failure_for_other_languages() -> None:
+    problem = error(Reason.QUOTA_SPENT, "spent", retry_after_s=2.5, quota="stored_bytes")
+    received = over_the_wire(problem)
+    assert (type(received), received.quota, received.retry_after_s) == (OverloadedError, "stored_bytes", 2.5)
+    assert over_the_wire(error(Reason.QUEUE_FULL, "full")).quota == ""
+    detail = error_details_pb2.QuotaFailure()
+    assert any(packed.Unpack(detail) for packed in to_status(problem).details)
+    assert [(v.quota_id, v.description) for v in detail.violations] == [("stored_bytes", "spent")]
 
 
 def test_long_texts_fit_into_trailers() -> None:

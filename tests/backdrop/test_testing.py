@@ -94,3 +94,39 @@ async def test_the_queue_is_told_and_bounded() -> None:
 def test_impossible_scripts_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must be"):
         FakeBackdrop().fail_next(Reason.INTERNAL, **wrong)
+
+
+async def test_a_quota_that_is_spent_is_named_and_says_when_to_come_back() -> None:
+    async with (
+        FakeBackdrop(step_delay_s=0.01, quotas={"concurrent_requests": 1}) as fake,
+        AsyncClient(fake.endpoint, retries=0) as impatient,
+        AsyncClient(fake.endpoint, retries=9) as patient,
+    ):
+        async with impatient.generate(TASK, **OPTIONS) as first:
+            await anext(first)
+            with pytest.raises(OverloadedError) as caught:
+                await impatient.generate(TASK, **OPTIONS)
+            assert (caught.value.reason, caught.value.quota) == (Reason.QUOTA_SPENT, "concurrent_requests")
+            assert caught.value.retry_after_s
+            retried = asyncio.ensure_future(patient.generate(TASK, **OPTIONS))
+            async for _ in first:
+                pass
+        assert (await retried).pictures
+    with pytest.raises(ValueError, match="requests is no quota"):
+        FakeBackdrop(quotas={"requests": 1})
+
+
+async def test_work_and_stored_bytes_have_quotas_too() -> None:
+    quotas = {"row_step_megapixels_per_minute": 0.5, "stored_bytes": 1000.0}
+    async with FakeBackdrop(quotas=quotas) as fake, AsyncClient(fake.endpoint, retries=0) as client:
+        await client.generate(TASK, **OPTIONS, idempotency_key="k")
+        with pytest.raises(OverloadedError) as caught:
+            await client.generate(TASK, **OPTIONS, idempotency_key="other")
+        assert caught.value.quota == "row_step_megapixels_per_minute"
+        fake.info.quotas[0].limit = 1e9
+        with pytest.raises(OverloadedError) as caught:
+            await client.generate(TASK, **OPTIONS, idempotency_key="other")
+        assert caught.value.quota == "stored_bytes"
+        assert (await client.generate(TASK, **OPTIONS, idempotency_key="k")).replayed
+        assert (await client.generate(TASK, **OPTIONS)).pictures
+        assert next(quota.used for quota in (await client.info()).quotas if quota.name == "stored_bytes") > 1000

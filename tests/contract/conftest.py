@@ -10,6 +10,9 @@ import pytest
 import backdrop
 from backdrop.testing import FakeBackdrop
 
+QUOTAS = {"concurrent_requests": 500, "row_step_megapixels_per_minute": 10.0**7, "stored_bytes": 2**30}
+"""Of the session's cluster too: `tests.conftest` sets them."""
+
 
 @pytest.fixture(scope="session", params=["fake", pytest.param("real", marks=pytest.mark.cluster)])
 def endpoint(request: pytest.FixtureRequest) -> Iterator[str]:
@@ -18,7 +21,7 @@ def endpoint(request: pytest.FixtureRequest) -> Iterator[str]:
         yield request.getfixturevalue("cluster_endpoint")
     else:
         # Steps that take time, so that there is something to cancel and to run out of time in.
-        with FakeBackdrop(step_delay_s=0.005) as fake:
+        with FakeBackdrop(step_delay_s=0.005, quotas=QUOTAS) as fake:
             yield fake.endpoint
 
 

@@ -196,6 +196,10 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
     "health_listen": [("50062", "host:port"), (":50062", "host:port"), ("::1:50062", "brackets")],
     "allow_anonymous": [("perhaps", "boolean")],
     "allow_plaintext_tokens": [("perhaps", "boolean")],
+    "tenant_quotas": [
+        ("acme=8", "JSON"), ("[1]", "JSON"), ('{"acme": 8}', "acme"), ('{"acme": {"requests": 8}}', "acme.requests"),
+        ('{"acme": {"stored_bytes": 0.5}}', "acme.stored_bytes"), ('{"acme": {"stored_bytes": -1}}', "from 0 on"),
+    ],
 }  # fmt: skip
 # Whatever text they hold is checked against the repository or the file system, and refused there.
 ELSEWHERE = {

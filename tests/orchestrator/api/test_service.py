@@ -25,6 +25,8 @@ from orchestrator.api.server import Server
 from orchestrator.api.service import Service
 from orchestrator.cache.leases import Leases
 from orchestrator.pipeline import Pipeline
+from orchestrator.quotas import Limits as QuotaLimits
+from orchestrator.quotas import LimitTable, Quotas
 from orchestrator.scheduling import Batcher
 from orchestrator.scheduling.admission import Admission, Limits
 from orchestrator.stages.frames import PixelMemory
@@ -48,7 +50,7 @@ class Running:
         self.service = Service(self.metrics, doors=doors)
         self.server = Server(self.settings, self.service, doors)
 
-    async def open(self) -> None:
+    async def open(self, limits: QuotaLimits | None = None) -> None:
         pipeline = Pipeline(
             *(Batcher(self.models, lambda model: capacity(4, 16)), DictCache(), self.prompts, self.admission),
             PixelMemory(16.0),
@@ -60,6 +62,12 @@ class Running:
             pipeline,
             Idempotency(self.store, Leases(None), 60),
             describer(described, lambda: 3),
+            Quotas(
+                LimitTable(limits or QuotaLimits(), {}),
+                *(None, str),
+                local_share=1.0,
+                on_refused=self.metrics.quota_spent,
+            ),
         )
         await self.server.ready()
 
@@ -190,6 +198,48 @@ async def test_overload_says_when_to_come_back(running: Running, channel: grpc.a
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert any(detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR) for detail in status.details)
     gate.set()
+
+
+async def test_a_tenant_beyond_its_quota_is_refused_by_name(running: Running, channel: grpc.aio.Channel) -> None:
+    await running.open(QuotaLimits(concurrent_requests=1))
+    gate = asyncio.Event()
+
+    async def wait(model: str) -> None:
+        await gate.wait()
+
+    running.models.before = wait
+    stub = generation(channel)
+    busy = stub.Generate(request())
+    await anext(aiter(busy))
+    (quota,) = (await info_of(channel)).quotas
+    assert (quota.name, quota.limit, quota.used) == ("concurrent_requests", 1, 1)
+    for _ in range(2):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            async for _ in stub.Generate(request()):
+                pass
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        details = status_of(caught.value).details
+        failure, retry = error_details_pb2.QuotaFailure(), error_details_pb2.RetryInfo()
+        assert any(detail.Unpack(failure) for detail in details)
+        assert any(detail.Unpack(retry) for detail in details)
+        assert failure.violations[0].quota_id == "concurrent_requests"
+        assert retry.retry_delay.ToTimedelta().total_seconds() > 0
+    assert running.admission.running == 1, "a refused request leaves its place"
+    refusals = running.metrics.registry.get_sample_value("backdrop_quota_refusals_total", {"quota": quota.name})
+    assert refusals == 2
+    gate.set()
+    async for _ in busy:
+        pass
+    assert kinds(await generated(channel, request()))[-1] == "summary"
+
+
+async def test_a_replay_is_not_counted(running: Running, channel: grpc.aio.Channel) -> None:
+    await running.open(QuotaLimits(row_step_megapixels_per_minute=0.03))
+    first = await generated(channel, request(idempotency_key="k"))
+    code, info, _ = await failure(generation(channel).Generate(request()))
+    assert (code, info.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "QUOTA_SPENT")
+    assert kinds(await generated(channel, request(idempotency_key="k")))[-1] == "summary"
+    assert first[-1].summary.usage.row_step_megapixels == pytest.approx(4 * 64 * 64 / 1e6)
 
 
 async def test_a_caller_who_leaves_stops_the_work(running: Running, channel: grpc.aio.Channel) -> None:
