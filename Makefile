@@ -12,7 +12,7 @@ IMAGES  := .venv-images
 FOLDERS = training/weights/backdrop $(wildcard training/weights/backdrop-*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-all quick lint checkov image-locks sbom protos protos-baseline protos-check train train-gpu evaluate repository photographic-upscaler sdxl-full export-marks figures bench bench-quick tune docs gallery clean
+.PHONY: help demo up test test-all quick fuzz lint checkov image-locks sbom protos protos-baseline protos-check train train-gpu evaluate repository photographic-upscaler sdxl-full export-marks figures bench bench-quick tune docs gallery clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -79,6 +79,10 @@ test-all: $(VENV)/.dev checkov lint protos-check ## The same and the tests marke
 QUICK = $(addprefix --ignore=tests/,export training e2e local/test_backend.py)
 quick: $(VENV)/.dev ## The tests that start no cluster and neither export nor train, in under three minutes
 	@$(PYTEST) $(QUICK) -m "not cluster and not slow and not full"
+
+# Goes on from its corpora in .backdrop/fuzz/. `python -m tests.fuzz --keep` then renews the small ones of the suite.
+fuzz: $(VENV)/.dev ## Fuzz every parser, and requests through a server and the fake, for MINUTES (9)
+	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
 
 lint: $(VENV)/.dev ## ruff, mypy --strict, buf lint, buf breaking
 	@$(BIN)/ruff check .

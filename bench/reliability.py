@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import sys
 
-from bench import checks, reliability_secrets
+from bench import checks, reliability_fuzz, reliability_secrets
 
 AREA = "reliability"
 
@@ -19,6 +19,7 @@ def command(name: str) -> str:
 
 
 CHECKS: dict[str, checks.Check] = {
+    "fuzz": functools.partial(reliability_fuzz.fuzz, command("fuzz")),
     "secrets": functools.partial(reliability_secrets.secrets, command("secrets")),
 }
 

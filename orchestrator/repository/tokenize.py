@@ -13,6 +13,8 @@ from orchestrator.repository import PipelineSpec, Repository, RepositoryError
 
 # A prompt is tokenized when it is parsed and again when it is encoded; campaigns repeat their prompts for hours.
 _REMEMBERED = 1024
+_TRIAL = "a beach 1 Ω \U0001f3d6"
+"""Some characters that no vocabulary has."""
 
 
 class PromptTokenizer:
@@ -31,6 +33,10 @@ class PromptTokenizer:
         self._max_tokens = max_tokens
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
+        try:
+            self._tokenizer.encode(_TRIAL)
+        except Exception as problem:
+            raise RepositoryError(f"{path} cannot tokenize words that it does not know: {problem}") from None
         self._encoded = functools.lru_cache(_REMEMBERED)(self._encode)
 
     def count(self, text: str) -> int:
