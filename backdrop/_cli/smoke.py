@@ -78,12 +78,12 @@ def fault_of(picture: Picture) -> str:
     height, width, _ = pixels.shape
     if (width, height) != (picture.width, picture.height):
         return f"the picture is {width}x{height}, and was announced as {picture.width}x{picture.height}."
-    made = np.ones((height, width), bool)
+    scene = np.ones((height, width), bool)
     if picture.receipt is not None:
         if picture.receipt.max_difference:
             return f"known pixels differ by up to {picture.receipt.max_difference} levels from those that were sent."
         box = picture.receipt.known_box
-        made[box.y : box.y + box.height, box.x : box.x + box.width] = False
-    if made.any() and pixels[made].std(axis=0).max() < _FLAT:
+        scene[box.y : box.y + box.height, box.x : box.x + box.width] = False
+    if scene.any() and pixels[scene].std(axis=0).max() < _FLAT:
         return "what the models made is one flat colour: the denoiser or the VAE decoder returns constants."
     return ""

@@ -60,7 +60,9 @@ def test_load_reports_what_came_back() -> None:
 
 def test_refusals_are_counted_and_not_retried() -> None:
     with FakeBackdrop(step_delay_s=0.3, max_running=1, max_queued=0) as fake:
-        result = run("load", "--endpoint", fake.endpoint, "--rate", "30", "--seconds", "1", "--max-failed", "0.1")
+        result = run(
+            "load", "--endpoint", fake.endpoint, "--rate", "30", "--seconds", "1", "--steps", "3", "--max-failed", "0.1"
+        )
     assert result.exit_code == 1
     assert "of the requests got no picture, and 10.0% may: {'QUEUE_FULL'" in said(result)
 

@@ -12,10 +12,9 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
-from typer.testing import CliRunner
 
-from backdrop.cli import app
 from export.files import fingerprint, model_files
+from tests.backdrop.command_line import run
 from tests.k8s.rendering import ROOT, Manifest, combine, containers, of
 from tests.k8s.replay.cluster import Replay
 from tests.k8s.replay.pod import PodError
@@ -32,7 +31,7 @@ def manifests(tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
 def test_the_command_takes_its_flags(manifests: list[Manifest], name: str) -> None:
     (container,) = containers(of(manifests, "Job", name)[0])
     assert container["command"] == ["python", "-m", "backdrop"]
-    result = CliRunner().invoke(app, [*container["args"], "--help"])
+    result = run(*container["args"], "--help", env={"COLUMNS": "120"})
     assert result.exit_code == 0, result.output
     assert container["image"] == containers(of(manifests, "Deployment", "orchestrator")[0])[-1]["image"]
 
