@@ -6,8 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Coroutine, Mapping
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import structlog
@@ -29,7 +28,7 @@ from orchestrator.identity.authenticator import Authenticator
 from orchestrator.identity.files import IdentityError
 from orchestrator.pipeline import Pipeline
 from orchestrator.quotas import Quotas
-from orchestrator.repository import RepositoryError
+from orchestrator.repository import Repository, RepositoryError
 from orchestrator.repository.tokenize import PromptTokenizers
 from orchestrator.scheduling import Batcher, Capacity
 from orchestrator.scheduling.admission import Admission, Limits
@@ -42,7 +41,6 @@ from orchestrator.triton import PoolOptions, TritonPool, open_wire
 from orchestrator.triton.endpoints import split_endpoints
 
 log = structlog.get_logger("orchestrator")
-T = TypeVar("T")
 
 
 def main() -> int:
@@ -78,6 +76,8 @@ async def serve(settings: Settings) -> None:
     """
     asyncio.get_running_loop().set_exception_handler(logs.loop_fault)
     metrics = Metrics()
+    served = (await asyncio.to_thread(repository.load, settings.repository)).with_default(settings.default_pipeline)
+    tokenizers = PromptTokenizers(served)
     pool = _pool(settings, metrics)
     cache = TwoTierCache(
         redis_url(settings) or None,
@@ -96,8 +96,12 @@ async def serve(settings: Settings) -> None:
         lambda: admission.waiting > 0,
         metrics.on_turn,
     )
+    pipeline = Pipeline(
+        *(batcher, cache, tokenizers, admission, memory), max_buffered_events=settings.max_buffered_events
+    )
     records = AuditLog.to(settings.audit_log, settings.otlp_endpoint)
     _watch(metrics, admission, batcher, pool, records)
+    _watch_models(metrics, served, batcher, pool)
     metrics.watch("backdrop_worked_megapixels", "Pictures worked on now", lambda: memory.budget.held)
     if settings.redis_url:
         metrics.watch("backdrop_redis_available", "1 while Redis is used, else 0", lambda: cache.redis_available)
@@ -107,6 +111,7 @@ async def serve(settings: Settings) -> None:
     doors = Doors(authenticator, certificates=settings.tls_client_ca_file is not None)
     service = Service(metrics, tracing, records, doors)
     server = Server(settings, service, doors)
+    metrics.watch("backdrop_serving", "1 while the server is ready and does not drain, else 0", lambda: server.serving)
     stop = stop_event()
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, tracing.close)
@@ -123,14 +128,11 @@ async def serve(settings: Settings) -> None:
         await pool.start()
         log.info("listening", port=server.port)
         await cache.expect_served()
-        if (models := await _until_stopped(stop, _load_models(settings, pool))) is not None:
-            served, tokenizers = models
+        if not await _until_stopped(stop, wait_for_models(pool, served, settings.startup_timeout_s)):
             described = describe_server(settings, served)
             service.open(
                 Parser(described, served, tokenizers),
-                Pipeline(
-                    *(batcher, cache, tokenizers, admission, memory), max_buffered_events=settings.max_buffered_events
-                ),
+                pipeline,
                 Idempotency(cache.results, Leases(cache.redis), settings.idempotency_ttl_s),
                 describer(described, lambda: pool.ready_replicas),
                 quotas,
@@ -188,9 +190,25 @@ def _watch(metrics: Metrics, admission: Admission, batcher: Batcher, pool: Trito
     metrics.watch("backdrop_running_requests", "Requests that run now", lambda: admission.running)
     metrics.watch("backdrop_queued_requests", "Requests that wait now", lambda: admission.waiting)
     metrics.watch("backdrop_queued_work", "Row-steps × megapixels that wait now", lambda: admission.queued_work)
-    metrics.watch("backdrop_rows_out", "Rows at Triton now", lambda: batcher.running_rows)
-    metrics.watch("backdrop_rows_waiting", "Rows that wait for their turn now", lambda: batcher.waiting_rows)
     metrics.watch("backdrop_ready_replicas", "Triton replicas that answer now", lambda: pool.ready_replicas)
+    oldest = "Age of the oldest request that waits now, by class"
+    metrics.watch("backdrop_oldest_wait_seconds", oldest, lambda: admission.oldest_wait_s, "priority")
+
+
+def _watch_models(metrics: Metrics, served: Repository, batcher: Batcher, pool: TritonPool) -> None:
+    """Exports one value for each model, from the start: to an autoscaler, a series that is missing is no zero."""
+    models = sorted({name for pipeline in served.pipelines.values() for name in pipeline.fingerprints})
+
+    def each(rows: Mapping[str, int]) -> dict[str, float]:
+        return {model: rows.get(model, 0) for model in models}
+
+    def replicas() -> dict[str, float]:
+        return {model: len(pool.usable_replicas(model)) for model in models}
+
+    waiting = "Rows that wait for their turn now"
+    metrics.watch("backdrop_rows_out", "Rows at a model now", lambda: each(batcher.running_rows), "model")
+    metrics.watch("backdrop_rows_waiting", waiting, lambda: each(batcher.waiting_rows), "model")
+    metrics.watch("backdrop_model_replicas", "Replicas that serve a model now", replicas, "model")
 
 
 def redis_url(settings: Settings) -> str:
@@ -210,31 +228,17 @@ def redis_url(settings: Settings) -> str:
     return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:{quote(password, safe='')}@{host}"))
 
 
-async def _load_models(settings: Settings, pool: TritonPool) -> tuple[repository.Repository, PromptTokenizers]:
-    """Waits for the repository, and for a Triton that serves it.
-
-    The server listens meanwhile: to read a repository without a mark takes minutes, and a volume may be filled late.
-
-    Raises:
-        RepositoryError: one of the two is not what it should be, or not there in time.
-    """
-    served = await repository.load_published(settings.repository, settings.startup_timeout_s)
-    served = served.with_default(settings.default_pipeline)
-    tokenizers = await asyncio.to_thread(PromptTokenizers, served)
-    await wait_for_models(pool, served, settings.startup_timeout_s)
-    return served, tokenizers
-
-
-async def _until_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
-    """The result of `work`, or None if `stop` comes first."""
+async def _until_stopped(stop: asyncio.Event, work: Coroutine[object, object, None]) -> bool:
+    """Awaits `work` unless `stop` comes first; says whether it did."""
     task = asyncio.create_task(work)
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     if not task.done():
         task.cancel()
-        return None
-    return await task
+        return True
+    await task
+    return False
 
 
 if __name__ == "__main__":

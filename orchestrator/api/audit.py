@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from backdrop.errors import BackdropError, OverloadedError
 from backdrop.v1 import generation_service_pb2 as pb
 from orchestrator.events import Finished
-from orchestrator.identity.caller import Caller
+from orchestrator.identity.caller import ANONYMOUS, Caller
 from orchestrator.request import Request
 from orchestrator.telemetry import past_span
 from orchestrator.telemetry.audit_log import AuditLog
@@ -35,11 +35,13 @@ class CallRecord:
 
     def __init__(self, method: str, request_id: str, records: AuditLog) -> None:
         self._fields: Fields = {"request_id": request_id, "method": method}
+        self._tenant = ANONYMOUS
         self._records = records
         self._begin = time.monotonic()
 
     def called(self, caller: Caller) -> None:
         """Records who called."""
+        self._tenant = caller.tenant
         self._fields |= {"identity": caller.name, "tenant": caller.tenant}
 
     def close(self, status: str, problem: BackdropError | None = None) -> None:
@@ -125,7 +127,7 @@ class Audit(CallRecord):
         stages_s = {stage.name.lower(): seconds for stage, seconds in event.timings.items()}
         self._fields |= {"pictures": event.pictures, "cost": round(self._request.usage.work, 6)}
         self._fields["stages_s"] = {stage: round(seconds, 4) for stage, seconds in stages_s.items()}
-        self._metrics.finished(_counts(event, self._request), stages_s)
+        self._metrics.finished(_counts(event, self._request, self._tenant), stages_s)
 
     def close(self, status: str, problem: BackdropError | None = None) -> None:
         """Counts and writes a request that ended; a refusal for overload is written a little later."""
@@ -142,7 +144,7 @@ class Audit(CallRecord):
             self._fields["steps_done"] = self._steps_done
             self._fields.setdefault("cost", round(_done(self._request, self._steps_done), 6))
         super()._write(status, seconds, problem)
-        self._metrics.request(status, seconds)
+        self._metrics.request(status, seconds, self._tenant)
         log.info("request", **{name: value for name, value in self._fields.items() if name not in _RECORD_ONLY})
 
 
@@ -157,10 +159,11 @@ def _done(request: Request, steps: int) -> float:
     return request.usage.work * min(1.0, steps / every) if every else 0.0
 
 
-def _counts(event: Finished, request: Request) -> RequestCounts:
+def _counts(event: Finished, request: Request, tenant: str) -> RequestCounts:
     usage = request.usage
     return RequestCounts(
         pipeline=request.pipeline.name,
+        tenant=tenant,
         row_steps=usage.row_steps,
         saved_row_steps=usage.saved_row_steps,
         work=usage.work,

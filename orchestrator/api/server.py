@@ -53,6 +53,8 @@ class Server:
 
     def __init__(self, settings: Settings, service: Service, doors: Doors | None = None) -> None:
         doors = doors or Doors()
+        self.serving = False
+        """Whether health says SERVING."""
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs lack it
         self._server = grpc.aio.server(
             options=[
@@ -103,9 +105,11 @@ class Server:
     async def ready(self) -> None:
         """Sets health to SERVING."""
         await self._set(health_pb2.HealthCheckResponse.SERVING)
+        self.serving = True
 
     async def stop(self, admission: Admission | None, drain_timeout_s: float) -> None:
         """Refuses new requests, lets the others finish for at most `drain_timeout_s`, then cancels them."""
+        self.serving = False
         await self._health.enter_graceful_shutdown()
         if admission is not None:
             admission.drain()

@@ -24,7 +24,8 @@ from orchestrator.pipeline.variants import Judge, VariantRun
 from orchestrator.repository.tokenize import PromptTokenizers
 from orchestrator.request import Request
 from orchestrator.scheduling import Batcher, ScheduledRequest
-from orchestrator.scheduling.admission import Admission, Place
+from orchestrator.scheduling.admission import Admission
+from orchestrator.scheduling.place import Place
 from orchestrator.stages.denoise import GuidedDenoiser
 from orchestrator.stages.denoiser_inputs import DenoiserInputs
 from orchestrator.stages.encode import encode

@@ -14,6 +14,7 @@ from backdrop.contract.parts import Priority
 from backdrop.errors import BackdropError, Reason, error
 from orchestrator.scheduling.fair_queue import FairQueue
 from orchestrator.scheduling.longest_queue import displaced_by
+from orchestrator.scheduling.place import Place
 from orchestrator.scheduling.request import ScheduledRequest
 
 # Row-steps × megapixels a second, assumed until the first request has finished.
@@ -54,16 +55,6 @@ class Limits:
         return max(1 / max(1, self.max_queued), work, size)
 
 
-@dataclasses.dataclass(frozen=True)
-class Place:
-    """Where a request stands."""
-
-    position: int
-    """Place in the queue: 1 = the next to run, 0 = it runs now."""
-    expected_start_s: float
-    """Seconds until it runs: the work ahead of it divided by the recent rate."""
-
-
 class Admission:
     """A bounded queue in fair order before a bounded number of running requests."""
 
@@ -91,6 +82,14 @@ class Admission:
     def queued_work(self) -> float:
         """Row-steps × megapixels in the queue."""
         return sum(waiter.work for waiter in self._queue)
+
+    @property
+    def oldest_wait_s(self) -> dict[str, float]:
+        """Age in seconds of the oldest request in the queue, by class; 0 where none waits."""
+        ages = {each.name.lower(): 0.0 for each in Priority}
+        for waiter in reversed(list(self._queue)):  # from the latest arrival to the first
+            ages[waiter.request.priority.name.lower()] = time.monotonic() - waiter.since
+        return ages
 
     @property
     def held_bytes(self) -> int:
@@ -275,6 +274,7 @@ class _Waiter:
     def __init__(self, request: ScheduledRequest, on_place: Callable[[Place], None]) -> None:
         self.request = request
         self.work = request.work
+        self.since = time.monotonic()
         self.turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.on_place = on_place
         self._position = 0

@@ -66,14 +66,20 @@ class Batcher:
         """Requests that have a model's answer and may call another model until then, in the event loop's time."""
 
     @property
-    def running_rows(self) -> int:
-        """Rows that are at models now."""
-        return sum(batch.rows for queue in self._queues.values() for batch in queue.batches)
+    def running_rows(self) -> collections.Counter[str]:
+        """Rows that are at each model now."""
+        return collections.Counter(
+            {model: sum(batch.rows for batch in queue.batches) for model, queue in self._queues.items()}
+        )
 
     @property
-    def waiting_rows(self) -> int:
-        """Rows that wait for their turn."""
-        return sum(entry.rows for entry in self._waiting if isinstance(entry, Call))
+    def waiting_rows(self) -> collections.Counter[str]:
+        """Rows that wait for their turn at each model."""
+        rows: collections.Counter[str] = collections.Counter()
+        for entry in self._waiting:
+            if isinstance(entry, Call):
+                rows[entry.model] += entry.rows
+        return rows
 
     def ticket(self, request: ScheduledRequest, megapixels: float) -> Ticket:
         """What a request makes its calls with."""

@@ -24,6 +24,7 @@ class Membership:
         health: probes each replica for as long as it belongs to the fleet.
         connect: makes the replica of an address.
         resolve_interval_s: between two look-ups of a DNS name.
+        gone: called with the address of a replica that has left, after its last call.
     """
 
     def __init__(
@@ -33,12 +34,14 @@ class Membership:
         health: Health,
         connect: Callable[[str], Replica],
         resolve_interval_s: float,
+        gone: Callable[[str], None],
     ) -> None:
         self._fleet = fleet
         self._endpoints = endpoints
         self._health = health
         self._connect = connect
         self._resolve_interval_s = resolve_interval_s
+        self._gone = gone
         self._probes: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -70,12 +73,17 @@ class Membership:
         for address in self._fleet.replicas.keys() - addresses:
             log.info("replica gone from the name", replica=address)
             self._probes.pop(address).cancel()
-            self._spawn(self._fleet.replicas.pop(address).close())
+            self._spawn(self._leave(self._fleet.replicas.pop(address)))
 
     async def _follow(self) -> None:
         while True:
             await self._endpoints.wait_change(self._resolve_interval_s)
             self._update(await self._endpoints.addresses())
+
+    async def _leave(self, replica: Replica) -> None:
+        await replica.close()
+        if replica.address not in self._fleet.replicas:
+            self._gone(replica.address)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

@@ -42,9 +42,11 @@ _RETRY_AFTER_S = 1.0
 
 
 class CallObserver(Protocol):
-    """Is told of every attempt; `outcome` is "ok", "cancelled" or a `Cause`."""
+    """Is told of every attempt and of replicas that leave; `outcome` is "ok", "cancelled" or a `Cause`."""
 
     def on_call(self, model: str, replica: str, rows: int, seconds: float, outcome: str) -> None: ...
+
+    def on_gone(self, replica: str) -> None: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +108,7 @@ class TritonPool:
             self._health,
             lambda address: Replica(address, self._wire, shared=sharing.covers(address)),
             self._options.resolve_interval_s,
+            observer.on_gone if observer else lambda replica: None,
         )
 
     async def start(self) -> None:

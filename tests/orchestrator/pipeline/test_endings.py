@@ -125,7 +125,7 @@ async def test_urgent_steps_go_first_and_nothing_is_lost(bench: Bench) -> None:
     )
     assert bulk_at[-1] - bulk_at[0] < 0.2 * 160, "16 of 17 turns were the other's, once both had begun"
     assert (steps[Priority.INTERACTIVE], steps[Priority.BULK]) == (160, 800)
-    assert (bench.batcher.running_rows, bench.batcher.waiting_rows) == (0, 0)
+    assert (bench.batcher.running_rows.total(), bench.batcher.waiting_rows.total()) == (0, 0)
 
 
 async def test_no_step_starts_after_the_caller_has_left(bench: Bench) -> None:
@@ -140,4 +140,8 @@ async def test_no_step_starts_after_the_caller_has_left(bench: Bench) -> None:
         calls = len(bench.models.calls)
         await asyncio.sleep(0.002)
         assert len(bench.models.calls) == calls
-        assert (bench.batcher.running_rows, bench.batcher.waiting_rows, bench.admission.running) == (0, 0, 0)
+        assert (bench.batcher.running_rows.total(), bench.batcher.waiting_rows.total(), bench.admission.running) == (
+            0,
+            0,
+            0,
+        )

@@ -7,7 +7,8 @@ import pytest
 
 from backdrop.errors import OverloadedError, UnavailableError
 from orchestrator.scheduling import Priority, ScheduledRequest
-from orchestrator.scheduling.admission import Admission, Limits, Place, Turn
+from orchestrator.scheduling.admission import Admission, Limits, Turn
+from orchestrator.scheduling.place import Place
 
 
 def someone(tenant: str = "a", priority: Priority = Priority.INTERACTIVE, work: float = 10.0) -> ScheduledRequest:
@@ -235,3 +236,17 @@ async def test_a_lower_class_displaces_no_higher_one() -> None:
         queue.join(someone("quiet", Priority.BULK))
     queue.join(someone("quiet", Priority.INTERACTIVE))
     assert await queue.refused() == [2]
+
+
+async def test_a_request_that_is_never_admitted_counts_as_waiting() -> None:
+    admission, gate = Admission(Limits(1, 4)), asyncio.Event()
+    tasks = [asyncio.create_task(hold(admission, [], gate)) for _ in range(2)]
+    await settle()
+    bulk = asyncio.create_task(hold(admission, [], gate, someone(priority=Priority.BULK)))
+    await asyncio.sleep(0.05)
+    waits = admission.oldest_wait_s
+    assert waits["interactive"] >= waits["bulk"] > 0.04
+    assert waits["standard"] == 0
+    gate.set()
+    await asyncio.gather(*tasks, bulk)
+    assert set(admission.oldest_wait_s.values()) == {0}

@@ -96,6 +96,11 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
+def rows(world: World) -> tuple[int, int]:
+    """Rows at models, and rows that wait."""
+    return world.batcher.running_rows.total(), world.batcher.waiting_rows.total()
+
+
 async def until(done: Callable[[], Any]) -> None:
     async with asyncio.timeout(5):
         while not done():  # noqa: ASYNC110
@@ -118,10 +123,18 @@ async def test_a_call_alone_leaves_at_once() -> None:
     job = world.job(1, steps=3)
     for step in range(3):
         await settle()
-        assert (len(world.model.batches), world.batcher.running_rows, world.batcher.waiting_rows) == (step + 1, 2, 0)
+        assert (len(world.model.batches), world.batcher.running_rows.total(), world.batcher.waiting_rows.total()) == (
+            step + 1,
+            2,
+            0,
+        )
         await world.model.end(step)
     assert await job == [2, 2, 2]
-    assert (world.batcher.running_rows, world.batcher.waiting_rows, world.waits) == (0, 0, [Priority.STANDARD] * 3)
+    assert (world.batcher.running_rows.total(), world.batcher.waiting_rows.total(), world.waits) == (
+        0,
+        0,
+        [Priority.STANDARD] * 3,
+    )
 
 
 @pytest.mark.usefixtures("long_reservations")
@@ -168,7 +181,7 @@ async def test_a_caller_that_does_not_return_is_waited_for_until_its_reservation
     await until(lambda: len(world.model.batches) == 2)
     await world.model.end(1)
     assert await other == [6]
-    assert world.batcher.waiting_rows == 0
+    assert world.batcher.waiting_rows.total() == 0
 
 
 async def test_rows_of_another_shape_are_another_batch() -> None:
@@ -338,7 +351,7 @@ async def test_in_an_outage_nothing_is_held_back() -> None:
     assert len(world.model.batches) == 5
     await world.model.end(*range(5))
     assert all(isinstance(problem, BackdropError) for problem in await asyncio.gather(*jobs, return_exceptions=True))
-    assert (world.batcher.running_rows, world.batcher.waiting_rows) == (0, 0)
+    assert rows(world) == (0, 0)
 
 
 async def test_one_bad_call_does_not_fail_its_batch_mates() -> None:
@@ -366,7 +379,7 @@ async def test_what_fails_for_all_fails_once(problem: Exception) -> None:
     await world.model.end(1)
     assert (await asyncio.gather(*jobs, return_exceptions=True))[1:] == [problem, problem]
     assert len(world.model.batches) == 2
-    assert (world.batcher.running_rows, world.batcher.waiting_rows) == (0, 0)
+    assert rows(world) == (0, 0)
 
 
 async def test_a_cancelled_call_leaves_its_batch_running_for_the_others() -> None:
@@ -390,7 +403,7 @@ async def test_a_batch_whose_calls_are_all_cancelled_is_cancelled() -> None:
         job.cancel()
     await settle()
     assert world.model.out[1].cancelled()
-    assert (world.batcher.running_rows, world.batcher.waiting_rows) == (0, 0)
+    assert rows(world) == (0, 0)
 
 
 async def test_a_call_that_is_cancelled_at_its_turn_is_not_sent() -> None:
@@ -439,7 +452,7 @@ async def test_nothing_leaks_whatever_is_cancelled_when(seed: int, cost: tuple[f
     for number, job in enumerate(jobs):
         with contextlib.suppress(asyncio.CancelledError):
             assert await job == [number + 1] * (1 + number % 4)
-    await until(lambda: (world.batcher.running_rows, world.batcher.waiting_rows) == (0, 0))
+    await until(lambda: rows(world) == (0, 0))
 
 
 async def test_a_request_that_cannot_meet_its_deadline_any_more_ends_before_its_next_step() -> None:
@@ -454,7 +467,7 @@ async def test_a_request_that_cannot_meet_its_deadline_any_more_ends_before_its_
     with pytest.raises(DeadlineExceededError, match=r"can no longer be met: \d+\.\d\d s are left .* 200\.00 s"):
         await late
     assert world.model.batches == [[1, 1]], "not a row was spent on it"
-    assert (world.batcher.running_rows, world.batcher.waiting_rows) == (0, 0)
+    assert rows(world) == (0, 0)
 
 
 async def test_a_request_that_loses_its_deadline_on_the_way_does_not_stop_its_batch_mates() -> None:

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from prometheus_client import generate_latest
 
+from orchestrator.telemetry.metrics import Metrics
 from orchestrator.triton import PoolOptions, TritonPool
 from orchestrator.triton.endpoints import Endpoints
 from tests.orchestrator.triton.fake_triton import eventually, serving
@@ -61,7 +63,9 @@ async def test_replicas_come_and_go_with_the_name(monkeypatch: pytest.MonkeyPatc
             return now[0]
 
         monkeypatch.setattr("orchestrator.triton.endpoints._resolve", resolve)
-        pool = TritonPool(["dns:///triton:8001"], PoolOptions(resolve_interval_s=0.05, probe_interval_s=0.05))
+        metrics = Metrics()
+        options = PoolOptions(resolve_interval_s=0.05, probe_interval_s=0.05)
+        pool = TritonPool(["dns:///triton:8001"], options, observer=metrics)
         await pool.start()
         assert pool.ready_replicas == 1
         servers[0].delay_s = 0.3
@@ -75,4 +79,11 @@ async def test_replicas_come_and_go_with_the_name(monkeypatch: pytest.MonkeyPatc
         # Its channel stays open until the call that runs on it has ended.
         assert (await slow)["y"].shape == (1, 2)
         assert servers[0].seen == 1
+
+        def exported() -> bool:
+            return servers[0].address in generate_latest(metrics.registry).decode()
+
+        # Every rollout brings other addresses, so the series of those that are gone do not stay.
+        await eventually(lambda: not exported())
+        assert servers[1].address in generate_latest(metrics.registry).decode()
         await pool.close()

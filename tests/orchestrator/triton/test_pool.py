@@ -30,10 +30,14 @@ class Calls:
 
     def __init__(self) -> None:
         self.heard: list[tuple[str, str, int, str]] = []
+        self.gone: list[str] = []
 
     def on_call(self, model: str, replica: str, rows: int, seconds: float, outcome: str) -> None:
         assert seconds >= 0
         self.heard.append((model, replica, rows, outcome))
+
+    def on_gone(self, replica: str) -> None:
+        self.gone.append(replica)
 
     @property
     def outcomes(self) -> list[str]:
