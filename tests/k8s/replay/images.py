@@ -56,12 +56,8 @@ def standing_in(folder: Path) -> dict[str, Image]:
         "orchestrator": python,
         "models": python,
         "tritonserver": Image(
-            # NVIDIA's entry point sets up the driver's libraries, and then becomes the command.
-            programs={"/opt/nvidia/nvidia_entrypoint.sh": ("/usr/bin/env",)},
-            files={
-                "/opt/tritonserver/backends": backends,
-                "/opt/tritonserver/bin/tritonserver": wheel / "bin" / "tritonserver",
-            },
+            programs={"/opt/tritonserver/bin/tritonserver": (str(wheel / "bin" / "tritonserver"),)},
+            files={"/opt/tritonserver/backends": backends},
             environment=triton.environment(wheel),
             # Each pod has its own /dev/shm; processes of one machine share one, so they need distinct names.
             shm_prefix="backdrop_replay_",

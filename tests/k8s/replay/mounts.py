@@ -136,7 +136,7 @@ def environment(container: Manifest, manifests: list[Manifest], uid: str, addres
         path = entry.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath")
         if path is not None and path not in fields:
             raise NotThereError(f"the replay knows no {path}")
-        variables[entry["name"]] = fields[path] if path else entry["value"]
+        variables[entry["name"]] = fields[path] if path else expanded([entry["value"]], variables)[0]
     return variables
 
 
