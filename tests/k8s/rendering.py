@@ -23,8 +23,6 @@ _FOUND = {file.parent.name for file in (K8S / "components").glob("*/kustomizatio
 COMPONENTS = tuple(sorted(_FOUND, key=lambda name: (name != "split-roles", name)))
 APART = ("mig", "time-slicing")
 """Components that exclude each other: both say how a GPU is shared."""
-CALLERS = ("load-test", "smoke-test")
-"""Components that add a Job of their own and change nothing else: a pair with one shows nothing new."""
 Manifest = dict[str, Any]
 
 
@@ -78,7 +76,7 @@ def combinations(*counts: int) -> Iterator[tuple[str, tuple[str, ...]]]:
             for chosen in itertools.combinations(COMPONENTS, count):
                 if count == len(COMPONENTS):
                     yield from ((name, tuple(c for c in chosen if c != left_out)) for left_out in APART)
-                elif not set(APART) <= set(chosen) and (count == 1 or not set(CALLERS) & set(chosen)):
+                elif not set(APART) <= set(chosen):
                     yield name, chosen
 
 
@@ -135,12 +133,15 @@ def containers(workload: Manifest) -> list[Manifest]:
 
 
 def settings(manifests: list[Manifest]) -> dict[str, str]:
-    """The orchestrator's settings."""
+    """The orchestrator's settings: of its ConfigMap, and of its own variables, with the namespace put in."""
     config = next(
         m for m in manifests if m["kind"] == "ConfigMap" and m["metadata"]["name"].startswith("orchestrator-settings")
     )
+    deployment = of(manifests, "Deployment", "orchestrator")[0]
+    own = {entry["name"]: entry["value"] for entry in pod(deployment)["containers"][0]["env"] if "value" in entry}
+    namespace = deployment["metadata"]["namespace"]
     data: dict[str, str] = config["data"]
-    return data
+    return data | {name: value.replace("$(POD_NAMESPACE)", namespace) for name, value in own.items()}
 
 
 def flags(container: Manifest) -> dict[str, str]:

@@ -34,6 +34,7 @@ from tests.orchestrator.repository.test_repository import document, write
 
 pytestmark = pytest.mark.cluster
 START_S = 60.0
+UID = "0f2d8c1e-pod"
 
 
 def container(name: str, index: int = 0, kind: str = "containers") -> Manifest:
@@ -73,15 +74,12 @@ def triton_address(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes
         "[::]": ports.HOST,
         "=8001": f"={grpc_port}",
         "=8002": f"={metrics_port}",
-        "/run/backdrop/key": str(tmp_path / "key"),
-        "/opt/tritonserver/bin": str(wheel / "bin"),
-        # The entry point of NVIDIA's image becomes the command.
-        "/opt/nvidia/nvidia_entrypoint.sh": "/usr/bin/env",
+        "$(POD_UID)": UID,
     }
-    (tmp_path / "key").mkdir()
     spec = container("triton")
-    command = []
-    for argument in (*spec["command"], *spec["args"]):
+    assert spec["command"] == ["/opt/tritonserver/bin/tritonserver"]
+    command = [str(wheel / "bin" / "tritonserver")]
+    for argument in spec["args"]:
         for there, mapped in here.items():
             argument = argument.replace(there, mapped)
         command.append(argument)
@@ -95,18 +93,14 @@ def triton_address(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes
         process.wait()
 
 
-def test_triton_takes_its_flags_and_closes_what_it_should(
-    triton_address: tuple[str, subprocess.Popen[bytes]], tmp_path: Path
-) -> None:
+def test_triton_takes_its_flags_and_closes_what_it_should(triton_address: tuple[str, subprocess.Popen[bytes]]) -> None:
     address, process = triton_address
-    name, _, key = (tmp_path / "key" / "pod").read_text().partition("=")
-    assert (tmp_path / "key" / "pod").stat().st_mode & 0o077 == 0
     with InferenceServerClient(address) as client:
         assert client.is_server_ready()
         for closed in (client.get_system_shared_memory_status, client.get_model_repository_index):
             with pytest.raises(InferenceServerException, match=r"(?i)restricted|header|protocol"):
                 closed()
-            closed(headers={f"triton-grpc-protocol-{name}": key})
+            closed(headers={"triton-grpc-protocol-backdrop-pod": UID})
     process.send_signal(signal.SIGTERM)
     assert process.wait(pod_grace("triton")) == 0
 
@@ -157,7 +151,7 @@ def test_redis_takes_its_files_and_knows_who_may_what(redis_port: int) -> None:
     with pytest.raises(redis.exceptions.NoPermissionError):
         nobody.get("x")
     user, _, host = settings(overlay("cpu"))["BACKDROP_REDIS_URL"].removeprefix("redis://").partition("@")
-    assert host == "redis.backdrop:6379/0"
+    assert host == "redis.backdrop:6379/0", "the namespace is that of the pod"
     ours = redis.Redis(
         port=redis_port, username=user, password=secret("password").decode(), protocol=2, driver_info=None
     )
@@ -205,4 +199,5 @@ def test_the_store_steps_take_their_arguments(tmp_path: Path) -> None:
         return [argument.replace("/opt/backdrop/triton_repo", str(source)) for argument in mapped]
 
     assert store.main(here(container("publish-models"))) == 0
-    assert store.main(here(container("triton", kind="initContainers"))) == 0
+    for name in ("triton", "orchestrator"):
+        assert store.main(here(container(name, kind="initContainers"))) == 0

@@ -62,14 +62,6 @@ def test_neither_takes_the_others_pods(deployments: list[Manifest]) -> None:
             assert spread["labelSelector"]["matchLabels"] == selector
 
 
-def test_both_scale_on_their_own_queues(tmp_path: Path) -> None:
-    manifests = combine(tmp_path, "gpu", ("monitoring", "keda", "split-roles", "split-roles/keda"))
-    for name, sign in zip(NAMES, ("!~", "=~"), strict=True):
-        (scaler,) = of(manifests, "ScaledObject", name)
-        assert f'model{sign}"denoiser.*"' in scaler["spec"]["triggers"][0]["metadata"]["query"]
-        assert "replicas" not in of(manifests, "Deployment", name)[0]["spec"]
-
-
 def test_the_models_names_are_not_in_any_other_manifest() -> None:
     files = [file for file in K8S.rglob("*.yaml") if "load-model" in file.read_text()]
     assert {file.parent.name for file in files} == {"split-roles"}
