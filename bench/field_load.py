@@ -25,6 +25,7 @@ from backdrop.contract.metadata import admission_metadata
 from backdrop.v1 import generation_service_pb2 as pb
 from bench.burst import METHOD, Connection, start
 from bench.figures import Figure, at_most
+from local.__main__ import LAUNCHED_NICE
 from local.cluster import Cluster, Options
 from tests.faults.proxy import Proxy, through_silence
 
@@ -64,7 +65,7 @@ def running_cluster(repository: Path = Options.repository) -> Iterator[tuple[str
     """Endpoint, process id and log of the orchestrator of a cluster of its own."""
     with (
         tempfile.TemporaryDirectory(prefix="backdrop-field-") as folder,
-        Cluster(Options(repository, port=0, log_folder=Path(folder))) as cluster,
+        Cluster(Options(repository, port=0, log_folder=Path(folder), models_nice=LAUNCHED_NICE)) as cluster,
     ):
         yield cluster.endpoints.orchestrator, cluster.children["orchestrator"].pid, Path(folder, "orchestrator.log")
 

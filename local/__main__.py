@@ -28,6 +28,10 @@ class Stopped(BaseException):
     """The launcher was asked to stop. Like KeyboardInterrupt it is no error, and passes through every handler."""
 
 
+LAUNCHED_NICE = 10
+"""Of the models of a cluster that people use."""
+
+
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
     defaults = Options()
@@ -40,6 +44,15 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--repository", type=Path, default=defaults.repository, help="the Triton model repository")
     parser.add_argument("--only", default=",".join(SERVICES), metavar="A,B", help="start only these services")
     parser.add_argument("--log-dir", type=Path, default=defaults.log_folder, help="where the services' logs go")
+    parser.add_argument(
+        "--models-nice",
+        type=int,
+        choices=range(20),
+        default=LAUNCHED_NICE,
+        metavar="N",
+        help="weight of the models against other processes: 0 is normal, 19 the least (default: %(default)s, so that"
+        " the orchestrator answers at once)",
+    )
     parser.add_argument(
         "--otlp-endpoint", default="", metavar="URL", help="send traces to this OpenTelemetry collector"
     )
@@ -58,6 +71,7 @@ def options_of(arguments: argparse.Namespace) -> Options:
         redis_port=arguments.redis_port,
         triton_port=arguments.triton_port,
         triton_replicas=arguments.replicas,
+        models_nice=arguments.models_nice,
         otlp_endpoint=arguments.otlp_endpoint,
     )
 

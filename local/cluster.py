@@ -36,6 +36,9 @@ class Options:
     triton_port: int = 0
     """The first Triton's gRPC port; further replicas get free ones."""
     triton_replicas: int = 1
+    models_nice: int = 0
+    """The weight of the Tritons: 0 is the orchestrator's, 19 the least. With 10 the orchestrator answers at once while
+    models fill the processors; on a machine that is busy with other work the models then take much longer."""
     otlp_endpoint: str = ""
     """http://host:port of an OpenTelemetry collector for the spans of orchestrator and Triton; empty = none."""
 
@@ -129,6 +132,7 @@ class Cluster:
                 port=first_port if index == 0 else free_port,
                 metrics_port=metrics_port,
                 log_folder=self.options.log_folder,
+                nice=self.options.models_nice,
                 otlp_endpoint=self.options.otlp_endpoint,
             )
             self._start(service)

@@ -19,8 +19,6 @@ from local.supervisor import Service
 
 BACKENDS = Path(__file__).with_name("backends")
 EXIT_TIMEOUT_S = 8
-NICE = 10
-"""Models on the processor leave it to the orchestrator, which answers refusals and drives steps in milliseconds."""
 ERROR_LINE = re.compile(r"error:|E\d{4} (?!.*CudaDriverHelper)")
 """How the log lines begin that say why Triton stopped; lines about a missing GPU do not."""
 
@@ -110,9 +108,16 @@ def trace_options(otlp_endpoint: str) -> tuple[str, ...]:
 
 
 def service(
-    name: str, repository: Path, port: int, metrics_port: int, log_folder: Path, *, otlp_endpoint: str = ""
+    name: str,
+    repository: Path,
+    port: int,
+    metrics_port: int,
+    log_folder: Path,
+    *,
+    nice: int = 0,
+    otlp_endpoint: str = "",
 ) -> Service:
-    """A Triton on loopback that serves every model of the repository by gRPC.
+    """A Triton on loopback that serves every model of the repository by gRPC; `nice` is its weight (`Service.nice`).
 
     Raises:
         StartError: if the wheel is missing, or `repository` is not a model repository.
@@ -149,7 +154,7 @@ def service(
         working_folder=work,
         start_timeout_s=120.0,
         grace_s=EXIT_TIMEOUT_S + 4.0,
-        nice=NICE,
+        nice=nice,
         shm_prefix=prefix,
         remove=(work,),
         error_line=ERROR_LINE,
