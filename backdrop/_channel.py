@@ -18,6 +18,8 @@ from backdrop._credentials import Credentials, Stamp
 from backdrop.errors import BackdropError, InvalidRequestError, Reason, error
 
 _KEEPALIVE_S, _KEEPALIVE_TIMEOUT_S = 10, 8
+_LONGEST_CALL_S = 3600.0
+"""How long the calls of an earlier connection may go on."""
 # A name may have several addresses: calls go to all of them in turn, and to those that remain when one is lost.
 _SERVICE_CONFIG = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
 _OPTIONS: list[tuple[str, int | str]] = [
@@ -69,6 +71,7 @@ class Channels:
         self._fixed = credentials if isinstance(credentials, grpc.ChannelCredentials) else None
         self._credentials = credentials if isinstance(credentials, Credentials) else Credentials()
         self._credentials.check_endpoint(self.endpoint, proxy=proxy)
+        self._closing: set[asyncio.Task[None]] = set()
         self._options = [
             ("grpc.max_send_message_length", max_message_bytes),
             ("grpc.max_receive_message_length", max_message_bytes),
@@ -96,8 +99,9 @@ class Channels:
             # A file that is being replaced must not stop calls: the earlier connection still works.
             with contextlib.suppress(InvalidRequestError):
                 if self._credentials.stamp() != connection.stamp:
-                    # The earlier channel is collected when its last call has ended.
-                    connection = self._open[loop] = self._new()
+                    earlier, connection = connection, self._new()
+                    self._open[loop] = connection
+                    self._retire(earlier.channel)
         return connection.channel
 
     async def close(self) -> None:
@@ -106,6 +110,12 @@ class Channels:
         self._open.clear()
         if connection is not None:
             await connection.channel.close(None)
+
+    def _retire(self, channel: grpc.aio.Channel) -> None:
+        """Lets a channel's calls end, then closes it: one that is only forgotten would go on connecting."""
+        task = asyncio.create_task(channel.close(_LONGEST_CALL_S))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     def _new(self) -> _Connection:
         stamp = self._credentials.stamp()

@@ -9,6 +9,8 @@ import typer
 
 from backdrop import __version__
 from backdrop._cli import info as info_command
+from backdrop._cli import load as load_command
+from backdrop._cli import smoke as smoke_command
 from backdrop._cli import task_command
 from backdrop._cli import up as up_command
 from backdrop._cli.connection import AllowPlaintext, CaFile, CertFile, Endpoint, KeyFile, Tls, TokenFile, connection_of
@@ -117,3 +119,39 @@ def info(
             allow_plaintext=allow_plaintext,
         )
         info_command.run(connection, as_json=json, wait_s=wait)
+
+
+@app.command(
+    epilog=f"Credentials come from the environment (BACKDROP_TOKEN_FILE and others). {EXIT_STATUSES}",
+    rich_help_panel="Server",
+)
+def smoke(
+    endpoint: Endpoint = None,
+    wait: Annotated[float, typer.Option(min=0, help="Wait up to this many seconds until the server is ready.")] = 60.0,
+    timeout: Annotated[float, typer.Option(min=1, help="Longest time of each picture, in seconds.")] = 300.0,
+) -> None:
+    """Make one small picture with every pipeline, and say what is wrong with it. For use after a rollout."""
+    with failures_as_sentences():
+        smoke_command.run(endpoint, wait_s=wait, timeout_s=timeout)
+
+
+@app.command(
+    epilog=f"Credentials come from the environment (BACKDROP_TOKEN_FILE and others). {EXIT_STATUSES}",
+    rich_help_panel="Server",
+)
+def load(
+    endpoint: Endpoint = None,
+    rate: Annotated[float, typer.Option(min=0.001, help="Requests a second, whatever the server answers.")] = 1.0,
+    seconds: Annotated[float, typer.Option(min=1, help="How long to send.")] = 60.0,
+    pipeline: Annotated[str, typer.Option(help="Default: the server's.")] = "",
+    steps: Annotated[int | None, typer.Option(min=1, help="Default: the pipeline's.")] = None,
+    timeout: Annotated[float, typer.Option(min=1, help="Deadline of each request, in seconds.")] = 120.0,
+    max_p95: Annotated[float | None, typer.Option(min=0, help="Fail if p95 is longer, in seconds.")] = None,
+    max_failed: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Fail if a larger fraction of the requests gets no picture.")
+    ] = None,
+) -> None:
+    """Send requests at a steady rate, and print rate, durations and errors as JSON."""
+    with failures_as_sentences():
+        sent = load_command.Load(rate, seconds, pipeline, steps, timeout)
+        load_command.run(endpoint, sent, load_command.Bounds(max_p95, max_failed), wait_s=60.0)

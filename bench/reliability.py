@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import sys
 
-from bench import checks, reliability_fuzz, reliability_secrets
+from bench import checks, identity_cells, reliability_fuzz, reliability_secrets, rotation
 
 AREA = "reliability"
 
@@ -20,6 +20,8 @@ def command(name: str) -> str:
 
 CHECKS: dict[str, checks.Check] = {
     "fuzz": functools.partial(reliability_fuzz.fuzz, command("fuzz")),
+    "identity": functools.partial(identity_cells.figure, command("identity")),
+    "rotation": functools.partial(rotation.figure, command("rotation")),
     "secrets": functools.partial(reliability_secrets.secrets, command("secrets")),
 }
 

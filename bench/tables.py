@@ -16,7 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from backdrop.errors import ERRORS
-from bench import audit_tables, checkpoint_tables, contract_tables, input_tables, key_tables, lora_tables, report
+from bench import (
+    audit_tables,
+    checkpoint_tables,
+    contract_tables,
+    input_tables,
+    key_tables,
+    lora_tables,
+    report,
+    security_tables,
+)
 from bench.figures import FOLDER, ROOT, detail, load
 from export.report import LEAST_PSNR, TOLERANCE, ComponentReport, Conditioning, PictureReport
 
@@ -31,6 +40,7 @@ FILES = (
     "docs/models.md",
     "docs/options.md",
     "docs/performance.md",
+    "docs/security.md",
 )
 
 
@@ -154,6 +164,7 @@ _MAKERS: dict[str, Callable[[str], str]] = {
     **lora_tables.MAKERS,
     **checkpoint_tables.MAKERS,
     **key_tables.MAKERS,
+    **security_tables.MAKERS,
 }
 
 

@@ -44,7 +44,7 @@ class GraphModels:
     """Answers calls of a repository's upscaler by its graph, in this process."""
 
     def __init__(self, folder: Path) -> None:
-        served = repository.load(folder, verify_files=False)
+        served = repository.load(folder, verify="nothing")
         self._pipeline = served.pipelines[served.default]
         model = self._pipeline.models[UPSCALER]
         options = onnxruntime.SessionOptions()

@@ -48,7 +48,7 @@ def check_repository(folder: Path, name: Path | None = None) -> tuple[Serving, .
         ExportError: if the orchestrator would not start with it, with its own reason.
     """
     try:
-        loaded = repository.load(folder, verify_files=False)
+        loaded = repository.load(folder, verify="nothing")
         PromptTokenizers(loaded)
     except RepositoryError as error:
         reason = str(error).replace(str(folder), str(name or folder))

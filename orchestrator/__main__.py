@@ -7,6 +7,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Coroutine, Mapping
+from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import structlog
@@ -41,6 +42,7 @@ from orchestrator.triton import PoolOptions, TritonPool, open_wire
 from orchestrator.triton.endpoints import split_endpoints
 
 log = structlog.get_logger("orchestrator")
+T = TypeVar("T")
 
 
 def main() -> int:
@@ -76,8 +78,6 @@ async def serve(settings: Settings) -> None:
     """
     asyncio.get_running_loop().set_exception_handler(logs.loop_fault)
     metrics = Metrics()
-    served = (await asyncio.to_thread(repository.load, settings.repository)).with_default(settings.default_pipeline)
-    tokenizers = PromptTokenizers(served)
     pool = _pool(settings, metrics)
     cache = TwoTierCache(
         redis_url(settings) or None,
@@ -96,12 +96,8 @@ async def serve(settings: Settings) -> None:
         lambda: admission.waiting > 0,
         metrics.on_turn,
     )
-    pipeline = Pipeline(
-        *(batcher, cache, tokenizers, admission, memory), max_buffered_events=settings.max_buffered_events
-    )
     records = AuditLog.to(settings.audit_log, settings.otlp_endpoint)
     _watch(metrics, admission, batcher, pool, records)
-    _watch_models(metrics, served, batcher, pool)
     metrics.watch("backdrop_worked_megapixels", "Pictures worked on now", lambda: memory.budget.held)
     if settings.redis_url:
         metrics.watch("backdrop_redis_available", "1 while Redis is used, else 0", lambda: cache.redis_available)
@@ -128,11 +124,15 @@ async def serve(settings: Settings) -> None:
         await pool.start()
         log.info("listening", port=server.port)
         await cache.expect_served()
-        if not await _until_stopped(stop, wait_for_models(pool, served, settings.startup_timeout_s)):
+        if (models := await _until_stopped(stop, _load_models(settings, pool))) is not None:
+            served, tokenizers = models
+            _watch_models(metrics, served, batcher, pool)
             described = describe_server(settings, served)
             service.open(
                 Parser(described, served, tokenizers),
-                pipeline,
+                Pipeline(
+                    *(batcher, cache, tokenizers, admission, memory), max_buffered_events=settings.max_buffered_events
+                ),
                 Idempotency(cache.results, Leases(cache.redis), settings.idempotency_ttl_s),
                 describer(described, lambda: pool.ready_replicas),
                 quotas,
@@ -196,7 +196,7 @@ def _watch(metrics: Metrics, admission: Admission, batcher: Batcher, pool: Trito
 
 
 def _watch_models(metrics: Metrics, served: Repository, batcher: Batcher, pool: TritonPool) -> None:
-    """Exports one value for each model, from the start: to an autoscaler, a series that is missing is no zero."""
+    """Exports one value for each model, before its first call: to an autoscaler, a missing series is no zero."""
     models = sorted({name for pipeline in served.pipelines.values() for name in pipeline.fingerprints})
 
     def each(rows: Mapping[str, int]) -> dict[str, float]:
@@ -228,17 +228,31 @@ def redis_url(settings: Settings) -> str:
     return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:{quote(password, safe='')}@{host}"))
 
 
-async def _until_stopped(stop: asyncio.Event, work: Coroutine[object, object, None]) -> bool:
-    """Awaits `work` unless `stop` comes first; says whether it did."""
+async def _load_models(settings: Settings, pool: TritonPool) -> tuple[repository.Repository, PromptTokenizers]:
+    """Waits for the repository, and for a Triton that serves it.
+
+    The server listens meanwhile: to read a repository without a mark takes minutes, and a volume may be filled late.
+
+    Raises:
+        RepositoryError: one of the two is not what it should be, or not there in time.
+    """
+    served = await repository.load_published(settings.repository, settings.startup_timeout_s)
+    served = served.with_default(settings.default_pipeline)
+    tokenizers = await asyncio.to_thread(PromptTokenizers, served)
+    await wait_for_models(pool, served, settings.startup_timeout_s)
+    return served, tokenizers
+
+
+async def _until_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """The result of `work`, or None if `stop` comes first."""
     task = asyncio.create_task(work)
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     if not task.done():
         task.cancel()
-        return True
-    await task
-    return False
+        return None
+    return await task
 
 
 if __name__ == "__main__":

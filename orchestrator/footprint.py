@@ -46,7 +46,7 @@ def main() -> int:
     """Prints the parts and their sum in MiB."""
     try:
         settings = Settings()  # type: ignore[call-arg]  # required fields come from the environment
-        served = repository.load(settings.repository, verify_files=False)
+        served = repository.load(settings.repository, verify="nothing")
     except (ValidationError, RepositoryError) as problem:
         sentences = faults(problem) if isinstance(problem, ValidationError) else [str(problem)]
         sys.stderr.writelines(f"{sentence}\n" for sentence in sentences)

@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import ipaddress
 import json
+import secrets
 import time
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ class TokenIssuer:
 
     def rotate(self) -> None:
         """Signs with a new key from now on; the earlier ones stay in the set."""
-        self.keys.append(self._new(f"key-{len(self.keys)}"))
+        self.keys.append(self._new(secrets.token_hex(4)))
 
     def jwks(self) -> str:
         """The public keys."""

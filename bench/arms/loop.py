@@ -99,7 +99,7 @@ class Loop:
     """Runs requests over the models behind `infer`."""
 
     def __init__(self, folder: Path, infer: Infer) -> None:
-        served = repository.load(folder, verify_files=False)
+        served = repository.load(folder, verify="nothing")
         self._infer = infer
         self._tokenizers = PromptTokenizers(served)
         settings = Settings(triton_endpoints="none:1", repository=folder)  # type: ignore[call-arg]  # the rest has defaults

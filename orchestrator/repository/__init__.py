@@ -1,6 +1,6 @@
 """The model repository: what `pipeline.json` says of it, and the tools that publish, check and reload it."""
 
-from orchestrator.repository.load import load, read
+from orchestrator.repository.load import load, load_published, read
 from orchestrator.repository.spec import (
     CORE_ROLES,
     IMAGE_ROLES,
@@ -36,5 +36,6 @@ __all__ = [
     "UpscalerSpec",
     "check_served",
     "load",
+    "load_published",
     "read",
 ]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
+import asyncio
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import structlog
 
 from backdrop.contract.geometry import Size
+from orchestrator.repository import published
 from orchestrator.repository.conventions import Conventions
 from orchestrator.repository.document import expect_types
 from orchestrator.repository.roles import read_roles
@@ -26,9 +30,18 @@ from orchestrator.repository.spec import (
 from orchestrator.sampler import read_schedule, solvers_of
 from orchestrator.triton.tensors import TensorSpec
 
+log = structlog.get_logger("orchestrator.repository")
+_LOOK_EVERY_S = 1.0
 
-def load(path: Path, *, verify_files: bool = True) -> Repository:
-    """Reads `path`/pipeline.json and checks every listed file's sha256.
+Verification = Literal["mark", "digests", "nothing"]
+"""What of a repository's files is checked: all of them by their sha256; in a published one, by its mark; or nothing."""
+
+
+def load(path: Path, *, verify: Verification = "mark") -> Repository:
+    """Reads `path`/pipeline.json and checks the listed files.
+
+    Args:
+        verify: "mark" trusts the mark of a published repository, and reads every file of one without a mark.
 
     Raises:
         RepositoryError: a file is missing or has another digest, a key is missing, or a role has no model.
@@ -43,9 +56,29 @@ def load(path: Path, *, verify_files: bool = True) -> Repository:
     except (ValueError, RecursionError) as problem:
         raise RepositoryError(f"{file} is not JSON: {problem}") from None
     repository = read(document, path)
-    if verify_files:
-        _verify(path, {name: entry["files"] for name, entry in document["models"].items()})
+    if verify == "mark" and published.is_published(path):
+        published.expect_published(path, published.files_of(document))
+    elif verify != "nothing":
+        published.expect_digests(path, published.files_of(document))
     return repository
+
+
+async def load_published(path: Path, wait_s: float) -> Repository:
+    """Loads a repository as soon as its folder is there: a publisher gives it its name when it is whole.
+
+    Raises:
+        RepositoryError: it is not there after `wait_s`, or as for `load`.
+    """
+    deadline, said = time.monotonic() + wait_s, False
+    while True:
+        # In a thread: a network volume may answer slowly, or not at all.
+        there = await asyncio.to_thread(path.exists)
+        if there or time.monotonic() >= deadline:
+            return await asyncio.to_thread(load, path)
+        if not said:
+            log.warning("not ready", why=f"{path / PIPELINES} is not there yet")
+        said = True
+        await asyncio.sleep(_LOOK_EVERY_S)
 
 
 def read(document: Mapping[str, Any], path: Path) -> Repository:
@@ -147,20 +180,6 @@ def _reward_heads(name: str, value: Mapping[str, Any], roles: Mapping[str, Model
     if not heads or (shape is not None and shape != (len(heads),)):
         raise ValueError(f"pipeline {name} names {len(heads)} reward_heads, {roles['reward'].name} has {shape}")
     return heads
-
-
-def _verify(path: Path, models: Mapping[str, Mapping[str, str]]) -> None:
-    """Compares files with their digests, by model and name; those of models that no pipeline uses too."""
-    for model, files in models.items():
-        for name, digest in files.items():
-            file = path / model / name
-            try:
-                with file.open("rb") as stream:
-                    digest_here = "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
-            except FileNotFoundError:
-                raise RepositoryError(f"{file} is not there") from None
-            if digest_here != digest:
-                raise RepositoryError(f"{file} has {digest_here}, pipeline.json says {digest}")
 
 
 def _expect_task_adapters(spec: PipelineSpec) -> None:

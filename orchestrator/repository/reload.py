@@ -46,12 +46,12 @@ class Reloader:
     Args:
         repository: the folder that the Triton serves.
         triton: host:port, in the same pod.
-        key: name=value of the header that Triton requires to load a model.
+        key_file: holds name=value of the header that Triton requires to load a model. Triton's container writes it at
+            each start, so it is read for each load.
     """
 
-    def __init__(self, repository: Path, triton: str, key: str) -> None:
-        name, _, value = key.partition("=")
-        self._headers = {_HEADER + name: value}
+    def __init__(self, repository: Path, triton: str, key_file: Path) -> None:
+        self._key_file = key_file
         self._repository = repository
         self._client = InferenceServerClient(triton)
         self._served: dict[str, Signature] = {}
@@ -82,9 +82,10 @@ class Reloader:
         try:
             if not await self._client.is_model_ready(model, client_timeout=_CALL_S):
                 return False  # this Triton does not serve the model
+            name, _, value = self._key_file.read_text().strip().partition("=")
             # No time limit: an engine may take minutes to load, and the old one serves until then.
-            await self._client.load_model(model, headers=self._headers)
-        except InferenceServerException as problem:
+            await self._client.load_model(model, headers={_HEADER + name: value})
+        except (OSError, InferenceServerException) as problem:
             log.error("model not loaded; the one before serves on", model=model, why=str(problem))
             return False
         log.info("model loaded again", model=model)
@@ -109,13 +110,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m orchestrator.repository.reload", description=__doc__)
     parser.add_argument("--repository", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--triton", required=True, metavar="HOST:PORT")
-    parser.add_argument("--key", required=True, metavar="NAME=VALUE")
+    parser.add_argument("--key-file", type=Path, required=True, metavar="FILE", help="holds NAME=VALUE of the header")
     parser.add_argument("--every-s", type=float, default=15.0, metavar="S")
     options = parser.parse_args(arguments)
     logs.configure("info", "json")
 
     async def watch() -> None:
-        await run(Reloader(options.repository, options.triton, options.key), options.every_s)
+        await run(Reloader(options.repository, options.triton, options.key_file), options.every_s)
 
     asyncio.run(watch())
     return 0

@@ -1,68 +1,123 @@
 """`python -m orchestrator.repository.store`: publishes a model repository to a shared volume, and checks one there.
 
-publish   copies a repository from a folder or an object store to the volume; the copy gets its name only after
-          every file was checked against its digest
-check     waits until a repository is there, then checks every file against its digest
+publish   copies a repository from a folder or an object store to the volume; the copy gets its name and its mark only
+          after every file was checked against its digest
+check     waits until a repository is there, then checks it by its mark; with --digests, reads every file
 """
 
 from __future__ import annotations
 
 import argparse
-import os
+import json
 import shutil
 import sys
 import time
+import uuid
 from pathlib import Path
 
-from orchestrator.repository import PIPELINES, RepositoryError, load, objects
+from orchestrator.repository import PIPELINES, RepositoryError, load, objects, published
 
 _LOOK_EVERY_S = 1.0
+_PARTIAL = ".partial"
+_DAY_S = 86_400
 
 
 def publish(source: str, target: Path) -> str:
     """Copies `source`, a folder or the URL of an object store, to `target`; returns a sentence on what was done.
 
-    An equal repository at `target` is kept as it is.
+    An equal repository at `target` is kept as it is; if it has no mark, its digests are checked and it gets one.
 
     Raises:
-        RepositoryError: the source is incomplete, the copy differs, or `target` is another repository.
+        RepositoryError: the source is incomplete, the copy differs, `target` is another repository, or its volume
+            cannot be written.
     """
     document = objects.read_document(source) if objects.is_url(source) else _document_of(Path(source))
     if target.exists():
-        if (target / PIPELINES).read_bytes() != document:
-            # Pods may be reading it: a published repository never changes, a new one gets a new name.
-            raise RepositoryError(f"{target} holds another repository; publish under a new name")
-        load(target)
-        return f"{target} is there already"
-    partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
-    shutil.rmtree(partial, ignore_errors=True)
+        return _keep(target, document)
+    # A unique name: the process number is 1 in every container, and the pod of a retry may start before the first ends.
+    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}{_PARTIAL}")
+    try:
+        partial.mkdir()
+    except PermissionError:
+        raise RepositoryError(
+            f"{target.parent} cannot be written: its volume's driver ignores fsGroup, so the StorageClass must give it "
+            "to this user (docs/operations.md, Storage)"
+        ) from None
     if objects.is_url(source):
-        partial.mkdir(parents=True)
         objects.download(source, document, partial)
     else:
-        shutil.copytree(source, partial)
-    load(partial)
-    partial.replace(target)
+        shutil.copytree(source, partial, dirs_exist_ok=True)
+    _mark(partial)
+    try:
+        partial.replace(target)
+    except OSError:
+        if not target.exists():
+            raise
+        # Another publisher was faster.
+        shutil.rmtree(partial)
+        return _keep(target, document)
     return f"published {target}"
 
 
+def _keep(target: Path, document: bytes) -> str:
+    if (target / PIPELINES).read_bytes() != document:
+        # Pods may be reading it: a published repository never changes, a new one gets a new name.
+        raise RepositoryError(f"{target} holds another repository; publish under a new name")
+    if published.is_published(target):
+        load(target)
+    else:
+        _mark(target)
+    return f"{target} is there already"
+
+
+def _mark(path: Path) -> None:
+    load(path, verify="digests")
+    published.write_mark(path, published.files_of(json.loads((path / PIPELINES).read_text())))
+
+
 def _document_of(source: Path) -> bytes:
-    load(source)
+    # Its files are read once, when they are copied.
+    load(source, verify="nothing")
     return (source / PIPELINES).read_bytes()
 
 
-def check(path: Path, wait_s: float) -> str:
+def collect(keep: Path, count: int) -> list[Path]:
+    """Removes old repositories beside `keep`, and what stopped publishers left; returns the removed folders.
+
+    Args:
+        keep: A published repository.
+        count: How many stay, `keep` among them; the others are those published last.
+    """
+    beside = [path for path in keep.parent.iterdir() if published.is_published(path) and path != keep]
+    beside = [path for path in beside if not path.name.endswith(_PARTIAL)]
+    oldest = sorted(beside, key=lambda path: (path / published.MARK).stat().st_mtime)[: max(0, len(beside) + 1 - count)]
+    stopped = [
+        path
+        for path in keep.parent.iterdir()
+        if path.name.endswith(_PARTIAL) and time.time() - path.stat().st_mtime > _DAY_S
+    ]
+    for path in (*oldest, *stopped):
+        shutil.rmtree(path)
+    return [*oldest, *stopped]
+
+
+def check(path: Path, wait_s: float, *, digests: bool = False) -> str:
     """Waits for a repository and verifies it; returns a sentence with its number of pipelines.
 
+    Args:
+        digests: Whether to read every file of a marked repository too.
+
     Raises:
-        RepositoryError: it is not there in time, or a file is missing or has another digest.
+        RepositoryError: it is not there in time, or a file is missing or has another size or digest.
     """
     deadline = time.monotonic() + wait_s
     while not (path / PIPELINES).is_file():
         if time.monotonic() > deadline:
             raise RepositoryError(f"{path / PIPELINES} is not there after {wait_s:g} s; has the Job published it?")
         time.sleep(_LOOK_EVERY_S)
-    return f"{path}: {len(load(path).pipelines)} pipelines, every digest as listed"
+    pipelines = load(path, verify="digests" if digests else "mark").pipelines
+    by_mark = published.is_published(path) and not digests
+    return f"{path}: {len(pipelines)} pipelines, {'as published' if by_mark else 'every digest as listed'}"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -72,18 +127,23 @@ def main(arguments: list[str] | None = None) -> int:
     publishing = steps.add_parser("publish", help="copy a repository to the volume")
     publishing.add_argument("--from", dest="source", required=True, metavar="FOLDER|URL")
     publishing.add_argument("--to", dest="target", type=Path, required=True, metavar="FOLDER")
+    publishing.add_argument("--keep", type=int, metavar="N", help="remove all but the N repositories published last")
     checking = steps.add_parser("check", help="wait for a repository and verify it")
     checking.add_argument("--at", type=Path, required=True, metavar="FOLDER")
     checking.add_argument("--wait-s", type=float, default=0.0, metavar="S")
+    checking.add_argument("--digests", action="store_true", help="read every file, although the repository has a mark")
     options = parser.parse_args(arguments)
     try:
-        said = (
-            publish(options.source, options.target) if options.step == "publish" else check(options.at, options.wait_s)
-        )
+        if options.step == "check":
+            said = [check(options.at, options.wait_s, digests=options.digests)]
+        else:
+            said = [publish(options.source, options.target)]
+            if options.keep is not None:
+                said += [f"removed {path}" for path in collect(options.target, max(1, options.keep))]
     except (RepositoryError, OSError) as problem:
         sys.stderr.write(f"{problem}\n")
         return 1
-    sys.stdout.write(f"{said}\n")
+    sys.stdout.writelines(f"{sentence}\n" for sentence in said)
     return 0
 
 

@@ -31,7 +31,7 @@ def test_a_config_without_a_place_for_a_value_is_refused() -> None:
 def test_the_orchestrator_accepts_the_copy(triton_repository: Path, tmp_path: Path) -> None:
     result = write_repository(triton_repository, tmp_path / "tuned", {"denoiser": Config(instances=2, threads=1)})
     served = repository.load(result)
-    before = repository.load(triton_repository, verify_files=False)
+    before = repository.load(triton_repository, verify="nothing")
     assert served.pipelines["backdrop"].fingerprints == before.pipelines["backdrop"].fingerprints
 
 

@@ -16,7 +16,7 @@ from export.configs import finish_model
 from export.contract import Axis, Contract, TensorSpec
 from export.errors import ExportError
 from export.files import fingerprint, model_files
-from orchestrator.repository.load import _verify
+from orchestrator.repository.published import expect_digests
 
 SIDES = (Axis("height", 4), Axis("width", 4))
 CONTRACT = Contract((TensorSpec("sample", "FP32", (4, *SIDES)),), (TensorSpec("noise_pred", "FP32", (4, *SIDES)),))
@@ -70,7 +70,7 @@ def check(repository: Path, version: str) -> None:
         assert config(repository, name).parameters["fingerprint"].string_value == result["fingerprint"]
         assert list(config(repository, name).version_policy.specific.versions) in ([int(version)], [])
     # As the orchestrator checks it at start.
-    _verify(repository, {"denoiser": result["files"]})
+    expect_digests(repository, {"denoiser": result["files"]})
 
 
 @pytest.fixture

@@ -245,7 +245,7 @@ def test_a_repository_gets_an_upscaler(triton_repository: Path, tmp_path: Path) 
     assert "upscale" in sentences[0]
     assert any("It does not serve upscale: it has no upscaler." in sentence for sentence in sentences)
 
-    served = repository.load(out, verify_files=False)
+    served = repository.load(out, verify="nothing")
     spec = served.pipelines[name].upscaler
     assert spec is not None
     assert (spec.factor, spec.margin) == (4, 3)

@@ -22,6 +22,8 @@ class Defect:
 
 _INSTALLS = "tests/k8s/test_simulated_installs.py"
 _ENGINES = "tests/export/engines"
+_PROMISES = "tests/k8s/test_promises.py"
+_STORE = "tests/orchestrator/repository/test_store.py"
 
 DEFECTS: dict[int, Defect] = {
     1: Defect(
@@ -29,6 +31,14 @@ DEFECTS: dict[int, Defect] = {
         (
             f"{_INSTALLS}::test_as_many_gpus_as_tritons_are_enough",
             f"{_INSTALLS}::test_each_role_has_engines_of_its_own_models",
+        ),
+    ),
+    2: Defect(
+        "large repositories are read before the orchestrator listens, twice, and by GPU pods that load none of it",
+        (
+            f"{_STORE}::test_a_published_repository_is_not_read_again",
+            f"{_STORE}::test_the_orchestrator_waits_for_the_folder",
+            "tests/k8s/test_large_repositories.py",
         ),
     ),
     4: Defect(
@@ -41,6 +51,30 @@ DEFECTS: dict[int, Defect] = {
             f"{_ENGINES}/test_seam.py",
         ),
     ),
+    6: Defect(
+        "the Secret is made before its namespace",
+        ("tests/k8s/test_install_steps.py::test_each_step_finds_its_namespace",),
+    ),
+    15: Defect(
+        "volumes that belong to root, partial files of one name, disks that are full, repositories that stay for ever",
+        (
+            f"{_STORE}::test_publishers_with_one_process_number_do_not_share_a_folder",
+            f"{_STORE}::test_old_repositories_are_removed",
+            f"{_STORE}::test_a_volume_that_is_not_ours_is_told",
+            f"{_ENGINES}/test_store.py::test_containers_with_one_process_number_do_not_share_a_partial_file",
+            f"{_PROMISES}::test_resources_are_bounded",
+            f"{_PROMISES}::test_a_pods_disk_holds_what_its_volumes_may",
+        ),
+    ),
+    16: Defect(
+        "Triton's entry point is bypassed, and the driver is not named",
+        (f"{_PROMISES}::test_nvidias_images_start_by_their_entry_point",),
+    ),
+    17: Defect(
+        "the key of restricted protocols is the pod's UID, which EndpointSlices show",
+        (f"{_PROMISES}::test_no_key_is_a_field_that_others_may_read",),
+    ),
+    18: Defect("images by digest are pulled at each start", (f"{_PROMISES}::test_a_digest_is_pulled_once",)),
 }
 COUNT = 18
 """How many the review found."""

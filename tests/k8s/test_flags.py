@@ -34,7 +34,6 @@ from tests.orchestrator.repository.test_repository import document, write
 
 pytestmark = pytest.mark.cluster
 START_S = 60.0
-UID = "0f2d8c1e-pod"
 
 
 def container(name: str, index: int = 0, kind: str = "containers") -> Manifest:
@@ -74,12 +73,15 @@ def triton_address(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes
         "[::]": ports.HOST,
         "=8001": f"={grpc_port}",
         "=8002": f"={metrics_port}",
-        "$(POD_UID)": UID,
+        "/run/backdrop/key": str(tmp_path / "key"),
+        "/opt/tritonserver/bin": str(wheel / "bin"),
+        # The entry point of NVIDIA's image becomes the command.
+        "/opt/nvidia/nvidia_entrypoint.sh": "/usr/bin/env",
     }
+    (tmp_path / "key").mkdir()
     spec = container("triton")
-    assert spec["command"] == ["/opt/tritonserver/bin/tritonserver"]
-    command = [str(wheel / "bin" / "tritonserver")]
-    for argument in spec["args"]:
+    command = []
+    for argument in (*spec["command"], *spec["args"]):
         for there, mapped in here.items():
             argument = argument.replace(there, mapped)
         command.append(argument)
@@ -93,14 +95,18 @@ def triton_address(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes
         process.wait()
 
 
-def test_triton_takes_its_flags_and_closes_what_it_should(triton_address: tuple[str, subprocess.Popen[bytes]]) -> None:
+def test_triton_takes_its_flags_and_closes_what_it_should(
+    triton_address: tuple[str, subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
     address, process = triton_address
+    name, _, key = (tmp_path / "key" / "pod").read_text().partition("=")
+    assert (tmp_path / "key" / "pod").stat().st_mode & 0o077 == 0
     with InferenceServerClient(address) as client:
         assert client.is_server_ready()
         for closed in (client.get_system_shared_memory_status, client.get_model_repository_index):
             with pytest.raises(InferenceServerException, match=r"(?i)restricted|header|protocol"):
                 closed()
-            closed(headers={"triton-grpc-protocol-backdrop-pod": UID})
+            closed(headers={f"triton-grpc-protocol-{name}": key})
     process.send_signal(signal.SIGTERM)
     assert process.wait(pod_grace("triton")) == 0
 
@@ -199,5 +205,4 @@ def test_the_store_steps_take_their_arguments(tmp_path: Path) -> None:
         return [argument.replace("/opt/backdrop/triton_repo", str(source)) for argument in mapped]
 
     assert store.main(here(container("publish-models"))) == 0
-    for name in ("triton", "orchestrator"):
-        assert store.main(here(container(name, kind="initContainers"))) == 0
+    assert store.main(here(container("triton", kind="initContainers"))) == 0

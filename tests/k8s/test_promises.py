@@ -10,6 +10,7 @@ import pytest
 from orchestrator.settings import Settings
 from tests.k8s.rendering import (
     OVERLAYS,
+    ROOT,
     Manifest,
     combine,
     containers,
@@ -20,6 +21,7 @@ from tests.k8s.rendering import (
     settings,
     workloads,
 )
+from tests.k8s.simulation.resources import requested
 
 SERVING = ("orchestrator", "triton", "redis")
 MARGIN_S = 10
@@ -180,13 +182,20 @@ def test_resources_are_bounded(manifests: list[Manifest]) -> None:
     for workload in workloads(manifests):
         for container in containers(workload):
             request, limit = container["resources"]["requests"], container["resources"]["limits"]
-            assert {"cpu", "memory"} <= request.keys()
-            assert {"cpu", "memory"} <= limit.keys()
+            assert {"cpu", "memory", "ephemeral-storage"} <= request.keys()
+            assert {"cpu", "memory", "ephemeral-storage"} <= limit.keys()
             assert request.get("nvidia.com/gpu") == limit.get("nvidia.com/gpu")
         if workload["kind"] != "Job":
             # A full node first evicts pods that use more than their request.
             memory = main_container(workload)["resources"]
             assert memory["requests"]["memory"] == memory["limits"]["memory"]
+
+
+def test_a_pods_disk_holds_what_its_volumes_may(manifests: list[Manifest]) -> None:
+    for workload in workloads(manifests):
+        volumes = [volume["emptyDir"] for volume in pod(workload).get("volumes", []) if "emptyDir" in volume]
+        disk = sum(in_bytes(volume["sizeLimit"]) for volume in volumes if volume.get("medium") != "Memory")
+        assert requested(pod(workload))["ephemeral-storage"] >= disk
 
 
 def test_shared_memory_is_sized_and_within_the_limit(manifests: list[Manifest]) -> None:
@@ -243,9 +252,39 @@ def test_triton_does_inference_by_grpc_and_nothing_else(manifests: list[Manifest
     assert arguments["model-control-mode"] == ("explicit" if "load-model" in arguments else "none")
     assert arguments["strict-readiness"] == "true"
     assert arguments["allow-http"] == "false"
-    closed, _, key = arguments["grpc-restricted-protocol"].partition(":")
+    (restricted,) = re.findall(
+        r'--grpc-restricted-protocol="(\S+)"', main_container(serving(manifests, "triton"))["command"][3]
+    )
+    closed, _, key = restricted.partition(":")
     assert set(closed.split(",")) == {"shared-memory", "model-repository", "trace", "logging"}
-    assert key == "backdrop-pod=$(POD_UID)"
+    assert key == "backdrop-pod=$key"
+
+
+def test_no_key_is_a_field_that_others_may_read(manifests: list[Manifest]) -> None:
+    # EndpointSlices show a pod's UID, name, address, node and zone to everybody who may list them.
+    shown = {"metadata.uid", "metadata.name", "status.podIP", "spec.nodeName"}
+    for workload in workloads(manifests):
+        for container in containers(workload):
+            fields = {
+                entry.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath") for entry in container.get("env", [])
+            }
+            assert not fields & shown
+
+
+def test_nvidias_images_start_by_their_entry_point(manifests: list[Manifest]) -> None:
+    # It is what makes a container of a newer CUDA run on an older driver.
+    for workload in workloads(manifests):
+        for container in containers(workload):
+            if re.search(r"/(tritonserver|engine-builder)[:@]", container["image"]):
+                assert container["command"][0] == "/opt/nvidia/nvidia_entrypoint.sh"
+    assert re.search(r"driver.*R\d{3} or later", (ROOT / "docs" / "operations.md").read_text())
+
+
+def test_a_digest_is_pulled_once(manifests: list[Manifest]) -> None:
+    for workload in workloads(manifests):
+        for container in containers(workload):
+            assert "@sha256:" in container["image"]
+            assert container["imagePullPolicy"] == "IfNotPresent", "a node that has it needs no registry"
 
 
 def test_triton_serves_engines_on_gpus(manifests: list[Manifest]) -> None:

@@ -103,7 +103,7 @@ WRONG = {
     ),
     "Triton's repository": ("triton", args("triton", REPOSITORY, "--model-repository=/stor/repository"), "/stor/"),
     "a backend's folder": ("triton", args("triton", BACKENDS, "--backend-directory=/opt/triton"), "failed to load"),
-    "a mount": ("orchestrator", mount("orchestrator", "/store", "/models"), "pipeline.json"),
+    "a mount": ("orchestrator", mount("orchestrator", "/store", "/store/repository"), "pipeline.json"),
     "a setting": ("orchestrator", config("orchestrator", "60", "a minute"), "BACKDROP_DRAIN_TIMEOUT_S"),
     "a secret's path": ("orchestrator", mount("orchestrator", SECRET, "/run/secrets/redis"), "PASSWORD_FILE"),
     "a key of Redis": ("redis", config("redis", "appendfsync everysec", "appendfsync sometimes"), "appendfsync"),

@@ -44,7 +44,7 @@ class Replay:
         self._hosts = itertools.count(1)
         self._numbers = itertools.count()
         self._changed = asyncio.Event()
-        self._images = standing_in(folder)
+        self.images = standing_in(folder)
         self._services: dict[str, Service] = {}
         self._certificate = Path()
 
@@ -108,7 +108,7 @@ class Replay:
         always = {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port, "HOSTNAME": name}
 
         def container(entry: Manifest) -> Container:
-            image = self._images[name_of(entry["image"])]
+            image = self.images[name_of(entry["image"])]
             missing = [mount["name"] for mount in entry.get("volumeMounts", []) if mount["name"] not in folders]
             if missing:
                 raise NotThereError(f"{name}/{entry['name']} mounts {missing[0]}, which is no volume of the pod")

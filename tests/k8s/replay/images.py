@@ -56,8 +56,12 @@ def standing_in(folder: Path) -> dict[str, Image]:
         "orchestrator": python,
         "models": python,
         "tritonserver": Image(
-            programs={"/opt/tritonserver/bin/tritonserver": (str(wheel / "bin" / "tritonserver"),)},
-            files={"/opt/tritonserver/backends": backends},
+            # NVIDIA's entry point sets up the driver's libraries, and then becomes the command.
+            programs={"/opt/nvidia/nvidia_entrypoint.sh": ("/usr/bin/env",)},
+            files={
+                "/opt/tritonserver/backends": backends,
+                "/opt/tritonserver/bin/tritonserver": wheel / "bin" / "tritonserver",
+            },
             environment=triton.environment(wheel),
             # Each pod has its own /dev/shm; processes of one machine share one, so they need distinct names.
             shm_prefix="backdrop_replay_",

@@ -55,7 +55,7 @@ scopes = ["info"]
 class Site:
     """The files of a server with TLS, keys and an issuer, in a folder; and what its callers need."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, rules: str = RULES) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.authority, self.issuer = folder, Authority(), TokenIssuer()
         self.server = self.authority.issue("server").write(folder, "server")
@@ -63,7 +63,7 @@ class Site:
         self.keys: list[Key] = []
         self.write_keys()
         self.write_jwks()
-        self.access = replace(folder / "access.toml", RULES.format(folder=folder))
+        self.access = replace(folder / "access.toml", rules.format(folder=folder))
 
     def key(self, name: str, *scopes: str, tenant: str = "shop", expires: Any = None) -> str:
         """A new key, which is in the file when this returns."""
@@ -109,9 +109,8 @@ class Site:
     def channel(self, running: Running, certificate: str = "", uri: str = "") -> grpc.aio.Channel:
         """A channel to the server, with a client certificate of that name."""
         pair = self.authority.issue(certificate or "nobody", uri) if certificate or uri else None
-        credentials = grpc.ssl_channel_credentials(
-            self.authority.certificate, pair and pair.key, pair and pair.certificate
-        )
+        shown = (pair.key, pair.certificate) if pair else ()
+        credentials = grpc.ssl_channel_credentials(self.authority.certificate, *shown)
         return grpc.aio.secure_channel(f"{HOST}:{running.server.port}", credentials)
 
 
