@@ -62,6 +62,7 @@ DEFECTS: dict[int, Defect] = {
             f"{_STORE}::test_old_repositories_are_removed",
             f"{_STORE}::test_a_volume_that_is_not_ours_is_told",
             f"{_ENGINES}/test_store.py::test_containers_with_one_process_number_do_not_share_a_partial_file",
+            "tests/k8s/test_clouds.py::test_its_volumes_belong_to_us",
             f"{_PROMISES}::test_resources_are_bounded",
             f"{_PROMISES}::test_a_pods_disk_holds_what_its_volumes_may",
         ),

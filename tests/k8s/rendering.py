@@ -18,6 +18,8 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 K8S = ROOT / "k8s"
 OVERLAYS = ("cpu", "gpu", "production")
+CLOUDS = ("aks", "eks", "gke")
+"""Overlays of `production` for one cloud each; combinations of components are those of `production`."""
 _FOUND = {file.parent.name for file in (K8S / "components").glob("*/kustomization.yaml")}
 # Components that change the pods of one role come after `split-roles`, which makes the roles.
 COMPONENTS = tuple(sorted(_FOUND, key=lambda name: (name != "split-roles", name)))
