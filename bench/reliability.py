@@ -8,7 +8,15 @@ from __future__ import annotations
 import functools
 import sys
 
-from bench import checks, identity_cells, reliability_fuzz, reliability_secrets, rotation
+from bench import (
+    checks,
+    identity_cells,
+    reliability_fuzz,
+    reliability_keys,
+    reliability_secrets,
+    reliability_shares,
+    rotation,
+)
 
 AREA = "reliability"
 
@@ -22,6 +30,8 @@ CHECKS: dict[str, checks.Check] = {
     "fuzz": functools.partial(reliability_fuzz.fuzz, command("fuzz")),
     "identity": functools.partial(identity_cells.figure, command("identity")),
     "rotation": functools.partial(rotation.figure, command("rotation")),
+    "shares": functools.partial(reliability_shares.shares, command("shares")),
+    "keys": functools.partial(reliability_keys.keys, command("keys")),
     "secrets": functools.partial(reliability_secrets.secrets, command("secrets")),
 }
 

@@ -34,6 +34,8 @@ _LONG_S = 1.0
 _READ_LARGE_S = 0.25
 _MAX_CONNECTIONS = 64
 _MAX_WRITES = 64
+# Scripts are small, and one that is dropped leaves something held until it expires.
+_MAX_SCRIPTS = 1024
 _PROBE_KEY = "backdrop:probe"
 # If a timeout comes later than this, our own event loop was busy, which says nothing about Redis.
 _LOOP_LAG_S = 0.010
@@ -114,7 +116,7 @@ class RedisTier:
 
     def put(self, key: str, data: bytes, ttl_s: int, then: Script | None = None) -> asyncio.Task[None] | None:
         """Writes in the background, then runs a script; returns the task, or None if the write was dropped."""
-        return self._later(lambda: self._write(key, data, ttl_s, then))
+        return self._later(lambda: self._write(key, data, ttl_s, then), _MAX_WRITES)
 
     async def run(self, script: Script) -> Any:
         """What the script returns, or None within the timeout: Redis is not used, or refused the script."""
@@ -126,7 +128,7 @@ class RedisTier:
 
     def run_later(self, script: Script) -> asyncio.Task[None] | None:
         """Runs a script in the background; returns the task, or None if it was dropped."""
-        return self._later(lambda: self.run_soon(script))
+        return self._later(lambda: self.run_soon(script), _MAX_SCRIPTS)
 
     async def close(self) -> None:
         """Waits for pending writes, 1 s at most, and closes the connections."""
@@ -141,10 +143,10 @@ class RedisTier:
         value: Any = await self._redis.get(key)
         return value if isinstance(value, bytes) else None
 
-    def _later(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> asyncio.Task[None] | None:
+    def _later(self, work: Callable[[], Coroutine[Any, Any, Any]], most: int) -> asyncio.Task[None] | None:
         if not self._breaker.closed:
             return None
-        if len(self._writes) >= _MAX_WRITES:
+        if len(self._writes) >= most:
             self._report("redis_dropped")
             return None
         task = asyncio.create_task(work())
