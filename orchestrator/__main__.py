@@ -185,6 +185,8 @@ def _serve_metrics(metrics: Metrics, address: str) -> None:
 
 def _watch(metrics: Metrics, admission: Admission, batcher: Batcher, pool: TritonPool, records: AuditLog) -> None:
     """Exports the gauges that are read when they are scraped."""
+    loop = asyncio.get_running_loop()
+    metrics.watch("backdrop_event_loop_tasks", "Tasks of the event loop now", lambda: len(asyncio.all_tasks(loop)))
     metrics.watch("backdrop_audit_records_lost", "Audit records that were not written", lambda: records.lost)
     metrics.watch("backdrop_held_bytes", "Request messages held now", lambda: admission.held_bytes)
     metrics.watch("backdrop_running_requests", "Requests that run now", lambda: admission.running)

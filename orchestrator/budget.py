@@ -20,6 +20,7 @@ class Budget:
         self.held = 0.0
         self.used = 0.0
         """All amounts ever held, added up."""
+        self._holders = 0
         self._waiting: collections.deque[tuple[float, asyncio.Future[None]]] = collections.deque()
 
     @property
@@ -39,7 +40,9 @@ class Budget:
             yield
         finally:
             if not turn.cancelled():
-                self.held -= amount
+                self._holders -= 1
+                # Rounding errors end with the last holder, else they would add up for as long as the process runs.
+                self.held = self.held - amount if self._holders else 0.0
             # Whoever was cancelled while it waited is dropped, and those behind it may fit now.
             self._serve()
 
@@ -51,6 +54,7 @@ class Budget:
                 return
             self._waiting.popleft()
             if not turn.cancelled():
+                self._holders += 1
                 self.held += amount
                 self.used += amount
                 turn.set_result(None)

@@ -53,6 +53,14 @@ async def test_what_does_not_fit_waits_and_nobody_overtakes() -> None:
     assert (budget.held, budget.used) == (0, 19)
 
 
+async def test_rounding_errors_end_with_the_last_holder() -> None:
+    budget = Budget(1)
+    all_ = await holders(budget, 0.1, 0.2, 0.3)
+    for holder in all_:
+        await holder.end()
+    assert budget.held == 0.0, "0.1 + 0.2 + 0.3 - 0.1 - 0.2 - 0.3 is not 0"
+
+
 async def test_more_than_everything_runs_alone() -> None:
     budget = Budget(10)
     small, huge, next_ = all_ = await holders(budget, 1, 50, 1)
