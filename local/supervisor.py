@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import signal
@@ -19,6 +20,7 @@ from local.guard import clean
 GUARD = Path(__file__).with_name("guard.py")
 POLL_S = 0.05
 QUOTED_LINES = 8
+_MOST_CRASHES = 2
 QUOTED_WIDTH = 400
 GUARD_TIMEOUT_S = 10.0
 """How much longer than its service's grace period a guard may take to kill processes and remove files."""
@@ -168,9 +170,6 @@ class Supervisor:
     def start(self, service: Service, *, wait: bool = True) -> Child:
         """Starts a service, or starts it again after it ended, and waits until it is ready unless `wait` is false.
 
-        A service that a signal ends before it is ready is started once more: on a busy machine Triton's start has ended
-        by SIGABRT (boost::interprocess::lock_exception).
-
         Raises:
             StartError: if it cannot be run or does not become ready.
         """
@@ -178,15 +177,27 @@ class Supervisor:
             # A restart appends to the log; a new launch begins a new one.
             service.log.unlink(missing_ok=True)
         child = self.children[service.name] = Child(service)
-        if wait:
+        return self.wait_ready(service.name) if wait else child
+
+    def wait_ready(self, name: str) -> Child:
+        """Waits until a service that was started is ready.
+
+        One that a signal ends before it is ready is started again, at most twice: on a busy machine Triton's start has
+        ended by SIGABRT.
+
+        Raises:
+            StartError: if it does not become ready.
+        """
+        for crashes in itertools.count(1):
+            child = self.children[name]
             try:
                 child.wait_ready()
+                break
             except StartError:
-                if not child.crashed:
+                if not child.crashed or crashes > _MOST_CRASHES:
                     raise
                 child.stop()
-                child = self.children[service.name] = Child(service)
-                child.wait_ready()
+                self.children[name] = Child(child.service)
         return child
 
     def stop(self) -> None:

@@ -187,6 +187,7 @@ def wait_for(file: Path, words: str) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.promise("local-restart")
 def test_the_launcher_gives_up_in_words(
     double_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,6 +236,7 @@ def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, P
         yield folder / "state.json", errors
 
 
+@pytest.mark.promise("local-restart")
 def test_a_service_that_crashes_once_while_it_starts_is_started_again(tmp_path: Path) -> None:
     flag = tmp_path / "started"
     crash = f"flag = pathlib.Path({str(flag)!r}); flag.exists() or (flag.touch(), os.abort())"
@@ -255,6 +257,7 @@ def running_s(supervisor: Supervisor) -> float:
     return time.monotonic() - child.started_at
 
 
+@pytest.mark.promise("local-restart")
 @pytest.mark.row("local-restart")
 @pytest.mark.cluster
 @pytest.mark.parametrize("name", ["redis", "triton-0", "orchestrator"])
