@@ -12,7 +12,7 @@ IMAGES  := .venv-images
 FOLDERS = training/weights/backdrop $(wildcard training/weights/backdrop-*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-all quick fuzz lint checkov image-locks sbom protos protos-baseline protos-check train train-gpu evaluate repository photographic-upscaler sdxl-full export-marks figures bench bench-quick tune docs gallery clean
+.PHONY: help demo up test test-all quick fuzz lint checkov image-locks sbom protos protos-baseline protos-check train train-gpu evaluate repository photographic-upscaler sdxl-full export-marks figures faults soak bench bench-quick tune docs gallery clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -138,6 +138,14 @@ export-marks: $(VENV)/.dev ## Measure every mark of docs/figures/export.json but
 
 figures: $(VENV)/.dev ## Measure every mark of docs/figures/end_to_end.json
 	@$(BIN)/python -m bench.end_to_end
+
+faults: $(VENV)/.dev ## Inject every fault at full length into real processes: docs/reliability.md (some hours)
+	@$(BIN)/python -m bench.reliability
+	@$(BIN)/python -m bench.tables
+
+soak: MINUTES = 60
+soak: $(VENV)/.dev ## Load a site for MINUTES (60) with cancels, dead clients and restarts, and say what grows
+	@$(BIN)/python -m bench.reliability soak --count $$(($(MINUTES) * 60))
 
 bench: $(VENV)/.dev ## Measure every arm side by side, in rounds that go on where they were stopped (about two hours)
 	@$(BIN)/python -m bench.performance

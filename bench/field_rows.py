@@ -1,4 +1,4 @@
-"""Rows of the table of field reports that are not right: a row is right if a test carries it and all that do pass."""
+"""Tables of rows that tests show: a row is right if at least one test carries it and all that do pass."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from bench.figures import ROOT, Figure, at_most
@@ -14,23 +14,25 @@ from tests.field.rows import ROWS
 
 
 def rows(command_line: str) -> list[Figure]:
-    """Runs every test that carries a row, and counts the rows that none shows or that one contradicts."""
+    """The rows of the table of field reports that no test shows or that one contradicts."""
+    return [wrong("row", ROWS, "rows of the table of field reports that are not right", command_line)]
+
+
+def wrong(mark: str, names: Collection[str], figure: str, command_line: str) -> Figure:
+    """Runs every test with the mark, and counts the names that none shows or that one contradicts."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "pytest", "-q", "-m", "row", f"--junitxml={report}", "tests"]
+        command = [sys.executable, "-m", "pytest", "-q", "-m", mark, f"--junitxml={report}", "tests"]
         # Failing tests are what is counted.
         subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=False)
-        passed, failed = outcomes(report.read_text())
-    wrong = [name for name in ROWS if not passed.get(name) or failed.get(name)]
-    name, spread = (
-        "rows of the table of field reports that are not right",
-        f"of {len(ROWS)}, {sum(passed.values())} tests",
-    )
-    return [Figure(name, len(wrong), at_most(0, ", ".join(wrong)), command_line, spread)]
+        passed, failed = outcomes(report.read_text(), mark)
+    missing = [name for name in names if not passed.get(name) or failed.get(name)]
+    spread = f"of {len(names)}, {sum(passed.values())} tests"
+    return Figure(figure, len(missing), at_most(0, ", ".join(missing)), command_line, spread)
 
 
-def outcomes(report: str) -> tuple[Mapping[str, int], Mapping[str, int]]:
-    """How many tests of each row passed, and how many failed, in pytest's XML report; skipped ones count as neither."""
+def outcomes(report: str, mark: str = "row") -> tuple[Mapping[str, int], Mapping[str, int]]:
+    """How many tests of each name passed and failed, in pytest's XML report; skipped ones count as neither."""
     passed: dict[str, int] = {}
     failed: dict[str, int] = {}
     for case in ET.fromstring(report).iter("testcase"):  # noqa: S314 (our own pytest wrote it)
@@ -38,7 +40,7 @@ def outcomes(report: str) -> tuple[Mapping[str, int], Mapping[str, int]]:
             continue
         counts = failed if case.find("failure") is not None or case.find("error") is not None else passed
         for entry in case.iter("property"):
-            if entry.get("name") == "row":
-                row = str(entry.get("value"))
-                counts[row] = counts.get(row, 0) + 1
+            if entry.get("name") == mark:
+                name = str(entry.get("value"))
+                counts[name] = counts.get(name, 0) + 1
     return passed, failed

@@ -23,6 +23,7 @@ from bench import (
     input_tables,
     key_tables,
     lora_tables,
+    promise_tables,
     report,
     security_tables,
 )
@@ -40,7 +41,11 @@ FILES = (
     "docs/models.md",
     "docs/options.md",
     "docs/performance.md",
+<<<<<<< HEAD
     "docs/security.md",
+=======
+    "docs/reliability.md",
+>>>>>>> 26d740e (bench: inject faults at full length and soak)
 )
 
 
@@ -159,6 +164,7 @@ _MAKERS: dict[str, Callable[[str], str]] = {
     "replicas": report.replicas_table,
     "sweeps": report.sweep_table,
     "tuning": report.tuning_table,
+    "promises": promise_tables.promises_table,
     "savers": report.savers_table,
     "shapes": report.shapes_table,
     **lora_tables.MAKERS,

@@ -32,8 +32,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
         fixtures = set(getattr(item, "fixturenames", ()))
         if fixtures & _CLUSTER_FIXTURES:
             item.add_marker("cluster")
-        # Written into pytest's XML report, where `bench.field rows` reads it.
-        item.user_properties += [("row", mark.args[0]) for mark in item.iter_markers("row")]
+        # Written into pytest's XML report, where `bench.field rows` and `bench.reliability promises` read them.
+        for name in ("row", "promise"):
+            item.user_properties += [(name, mark.args[0]) for mark in item.iter_markers(name)]
         if fixtures & _EXPORT_FIXTURES or item.path.relative_to(ROOT / "tests").parts[0] in _SLOW_FOLDERS:
             item.add_marker("slow")
     yield

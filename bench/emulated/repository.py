@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,15 @@ instance_group [ {{ kind: KIND_CPU count: {instances} }} ]
 """
 
 
-def write(real: Path, folder: Path, denoiser: Cost, pipeline: str = "backdrop") -> Path:
+def write(
+    real: Path,
+    folder: Path,
+    denoiser: Cost,
+    pipeline: str = "backdrop",
+    *,
+    model: Path = MODEL,
+    roles: Sequence[str] = ROLES,
+) -> Path:
     """Writes the repository of one pipeline, without style pictures, and returns its folder.
 
     Args:
@@ -38,17 +47,19 @@ def write(real: Path, folder: Path, denoiser: Cost, pipeline: str = "backdrop") 
         folder: where to write; must be empty or not there.
         denoiser: what a batch of the denoiser costs; the other models cost `costs.OTHERS`.
         pipeline: its name in `real`.
+        model: the program of every model; it has the parameters of `MODEL`.
+        roles: the roles that are served, if the pipeline has them.
     """
     document = json.loads((real / "pipeline.json").read_text())
     spec = document["pipelines"][pipeline]
     factor = int(spec["latents"]["factor"])
-    spec["components"] = {role: name for role, name in spec["components"].items() if role in ROLES}
+    spec["components"] = {role: name for role, name in spec["components"].items() if role in roles}
     models = {}
     for role, name in spec["components"].items():
         entry = document["models"][name]
         entry["inputs"] = [tensor for tensor in entry["inputs"] if tensor["name"] not in _OPTIONAL]
         cost = denoiser if role == "denoiser" else OTHERS
-        models[name] = _model(folder / name, entry, cost, shrinks(role, factor), source(role))
+        models[name] = _model(folder / name, entry, cost, shrinks(role, factor), source(role), model)
         if (real / name / "tokenizer.json").is_file():
             shutil.copy2(real / name / "tokenizer.json", folder / name)
     document |= {"default": pipeline, "pipelines": {pipeline: spec}, "models": models}
@@ -66,7 +77,7 @@ def shrinks(role: str, factor: int) -> int:
     return factor if role == "vae_encoder" else 1
 
 
-def _model(folder: Path, entry: dict[str, Any], cost: Cost, shrink: int, source: str) -> dict[str, Any]:
+def _model(folder: Path, entry: dict[str, Any], cost: Cost, shrink: int, source: str, program: Path) -> dict[str, Any]:
     tensors = {kind: _tensors(kind, entry[f"{kind}s"]) for kind in ("input", "output")}
     # Only the denoiser is sent a batch while another runs.
     instances = 2 if source == _SOURCES["denoiser"] else 1
@@ -74,7 +85,7 @@ def _model(folder: Path, entry: dict[str, Any], cost: Cost, shrink: int, source:
     parameters = {
         "base_ms": str(cost.base_ms), "row_ms": str(cost.row_ms), "shrink": str(shrink), "source": source,
     }  # fmt: skip
-    write_model(folder, config, MODEL, parameters)
+    write_model(folder, config, program, parameters)
     # A model is identified by its files, also in caches; without this file all models would be the same.
     (folder / "1" / "emulates.txt").write_text(f"{folder.name} {json.dumps(parameters)}\n")
     digest = fingerprint(model_files(folder, "1"))

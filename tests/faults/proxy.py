@@ -154,10 +154,10 @@ class Proxy:
                     await asyncio.sleep(max(0.0, due - time.monotonic()))
                     while self.link.silent or connection.silent:  # noqa: ASYNC110  # plain attributes
                         await asyncio.sleep(_POLL_S)
-                    sink.write(data)
-                    await sink.drain()
                     if self.link.bytes_per_s:
                         await asyncio.sleep(len(data) / self.link.bytes_per_s)
+                    sink.write(data)
+                    await sink.drain()
             # Either side's end closes the other; through a silent link nobody hears of it.
             connection.close()
         finally:

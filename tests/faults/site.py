@@ -7,6 +7,8 @@ import contextlib
 import dataclasses
 import json
 import signal
+import sys
+import urllib.request
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +16,7 @@ from typing import Any, Self
 
 import backdrop
 from local import orchestrator, redis, triton
+from local.health import serving
 from local.ports import HOST, free_ports
 from local.restarts import Restarter, RestartPolicy
 from local.supervisor import Child, Service, Supervisor
@@ -37,6 +40,7 @@ class Plan:
         with_redis: whether there is a Redis.
         settings: of every orchestrator, by the names of its environment variables.
         wrap: changes a service before it is started; by default not at all.
+        stand_ins: whether `stand_in` serves the repository in the place of Triton.
     """
 
     repository: Path
@@ -46,6 +50,7 @@ class Plan:
     with_redis: bool = True
     settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
     wrap: Callable[[Service], Service] = lambda service: service
+    stand_ins: bool = False
 
 
 class Site:
@@ -67,7 +72,6 @@ class Site:
         self.reports: list[str] = []
         self._supervisor = Supervisor()
         self._stack = contextlib.AsyncExitStack()
-        self._restarting: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         try:
@@ -123,6 +127,27 @@ class Site:
         await asyncio.to_thread(self.child(name).stop)
         await asyncio.to_thread(self._supervisor.start, service)
 
+    async def gauge(self, name: str, orchestrator: int = 0) -> float:
+        """The value of a metric, over all its labels.
+
+        Raises:
+            KeyError: there is no such metric.
+        """
+        text = await asyncio.to_thread(_fetch, f"http://{self.metrics[orchestrator]}/metrics")
+        if f"# TYPE {name} " not in text:
+            raise KeyError(name)
+        lines = (line for line in text.splitlines() if line.startswith((f"{name} ", f"{name}{{")))
+        return sum(float(line.rpartition(" ")[2]) for line in lines)
+
+    async def wait_gauge(self, name: str, value: float, orchestrator: int = 0, timeout_s: float = 30.0) -> float:
+        """Waits until a metric has a value; returns the seconds that took."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        async with asyncio.timeout(timeout_s):
+            while await self.gauge(name, orchestrator) != value:  # noqa: ASYNC110  # asked over the wire
+                await asyncio.sleep(0.02)
+        return loop.time() - began
+
     async def wait_replicas(self, count: int, orchestrator: int = 0, timeout_s: float = _READY_S) -> float:
         """Waits until an orchestrator uses so many Tritons; returns the seconds that took."""
         loop = asyncio.get_running_loop()
@@ -140,7 +165,8 @@ class Site:
             await self._proxy("redis", port)
         for index in range(plan.tritons):
             port, metrics = free_ports(2)
-            self._launch(triton.service(f"triton-{index}", plan.repository, port, metrics, plan.folder))
+            serve = _stand_in if plan.stand_ins else triton.service
+            self._launch(serve(f"triton-{index}", plan.repository, port, metrics, plan.folder))
             await self._proxy(f"triton-{index}", port)
         await self._wait()
         for index in range(plan.orchestrators):
@@ -166,8 +192,8 @@ class Site:
 
     async def _wait(self) -> None:
         """Waits until every service answers; all start at the same time."""
-        for child in list(self._supervisor.children.values()):
-            await asyncio.to_thread(child.wait_ready)
+        for name in list(self._supervisor.children):
+            await asyncio.to_thread(self._supervisor.wait_ready, name)
 
     async def _proxy(self, name: str, port: int) -> None:
         self.proxies[name] = await self._stack.enter_async_context(Proxy(port))
@@ -178,3 +204,22 @@ class Site:
                 child.signal(signal.SIGCONT)
         await asyncio.to_thread(self._supervisor.stop)
         await self._stack.aclose()
+
+
+def _stand_in(name: str, repository: Path, port: int, metrics_port: int, log_folder: Path) -> Service:
+    endpoint = f"{HOST}:{port}"
+    return Service(
+        name=name,
+        command=(sys.executable, "-m", "tests.faults.stand_in", str(repository), str(port)),
+        endpoint=endpoint,
+        log=log_folder / f"{name}.log",
+        ready=lambda: serving(endpoint),
+        working_folder=orchestrator.ROOT,
+    )
+
+
+def _fetch(url: str) -> str:
+    # Loopback must not go through a proxy of the environment.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(url, timeout=5) as response:
+        return str(response.read(), "utf-8")

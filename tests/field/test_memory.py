@@ -144,6 +144,7 @@ WORK = """
 """
 
 
+@pytest.mark.promise("memory")
 def test_a_large_picture_takes_no_more_than_its_part_of_the_budget() -> None:
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(WORK)],

@@ -145,6 +145,7 @@ async def test_memory_is_bounded_by_bytes() -> None:
         assert (await cache.get_or_compute("0", big)).source == "computed"
 
 
+@pytest.mark.promise("same-question")
 async def test_a_thousand_at_once_are_one_look_up_and_one_computation(server: RedisProcess, store: redis.Redis) -> None:
     compute, heard = Compute(), Heard()
     async with cache_on(server.url, observer=heard) as cache:

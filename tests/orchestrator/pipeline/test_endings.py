@@ -80,6 +80,7 @@ async def test_a_failing_model_fails_the_job_as_itself_and_stops_the_others(benc
     assert bench.admission.running == 0
 
 
+@pytest.mark.promise("slow-reader")
 async def test_a_slow_reader_is_cut_off(tmp_path: Path) -> None:
     bench = Bench(tmp_path, max_buffered_events=5)
     run = bench.pipeline.run(request(steps=50))

@@ -259,6 +259,7 @@ def test_what_is_wrong_with_optional_parts_is_named(tmp_path: Path, change: Any,
         (lambda d, f: (f / "vae_decoder/1/model.onnx").unlink(), "vae_decoder/1/model.onnx"),
     ],
 )
+@pytest.mark.promise("bad-model")
 def test_what_is_wrong_is_named(tmp_path: Path, change: Any, words: str) -> None:
     value = document(tmp_path)
     change(value, tmp_path)
@@ -267,6 +268,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, change: Any, words: str) -> None
         load(tmp_path)
 
 
+@pytest.mark.promise("bad-model")
 def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(RepositoryError, match="not there"):
         load(tmp_path)

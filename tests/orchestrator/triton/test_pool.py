@@ -230,6 +230,7 @@ async def test_full_queues_everywhere_are_overload(fault: Fault, attempts: int) 
         assert pool.ready_replicas == 1
 
 
+@pytest.mark.promise("bad-output")
 @pytest.mark.parametrize("fault", ["nan", "rows", "empty", "missing"])
 async def test_an_unusable_output_is_never_returned_and_the_replica_is_suspected(fault: str) -> None:
     calls = Calls()
