@@ -41,11 +41,8 @@ FILES = (
     "docs/models.md",
     "docs/options.md",
     "docs/performance.md",
-<<<<<<< HEAD
     "docs/security.md",
-=======
     "docs/reliability.md",
->>>>>>> 26d740e (bench: inject faults at full length and soak)
 )
 
 
