@@ -146,3 +146,27 @@ async def test_no_step_starts_after_the_caller_has_left(bench: Bench) -> None:
             0,
             0,
         )
+
+
+async def test_a_waiting_request_of_the_loudest_tenant_makes_room_for_another_tenants(bench: Bench) -> None:
+    gate = asyncio.Event()
+
+    async def wait(model: str) -> None:
+        await gate.wait()
+
+    async def run(tenant: str) -> str:
+        try:
+            async for _ in bench.pipeline.run(request(), tenant):
+                pass
+        except OverloadedError as refusal:
+            return refusal.reason
+        return "made"
+
+    bench.models.before = wait
+    loud = [asyncio.create_task(run("loud")) for _ in range(4)]  # two run and two wait, as many as may
+    await asyncio.sleep(0.01)
+    quiet = asyncio.create_task(run("quiet"))
+    assert await loud[3] == Reason.QUEUE_FULL
+    gate.set()
+    assert await asyncio.gather(*loud[:3], quiet) == ["made"] * 4
+    assert (bench.admission.running, bench.admission.waiting, bench.admission.held_bytes) == (0, 0, 0)
