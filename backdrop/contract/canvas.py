@@ -85,6 +85,8 @@ class Canvas:
     """[H, W, 3]: what noise may start from behind the known pixels; None: `known` is all of it."""
     border: Border | None = None
     """None if a finished picture is a plain paste of the known pixels."""
+    continues: bool = False
+    """Whether what is made continues what is known, so that its colours are to meet at the border."""
 
     @property
     def nbytes(self) -> int:

@@ -162,4 +162,4 @@ def expanded_canvas(picture: Bytes, extent: Extent) -> Canvas:
     opaque = np.full(picture.shape[:2], 255, np.uint8)
     known, alpha = paste(picture, opaque, Rect(0, 0, source.width, source.height), size, box)
     unscaled = (box.width, box.height) == (source.width, source.height)
-    return Canvas(known, np.invert(alpha), Kept(box, unscaled, MaskSource.REQUEST))
+    return Canvas(known, np.invert(alpha), Kept(box, unscaled, MaskSource.REQUEST), continues=True)

@@ -10,6 +10,7 @@ from PIL import Image
 from backdrop.contract.arrays import Bytes, blend
 from backdrop.contract.borders import relit
 from backdrop.contract.canvas import Canvas
+from backdrop.contract.continuation import continued
 from backdrop.contract.geometry import Size
 from backdrop.contract.parts import OutputFormat
 from backdrop.errors import Reason, error
@@ -33,8 +34,11 @@ def composite(scene: Bytes, canvas: Canvas) -> Bytes:
 
 
 def finished(scene: Bytes, canvas: Canvas) -> Bytes:
-    """The picture of a scene [H, W, C]: the known pixels over it, and a product's border in the scene's colours."""
-    picture = composite(scene, canvas)
+    """The picture of a scene [H, W, C]: the known pixels over it, and colours that meet at the border.
+
+    A product's border takes on the scene's colours, or what is made in a hole those of its surroundings.
+    """
+    picture = composite(continued(scene, canvas.known, canvas.make) if canvas.continues else scene, canvas)
     return picture if canvas.border is None else relit(picture, canvas.border)
 
 

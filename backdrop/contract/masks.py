@@ -226,4 +226,4 @@ def hole_canvas(picture: Bytes, hole: Bytes, field: str) -> Canvas:
         raise error(Reason.INVALID_MASK, message, field=field)
     height, width = hole.shape
     kept = Kept(Rect(0, 0, width, height), unscaled=True, mask_source=MaskSource.REQUEST)
-    return Canvas(picture, hole, kept)
+    return Canvas(picture, hole, kept, continues=True)

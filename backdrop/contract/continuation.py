@@ -1,0 +1,122 @@
+"""What is made in a hole, or around a picture, in the colours of what is known beside it.
+
+A denoiser and its autoencoder miss the colours of their surroundings by a little, and everywhere by the same: one sees
+the outline of the mask. So the difference between the known pixels beside the border and the made ones beside it is
+carried over the hole, smoothly, and added: gradient-domain cloning (Pérez, Gangnet & Blake 2003), with the membrane
+interpolated by pull-push (Gortler et al. 1996). Texture stays, as only the means along the border count.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from backdrop.contract.arrays import Bytes, array_of, strips
+
+Values = npt.NDArray[np.float32]
+_GRID = 384
+"""The longest side, in cells, of the grid on which differences are computed: they are smooth."""
+_RING = 64
+"""The width of the compared bands along the border, as a part of the grid's longest side; 4 cells at least."""
+_LEAST_RING = 4
+_FINE = 2
+"""Levels of the pyramid that count as texture: means are over squares of 2 ** _FINE cells at least."""
+
+
+def continued(scene: Bytes, known: Bytes, make: Bytes) -> Bytes:
+    """A scene whose made part is moved towards the colours around it.
+
+    Args:
+        scene: the made picture [H, W, 3].
+        known: the picture whose pixels are kept [H, W, 3].
+        make: 255 = made, 0 = known, between = soft edge [H, W].
+
+    Returns:
+        The scene [H, W, 3]; it differs where `make` is above 0 alone. It is the same where nothing is known.
+    """
+    part = _around(make)
+    if part is None:
+        return scene
+    shift = _shift(scene[part], known[part], make[part])
+    if shift is None:
+        return scene
+    result, height, width = scene.copy(), *make[part].shape
+    target, weight = result[part], make[part]
+    planes = [Image.fromarray(np.ascontiguousarray(shift[..., channel])) for channel in range(3)]
+    for rows in strips(height, width):
+        # Each strip of the enlarged planes is what the whole would be there: the resampling reads beyond its box.
+        box = (0, rows.start * planes[0].height / height, planes[0].width, rows.stop * planes[0].height / height)
+        size = (width, rows.stop - rows.start)
+        moved = [np.asarray(plane.resize(size, Image.Resampling.BILINEAR, box=box)) for plane in planes]
+        share = weight[rows, :, None] / np.float32(255)
+        target[rows] = np.rint(np.clip(target[rows] + share * np.stack(moved, axis=-1), 0, 255))
+    return result
+
+
+def _around(make: Bytes) -> tuple[slice, slice] | None:
+    """The box of what is made, with a quarter of it on each side; None if nothing is."""
+    spans = []
+    for axis in (1, 0):
+        places = np.flatnonzero(make.any(axis=axis))
+        if not len(places):
+            return None
+        first, end = int(places[0]), int(places[-1]) + 1
+        margin = (end - first) // 4 + 2 * _LEAST_RING
+        spans.append(slice(max(0, first - margin), min(make.shape[1 - axis], end + margin)))
+    return spans[0], spans[1]
+
+
+def _shift(scene: Bytes, known: Bytes, make: Bytes) -> Values | None:
+    """By how much colours are moved, on a coarse grid [h, w, 3]; None without a border to compare at."""
+    cell = -(-max(make.shape) // _GRID)
+    small = [
+        array_of(Image.fromarray(np.ascontiguousarray(each)).reduce(cell), mode)
+        for each, mode in ((scene, "RGB"), (known, "RGB"), (make, "L"))
+    ]
+    inner_cells, outer_cells = small[2] == 255, small[2] == 0
+    ring = max(_LEAST_RING, max(inner_cells.shape) // _RING)
+    inner = inner_cells & _near(~inner_cells, ring)
+    outer = outer_cells & _near(~outer_cells, ring)
+    if not inner.any() or not outer.any():
+        return None
+    return _spread(small[1], outer) - _spread(small[0], inner)
+
+
+def _near(cells: npt.NDArray[np.bool_], reach: int) -> npt.NDArray[np.bool_]:
+    """Where a cell [h, w] lies within a square of `reach` cells."""
+    sums = np.pad(cells, reach).astype(np.int32)
+    for axis in (0, 1):
+        total = np.insert(sums.cumsum(axis=axis), 0, 0, axis=axis)
+        ends = np.arange(2 * reach + 1, total.shape[axis])
+        sums = total.take(ends, axis) - total.take(ends - 2 * reach - 1, axis)
+    return np.asarray(sums > 0)
+
+
+def _spread(picture: Bytes, cells: npt.NDArray[np.bool_]) -> Values:
+    """The colours of some cells of a picture [h, w, 3], carried over all others."""
+    weight = cells.astype(np.float32)[..., None]
+    levels = [(picture * weight, weight)]
+    while max(levels[-1][1].shape) > 1:
+        values, weight = (_halved(each) for each in levels[-1])
+        # A cell that is full counts once, however many full ones it holds.
+        scale = np.minimum(weight, 1) / np.maximum(weight, 1e-6)
+        levels.append((values * scale, weight * scale))
+    values, weight = levels[-1]
+    spread = values / np.maximum(weight, 1e-6)
+    for level, (values, weight) in reversed(list(enumerate(levels[:-1]))):
+        height, width = weight.shape[:2]
+        size = (2 * spread.shape[1], 2 * spread.shape[0])
+        planes = [
+            Image.fromarray(np.ascontiguousarray(spread[..., n])).resize(size, Image.Resampling.BILINEAR)
+            for n in range(3)
+        ]
+        wider = np.stack([np.asarray(plane) for plane in planes], axis=-1)[:height, :width]
+        spread = wider if level < _FINE else values + (1 - weight) * wider
+    return np.asarray(spread, np.float32)
+
+
+def _halved(values: Values) -> Values:
+    """Sums of 2 × 2 cells [h, w, C]."""
+    padded = np.pad(values, ((0, values.shape[0] % 2), (0, values.shape[1] % 2), (0, 0)))
+    return np.asarray(padded[::2, ::2] + padded[1::2, ::2] + padded[::2, 1::2] + padded[1::2, 1::2], np.float32)
