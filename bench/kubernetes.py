@@ -1,6 +1,6 @@
 """Marks of the manifests: `python -m bench.kubernetes [NAME …]` writes docs/figures/kubernetes.json.
 
-`replay` and `capacity` start local clusters and want the machine to themselves; `answers` takes half an hour.
+`replay`, `smoke` and `capacity` start local clusters and want the machine to themselves; `answers` takes half an hour.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import checks
+from bench import checks, kubernetes_install
 from bench.capacity import figures as capacity_figures
 from bench.figures import ROOT, Figure, at_most
 from tests.k8s import checking
@@ -150,6 +150,10 @@ CHECKS: dict[str, checks.Check] = {
     "discovery": discovery,
     "replay": replay,
     "network": network,
+    "defects": kubernetes_install.defects,
+    "installs": kubernetes_install.installs,
+    "repositories": kubernetes_install.repositories,
+    "smoke": kubernetes_install.smoke,
     "capacity": capacity_figures.capacity,
     "answers": capacity_figures.simulated_answers,
 }

@@ -134,7 +134,7 @@ def health(address: str, service: str) -> int:
             question = health_pb2.HealthCheckRequest(service=service)
             return int(health_pb2_grpc.HealthStub(channel).Check(question, timeout=1).status)
         except grpc.RpcError:
-            return health_pb2.HealthCheckResponse.UNKNOWN
+            return int(health_pb2.HealthCheckResponse.UNKNOWN)
 
 
 def wait_until_live(address: str, process: subprocess.Popen[bytes], log: Path, within_s: float = 60.0) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from tests.k8s.rendering import Manifest
@@ -18,12 +18,12 @@ def quantity(value: str | float) -> float:
     return float(match[1]) * _UNITS[match[2]]
 
 
-def _sum(containers: Iterable[Manifest], kind: str) -> Counter[str]:
-    total: Counter[str] = Counter()
+def _sum(containers: Iterable[Manifest], kind: str) -> dict[str, float]:
+    total: defaultdict[str, float] = defaultdict(float)
     for container in containers:
         for name, value in container.get("resources", {}).get(kind, {}).items():
-            total[name] += quantity(value)  # type: ignore[assignment]  # a Counter of floats
-    return total
+            total[name] += quantity(value)
+    return dict(total)
 
 
 def is_sidecar(container: Manifest) -> bool:
@@ -35,7 +35,7 @@ def requested(spec: Manifest, kind: str = "requests") -> dict[str, float]:
     """What the scheduler reserves for a pod: its containers' sum, or more where an init container needs more."""
     inits = spec.get("initContainers", [])
     sidecars = [container for container in inits if is_sidecar(container)]
-    total = dict(_sum([*spec["containers"], *sidecars], kind))
+    total = _sum([*spec["containers"], *sidecars], kind)
     for index, container in enumerate(inits):
         # An init container runs with the sidecars that started before it.
         beside = [other for other in inits[:index] if is_sidecar(other)]
@@ -46,12 +46,12 @@ def requested(spec: Manifest, kind: str = "requests") -> dict[str, float]:
 
 def charged(specs: Iterable[Manifest]) -> dict[str, float]:
     """What a ResourceQuota counts of pods, by its keys."""
-    total: Counter[str] = Counter()
+    total: defaultdict[str, float] = defaultdict(float)
     for spec in specs:
         total["pods"] += 1
         for kind in ("requests", "limits"):
             for name, value in requested(spec, kind).items():
-                total[f"{kind}.{name}"] += value  # type: ignore[assignment]  # a Counter of floats
+                total[f"{kind}.{name}"] += value
     return dict(total)
 
 
