@@ -16,6 +16,14 @@ HEAD = """\
 apiVersion: kustomize.config.k8s.io/v1alpha1
 kind: Component
 """
+_NAMED_JOB = """\
+# A Job cannot be changed, so each release of models has its own.
+patches:
+  - target: {{ kind: Job, name: publish-models }}
+    options: {{ allowNameChange: true }}
+    patch: |
+      - {{ op: replace, path: /metadata/name, value: publish-models-{} }}
+"""
 _ARGUMENT = re.compile(r"(?P<name>[a-z-]+)=(?P<repository>[a-z0-9][\w./:-]*)@(?P<digest>sha256:(?!0{64})[0-9a-f]{64})")
 _WRITTEN = re.compile(r"  - \{ name: (\S+), newName: (\S+), digest: (\S+) \}")
 
@@ -34,7 +42,8 @@ def render(images: dict[str, tuple[str, str]]) -> str:
         f"  - {{ name: registry.invalid/backdrop/{name}, newName: {repository}, digest: {digest} }}"
         for name, (repository, digest) in sorted(images.items())
     ]
-    return HEAD + "images:\n" + "\n".join(rows) + "\n"
+    text = HEAD + "images:\n" + "\n".join(rows) + "\n"
+    return text + _NAMED_JOB.format(images["models"][1].removeprefix("sha256:")[:10]) if "models" in images else text
 
 
 def main(arguments: list[str] | None = None, file: Path = FILE) -> int:

@@ -55,6 +55,9 @@ DEFECTS: dict[int, Defect] = {
         "the Secret is made before its namespace",
         ("tests/k8s/test_install_steps.py::test_each_step_finds_its_namespace",),
     ),
+    13: Defect(
+        "Jobs cannot be changed by a release, and their TTL has GitOps run them daily", ("tests/k8s/test_jobs.py",)
+    ),
     15: Defect(
         "volumes that belong to root, partial files of one name, disks that are full, repositories that stay for ever",
         (
