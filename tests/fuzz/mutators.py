@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 import struct
@@ -95,7 +96,7 @@ def _change(node: Any, rng: random.Random, mutate: Bytes) -> None:
         elif kind == 3 and isinstance(node, dict):
             node[rng.choice(("x", "", "format", str(key) + "2"))] = node[key]
         else:
-            node[key] = rng.choice(_VALUES)
+            node[key] = copy.deepcopy(rng.choice(_VALUES))
         return
 
 
