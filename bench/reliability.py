@@ -17,6 +17,7 @@ from bench import (
     fault_marks,
     field_rows,
     identity_cells,
+    reliability_decoding,
     reliability_fuzz,
     reliability_keys,
     reliability_secrets,
@@ -40,6 +41,7 @@ def promises() -> list[Figure]:
 
 
 CHECKS: dict[str, checks.Check] = {
+    "decoding": functools.partial(reliability_decoding.decoding, command("decoding")),
     "fuzz": functools.partial(reliability_fuzz.fuzz, command("fuzz")),
     "identity": functools.partial(identity_cells.figure, command("identity")),
     "rotation": functools.partial(rotation.figure, command("rotation")),

@@ -25,6 +25,7 @@ from orchestrator.api.service import Service
 from orchestrator.cache import TwoTierCache, UnservedRedisError
 from orchestrator.cache.leases import Leases
 from orchestrator.concurrency import cancelled, stop_event
+from orchestrator.decoding import decoders
 from orchestrator.identity.authenticator import Authenticator
 from orchestrator.identity.files import IdentityError
 from orchestrator.pipeline import Pipeline
@@ -113,6 +114,7 @@ async def serve(settings: Settings) -> None:
         stack.push_async_callback(asyncio.to_thread, tracing.close)
         stack.push_async_callback(asyncio.to_thread, records.close)
         stack.push_async_callback(quotas.close)
+        decoder = await stack.enter_async_context(decoders(settings.decoders, metrics.watch))
         stack.push_async_callback(pool.close)  # whatever happens: it holds shared memory
         await server.start()
         stack.push_async_callback(server.stop, admission, settings.drain_timeout_s)
@@ -129,7 +131,7 @@ async def serve(settings: Settings) -> None:
             _watch_models(metrics, served, batcher, pool)
             described = describe_server(settings, served)
             service.open(
-                Parser(described, served, tokenizers),
+                Parser(described, served, tokenizers, decoder),
                 Pipeline(
                     *(batcher, cache, tokenizers, admission, memory), max_buffered_events=settings.max_buffered_events
                 ),

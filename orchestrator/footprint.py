@@ -18,6 +18,8 @@ from orchestrator.stages.frames import FRAME_BYTES
 MIB = 1 << 20
 PROCESS_BYTES = 288 * MIB
 """The interpreter, its libraries, tokenizers, connections, and the tensors of calls."""
+DECODER_BYTES = 72 * MIB
+"""A decoder without a picture; a test measures it."""
 WORK_BYTES = 20
 """Most memory of decoding, placing or finishing a picture, for each pixel; a test measures it."""
 ENCODED_BYTES = 1
@@ -31,6 +33,7 @@ def parts(settings: Settings, scene: Size) -> dict[str, int]:
     """Bytes by purpose, when every limit of the settings is reached; `scene` is the largest bucket."""
     return {
         "process": PROCESS_BYTES,
+        "decoders": settings.decoders * DECODER_BYTES,
         "cache": settings.cache_memory_bytes,
         "shared memory": settings.shared_memory_bytes,
         "messages held": max(settings.max_held_bytes, settings.max_request_bytes),

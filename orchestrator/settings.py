@@ -67,6 +67,9 @@ class Settings(BaseSettings):
     work_megapixels: float = Field(
         32.0, gt=0, description="pictures decoded or finished at the same time; a larger one is worked on alone"
     )
+    decoders: int = Field(
+        2, ge=0, le=64, description="processes that decode pictures; 0 = the server decodes them itself"
+    )
     max_batch_rows: int = Field(
         256, ge=1, description="most rows of a batch of several requests; the model's max_batch_size applies too"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 from PIL import Image
@@ -61,6 +62,12 @@ def decode_photo(data: bytes, *, max_pixels: int, field: str) -> Photo:
     return Photo(rgb, None if (alpha == 255).all() else alpha, applied_orientation(container), notes)
 
 
+class Decode(Protocol):
+    """A function like `decode_photo`."""
+
+    def __call__(self, data: bytes, *, max_pixels: int, field: str) -> Photo: ...
+
+
 def plain_mode(image: Image.Image) -> str:
     """The mode of a raster without a palette and single bits."""
     if image.mode == "P":
@@ -98,11 +105,15 @@ def _colour_warnings(conversion: Conversion, field: str) -> tuple[RequestWarning
 
 
 def decode_style(
-    conditioning: pb.Conditioning, *, max_pixels: int, resample: Callable[[Photo], Bytes] | None = None
+    conditioning: pb.Conditioning,
+    *,
+    max_pixels: int,
+    resample: Callable[[Photo], Bytes] | None = None,
+    decode: Decode = decode_photo,
 ) -> StyleReading:
     """Decodes the style pictures of a request: upright, square, all of one size; and what was converted.
 
-    `resample` makes the square of a picture; the default is `style_pixels`.
+    `resample` makes the square of a picture; the default is `style_pixels`. `decode` is what decodes.
 
     Raises:
         InvalidRequestError: one is not a whole, still PNG, JPEG or WebP, or too large; the field is named.
@@ -110,7 +121,7 @@ def decode_style(
     pictures: list[StylePicture] = []
     notes: list[RequestWarning] = []
     for index, style in enumerate(conditioning.style_images):
-        photo = decode_photo(style.image, max_pixels=max_pixels, field=f"conditioning.style_images[{index}].image")
+        photo = decode(style.image, max_pixels=max_pixels, field=f"conditioning.style_images[{index}].image")
         pixels = (resample or style_pixels)(photo)
         pictures.append(StylePicture(pixels, style.weight if style.HasField("weight") else 1.0))
         notes += photo.warnings

@@ -8,8 +8,8 @@ from typing import Any
 
 from backdrop.contract.canvas import MaskSource
 from backdrop.contract.geometry import Size
-from backdrop.contract.masks import check_mask_size, check_segmentable, read_mask
-from backdrop.contract.pictures import Photo, StyleReading, alpha_warnings, decode_photo, decode_style, over_grey
+from backdrop.contract.masks import check_mask_size, check_segmentable
+from backdrop.contract.pictures import Photo, StyleReading, alpha_warnings, decode_style, over_grey
 from backdrop.contract.raster import read_header
 from backdrop.contract.request_warnings import RequestWarning
 from backdrop.contract.upscaling import with_alpha
@@ -17,6 +17,7 @@ from backdrop.contract.vocabulary import FORMATS
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
 from orchestrator.arrays import Bytes
+from orchestrator.decoding import HERE, Decoder
 from orchestrator.imaging.clip_square import clip_square
 from orchestrator.tasks import MaskedPicture, MaskNeed, Task, TaskInput
 
@@ -46,6 +47,7 @@ class EncodedPictures:
     max_pixels: int
     resample: Callable[[Photo], Bytes] | None = None
     """How a style picture becomes a square; None: as the contract has it."""
+    decoder: Decoder = HERE
 
     def sizes(self) -> Sizes:
         """The upright size of every picture.
@@ -90,7 +92,7 @@ class EncodedPictures:
             )
         self.task.check(task_input)
         if start := self._start():
-            photo = decode_photo(start, max_pixels=self.max_pixels, field=self._start_field)
+            photo = self.decoder.photo(start, max_pixels=self.max_pixels, field=self._start_field)
             notes = (*task_input.warnings, *photo.warnings, *alpha_warnings(photo, self._start_field))
             task_input = dataclasses.replace(task_input, start=photo.rgb, warnings=notes)
         return task_input
@@ -101,7 +103,9 @@ class EncodedPictures:
         Raises:
             InvalidRequestError: one is damaged; the error names the field.
         """
-        return decode_style(self.message.conditioning, max_pixels=self.max_pixels, resample=self.resample)
+        return decode_style(
+            self.message.conditioning, max_pixels=self.max_pixels, resample=self.resample, decode=self.decoder.photo
+        )
 
     def _holders(self) -> list[tuple[str, Any]]:
         """The path and the message of each of the task's pictures; its own message holds the first one."""
@@ -127,13 +131,13 @@ class EncodedPictures:
     def _decoded(self, path: str, message: Any) -> tuple[MaskedPicture, tuple[RequestWarning, ...]]:
         """A picture and its mask, and what was corrected in them."""
         field = f"{path}.{self.task.picture}"
-        photo = decode_photo(self._picture(message), max_pixels=self.max_pixels, field=field)
+        photo = self.decoder.photo(self._picture(message), max_pixels=self.max_pixels, field=field)
         if self.task.mask is MaskNeed.NONE:
             picture, unused = photo.rgb, alpha_warnings(photo, field)
             if self.task.keeps_alpha:
                 picture, unused = with_alpha(photo, FORMATS[self.message.delivery.format], field)
             return MaskedPicture(path, picture, None, MaskSource.REQUEST), (*photo.warnings, *unused)
-        matte = read_mask(message.mask, photo, max_pixels=self.max_pixels, task=path, picture=self.task.picture)
+        matte = self.decoder.mask(message.mask, photo, max_pixels=self.max_pixels, task=path, picture=self.task.picture)
         check_segmentable(matte.values, self.pipeline, f"{path}.mask")
         unused = () if self.task.mask is MaskNeed.SEGMENTED else alpha_warnings(photo, field)
         notes = (*photo.warnings, *unused, *matte.warnings, *self.task.mask_warnings(matte, path))

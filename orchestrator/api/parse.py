@@ -13,6 +13,7 @@ from backdrop.errors import Reason, error
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
 from orchestrator.api.encoded import EncodedPictures, clip_pixels
+from orchestrator.decoding import HERE, Decoder
 from orchestrator.repository import PipelineSpec, Repository
 from orchestrator.repository.tokenize import PromptTokenizers
 from orchestrator.request import Request, SentPictures
@@ -32,6 +33,7 @@ class Parser:
     info: info_pb.GetInfoResponse
     repository: Repository
     tokenizers: PromptTokenizers
+    decoder: Decoder = HERE
 
     def parse(self, message: pb.GenerateRequest, request_id: str) -> Request:
         """Checks the fields of `message` and the headers of its pictures, and fills in every default.
@@ -53,7 +55,7 @@ class Parser:
         options = task.read(getattr(message, rules.name), parts.delivery)
         clip = pipeline.conventions.image_preprocess
         resample = None if clip is None else functools.partial(clip_pixels, resize=clip.resize, crop=clip.crop)
-        encoded = EncodedPictures(task, message, described, self.info.limits.max_pixels, resample)
+        encoded = EncodedPictures(task, message, described, self.info.limits.max_pixels, resample, self.decoder)
         sizes = encoded.sizes()
         own = sizes.pictures[0] if sizes.pictures else None
         strength = parts.sampling.strength

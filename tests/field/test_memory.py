@@ -167,7 +167,7 @@ def test_every_large_setting_is_in_the_sum() -> None:
     for name, value in {
         "cache_memory_bytes": 1 << 30, "shared_memory_bytes": 1 << 30, "max_held_bytes": 1 << 30,
         "max_request_bytes": 1 << 30, "work_megapixels": 100.0, "max_running": 100, "max_variants": 100,
-        "max_pixels": 100_000_000,
+        "max_pixels": 100_000_000, "decoders": 8,
     }.items():  # fmt: skip
         assert total(**{name: value}) > total(), name
 
