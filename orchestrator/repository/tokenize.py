@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +24,8 @@ class PromptTokenizer:
 
     def __init__(self, path: Path, max_tokens: int) -> None:
         """Raises RepositoryError when `path` is not a tokenizer.json that pads to a fixed length."""
-        try:
+        with _faults(f"{path} is not a tokenizer"):
             self._tokenizer = Tokenizer.from_file(str(path))
-        except Exception as problem:  # the library raises bare Exception
-            raise RepositoryError(f"{path} is not a tokenizer: {problem}") from None
         padding = self._tokenizer.padding
         if padding is None:
             raise RepositoryError(f"{path} does not say how to pad; export the pipeline again")
@@ -33,10 +33,8 @@ class PromptTokenizer:
         self._max_tokens = max_tokens
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        try:
+        with _faults(f"{path} cannot tokenize words that it does not know"):
             self._tokenizer.encode(_TRIAL)
-        except Exception as problem:
-            raise RepositoryError(f"{path} cannot tokenize words that it does not know: {problem}") from None
         self._encoded = functools.lru_cache(_REMEMBERED)(self._encode)
 
     def count(self, text: str) -> int:
@@ -52,6 +50,17 @@ class PromptTokenizer:
 
     def _encode(self, text: str) -> tuple[int, ...]:
         return tuple(self._tokenizer.encode(text).ids)
+
+
+@contextlib.contextmanager
+def _faults(what: str) -> Iterator[None]:
+    """Turns what the library raises into RepositoryError: bare Exception, and panics, which are none."""
+    try:
+        yield
+    except BaseException as problem:
+        if not isinstance(problem, Exception) and type(problem).__name__ != "PanicException":
+            raise
+        raise RepositoryError(f"{what}: {problem}") from None
 
 
 class PromptTokenizers:

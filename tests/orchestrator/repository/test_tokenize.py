@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer, models
 
 from orchestrator.repository import RepositoryError
 from orchestrator.repository.tokenize import PromptTokenizer
@@ -28,3 +29,11 @@ def test_each_pipeline_reads_to_its_own_length(tmp_path: Path) -> None:
 def test_what_is_no_tokenizer_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RepositoryError, match="not a tokenizer"):
         PromptTokenizer(tmp_path / "missing.json", 77)
+
+
+def test_a_tokenizer_that_fails_on_unknown_words_is_refused_at_the_start(tmp_path: Path) -> None:
+    tokenizer = Tokenizer(models.WordLevel({"a": 0}, unk_token="?"))
+    tokenizer.enable_padding(length=4, pad_id=0, pad_token="a")
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(RepositoryError, match="words that it does not know"):
+        PromptTokenizer(tmp_path / "tokenizer.json", 4)
