@@ -31,6 +31,7 @@ def manifests(tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
 def test_the_command_takes_its_flags(manifests: list[Manifest], name: str) -> None:
     (container,) = containers(of(manifests, "Job", name)[0])
     assert container["command"] == ["python", "-m", "backdrop"]
+    assert all(isinstance(argument, str) for argument in container["args"])
     result = run(*container["args"], "--help", env={"COLUMNS": "120"})
     assert result.exit_code == 0, result.output
     assert container["image"] == containers(of(manifests, "Deployment", "orchestrator")[0])[-1]["image"]
