@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import checks, kubernetes_install
+from bench import checks, cluster_marks, kubernetes_install
 from bench.capacity import figures as capacity_figures
 from bench.figures import ROOT, Figure, at_most
 from tests.k8s import checking
@@ -154,6 +154,10 @@ CHECKS: dict[str, checks.Check] = {
     "installs": kubernetes_install.installs,
     "repositories": kubernetes_install.repositories,
     "smoke": kubernetes_install.smoke,
+    "scaling": cluster_marks.scaling,
+    "alerting": cluster_marks.alerting,
+    "refusals": cluster_marks.refusals,
+    "second-cell": cluster_marks.second_cell,
     "capacity": capacity_figures.capacity,
     "answers": capacity_figures.simulated_answers,
 }

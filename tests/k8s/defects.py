@@ -41,6 +41,15 @@ DEFECTS: dict[int, Defect] = {
             "tests/k8s/test_large_repositories.py",
         ),
     ),
+    3: Defect(
+        "autoscalers follow signals that their pods do not shorten, and take no numbers for zero",
+        (
+            "tests/k8s/test_scaling.py::test_nothing_scales_out_for_what_it_does_not_shorten",
+            "tests/k8s/test_scaling.py::test_keda_keeps_the_bounds_and_the_behavior_of_the_overlay",
+            "tests/k8s/test_scaling.py::test_no_numbers_are_not_zero",
+            "tests/orchestrator/scheduling/test_admission.py::test_a_request_that_is_never_admitted_counts_as_waiting",
+        ),
+    ),
     4: Defect(
         "GPU nodes are selected by a label that no template has", (f"{_INSTALLS}::test_a_pool_without_nodes_gets_them",)
     ),
@@ -55,9 +64,38 @@ DEFECTS: dict[int, Defect] = {
         "the Secret is made before its namespace",
         ("tests/k8s/test_install_steps.py::test_each_step_finds_its_namespace",),
     ),
+    7: Defect("a second cell keeps the addresses, subjects and queries of the first", ("tests/k8s/test_cells.py",)),
+    8: Defect("dead and tainted zones count in the spread, and so do old revisions", ("tests/k8s/test_spread.py",)),
+    9: Defect("the quota refuses combinations that are shipped", ("tests/k8s/test_quotas.py",)),
+    10: Defect(
+        "gateways cut streams, and load balancers and proxies are not admitted",
+        (
+            "tests/k8s/test_reach.py::test_load_balancers_have_time_to_learn_that_a_pod_stops",
+            "tests/k8s/test_reach.py::test_envoy_cuts_no_stream",
+            "tests/k8s/test_reach.py::test_googles_load_balancers_reach_pods_and_ask_for_health_by_grpc",
+            "tests/k8s/test_reach.py::test_a_proxy_in_our_namespace_is_admitted_by_policies_and_quota",
+        ),
+    ),
+    11: Defect(
+        "collectors, object stores and identity services are not reached",
+        (
+            "tests/k8s/test_reach.py::test_spans_reach_the_collector_that_the_settings_name",
+            "tests/k8s/test_reach.py::test_the_publisher_reaches_stores_and_identities_alone",
+            "tests/k8s/test_reach.py::test_a_store_inside_the_cluster_is_reached",
+        ),
+    ),
+    12: Defect(
+        "alerts cannot fire or name nobody, and series grow for ever",
+        (
+            "tests/k8s/test_rules.py",
+            "tests/k8s/test_monitoring.py",
+            "tests/orchestrator/telemetry/test_metrics.py",
+        ),
+    ),
     13: Defect(
         "Jobs cannot be changed by a release, and their TTL has GitOps run them daily", ("tests/k8s/test_jobs.py",)
     ),
+    14: Defect("Redis is ready while it loads, and its user may do too much", ("tests/k8s/test_redis.py",)),
     15: Defect(
         "volumes that belong to root, partial files of one name, disks that are full, repositories that stay for ever",
         (
