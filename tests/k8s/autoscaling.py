@@ -131,7 +131,7 @@ class Tier:
         sign = 1 if side == "scaleUp" else -1
         recent = sum(change for at, change in self._changes if at > now - policy["periodSeconds"] and change * sign > 0)
         before = self.replicas - recent
-        most = policy["value"] if policy["type"] == "Pods" else math.ceil(before * policy["value"] / 100)
+        most: int = policy["value"] if policy["type"] == "Pods" else math.ceil(before * policy["value"] / 100)
         return min(desired, before + most) if sign > 0 else max(desired, before - most)
 
     def _rule(self, side: str) -> Mapping[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
+from collections import defaultdict
 
 from tests.k8s.rendering import Manifest, of, pod, workloads
 
@@ -35,13 +35,13 @@ def unlimited(manifests: list[Manifest]) -> list[str]:
             name not in quota["spec"]["hard"]]  # fmt: skip
 
 
-def _needs(manifests: list[Manifest]) -> Counter[str]:
-    needs: Counter[str] = Counter()
+def _needs(manifests: list[Manifest]) -> defaultdict[str, float]:
+    needs: defaultdict[str, float] = defaultdict(float)
     for workload in workloads(manifests):
         pods = _pods(manifests, workload)
         needs["pods"] += pods
         for name, amount in _of_pod(workload).items():
-            needs[name] += amount * pods  # type: ignore[assignment]  # quantities are no integers
+            needs[name] += amount * pods
         for claim in workload["spec"].get("volumeClaimTemplates", []):
             _claim(needs, claim)
     for claim in of(manifests, "PersistentVolumeClaim"):
@@ -49,9 +49,9 @@ def _needs(manifests: list[Manifest]) -> Counter[str]:
     return needs
 
 
-def _claim(needs: Counter[str], claim: Manifest) -> None:
+def _claim(needs: defaultdict[str, float], claim: Manifest) -> None:
     needs["persistentvolumeclaims"] += 1
-    needs["requests.storage"] += number(claim["spec"]["resources"]["requests"]["storage"])  # type: ignore[assignment]
+    needs["requests.storage"] += number(claim["spec"]["resources"]["requests"]["storage"])
 
 
 def _pods(manifests: list[Manifest], workload: Manifest) -> int:
@@ -76,12 +76,13 @@ def _of_pod(workload: Manifest) -> dict[str, float]:
     spec = pod(workload)
     inits = spec.get("initContainers", [])
     lasting = [*spec["containers"], *(c for c in inits if c.get("restartPolicy") == "Always")]
-    total: Counter[str] = Counter()
+    total: defaultdict[str, float] = defaultdict(float)
     for container in lasting:
-        total.update(_of_container(container))
+        for name, amount in _of_container(container).items():
+            total[name] += amount
     for container in inits:
         for name, amount in _of_container(container).items():
-            total[name] = max(total[name], amount)  # type: ignore[type-var]
+            total[name] = max(total[name], amount)
     return dict(total)
 
 
