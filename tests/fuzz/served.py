@@ -26,16 +26,20 @@ METHOD = "/backdrop.v1.GenerationService/Generate"
 Code = grpc.StatusCode
 DOCUMENTED = {
     Code.OK, Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.ALREADY_EXISTS, Code.DEADLINE_EXCEEDED,
-    Code.RESOURCE_EXHAUSTED, Code.UNAVAILABLE, Code.CANCELLED, Code.UNIMPLEMENTED,
+    Code.RESOURCE_EXHAUSTED, Code.CANCELLED, Code.UNIMPLEMENTED,
 }  # fmt: skip
+"""Without UNAVAILABLE: a server that is not there answers every input with it, and shows nothing."""
 _PATIENCE_S = 60.0
 _LIMITS: dict[str, Any] = {"max_steps": 4, "max_variants": 2, "max_pixels": 20_000}
 
 
 class Caller:
-    """Makes calls from an event loop of its own; `endpoint` is host:port."""
+    """Makes calls from an event loop of its own; `endpoint` is host:port, `server` is what listens there."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, endpoint: str, timeout_s: float | None = None) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, endpoint: str, timeout_s: float | None = None, server: object = None
+    ) -> None:
+        self._server = server  # it ends with its last reference
         self._loop, self._endpoint, self._timeout_s = loop, endpoint, timeout_s
         self._rpc: Any = None
 
@@ -103,7 +107,7 @@ def fake() -> Target:
 
     running = FakeBackdrop()
     running.__enter__()  # until the process ends
-    call = Caller(asyncio.new_event_loop(), running.endpoint, timeout_s=5.0)
+    call = Caller(asyncio.new_event_loop(), running.endpoint, timeout_s=5.0, server=running)
     return Target(lambda data: call(data), seeds(), _message, 32_768)
 
 
@@ -119,13 +123,14 @@ def _real() -> Caller:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
 
-    async def start() -> int:
+    async def start() -> Running:
         running = Running(Path(tempfile.mkdtemp()), **_LIMITS)
         await running.server.start()
         await running.open()
-        return running.server.port
+        return running
 
-    return Caller(loop, f"127.0.0.1:{loop.run_until_complete(start())}")
+    running = loop.run_until_complete(start())
+    return Caller(loop, f"127.0.0.1:{running.server.port}", server=running)
 
 
 def _message(data: bytes, most: int, rng: random.Random, mutate: mutators.Bytes) -> bytes:
