@@ -27,6 +27,7 @@ from bench.burst import METHOD, Connection, start
 from bench.figures import Figure, at_most
 from local.__main__ import LAUNCHED_NICE
 from local.cluster import Cluster, Options
+from local.guard import descendants
 from tests.faults.proxy import Proxy, through_silence
 
 SIZE = (4096, 3906)
@@ -71,14 +72,21 @@ def running_cluster(repository: Path = Options.repository) -> Iterator[tuple[str
 
 
 def memory_mib(pid: int, field: str) -> float:
-    """A line of /proc/PID/status in MiB: VmRSS now, VmHWM at most since `forget_peak`."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{field}:"))
+    """A line of /proc/PID/status in MiB, of a process and all below it: VmRSS now, VmHWM at most since `forget_peak`.
+
+    The sum of peaks is at least the peak of the sum.
+    """
+    total = 0
+    for each in (pid, *descendants(pid)):
+        lines = Path(f"/proc/{each}/status").read_text().splitlines()
+        total += next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
+    return total / 1024
 
 
 def forget_peak(pid: int) -> None:
-    """Sets VmHWM to VmRSS."""
-    Path(f"/proc/{pid}/clear_refs").write_text("5")
+    """Sets VmHWM to VmRSS, of a process and all below it."""
+    for each in (pid, *descendants(pid)):
+        Path(f"/proc/{each}/clear_refs").write_text("5")
 
 
 async def burst(endpoint: str, products: list[bytes], count: int) -> collections.Counter[str]:
@@ -101,7 +109,7 @@ async def burst(endpoint: str, products: list[bytes], count: int) -> collections
 
 
 def memory(command: str) -> list[Figure]:
-    """The peak of the orchestrator under 80 requests of 16 megapixels, and what it keeps."""
+    """The peak of the orchestrator and its decoders under 80 requests of 16 megapixels, and what they keep."""
     products = [large_product(seed) for seed in range(4)]
     with running_cluster() as (endpoint, pid, _):
         warm = asyncio.run(burst(endpoint, products, _WARM))
