@@ -14,12 +14,14 @@ OURS: Mapping[str, Any] = {
     "latent_mask": "area",
     "empty_negative": "encode",
     "unconditional_image": "off",
+    "hole_colours": "continued",
 }
 """Those of Backdrop's training, which writes them into its folders' `backdrop.json`."""
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "latent_mask": ("area", "nearest"),
     "empty_negative": ("encode", "zeros"),
     "unconditional_image": ("off", "zeros"),
+    "hole_colours": ("continued", "decoded"),
 }
 
 
@@ -42,6 +44,7 @@ def conventions_of(
         "latent_mask": "nearest",
         "empty_negative": "zeros" if zeros else "encode",
         "unconditional_image": "off" if clip is None else "zeros",
+        "hole_colours": "decoded",
     }
     if clip is not None:
         conventions["image_preprocess"] = clip.convention

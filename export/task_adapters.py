@@ -8,7 +8,6 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from export.errors import ExportError
-from orchestrator.tasks import ALL
 
 Weights = Mapping[str, float]
 """Weights by the names of adapters."""
@@ -28,6 +27,12 @@ def read_options(texts: Sequence[str], pipelines: Sequence[str]) -> dict[str, di
     Raises:
         ExportError: if one is not of this form, or there is no such pipeline or task.
     """
+    if not texts:
+        return {}
+    # Imported here: what builds engines has no orchestrator.
+    from orchestrator.tasks import ALL
+
+    sampled = [name for name, each in ALL.items() if each.rules.sampled]
     chosen: dict[str, dict[str, dict[str, float]]] = {}
     for text in texts:
         match = _FORM.fullmatch(text)
@@ -36,7 +41,6 @@ def read_options(texts: Sequence[str], pipelines: Sequence[str]) -> dict[str, di
         pipeline, task = match["pipeline"] or pipelines[0], match["task"]
         if pipeline not in pipelines:
             raise ExportError(f"{OPTION} names the pipeline {pipeline!r}; there are {', '.join(pipelines)}.")
-        sampled = [name for name, each in ALL.items() if each.rules.sampled]
         if task not in sampled:
             raise ExportError(
                 f"{OPTION} names the task {task!r}; the tasks that a denoiser samples are {', '.join(sampled)}."

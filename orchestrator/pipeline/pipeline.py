@@ -144,7 +144,8 @@ class Pipeline:
         with contextlib.ExitStack() as stack:
             for index, layout in enumerate(request.layouts):
                 read = functools.partial(request.read_layout, layout)
-                source = FrameSource(request.task, read, request.pixels_mp, self._memory)
+                colours = request.pipeline.conventions.hole_colours
+                source = FrameSource(request.task, read, request.pixels_mp, self._memory, colours)
                 stack.enter_context(contextlib.closing(source))
                 works.append(_Work(request, index, source, models, lookups, progress, outlook))
             if request.task.rules.sampled:

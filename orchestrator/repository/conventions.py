@@ -35,6 +35,15 @@ class UnconditionalImage(enum.Enum):
     """The projection of an embedding of zeros, at the scale of the other row: diffusers' IP-Adapter."""
 
 
+class HoleColours(enum.Enum):
+    """What colours a part has that is made beside known pixels (`backdrop.contract.continuation`)."""
+
+    CONTINUED = "continued"
+    """Moved smoothly, so that they meet those of the known pixels at the border."""
+    DECODED = "decoded"
+    """As the decoder makes them: diffusers' inpainting pipelines."""
+
+
 @dataclasses.dataclass(frozen=True)
 class ClipPicture:
     """CLIP's own preprocessing: the shorter side becomes `resize` pixels (bicubic), then the middle `crop` × `crop`."""
@@ -67,6 +76,7 @@ class Conventions:
     latent_mask: LatentMask = LatentMask.AREA
     empty_negative: EmptyNegative = EmptyNegative.ENCODE
     unconditional_image: UnconditionalImage = UnconditionalImage.OFF
+    hole_colours: HoleColours = HoleColours.CONTINUED
     image_preprocess: ClipPicture | None = None
     """How style pictures become the CLIP encoder's input; None: the middle square, at a size that graphs resize."""
 
@@ -86,6 +96,7 @@ class Conventions:
             _choice(value, "latent_mask", LatentMask.AREA),
             _choice(value, "empty_negative", EmptyNegative.ENCODE),
             _choice(value, "unconditional_image", UnconditionalImage.OFF),
+            _choice(value, "hole_colours", HoleColours.CONTINUED),
             None if picture is None else ClipPicture.from_json(picture),
         )
 

@@ -15,6 +15,7 @@ from orchestrator.arrays import Bytes, Floats
 from orchestrator.budget import Budget
 from orchestrator.cache.memory import MemoryTier
 from orchestrator.imaging.frame import Frame
+from orchestrator.repository.conventions import HoleColours
 from orchestrator.tasks import MaskedPicture, MaskNeed, Task, TaskInput
 
 T = TypeVar("T")
@@ -58,10 +59,19 @@ class FrameSource:
         read: decodes and checks the task's pictures. Blocks.
         megapixels: of the largest picture.
         memory: shared by all requests.
+        colours: what colours a made part has that continues a known one.
     """
 
-    def __init__(self, task: Task, read: Callable[[], TaskInput], megapixels: float, memory: PixelMemory) -> None:
+    def __init__(
+        self,
+        task: Task,
+        read: Callable[[], TaskInput],
+        megapixels: float,
+        memory: PixelMemory,
+        colours: HoleColours = HoleColours.CONTINUED,
+    ) -> None:
         self.task = task
+        self._colours = colours
         self._read, self._megapixels, self._memory = read, megapixels, memory
         # Its own, whatever requests are called: a frame must never be another request's.
         self._key = uuid.uuid4().hex
@@ -130,5 +140,7 @@ class FrameSource:
         return self._keep(self.task.frame(self._decoded()))
 
     def _keep(self, frame: Frame) -> Frame:
+        if frame.continues and self._colours is HoleColours.DECODED:
+            frame = dataclasses.replace(frame, continues=False)
         self._memory.frames.put(self._key, frame, frame.nbytes, _KEPT_S)
         return frame

@@ -18,7 +18,12 @@ from export.source import PipelineFolder, open_folder
 from tests.conftest import ROOT
 from tests.export import families, tiny
 
-DIFFUSERS = {"latent_mask": "nearest", "empty_negative": "encode", "unconditional_image": "off"}
+DIFFUSERS = {
+    "latent_mask": "nearest",
+    "empty_negative": "encode",
+    "unconditional_image": "off",
+    "hole_colours": "decoded",
+}
 
 
 @pytest.fixture(scope="module")

@@ -111,6 +111,7 @@ def test_the_pipeline_entry_holds_what_the_folder_says(tiny_repository: Path) ->
         "latent_mask": "nearest",
         "empty_negative": "zeros",
         "unconditional_image": "off",
+        "hole_colours": "decoded",
     }
     assert pipeline["provenance"] == {"trained_on": "nothing"}
 
@@ -199,7 +200,7 @@ def test_an_interrupted_swap_puts_the_old_repository_back(tmp_path: Path, monkey
     rename = Path.rename
 
     def fail_for_new(path: Path, target: Path) -> Path:
-        if ".new-" in path.name:
+        if target == out and (path / "pipeline.json").read_text() == "new":
             raise OSError("disk on fire")
         return rename(path, target)
 

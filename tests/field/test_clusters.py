@@ -160,7 +160,7 @@ async def test_the_wildcard_of_ipv6_takes_ipv4_too(tmp_path: Path) -> None:
 def test_an_alert_fires_while_redis_is_not_used() -> None:
     rules = yaml.safe_load((K8S / "components" / "monitoring" / "rules.yaml").read_text())["spec"]["groups"]
     alerts = {rule["alert"]: rule["expr"] for group in rules for rule in group["rules"] if "alert" in rule}
-    assert alerts["BackdropCacheDown"] == "min by (namespace) (backdrop_redis_available) == 0"
+    assert alerts["BackdropCacheDown"] == "min by (namespace, pod) (backdrop_redis_available) == 0"
     assert '"backdrop_redis_available"' in (ROOT / "orchestrator" / "__main__.py").read_text()
 
 

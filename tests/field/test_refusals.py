@@ -16,7 +16,8 @@ from backdrop.contract.parts import Priority
 from backdrop.errors import InvalidRequestError, OverloadedError, UnavailableError
 from backdrop.v1 import generation_service_pb2 as pb
 from bench.burst import METHOD, Connection, start
-from orchestrator.api import encoded, service
+from orchestrator.api import service
+from orchestrator.decoding import decoder
 from orchestrator.scheduling import ScheduledRequest
 from orchestrator.scheduling.admission import Admission, Limits
 from tests.orchestrator.api.test_service import Running, failure, generated, generation, kinds, request
@@ -32,13 +33,13 @@ class Counting:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
-        decode = encoded.decode_photo
+        decode = decoder.decode_photo
 
         def counted(*arguments: Any, **named: Any) -> Any:
             self.count += 1
             return decode(*arguments, **named)
 
-        monkeypatch.setattr(encoded, "decode_photo", counted)
+        monkeypatch.setattr(decoder, "decode_photo", counted)
 
 
 @pytest.fixture

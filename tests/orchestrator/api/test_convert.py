@@ -26,7 +26,7 @@ from orchestrator.events import (
     VariantFinished,
 )
 from orchestrator.tasks.text_to_image import TEXT_TO_IMAGE
-from tests.orchestrator.small import request, style
+from tests.orchestrator.small import pipeline_spec, request, style
 
 SCORES = Scores({"defects": 0.25, "aesthetics": 0.75}, ("aesthetics",))
 PROOF = Receipt(3, 1234, 2000, "sha256:ab", True, Kept(Rect(1, 2, 30, 40), False, MaskSource.ALPHA))
@@ -151,7 +151,7 @@ def test_a_picture_from_words_has_the_size_that_it_got() -> None:
 
 
 def test_the_summary_has_the_digests_of_the_adapters_that_were_used_those_of_the_task_included() -> None:
-    task = dataclasses.replace(TEXT_TO_IMAGE, adapters=("warm",))
-    summary = response(END, request(task, "small-style", adapters=(Adapter("wet", 0.5),))).summary
+    spec = dataclasses.replace(pipeline_spec("small-style"), task_adapters={"text_to_image": {"warm": 1.0}})
+    summary = response(END, request(TEXT_TO_IMAGE, spec, adapters=(Adapter("wet", 0.5),))).summary
     digests = {name: value for name, value in summary.model_fingerprints.items() if name.startswith("adapter:")}
     assert digests == {"adapter:warm": "sha256:warm", "adapter:wet": "sha256:wet"}

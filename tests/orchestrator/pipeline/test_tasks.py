@@ -17,6 +17,7 @@ from orchestrator.events import (
 )
 from orchestrator.imaging.view import start_of
 from orchestrator.repository import PipelineSpec
+from orchestrator.repository.conventions import HoleColours
 from orchestrator.request import Request
 from orchestrator.scheduling.call import Call, Outputs
 from orchestrator.tasks import Task
@@ -93,6 +94,16 @@ async def test_blended_pictures_do_not_depend_on_other_requests_of_the_batch(
     together, _ = await asyncio.gather(bench.run(request_), bench.run(request(pipeline=pipeline, seed=9, steps=5)))
     assert together.data == alone.data
     assert max(rows for name, rows in bench.models.calls if name.startswith("denoiser")) == 4, "rows shared a batch"
+
+
+async def test_a_hole_keeps_its_decoded_colours_where_the_pipeline_says_so(bench: Bench) -> None:
+    spec = pipeline_spec("small")
+    conventions = dataclasses.replace(spec.conventions, hole_colours=HoleColours.DECODED)
+    decoded = await bench.run(request(ERASE, dataclasses.replace(spec, conventions=conventions)))
+    continued = await bench.run(request(ERASE, spec))
+    assert decoded.best.data != continued.best.data
+    assert decoded.best.receipt is not None
+    assert decoded.best.receipt.exact
 
 
 @pytest.mark.parametrize("name", ADAPTERS)

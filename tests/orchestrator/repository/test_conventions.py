@@ -10,6 +10,7 @@ from orchestrator.repository.conventions import (
     ClipPicture,
     Conventions,
     EmptyNegative,
+    HoleColours,
     LatentMask,
     UnconditionalImage,
 )
@@ -26,10 +27,15 @@ def test_every_key_is_read() -> None:
         "latent_mask": "nearest",
         "empty_negative": "zeros",
         "unconditional_image": "zeros",
+        "hole_colours": "decoded",
         "image_preprocess": {"resize": 256, "crop": 224},
     }
     assert Conventions.from_json(value) == Conventions(
-        LatentMask.NEAREST, EmptyNegative.ZEROS, UnconditionalImage.ZEROS, ClipPicture(256, 224)
+        LatentMask.NEAREST,
+        EmptyNegative.ZEROS,
+        UnconditionalImage.ZEROS,
+        HoleColours.DECODED,
+        ClipPicture(256, 224),
     )
 
 
