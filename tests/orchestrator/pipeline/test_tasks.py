@@ -125,6 +125,8 @@ def noted_slots(bench: Bench) -> list[set[Slots]]:
             rows = bench.models.inputs[model]
             pairs = zip(rows["adapter"].tolist(), rows["adapter_scale"].tolist(), strict=True)
             calls.append({tuple(zip(*pair, strict=True)) for pair in pairs})
+            # Long enough for another request's rows to wait beside those of a third one.
+            await asyncio.sleep(0.01)
 
     bench.models.before = note
     return calls
