@@ -78,7 +78,7 @@ ORDER: dict[str, set[str]] = {
     "settings.py": {"addresses", "cache", "quotas", "triton"},
     "repository": {"concurrency", "sampler", "telemetry", "triton"},
     "imaging": {"arrays"},
-    "decoding": {"arrays"},
+    "decoding": {"arrays", "allocator"},
     "tasks": {"arrays", "imaging", "repository"},
     "request.py": {"tasks", "repository"},
     "events.py": {"cache", "imaging"},

@@ -15,6 +15,7 @@ import numpy as np
 
 from backdrop.contract.pictures import Photo
 from backdrop.errors import InvalidRequestError
+from orchestrator import allocator
 from orchestrator.arrays import Bytes
 from orchestrator.decoding.decoder import Decoder, InProcess
 from orchestrator.decoding.messages import receive, send
@@ -25,17 +26,24 @@ LONGEST = 256 << 20
 
 def serve(connection: socket.socket, decoder: Decoder) -> None:
     """Answers until the connection ends."""
-    while True:
-        try:
-            header, data = receive(connection, LONGEST)
-        except EOFError:
-            return
-        try:
-            answer, arrays = _answer(decoder, header, data.tobytes())
-        except InvalidRequestError as problem:
-            answer = {"reason": problem.reason.value, "message": problem.message, "field": problem.field}
-            arrays = []
-        send(connection, answer, *(np.ascontiguousarray(array).data.cast("B") for array in arrays))
+    while _serve_one(connection, decoder):
+        # Between two pictures, which may be hours apart, none of the last one's memory is kept.
+        allocator.trim()
+
+
+def _serve_one(connection: socket.socket, decoder: Decoder) -> bool:
+    """Answers once; returns whether there was something to answer."""
+    try:
+        header, data = receive(connection, LONGEST)
+    except EOFError:
+        return False
+    try:
+        answer, arrays = _answer(decoder, header, data.tobytes())
+    except InvalidRequestError as problem:
+        answer = {"reason": problem.reason.value, "message": problem.message, "field": problem.field}
+        arrays = []
+    send(connection, answer, *(np.ascontiguousarray(array).data.cast("B") for array in arrays))
+    return True
 
 
 def _answer(decoder: Decoder, header: dict[str, Any], data: bytes) -> tuple[dict[str, Any], list[Bytes]]:
@@ -60,6 +68,7 @@ def main() -> int:
     """Serves the connection that was inherited as FD, with so many megabytes of addresses."""
     megabytes = int(sys.argv[2])
     resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
+    allocator.tune()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold pixels
     serve(socket.socket(fileno=int(sys.argv[1])), InProcess())
     return 0

@@ -62,6 +62,8 @@ class Admission:
         self._limits = limits
         self._running: list[ScheduledRequest] = []
         self._queue: FairQueue[_Waiter] = FairQueue()
+        self._judged: dict[tuple[str, Priority], bool] = {}
+        self._judged_at = 0
         self._draining = False
         self._rate = _FIRST_RATE
         self._held_bytes = 0
@@ -108,8 +110,22 @@ class Admission:
             raise error(Reason.DRAINING, message, retry_after_s=_DRAINING_RETRY_AFTER_S)
         if self.waiting < self._limits.max_queued or self._is_open(priority):
             return
-        if displaced_by(ScheduledRequest(tenant, priority, 0.0), self._queue, self._limits.share) is None:
+        if not self._displaces(tenant, priority):
             raise self._full(f"{self.running} requests run and {self.waiting} wait", self.queued_work)
+
+    def _displaces(self, tenant: str, priority: Priority) -> bool:
+        """Whether a newcomer of no cost makes another request leave; looked up while the queue is the same.
+
+        In a burst beyond the capacity hundreds of callers ask, and each answer takes a pass over the queue.
+        """
+        if self._judged_at != self._queue.changes:
+            self._judged.clear()
+            self._judged_at = self._queue.changes
+        key = (tenant, priority)
+        if key not in self._judged:
+            newcomer = ScheduledRequest(tenant, priority, 0.0)
+            self._judged[key] = displaced_by(newcomer, self._queue, self._limits.share) is not None
+        return self._judged[key]
 
     def join(self, request: ScheduledRequest, on_place: Callable[[Place], None]) -> Turn:
         """Puts a request into the queue at once, or refuses it. `on_place` is called with each new place.

@@ -37,6 +37,8 @@ class FairQueue(Generic[Q]):
         self._classes = FairShare()
         self._tenants = {priority: FairShare() for priority in Priority}
         self._turns: collections.Counter[tuple[Priority, str]] = collections.Counter()
+        self.changes = 0
+        """How often an entry came or went: what was computed from the queue holds while it is the same."""
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -47,15 +49,18 @@ class FairQueue(Generic[Q]):
     def push(self, entry: Q) -> None:
         """Adds an entry as the latest arrival."""
         self._waiting.append(entry)
+        self.changes += 1
 
     def discard(self, entry: Q) -> None:
         """Removes an entry without serving it; nothing happens if it does not wait."""
         if entry in self._waiting:
             self._waiting.remove(entry)
+            self.changes += 1
 
     def replace(self, entry: Q, other: Q) -> None:
         """Puts `other` where `entry` is; ValueError if that does not wait."""
         self._waiting[self._waiting.index(entry)] = other
+        self.changes += 1
 
     def first(self, eligible: Callable[[Q], bool] = lambda entry: True) -> Q | None:
         """The next of the eligible entries; None if there is none."""
@@ -83,6 +88,7 @@ class FairQueue(Generic[Q]):
     def serve(self, entry: Q, cost: float) -> None:
         """Removes an entry that gets its turn, and charges its class and tenant."""
         self._waiting.remove(entry)
+        self.changes += 1
         priority, tenant = entry.request.priority, entry.request.tenant
         self._classes.charge(priority, cost / WEIGHTS[priority])
         self._tenants[priority].charge(tenant, cost)

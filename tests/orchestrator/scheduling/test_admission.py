@@ -7,6 +7,7 @@ import pytest
 
 from backdrop.errors import OverloadedError, UnavailableError
 from orchestrator.scheduling import Priority, ScheduledRequest
+from orchestrator.scheduling import admission as admission_module
 from orchestrator.scheduling.admission import Admission, Limits, Turn
 from orchestrator.scheduling.place import Place
 
@@ -214,6 +215,28 @@ async def test_the_quick_check_lets_a_tenant_with_less_of_a_full_queue_pass() ->
     queue.admission.check(Priority.INTERACTIVE, "quiet")
     with pytest.raises(OverloadedError):
         queue.admission.check(Priority.INTERACTIVE, "loud")
+
+
+async def test_a_burst_of_refusals_passes_over_the_queue_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    passes = []
+    monkeypatch.setattr(admission_module, "displaced_by", lambda *arguments: passes.append(arguments))
+    admission, release = Admission(Limits(1, 1)), asyncio.Event()
+    tasks = [asyncio.create_task(hold(admission, [], release)) for _ in range(2)]
+    await settle()
+    for _ in range(20):
+        with pytest.raises(OverloadedError):
+            admission.check(Priority.STANDARD, "a")
+    assert len(passes) == 1
+    tasks.pop().cancel()
+    await settle()
+    admission.check(Priority.STANDARD, "a")  # there is room again
+    tasks.append(asyncio.create_task(hold(admission, [], release)))
+    await settle()
+    with pytest.raises(OverloadedError):
+        admission.check(Priority.STANDARD, "a")
+    assert len(passes) == 2, "the queue has changed"
+    release.set()
+    await asyncio.gather(*tasks)
 
 
 async def test_work_and_bytes_of_one_tenant_make_room_for_another() -> None:
