@@ -13,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from backdrop.contract.arrays import Bytes, array_of, strips
+from backdrop.contract.masks import widened
 
 Values = npt.NDArray[np.float32]
 _GRID = 384
@@ -74,23 +75,13 @@ def _shift(scene: Bytes, known: Bytes, make: Bytes) -> Values | None:
         array_of(Image.fromarray(np.ascontiguousarray(each)).reduce(cell), mode)
         for each, mode in ((scene, "RGB"), (known, "RGB"), (make, "L"))
     ]
-    inner_cells, outer_cells = small[2] == 255, small[2] == 0
-    ring = max(_LEAST_RING, max(inner_cells.shape) // _RING)
-    inner = inner_cells & _near(~inner_cells, ring)
-    outer = outer_cells & _near(~outer_cells, ring)
+    ring = max(_LEAST_RING, max(small[2].shape) // _RING)
+    # Cells that are made or known entirely, and lie within the ring of others.
+    inner = (small[2] == 255) & (widened(np.invert(small[2]), ring) > 0)
+    outer = (small[2] == 0) & (widened(small[2], ring) > 0)
     if not inner.any() or not outer.any():
         return None
     return _spread(small[1], outer) - _spread(small[0], inner)
-
-
-def _near(cells: npt.NDArray[np.bool_], reach: int) -> npt.NDArray[np.bool_]:
-    """Where a cell [h, w] lies within a square of `reach` cells."""
-    sums = np.pad(cells, reach).astype(np.int32)
-    for axis in (0, 1):
-        total = np.insert(sums.cumsum(axis=axis), 0, 0, axis=axis)
-        ends = np.arange(2 * reach + 1, total.shape[axis])
-        sums = total.take(ends, axis) - total.take(ends - 2 * reach - 1, axis)
-    return np.asarray(sums > 0)
 
 
 def _spread(picture: Bytes, cells: npt.NDArray[np.bool_]) -> Values:
