@@ -5,22 +5,20 @@ It classifies scene, palette, time, weather and product. It is not served and sh
 
 from __future__ import annotations
 
-import itertools
 import json
 import logging
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from export.networks.blocks import Residual
 from training.config import Config
 from training.core import loop
 from training.data import shards
 from training.data.attributes import ATTRIBUTES, accuracies, attribute_ids, naming_loss
 from training.data.pictures import augment, half_size, pictures_to_tensor
+from training.judges.trunk import Trunk, read_weights, write_weights
 
 log = logging.getLogger(__name__)
 
@@ -29,15 +27,11 @@ WEIGHTS = (1.0, 1.0, 1.0, 0.7, 0.5)
 """Weights of the attributes in the loss; the product matters least."""
 
 
-class Classifier(nn.Module):
+class Classifier(Trunk):
     """A small convolutional network on pictures of half size, so that it judges places, not fine detail."""
 
     def __init__(self, channels: tuple[int, ...]) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(3, channels[0], 5, stride=2, padding=2)
-        self.downs = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in itertools.pairwise(channels))
-        self.blocks = nn.ModuleList(Residual(width) for width in channels[1:])
-        self.norm = nn.GroupNorm(8, channels[-1])
+        super().__init__(channels)
         self.body = nn.Sequential(nn.Linear(6 * channels[-1], 128), nn.SiLU(), nn.Dropout(0.1))
         self.heads = nn.ModuleList(nn.Linear(128, len(names)) for names in ATTRIBUTES.values())
 
@@ -47,10 +41,7 @@ class Classifier(nn.Module):
 
     def judge(self, small: Tensor) -> list[Tensor]:
         """Logits [B, classes] in the order of `ATTRIBUTES`, of pictures at half size."""
-        x = self.stem(small)
-        for down, block in zip(self.downs, self.blocks, strict=True):
-            x = block(down(x))
-        x = functional.silu(self.norm(x))
+        x = self.features(small)
         # Position tells sky from ground: pool over four horizontal bands and over the whole picture.
         bands = functional.adaptive_avg_pool2d(x, (4, 1)).flatten(1)
         whole = self.body(torch.cat([bands, x.mean(dim=(2, 3)), x.amax(dim=(2, 3))], dim=1))
@@ -99,10 +90,7 @@ def train(config: Config) -> Classifier:
 def write(config: Config, model: Classifier, scores: dict[str, float], steps: int) -> None:
     """Writes the published weights and their record."""
     folder = config.paths.classifier
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(
-        {name: value.half().contiguous() for name, value in model.state_dict().items()}, folder / "model.safetensors"
-    )
+    write_weights(model, folder)
     record = {
         "facets": ATTRIBUTES,  # the key of the published file
         "channels": config.small.classifier_channels,
@@ -144,8 +132,8 @@ def load(config: Config) -> Classifier:
     """The trained classifier, from its published weights."""
     folder = config.paths.classifier
     model = Classifier(tuple(json.loads((folder / "config.json").read_text())["channels"]))
-    model.load_state_dict({name: value.float() for name, value in load_file(folder / "model.safetensors").items()})
-    return model.eval().requires_grad_(False)
+    read_weights(model, folder)
+    return model
 
 
 if __name__ == "__main__":

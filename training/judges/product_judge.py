@@ -6,7 +6,6 @@ weights with served models.
 
 from __future__ import annotations
 
-import itertools
 import json
 import logging
 from dataclasses import dataclass
@@ -14,16 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from export.networks.blocks import Residual
 from training.config import Config
 from training.core import loop
 from training.data import shards
 from training.data.cutouts import empty_scenes
 from training.data.pictures import augment, pictures_to_tensor
+from training.judges.trunk import Trunk, read_weights, write_weights
 from training.world.labels import COLOURS, PRODUCTS
 
 log = logging.getLogger(__name__)
@@ -46,24 +44,17 @@ class Square:
     side: int
 
 
-class ProductJudge(nn.Module):
+class ProductJudge(Trunk):
     """A small convolutional network on cut-outs."""
 
     def __init__(self, channels: tuple[int, ...]) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(3, channels[0], 5, stride=2, padding=2)
-        self.downs = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in itertools.pairwise(channels))
-        self.blocks = nn.ModuleList(Residual(width) for width in channels[1:])
-        self.norm = nn.GroupNorm(8, channels[-1])
+        super().__init__(channels)
         self.body = nn.Sequential(nn.Linear(17 * channels[-1], 128), nn.SiLU(), nn.Dropout(0.1))
         self.kind, self.colour = nn.Linear(128, len(KINDS)), nn.Linear(128, len(COLOURS))
 
     def forward(self, cutouts: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of `KINDS` [B, 13] and of colours [B, 12], of cut-outs [B, 3, 64, 64] in [-1, 1]."""
-        x = self.stem(cutouts)
-        for down, block in zip(self.downs, self.blocks, strict=True):
-            x = block(down(x))
-        x = functional.silu(self.norm(x))
+        x = self.features(cutouts)
         # A silhouette is recognised by what is where.
         body = self.body(torch.cat([functional.adaptive_avg_pool2d(x, 4).flatten(1), x.amax(dim=(2, 3))], dim=1))
         return self.kind(body), self.colour(body)
@@ -151,9 +142,7 @@ def train(config: Config) -> ProductJudge:
     model.cpu().eval()
     share = accuracy(model, shards.load(config, "held"))
     folder = config.paths.product_judge
-    folder.mkdir(parents=True, exist_ok=True)
-    weights = {name: value.half().contiguous() for name, value in model.state_dict().items()}
-    save_file(weights, folder / "model.safetensors")
+    write_weights(model, folder)
     record = {"channels": small.classifier_channels, "held_out_accuracy": share, "steps": run.step, "seed": config.seed}
     (folder / "config.json").write_text(json.dumps(record, indent=2) + "\n")
     log.info("held-out accuracy on rendered products: %.3f", share)
@@ -179,8 +168,8 @@ def load(config: Config) -> ProductJudge:
     """The trained judge, from its published weights."""
     folder = config.paths.product_judge
     model = ProductJudge(tuple(json.loads((folder / "config.json").read_text())["channels"]))
-    model.load_state_dict({name: value.float() for name, value in load_file(folder / "model.safetensors").items()})
-    return model.eval().requires_grad_(False)
+    read_weights(model, folder)
+    return model
 
 
 if __name__ == "__main__":
