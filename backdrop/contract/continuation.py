@@ -1,9 +1,10 @@
 """What is made in a hole, or around a picture, in the colours of what is known beside it.
 
-A denoiser and its autoencoder miss the colours of their surroundings by a little, and everywhere by the same: one sees
-the outline of the mask. So the difference between the known pixels beside the border and the made ones beside it is
-carried over the hole, smoothly, and added: gradient-domain cloning (Pérez, Gangnet & Blake 2003), with the membrane
-interpolated by pull-push (Gortler et al. 1996). Texture stays, as only the means along the border count.
+A denoiser and its autoencoder miss the colours of the surroundings by a few levels, everywhere by about the same
+amount, so the outline of the mask can be seen. Two bands are compared, the known pixels on one side of the border and
+the new ones on the other. The difference of their means is carried smoothly over the hole and added: gradient-domain
+cloning (Pérez, Gangnet & Blake 2003), with the membrane interpolated by pull-push (Gortler et al. 1996). Texture stays,
+because only means are compared.
 """
 
 from __future__ import annotations
