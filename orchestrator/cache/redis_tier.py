@@ -196,10 +196,11 @@ class RedisTier:
         try:
             if self._fell:
                 await self._redis.connection_pool.disconnect()
-            await _within(self._redis.ping(), _LONG_S)
-            # The first ping may include connecting. The second shows how long a request would wait.
-            await _within(self._redis.ping(), self._timeout_s)
+            await _within(self._redis.ping(), _LONG_S)  # it may include connecting
+            # Before the next ping, which a busy machine may fail: a kind that is not served stays so.
             await self._check_kind()
+            # This one shows how long a request would wait.
+            await _within(self._redis.ping(), self._timeout_s)
             if self._fell:
                 await _within(self._redis.set(_PROBE_KEY, b"", ex=1), _LONG_S)
                 self._fell = False
