@@ -41,7 +41,7 @@ _DEADLINE_S, _TIMEOUT = 9.9, "9900m"
 _RESOURCE_EXHAUSTED = "8"
 _FILL_S = 12.0
 """By then the requests that run have begun their steps."""
-_BURSTS = 5
+_BURSTS = 9
 _WHY_REFUSALS = (
     "other processes compete with the orchestrator for the two cores; alone it takes 44 ms, and a bare server that only"
     " aborts 31 ms (decision 28)"

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from orchestrator import allocator, repository
 from orchestrator.addresses import split_address
+from orchestrator.api.audit import LATER_S
 from orchestrator.api.doors import Doors
 from orchestrator.api.idempotency import Idempotency
 from orchestrator.api.info import describe_server, describer
@@ -113,6 +114,7 @@ async def serve(settings: Settings) -> None:
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, tracing.close)
         stack.push_async_callback(asyncio.to_thread, records.close)
+        stack.push_async_callback(asyncio.sleep, LATER_S)  # refusals are recorded by then
         stack.push_async_callback(quotas.close)
         decoder = await stack.enter_async_context(decoders(settings.decoders, metrics.watch))
         stack.push_async_callback(pool.close)  # whatever happens: it holds shared memory

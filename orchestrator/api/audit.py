@@ -23,7 +23,8 @@ from orchestrator.telemetry.metrics import Metrics, RequestCounts
 from orchestrator.telemetry.tracing import RequestSpan
 
 log = structlog.get_logger("orchestrator.service")
-_LATER_S = 0.1
+LATER_S = 0.3
+"""After so long the record of a call that was refused for overload is written."""
 GENERATE = "GenerationService/Generate"
 GET_INFO = "InfoService/GetInfo"
 _RECORD_ONLY = ("time", "method", "fingerprints", "message_bytes", "layouts", "top_k")
@@ -135,7 +136,7 @@ class Audit(CallRecord):
         seconds = time.monotonic() - self._begin
         if isinstance(problem, OverloadedError):
             # Counting and writing take longer than refusing, and others may wait for their refusal.
-            asyncio.get_running_loop().call_later(_LATER_S, self._write, status, seconds, problem)
+            asyncio.get_running_loop().call_later(LATER_S, self._write, status, seconds, problem)
         else:
             self._write(status, seconds, problem)
 

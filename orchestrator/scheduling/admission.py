@@ -25,6 +25,8 @@ _RATE_SMOOTHING = 0.2
 _MIN_RETRY_AFTER_S = 0.1
 # Short: another server can take the request at once.
 _DRAINING_RETRY_AFTER_S = 0.5
+# The requests that run get on, so the time to come back grows shorter.
+_VERDICT_S = 0.25
 # Part of the places that a class may hold together with the classes below it.
 _SHARES = {Priority.INTERACTIVE: 1.0, Priority.STANDARD: 0.75, Priority.BULK: 0.5}
 
@@ -55,6 +57,18 @@ class Limits:
         return max(1 / max(1, self.max_queued), work, size)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Full:
+    """That there is no place, and when there may be one."""
+
+    why: str
+    retry_after_s: float
+
+    def error(self) -> BackdropError:
+        message = f"{self.why}; try again in {self.retry_after_s} s."
+        return error(Reason.QUEUE_FULL, message, retry_after_s=self.retry_after_s)
+
+
 class Admission:
     """A bounded queue in fair order before a bounded number of running requests."""
 
@@ -62,8 +76,9 @@ class Admission:
         self._limits = limits
         self._running: list[ScheduledRequest] = []
         self._queue: FairQueue[_Waiter] = FairQueue()
-        self._judged: dict[tuple[str, Priority], bool] = {}
-        self._judged_at = 0
+        self._verdicts: dict[tuple[str, Priority], _Full | None] = {}
+        self._judged_at = (0, 0, 0.0)
+        self._departures = 0
         self._draining = False
         self._rate = _FIRST_RATE
         self._held_bytes = 0
@@ -108,24 +123,28 @@ class Admission:
         if self._draining:
             message = "this server is shutting down; send the request again."
             raise error(Reason.DRAINING, message, retry_after_s=_DRAINING_RETRY_AFTER_S)
-        if self.waiting < self._limits.max_queued or self._is_open(priority):
-            return
-        if not self._displaces(tenant, priority):
-            raise self._full(f"{self.running} requests run and {self.waiting} wait", self.queued_work)
+        if self.waiting >= self._limits.max_queued and (full := self._verdict(tenant, priority)) is not None:
+            raise full.error()
 
-    def _displaces(self, tenant: str, priority: Priority) -> bool:
-        """Whether a newcomer of no cost makes another request leave; looked up while the queue is the same.
+    def _verdict(self, tenant: str, priority: Priority) -> _Full | None:
+        """Why a newcomer of no cost finds no place; looked up while the same requests run and wait, for 0.25 s at most.
 
         In a burst beyond the capacity hundreds of callers ask, and each answer takes a pass over the queue.
         """
-        if self._judged_at != self._queue.changes:
-            self._judged.clear()
-            self._judged_at = self._queue.changes
+        now = (self._queue.changes, self._departures, time.monotonic() // _VERDICT_S)
+        if self._judged_at != now:
+            self._verdicts.clear()
+            self._judged_at = now
         key = (tenant, priority)
-        if key not in self._judged:
-            newcomer = ScheduledRequest(tenant, priority, 0.0)
-            self._judged[key] = displaced_by(newcomer, self._queue, self._limits.share) is not None
-        return self._judged[key]
+        if key not in self._verdicts:
+            self._verdicts[key] = self._judge(tenant, priority)
+        return self._verdicts[key]
+
+    def _judge(self, tenant: str, priority: Priority) -> _Full | None:
+        newcomer = ScheduledRequest(tenant, priority, 0.0)
+        if self._is_open(priority) or displaced_by(newcomer, self._queue, self._limits.share) is not None:
+            return None
+        return self._full(self._counts(), self.queued_work)
 
     def join(self, request: ScheduledRequest, on_place: Callable[[Place], None]) -> Turn:
         """Puts a request into the queue at once, or refuses it. `on_place` is called with each new place.
@@ -167,6 +186,7 @@ class Admission:
         """Frees the place of a request; `rate` is at how much work a second it was served, if it has run."""
         if not waiter.dropped:
             self._held_bytes -= waiter.request.size_bytes
+        self._departures += 1
         if rate is not None:
             self._rate += _RATE_SMOOTHING * (rate - self._rate)
         if waiter.admitted:
@@ -185,12 +205,14 @@ class Admission:
             heavier = displaced_by(request, self._queue, self._limits.share)
             if heavier is None:
                 held = f"{self._held_bytes / 2**20:.0f} MiB of pictures"
-                raise self._full(f"{held} are held, of {limit / 2**20:.0f}", self.queued_work)
+                raise self._full(f"{held} are held, of {limit / 2**20:.0f}", self.queued_work).error()
             self._drop(heavier)
 
-    def _full(self, why: str, ahead: float) -> BackdropError:
-        retry_after_s = round(max(_MIN_RETRY_AFTER_S, (self._running_work() + ahead) / self._rate), 1)
-        return error(Reason.QUEUE_FULL, f"{why}; try again in {retry_after_s} s.", retry_after_s=retry_after_s)
+    def _full(self, why: str, ahead: float) -> _Full:
+        return _Full(why, round(max(_MIN_RETRY_AFTER_S, (self._running_work() + ahead) / self._rate), 1))
+
+    def _counts(self) -> str:
+        return f"{self.running} requests run and {self.waiting} wait"
 
     def _find_room(self, waiter: _Waiter) -> None:
         """Drops requests of tenants that hold more of the queue until it is not too full, or refuses this one."""
@@ -198,7 +220,7 @@ class Admission:
             heavier = displaced_by(waiter.request, self._queue, self._limits.share)
             if heavier is None:
                 self._queue.discard(waiter)
-                raise self._full(f"{self.running} requests run and {self.waiting} wait", self.queued_work)
+                raise self._full(self._counts(), self.queued_work).error()
             self._drop(heavier)
 
     def _is_too_full(self) -> bool:
@@ -210,7 +232,7 @@ class Admission:
         """Refuses a request that waits."""
         self._queue.discard(waiter)
         self._held_bytes -= waiter.request.size_bytes
-        waiter.drop(self._full("the queue is full, and this tenant holds most of it", self.queued_work))
+        waiter.drop(self._full("the queue is full, and this tenant holds most of it", self.queued_work).error())
 
     def _running_work(self) -> float:
         return sum(request.work for request in self._running)
