@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import checks, cluster_marks, kubernetes_install
+from bench import checks, cluster_marks, kubernetes_gateway, kubernetes_install
 from bench.capacity import figures as capacity_figures
 from bench.figures import ROOT, Figure, at_most
 from tests.k8s import checking
@@ -150,6 +150,7 @@ CHECKS: dict[str, checks.Check] = {
     "discovery": discovery,
     "replay": replay,
     "network": network,
+    "gateway": kubernetes_gateway.gateway,
     "defects": kubernetes_install.defects,
     "installs": kubernetes_install.installs,
     "repositories": kubernetes_install.repositories,

@@ -69,7 +69,8 @@ def test_envoy_cuts_no_stream(tmp_path: Path) -> None:
     (target,) = policy["spec"]["targetRefs"]
     assert of(manifests, target["kind"], target["name"])
     http = policy["spec"]["timeout"]["http"]
-    assert (http["requestTimeout"], http["maxStreamDuration"]) == ("0s", "0s")
+    # 0 is no bound; else as long as the orchestrator itself lets a stream be.
+    assert {http["requestTimeout"], http["maxStreamDuration"]} <= {"0s", "3600s"}
 
 
 def test_googles_load_balancers_reach_pods_and_ask_for_health_by_grpc(tmp_path: Path) -> None:
