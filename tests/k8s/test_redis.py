@@ -8,15 +8,18 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import redis
 
+from k8s import redis_auth
 from tests.k8s.rendering import K8S, ROOT, of, overlay, pod
 from tests.k8s.replay.images import HERE
 from tests.orchestrator.cache.redis_process import running
 
-USERS = (K8S / "overlays" / "cpu" / "secrets" / "users.acl").read_text()
+SECRETS = K8S / "overlays" / "cpu" / "secrets"
+USERS = (SECRETS / "users.acl").read_text()
 ARGUMENTS = {
     "SET": 1,
     "HDEL": 1,
@@ -94,6 +97,11 @@ def test_the_user_may_do_what_the_orchestrator_does_and_no_more() -> None:
             assert admin.execute_command("ACL", "DRYRUN", name, *command.split()) in (b"OK", "OK"), command
 
 
-def test_the_runbook_creates_the_same_user() -> None:
-    (rules,) = re.findall(r"^user orchestrator on >\S+ (.*)$", USERS, re.M)
-    assert f"user orchestrator on >%s {rules}\\n" in (ROOT / "docs" / "operations.md").read_text()
+def test_the_development_secret_is_what_the_command_writes(tmp_path: Path) -> None:
+    written = redis_auth.files(dict.fromkeys(redis_auth.USERS, "for-development-only"))
+    assert {file.name: file.read_text() for file in SECRETS.iterdir()} == written
+    assert redis_auth.main([str(tmp_path / "auth")]) == 0
+    assert {file.name for file in (tmp_path / "auth").iterdir()} == written.keys()
+    passwords = re.findall(r"on >(\S+)", (tmp_path / "auth" / "users.acl").read_text())
+    assert len({*passwords}) == len(redis_auth.USERS)
+    assert redis_auth.main([str(tmp_path / "auth")]) == 1, "it replaces no passwords"
