@@ -18,8 +18,8 @@ import yaml
 
 from tests.k8s.rendering import K8S
 
-FILE = K8S / "components" / "monitoring" / "rules.yaml"
-GROUPS: list[dict[str, Any]] = yaml.safe_load(FILE.read_text())["spec"]["groups"]
+FILES = [K8S / "components" / "monitoring" / name for name in ("rules.yaml", "objectives.yaml")]
+GROUPS: list[dict[str, Any]] = [group for file in FILES for group in yaml.safe_load(file.read_text())["spec"]["groups"]]
 RULES: list[dict[str, Any]] = [rule for group in GROUPS for rule in group["rules"]]
 ALERTS = [rule for rule in RULES if "alert" in rule]
 

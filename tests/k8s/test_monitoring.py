@@ -9,13 +9,10 @@ import pytest
 import yaml
 
 from tests.k8s.rendering import K8S, ROOT
+from tests.k8s.rules import ALERTS, RULES
 
 RUNBOOK = "https://backdrop.dev/docs/alerts.md#"
 FOLDER = K8S / "components" / "monitoring"
-RULES = [
-    rule for group in yaml.safe_load((FOLDER / "rules.yaml").read_text())["spec"]["groups"] for rule in group["rules"]
-]
-ALERTS = [rule for rule in RULES if "alert" in rule]
 # Series of others, as their documentation names them: Triton, kube-state-metrics, kubelet, KEDA, the Redis exporter.
 OTHERS = {
     *("nv_inference_queue_duration_us", "nv_inference_request_success", "nv_inference_exec_count"),
