@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import queue
 import socket
 import subprocess
@@ -149,7 +150,7 @@ class _Worker:
         ours.settimeout(self._timeout_s)
         command = [*self._command, str(theirs.fileno()), str(_ADDRESS_MEGABYTES)]
         # No variable of ours: settings may hold passwords. One thread: BLAS would reserve addresses for each core.
-        environment = {"PYTHONPATH": _ROOT, "OPENBLAS_NUM_THREADS": "1"}
+        environment = {"PYTHONPATH": _path(), "OPENBLAS_NUM_THREADS": "1"}
         with theirs:
             self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment)  # noqa: S603
         self._connection = ours
@@ -172,6 +173,11 @@ class _Worker:
             return self._process.wait(0.2)
         self._process.kill()
         return self._process.wait()
+
+
+def _path() -> str:
+    """Where this process finds its modules: in an image the packages are in no place that Python itself knows."""
+    return os.pathsep.join(dict.fromkeys([_ROOT, *filter(None, sys.path)]))
 
 
 def _warnings(answer: dict[str, Any]) -> tuple[RequestWarning, ...]:

@@ -126,6 +126,13 @@ def test_a_decoder_holds_no_variables_and_little_memory(decoders: Decoders) -> N
         assert resident < DECODER_BYTES
 
 
+def test_a_decoder_finds_packages_where_this_process_does() -> None:
+    # Without site, Python knows no place of packages, as in the image.
+    decoders = Decoders(1, command=(sys.executable, "-S", "-m", "orchestrator.decoding.worker"))
+    assert decoders.photo(PHOTO, field="p", **LIMITS).size.width == 64
+    decoders.close()
+
+
 def test_decoders_end_with_the_server() -> None:
     decoders = Decoders(1)
     decoders.start()
