@@ -18,6 +18,8 @@ USERS = {
     ),
     # Without SLOWLOG GET and CONFIG, whose answers hold values and paths.
     "exporter": "-@all +ping +info +latency|latest +latency|histogram +slowlog|len",
+    # What a replica says; it gets everything.
+    "backup": "-@all +ping +sync +psync +replconf",
 }
 """Name → what the user may do, in the syntax of Redis' ACL."""
 EXPORTER_ADDRESS = "redis://exporter@127.0.0.1:6379"
@@ -36,6 +38,7 @@ def files(passwords: Mapping[str, str]) -> dict[str, str]:
         "users.acl": "\n".join(lines) + "\n",
         "password": passwords["orchestrator"],
         "exporter.json": json.dumps({EXPORTER_ADDRESS: passwords["exporter"]}) + "\n",
+        "backup-password": passwords["backup"],
     }
 
 

@@ -25,8 +25,8 @@ _FOUND = {file.parent.name for file in (K8S / "components").glob("*/kustomizatio
 COMPONENTS = tuple(sorted(_FOUND, key=lambda name: (name != "split-roles", name)))
 APART = ("mig", "time-slicing")
 """Components that exclude each other: both say how a GPU is shared."""
-CALLERS = ("load-test", "smoke-test")
-"""Components that add a Job of their own and change nothing else: a pair with one shows nothing new."""
+ADDITIONS = ("backup", "load-test", "smoke-test")
+"""Components that add Jobs of their own and change nothing else: a pair with one shows nothing new."""
 Manifest = dict[str, Any]
 
 
@@ -80,7 +80,7 @@ def combinations(*counts: int) -> Iterator[tuple[str, tuple[str, ...]]]:
             for chosen in itertools.combinations(COMPONENTS, count):
                 if count == len(COMPONENTS):
                     yield from ((name, tuple(c for c in chosen if c != left_out)) for left_out in APART)
-                elif not set(APART) <= set(chosen) and (count == 1 or not set(CALLERS) & set(chosen)):
+                elif not set(APART) <= set(chosen) and (count == 1 or not set(ADDITIONS) & set(chosen)):
                     yield name, chosen
 
 
@@ -127,8 +127,10 @@ def workloads(manifests: list[Manifest]) -> list[Manifest]:
 
 def pod(workload: Manifest) -> Manifest:
     """The pod spec of a workload."""
-    spec: Manifest = workload["spec"]["template"]["spec"]
-    return spec
+    spec: Manifest = workload["spec"]
+    # A CronJob has the Job inside.
+    inner: Manifest = spec.get("jobTemplate", workload)["spec"]["template"]["spec"]
+    return inner
 
 
 def containers(workload: Manifest) -> list[Manifest]:

@@ -126,6 +126,7 @@ JOB = {"job_name": "build-engines-6f2c"}
 CLAIM = {"persistentvolumeclaim": "engine-store"}
 SCALER = {"horizontalpodautoscaler": "keda-hpa-triton-denoiser"}
 CACHE = {"pod": "orchestrator-1"}
+BACKUP = {"cronjob": "backup-redis"}
 
 
 def volume(available: str) -> Series:
@@ -213,9 +214,15 @@ CASES: list[Case] = [
            {"exported_namespace": "backdrop", "scaledObject": "triton"}),
     *alert("BackdropRedisNotPersisted", of("redis_aof_last_write_status", "0x60", pod="redis-0"),
            [of("redis_aof_last_write_status", "1x60", pod="redis-0")], NS | {"pod": "redis-0"}),
-    *alert("BackdropBackupOld", of("kube_cronjob_status_last_successful_time", "0x4000", cronjob="backup-redis"),
-           [of("kube_cronjob_status_last_successful_time", "0+60x4000", cronjob="backup-redis")],
-           NS | {"cronjob": "backup-redis"}, "50h"),
+    *alert("BackdropBackupOld", of("kube_cronjob_status_last_successful_time", "0x300", **BACKUP),
+           [of("kube_cronjob_status_last_successful_time", "0+60x300", **BACKUP),
+            # Of an old CronJob the latest success counts, and a new one has had no time.
+            {**of("kube_cronjob_status_last_successful_time", "14400x300", **BACKUP),
+             **of("kube_cronjob_created", "0x300", **BACKUP)},
+            of("kube_cronjob_created", "14400x300", **BACKUP)], NS | BACKUP, "270m"),
+    # No backup has ever succeeded.
+    Case("BackdropBackupOld", of("kube_cronjob_created", "0x300", **BACKUP), NS | BACKUP | {"severity": "warning"},
+         "270m"),
 ]  # fmt: skip
 
 

@@ -20,6 +20,7 @@ OTHERS = {
     *("nv_gpu_utilization", "nv_gpu_memory_used_bytes", "nv_gpu_memory_total_bytes", "nv_gpu_power_usage"),
     *("kube_job_failed", "kube_job_status_active", "kube_job_status_start_time"),
     *("kube_persistentvolumeclaim_status_phase", "kube_cronjob_status_last_successful_time"),
+    "kube_cronjob_created",
     *("kube_horizontalpodautoscaler_status_desired_replicas", "kube_horizontalpodautoscaler_spec_max_replicas"),
     *("kube_horizontalpodautoscaler_status_condition", "keda_scaler_detail_errors_total"),
     *("kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes", "redis_aof_last_write_status"),
