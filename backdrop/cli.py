@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from backdrop import __version__
+from backdrop._cli import campaign as campaign_command
 from backdrop._cli import info as info_command
 from backdrop._cli import load as load_command
 from backdrop._cli import smoke as smoke_command
@@ -63,6 +64,38 @@ for _task in TASKS.values():
 app.command("generate", hidden=True, help="The old name of `backdrop background`; it takes the same flags.")(
     task_command.function_of(TASKS["background"])
 )
+
+
+@app.command(epilog=EXIT_STATUSES, rich_help_panel="Tasks")
+def campaign(
+    file: Annotated[
+        Path, typer.Argument(help='JSON lines: {"name": "mug-beach", "task": "background", "product": "mug.png", …}.')
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the results; each request has one of its name.")] = Path(
+        "campaign"
+    ),
+    at_once: Annotated[int, typer.Option(min=1, max=256, help="Requests that are under way at the same time.")] = 8,
+    retries: Annotated[
+        int, typer.Option(min=0, help="How often each is tried again while no server answers or all are full.")
+    ] = 120,
+    endpoint: Endpoint = None,
+    tls: Tls = False,
+    ca_file: CaFile = None,
+    cert_file: CertFile = None,
+    key_file: KeyFile = None,
+    token_file: TokenFile = None,
+    allow_plaintext: AllowPlaintext = False,
+) -> None:
+    """Make the pictures of many requests, each once.
+
+    A line of the file is an object with a name, a task, and the task's flags without their dashes. A run that was
+    stopped goes on where it was when the same command is typed again: requests whose folder is there are left out.
+    examples/campaign.jsonl of the repository is an example.
+    """
+    with failures_as_sentences():
+        credentials = {"ca_file": ca_file, "cert_file": cert_file, "key_file": key_file, "token_file": token_file}
+        connection = connection_of(endpoint, tls=tls, allow_plaintext=allow_plaintext, **credentials)
+        campaign_command.run(file, out, connection, at_once=at_once, retries=retries)
 
 
 @app.command(

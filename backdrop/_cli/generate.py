@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,30 +38,38 @@ class Request:
         values = {name: getattr(self.task, name) for name in options_of(type(self.task))}
         return {name: value for name, value in values.items() if isinstance(value, Path)}
 
+    def with_contents(self) -> tuple[Request, dict[str, bytes]]:
+        """The request with the contents of its files, and these by field. Raises OSError, InvalidRequestError.
+
+        Read once: the contact sheet must show the bytes that were sent.
+        """
+        fields = options_of(type(self.task))
+        contents = {name: fields[name].write(path, fields[name].path) for name, path in self.files().items()}
+        return Request(dataclasses.replace(self.task, **contents), self.options), contents
+
+    def sent(self, contents: Mapping[str, bytes], endpoint: str) -> Sent:
+        """What result.json and the contact sheet say of this request, whose files still have names."""
+        style = self.options.get("style_images", ())
+        return Sent(
+            prompt=self.options.get("prompt", ""),
+            negative_prompt=self.options.get("negative_prompt", ""),
+            endpoint=endpoint,
+            files={name: path.name for name, path in self.files().items()},
+            picture=next(iter(contents.values()), None),
+            style=tuple((Path(str(each.picture)).name, each.weight) for each in style),
+        )
+
 
 def run(request: Request, out: Path, connection: Connection) -> None:
     """Generates, shows and writes. Raises BackdropError, OSError, KeyboardInterrupt."""
-    files = request.files()
-    # Read once: the contact sheet must show the bytes that were sent.
-    fields = options_of(type(request.task))
-    contents = {name: fields[name].write(path, fields[name].path) for name, path in files.items()}
-    request = Request(dataclasses.replace(request.task, **contents), request.options)
+    whole, contents = request.with_contents()
     # Made before the server computes anything: a folder that cannot be written must not cost a generation.
     out.mkdir(parents=True, exist_ok=True)
-    result, address = asyncio.run(_generate(request, out, connection))
-    style = request.options.get("style_images", ())
-    sent = Sent(
-        prompt=request.options.get("prompt", ""),
-        negative_prompt=request.options.get("negative_prompt", ""),
-        endpoint=address,
-        files={name: path.name for name, path in files.items()},
-        picture=next(iter(contents.values()), None),
-        style=tuple((Path(str(each.picture)).name, each.weight) for each in style),
-    )
+    result, address = asyncio.run(_generate(whole, out, connection))
     stdout = Console()
     if not stdout.is_terminal:
         stdout = Console(width=160)  # piped into a file, the table must not be squeezed into 80 columns
-    print_result(stdout, result, write_result(out, result, sent))
+    print_result(stdout, result, write_result(out, result, request.sent(contents, address)))
     print_warnings(Console(stderr=True), result)
 
 

@@ -69,18 +69,21 @@ def function_of(task: type[Task]) -> Callable[..., None]:
 
     Flags of options that the task does not take are hidden: the server's refusal says more than "No such option".
     """
-    fields, options, connection_flags = options_of(task), options_of(Options), connection.parameters()
+    connection_flags = connection.parameters()
 
     def command(*, out: Path, **flags: Any) -> None:
         with failures_as_sentences():
             chosen = connection.connection_of(**{each.name: flags.pop(each.name) for each in connection_flags})
-            request = generate.Request(task(**_values(fields, flags)), _values(options, flags))
-            generate.run(request, out, chosen)
+            generate.run(_request(task, flags), out, chosen)
 
     required = {name for name, parameter in inspect.signature(task).parameters.items() if not _has_default(parameter)}
     parameters = [
-        *(each for name, option in fields.items() for each in _parameters(option, "Task", required=name in required)),
-        *_option_parameters(options, RULES[task.name].refused),
+        *(
+            each
+            for name, option in options_of(task).items()
+            for each in _parameters(option, "Task", required=name in required)
+        ),
+        *_option_parameters(options_of(Options), RULES[task.name].refused),
         _parameter("out", _Out, default=Path("pictures")),
         *connection_flags,
     ]
@@ -89,6 +92,23 @@ def function_of(task: type[Task]) -> Callable[..., None]:
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return command
+
+
+def request_of(task: type[Task], arguments: Sequence[str]) -> generate.Request:
+    """The request that these arguments of the task's command mean. Raises InvalidRequestError, and click's errors."""
+    application = typer.Typer(pretty_exceptions_enable=False)
+    application.command(name_of(task))(function_of(task))
+    context = typer.main.get_command(application).make_context(name_of(task), list(arguments))
+    return _request(task, context.params)
+
+
+def request_flags(task: type[Task]) -> Sequence[str]:
+    """The flags of the task's command that say what is made; the others say where it goes."""
+    return [flag.name for owner in (task, Options) for option in options_of(owner).values() for flag in option.flags]
+
+
+def _request(task: type[Task], flags: Mapping[str, Any]) -> generate.Request:
+    return generate.Request(task(**_values(options_of(task), flags)), _values(options_of(Options), flags))
 
 
 def _option_parameters(options: Mapping[str, Option], refused: Sequence[str]) -> Iterator[inspect.Parameter]:

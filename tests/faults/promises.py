@@ -44,6 +44,10 @@ PROMISES: dict[str, Promise] = {
         "Redis is down, stopped, slow, cut off, out of memory or full of garbage",
         "no request fails; at most 20 ms are added at the median; Redis is used again afterwards",
     ),
+    "campaign": Promise(
+        "orchestrators, or the campaign's own process, are killed while a campaign of many requests runs",
+        "the campaign finishes elsewhere, or in its next run; nothing is lost, nothing is made twice",
+    ),
     "same-question": Promise("the same conditioning a thousand times at once", "one computation in an orchestrator"),
     "slow-reader": Promise("a caller that reads its stream slowly", "bounded memory, then RESOURCE_EXHAUSTED"),
     "bad-model": Promise(
