@@ -12,7 +12,7 @@ IMAGES  := .venv-images
 FOLDERS = training/weights/backdrop $(wildcard training/weights/backdrop-*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-all quick fuzz lint checkov image-locks sbom protos protos-baseline protos-check train train-gpu evaluate repository photographic-upscaler sdxl-full export-marks figures faults soak bench bench-quick tune docs gallery clean
+.PHONY: help demo up test test-all quick fuzz lint checkov images image-locks sbom protos protos-baseline protos-check train train-gpu evaluate repository photographic-upscaler sdxl-full export-marks figures faults soak bench bench-quick tune docs gallery clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ image-locks: $(IMAGES)/.installed ## Write the hash-pinned requirements of the i
 		--output-file k8s/images/engine-builder.txt -
 	@test -z "$(TENSORRT)" || printf 'tensorrt-cu13-bindings==$(TENSORRT)\n' | $(LOCK) --python-version 3.12 --no-deps \
 		--output-file k8s/images/tensorrt.txt -
+
+images: $(VENV)/.dev ## Build our images with buildah on a Debian, run them, make a picture through them (root; some minutes)
+	@$(BIN)/python -m bench.reliability images
 
 sbom: $(IMAGES)/.installed ## Write a bill of materials (CycloneDX) for each image's requirements: build/sbom/
 	@mkdir -p build/sbom

@@ -19,6 +19,7 @@ from bench import (
     identity_cells,
     reliability_decoding,
     reliability_fuzz,
+    reliability_images,
     reliability_keys,
     reliability_secrets,
     reliability_shares,
@@ -47,6 +48,7 @@ CHECKS: dict[str, checks.Check] = {
     "rotation": functools.partial(rotation.figure, command("rotation")),
     "shares": functools.partial(reliability_shares.shares, command("shares")),
     "keys": functools.partial(reliability_keys.keys, command("keys")),
+    "images": functools.partial(reliability_images.images, command("images")),
     "secrets": functools.partial(reliability_secrets.secrets, command("secrets")),
     "promises": promises,
 }

@@ -1,7 +1,8 @@
 """Dockerfiles as steps, and a replay of them in a folder: copies, commands, environment, entry point.
 
-There is no container engine. `/opt/backdrop` and the other paths that steps write to are mapped into the folder, and
-the base's Python is this environment's. Users and read-only roots are not imitated.
+No container engine is needed; `tests/k8s/images/` builds them with one. `/opt/backdrop` and the other paths that steps
+write to are mapped into the folder, and the base's Python is this environment's. Users and read-only roots are not
+imitated.
 """
 
 from __future__ import annotations

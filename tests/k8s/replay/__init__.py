@@ -1,6 +1,6 @@
 """A local kubelet: rendered manifests as processes of this machine, with their mounts, probes, signals and rollouts.
 
-There is no container engine, so paths are mapped instead of mounted.
+No container engine is needed, since paths are mapped instead of mounted.
 
 Imitated: the commands, arguments and environment of every container; init containers and Jobs first; probes at the
 manifests' own periods and thresholds; one address for each pod (on loopback); endpoints that follow readiness; preStop
