@@ -8,7 +8,7 @@ import time
 
 from rich.console import Console
 
-from export import steps, trying
+from export import signing, steps, trying
 from export.command import parse
 from export.convert import convert
 from export.errors import ExportError
@@ -36,6 +36,14 @@ def run(options: argparse.Namespace, console: Console) -> int:
     if options.step == "convert":
         convert(options.file, options.folder, options.config)
         console.print(f"{options.folder} is ready: give it as --pipeline.", soft_wrap=True, highlight=False)
+        return 0
+    if options.step in ("key", "sign"):
+        sentence = (
+            signing.make_key(options.file, options.password_file, encrypted=not options.no_password)
+            if options.step == "key"
+            else signing.sign(options.out, options.key, options.comment, options.password_file)
+        )
+        console.print(sentence, soft_wrap=True, highlight=False)
         return 0
     if options.step == "upscaler":
         with ProgressDisplay(console) as progress:

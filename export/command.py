@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from export import signing
 from export.engines.__main__ import add_build_options
 from export.engines.seam import BUILDERS
-from export.errors import ExportError
 from export.precision import PRECISIONS, STORAGES
 from export.rehearsal.recording import RehearsalConfig
 from export.schedule.classes import CLASS_OF
 from export.store import DEFAULT
-
-if TYPE_CHECKING:
-    # Not imported at run time: it brings torch, and --help should not wait for torch.
-    from export.adapters import AdapterSelection
 
 DESCRIPTION = """\
 Exports diffusers-layout pipelines to ONNX, compares every component with torch, and writes a Triton model repository,
@@ -35,6 +29,8 @@ STEPS = {
     "prune": "delete the versions of a repository that are not served",
     "switch": "serve another version of a model that is still there",
     "try": "start a local cluster on a repository, make one picture, and stop the cluster",
+    "key": "make a key pair of minisign, to sign repositories with",
+    "sign": "check every file of a repository, and sign its list of digests",
 }
 
 
@@ -44,18 +40,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
     for name, what in STEPS.items():
         step = steps.add_parser(name, help=what, description=f"{name}: {what}.")
-        if name == "try":
-            add_trying(step)
-            continue
-        if name == "convert":
-            add_conversion(step)
-            continue
-        if name == "upscaler":
-            add_upscaler(step)
-            continue
-        if name in ("prune", "switch"):
-            step.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the Triton repository")
-            add_versions(step, name)
+        if name in APART:
+            APART[name](step)
             continue
         add_pipelines(step, required=name != "engine")
         add_making(step)
@@ -226,11 +212,16 @@ def add_upscaler(step: argparse.ArgumentParser) -> None:
     step.add_argument("--name", default="upscaler", help="the model's folder in the repository (default: %(default)s)")
 
 
-def add_versions(step: argparse.ArgumentParser, name: str) -> None:
-    """Which versions are meant."""
-    step.add_argument("--model", required=name == "switch", metavar="NAME", help="only this one")
-    if name == "switch":
-        step.add_argument("--version", required=True, metavar="N", help="the version to serve")
+def add_pruning(step: argparse.ArgumentParser, *, model_required: bool = False) -> None:
+    """Whose versions are meant."""
+    step.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the Triton repository")
+    step.add_argument("--model", required=model_required, metavar="NAME", help="only this one")
+
+
+def add_switching(step: argparse.ArgumentParser) -> None:
+    """Which version is meant."""
+    add_pruning(step, model_required=True)
+    step.add_argument("--version", required=True, metavar="N", help="the version to serve")
 
 
 def add_trying(step: argparse.ArgumentParser) -> None:
@@ -252,49 +243,13 @@ def add_trying(step: argparse.ArgumentParser) -> None:
     )
 
 
-def scheduler_choices(options: argparse.Namespace) -> dict[str, str]:
-    """The default solvers that the command line names, by pipeline.
-
-    Raises:
-        ExportError: if one is no solver, or there is no pipeline of the name.
-    """
-    names = [folder.resolve().name for folder in options.pipelines]
-    choices: dict[str, str] = {}
-    # Those for every pipeline first: one for a single pipeline replaces it.
-    for text in sorted(options.schedulers, key=lambda text: "=" in text):
-        pipeline, _, solver = text.rpartition("=")
-        if solver not in CLASS_OF:
-            raise ExportError(f"--scheduler {text!r} is not one of {', '.join(CLASS_OF)}, nor PIPELINE=one of them.")
-        if pipeline and pipeline not in names:
-            raise ExportError(f"--scheduler names the pipeline {pipeline!r}; there are {', '.join(names)}.")
-        choices |= dict.fromkeys([pipeline] if pipeline else names, solver)
-    return choices
-
-
-def adapter_selection(options: argparse.Namespace) -> AdapterSelection | None:
-    """The adapters that the command line asks for.
-
-    Raises:
-        ExportError: if one is not written as NAME=PATH, or rows, rank or slots are not positive.
-    """
-    numbers = {"rows": options.adapter_rows, "rank": options.adapter_rank, "slots": options.adapter_slots}
-    for option, number in numbers.items():
-        if number is not None and number < 1:
-            raise ExportError(f"--adapter-{option} {number} is not a positive number.")
-    if not options.adapters:
-        return None
-    from export.adapters import CAPACITY, AdapterSelection, LoraRef
-
-    refs = []
-    for text in options.adapters:
-        match = re.fullmatch(r"(?:([\w.-]+):)?([A-Za-z0-9][\w.-]*)=(.+)", text)
-        if match is None:
-            raise ExportError(f"--adapter {text!r} is not NAME=PATH or PIPELINE:NAME=PATH.")
-        refs.append(LoraRef(match[2], Path(match[3]), match[1]))
-    return AdapterSelection(
-        adapters=tuple(refs),
-        capacity=options.adapter_rows or CAPACITY,
-        rank=options.adapter_rank,
-        allow_partial=options.allow_partial,
-        slots=options.adapter_slots,
-    )
+APART = {
+    "convert": add_conversion,
+    "key": signing.add_key,
+    "prune": add_pruning,
+    "sign": signing.add_signing,
+    "switch": add_switching,
+    "try": add_trying,
+    "upscaler": add_upscaler,
+}
+"""Steps that export no folder, and their options."""

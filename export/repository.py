@@ -17,6 +17,8 @@ from export.task_adapters import TaskAdapters
 
 FORMAT = 1
 PIPELINES = "pipeline.json"
+SIGNATURE = f"{PIPELINES}.minisig"
+"""Of one `pipeline.json`: it goes when that changes."""
 
 
 def pipeline_entry(plan: RepositoryPlan, folder: PipelineFolder) -> dict[str, Any]:
@@ -84,6 +86,7 @@ def write_pipelines_file(repository: Path, content: Mapping[str, Any]) -> None:
     making = partial(repository / PIPELINES)
     making.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     making.replace(repository / PIPELINES)
+    (repository / SIGNATURE).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -99,7 +102,7 @@ def staged(repository: Path) -> Iterator[Path]:
         yield staging
         if repository.exists():
             for entry in repository.iterdir():
-                if entry.is_file() and not (staging / entry.name).exists():
+                if entry.is_file() and entry.name != SIGNATURE and not (staging / entry.name).exists():
                     shutil.copy2(entry, staging / entry.name)
             repository.rename(retired)
         try:

@@ -9,12 +9,12 @@ from pathlib import Path
 from rich.console import Console
 
 from export import rollout, summary
-from export.command import adapter_selection, scheduler_choices
 from export.engines import seam
 from export.engines.__main__ import build_options
 from export.engines.builds import Engine, build_all
 from export.errors import ExportError
 from export.layout import JUDGE_ROLES
+from export.option_values import adapter_selection, scheduler_choices
 from export.options import ExportOptions
 from export.precision import parse_precisions
 from export.progress import Progress

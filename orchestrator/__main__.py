@@ -145,7 +145,7 @@ async def serve(settings: Settings) -> None:
             await server.ready()
             log.info(
                 "ready", port=server.port, pipelines=sorted(served.pipelines), default=served.default,
-                repository=str(served.path),
+                repository=str(served.path), signature=served.signature or "not checked",
             )  # fmt: skip
             await stop.wait()
         log.info("stopping")
@@ -160,6 +160,14 @@ async def _authenticator(settings: Settings) -> Authenticator | None:
     authenticator = Authenticator(settings.token_keys_file, settings.access_file)
     await authenticator.open()
     return authenticator
+
+
+def _repository_keys(settings: Settings) -> repository.PublicKeys | None:
+    """Who may sign the repository; None if nobody needs to. Raises RepositoryError."""
+    if settings.repository_keys_file is None:
+        log.warning("no repository keys", why="unsigned models are served; see docs/security.md, Signed models")
+        return None
+    return repository.PublicKeys.read(settings.repository_keys_file)
 
 
 def _quotas(settings: Settings, cache: TwoTierCache, metrics: Metrics) -> Quotas:
@@ -242,7 +250,8 @@ async def _load_models(settings: Settings, pool: TritonPool) -> tuple[repository
     Raises:
         RepositoryError: one of the two is not what it should be, or not there in time.
     """
-    served = await repository.load_published(settings.repository, settings.startup_timeout_s)
+    keys = _repository_keys(settings)
+    served = await repository.load_published(settings.repository, settings.startup_timeout_s, keys)
     served = served.with_default(settings.default_pipeline)
     tokenizers = await asyncio.to_thread(PromptTokenizers, served)
     await wait_for_models(pool, served, settings.startup_timeout_s)

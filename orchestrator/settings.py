@@ -54,6 +54,9 @@ class Settings(BaseSettings):
     redis_url: str = Field("", description="redis://… of the shared cache; empty = memory only")
     redis_password_file: Path | None = Field(None, description="file with the password for redis_url; none = no change")
     repository: Path = Field(description="the triton_repo folder that Triton serves, with pipeline.json")
+    repository_keys_file: Path | None = Field(
+        None, description="public keys of minisign, one of which must have signed the repository; none = unsigned too"
+    )
     default_pipeline: str = Field("", description="pipeline for requests that name none; empty = pipeline.json's own")
 
     max_running: int = Field(16, ge=1, description="requests that run at the same time")

@@ -1,6 +1,7 @@
 """The model repository: what `pipeline.json` says of it, and the tools that publish, check and reload it."""
 
 from orchestrator.repository.load import load, load_published, read
+from orchestrator.repository.signed import PublicKeys
 from orchestrator.repository.spec import (
     CORE_ROLES,
     IMAGE_ROLES,
@@ -9,6 +10,7 @@ from orchestrator.repository.spec import (
     T5,
     TEXT_ROLES,
     TILE_CORE,
+    TOKENIZER,
     UPSCALER,
     AdapterSpec,
     ModelSpec,
@@ -27,10 +29,12 @@ __all__ = [
     "T5",
     "TEXT_ROLES",
     "TILE_CORE",
+    "TOKENIZER",
     "UPSCALER",
     "AdapterSpec",
     "ModelSpec",
     "PipelineSpec",
+    "PublicKeys",
     "Repository",
     "RepositoryError",
     "UpscalerSpec",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import time
 from collections.abc import Mapping
@@ -16,11 +17,13 @@ from orchestrator.repository import published
 from orchestrator.repository.conventions import Conventions
 from orchestrator.repository.document import expect_types
 from orchestrator.repository.roles import read_roles
+from orchestrator.repository.signed import PublicKeys, expect_listed, read_signature
 from orchestrator.repository.spec import (
     FORMAT,
     PIPELINES,
     T5,
     TEXT_ROLES,
+    TOKENIZER,
     AdapterSpec,
     ModelSpec,
     PipelineSpec,
@@ -37,33 +40,49 @@ Verification = Literal["mark", "digests", "nothing"]
 """What of a repository's files is checked: all of them by their sha256; in a published one, by its mark; or nothing."""
 
 
-def load(path: Path, *, verify: Verification = "mark") -> Repository:
+def load(path: Path, *, verify: Verification = "mark", keys: PublicKeys | None = None) -> Repository:
     """Reads `path`/pipeline.json and checks the listed files.
 
     Args:
         verify: "mark" trusts the mark of a published repository, and reads every file of one without a mark.
+        keys: Whose signatures of pipeline.json are taken; None to ask for none.
 
     Raises:
-        RepositoryError: a file is missing or has another digest, a key is missing, or a role has no model.
+        RepositoryError: a file is missing or has another digest, a key is missing, or a role has no model; or the
+            signature is not one of `keys`, or a folder has a file that is not listed.
     """
-    file = path / PIPELINES
+    file, signature = path / PIPELINES, ""
     try:
-        document = json.loads(file.read_text())
+        content = file.read_bytes()
     except FileNotFoundError:
         raise RepositoryError(f"{file} is not there; is BACKDROP_REPOSITORY the triton_repo folder?") from None
     except OSError as problem:
         raise RepositoryError(f"{file} cannot be read: {problem.strerror}") from None
+    if keys is not None:
+        signature = keys.expect_signed(content, read_signature(path), str(path))
+    try:
+        document = json.loads(content)
     except (ValueError, RecursionError) as problem:
         raise RepositoryError(f"{file} is not JSON: {problem}") from None
-    repository = read(document, path)
+    repository = dataclasses.replace(read(document, path), signature=signature)
+    if keys is not None:
+        expect_listed(path, document)
+    files = published.files_of(document)
     if verify == "mark" and published.is_published(path):
-        published.expect_published(path, published.files_of(document))
+        published.expect_published(path, files)
+        if keys is not None:
+            published.expect_digests(path, _read_here(files))
     elif verify != "nothing":
-        published.expect_digests(path, published.files_of(document))
+        published.expect_digests(path, files)
     return repository
 
 
-async def load_published(path: Path, wait_s: float) -> Repository:
+def _read_here(files: published.Files) -> published.Files:
+    """The files that the orchestrator itself reads. A mark is not signed, so it does not vouch for them."""
+    return {model: {TOKENIZER: names[TOKENIZER]} for model, names in files.items() if TOKENIZER in names}
+
+
+async def load_published(path: Path, wait_s: float, keys: PublicKeys | None = None) -> Repository:
     """Loads a repository as soon as its folder is there: a publisher gives it its name when it is whole.
 
     Raises:
@@ -74,7 +93,7 @@ async def load_published(path: Path, wait_s: float) -> Repository:
         # In a thread: a network volume may answer slowly, or not at all.
         there = await asyncio.to_thread(path.exists)
         if there or time.monotonic() >= deadline:
-            return await asyncio.to_thread(load, path)
+            return await asyncio.to_thread(load, path, keys=keys)
         if not said:
             log.warning("not ready", why=f"{path / PIPELINES} is not there yet")
         said = True

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from orchestrator.repository import PIPELINES, RepositoryError
+from orchestrator.repository.signed import SIGNATURE
 
 _AT_ONCE = 8
 _CHUNK = 8 << 20
@@ -34,6 +35,23 @@ def read_document(source: str) -> bytes:
         return b"".join(_chunks(_store(source), PIPELINES))
     except Exception as problem:  # every store has its own errors; their text says what is wrong
         raise RepositoryError(f"{source}/{PIPELINES}: {type(problem).__name__}: {problem}") from None
+
+
+def read_signature(source: str) -> bytes | None:
+    """The bytes of the signature of a pipeline.json at a URL; None if there is none.
+
+    Raises:
+        RepositoryError: it cannot be read.
+    """
+    from obstore.exceptions import NotFoundError, PermissionDeniedError
+
+    try:
+        return b"".join(_chunks(_store(source), SIGNATURE))
+    # A bucket that may be read but not listed forbids what it does not have.
+    except (FileNotFoundError, NotFoundError, PermissionDeniedError):
+        return None
+    except Exception as problem:  # as above
+        raise RepositoryError(f"{source}/{SIGNATURE}: {type(problem).__name__}: {problem}") from None
 
 
 def download(source: str, document: bytes, target: Path) -> None:

@@ -13,6 +13,8 @@ from orchestrator.sampler import Schedule
 from orchestrator.triton.tensors import ModelMetadata, TensorSpec
 
 PIPELINES = "pipeline.json"
+TOKENIZER = "tokenizer.json"
+"""Beside each text encoder; the one file of a model that the orchestrator itself reads."""
 FORMAT = 1
 # Every pipeline has these. Its text encoders are those that its denoiser and its reward model read.
 CORE_ROLES = ("vae_encoder", "denoiser", "vae_decoder")
@@ -191,6 +193,8 @@ class Repository:
     path: Path
     pipelines: Mapping[str, PipelineSpec]
     default: str
+    signature: str = ""
+    """Who signed it and the trusted comment, in words; empty if no signature was asked for."""
 
     def with_default(self, name: str) -> Repository:
         """The same repository with another default pipeline; an empty name changes nothing.

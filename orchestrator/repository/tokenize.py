@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
-from orchestrator.repository import PipelineSpec, Repository, RepositoryError
+from orchestrator.repository import TOKENIZER, PipelineSpec, Repository, RepositoryError
 
 # A prompt is tokenized when it is parsed and again when it is encoded; campaigns repeat their prompts for hours.
 _REMEMBERED = 1024
@@ -73,7 +73,7 @@ class PromptTokenizers:
                 if role not in pipeline.models:
                     continue
                 name = pipeline.models[role].name
-                path = repository.path / name / "tokenizer.json"
+                path = repository.path / name / TOKENIZER
                 if (name, max_tokens) not in self._by_model:
                     self._by_model[name, max_tokens] = PromptTokenizer(path, max_tokens)
 

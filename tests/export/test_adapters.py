@@ -19,13 +19,14 @@ from export import adapters, external, graph
 from export.__main__ import main
 from export.adapters import AdapterSelection, Bank, LoraRef
 from export.bank_reuse import FILE, fits
-from export.command import adapter_selection, parse
+from export.command import parse
 from export.contract import Axis, Contract, Size, TensorSpec
 from export.errors import ExportError
 from export.files import digest
 from export.lora_files import Lora, read_lora
 from export.models import COMPONENTS
 from export.models.component import Inputs
+from export.option_values import adapter_selection
 from export.options import ExportOptions
 from export.plan import RepositoryPlan, plan_repository
 from export.run import export_pipelines

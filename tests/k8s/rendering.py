@@ -25,8 +25,8 @@ _FOUND = {file.parent.name for file in (K8S / "components").glob("*/kustomizatio
 COMPONENTS = tuple(sorted(_FOUND, key=lambda name: (name != "split-roles", name)))
 APART = ("mig", "time-slicing")
 """Components that exclude each other: both say how a GPU is shared."""
-ADDITIONS = ("backup", "external-secrets", "load-test", "smoke-test")
-"""Components that add manifests of their own and change nothing else: a pair with one shows nothing new."""
+ADDITIONS = ("backup", "external-secrets", "load-test", "signed-models", "smoke-test")
+"""Components that add manifests of their own, or append to lists, and change nothing else: a pair shows nothing new."""
 Manifest = dict[str, Any]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.repository import RepositoryError, load, load_published, store
+from orchestrator.repository import PublicKeys, RepositoryError, load, load_published, store
 from orchestrator.repository.published import MARK
 from tests.k8s.large import opened_below
 from tests.orchestrator.repository.test_repository import document, write
@@ -112,11 +112,11 @@ def test_publishers_with_one_process_number_do_not_share_a_folder(
     monkeypatch.setattr(os, "getpid", lambda: 1)
     target, copies, mark = tmp_path / "repository", list[Path](), store._mark
 
-    def marked(path: Path) -> None:
+    def marked(path: Path, keys: PublicKeys | None) -> None:
         copies.append(path)
         if len(copies) == 1:
             store.publish(str(source), target)  # the pod of a retry is faster
-        mark(path)
+        mark(path, keys)
 
     monkeypatch.setattr(store, "_mark", marked)
     assert store.publish(str(source), target) == f"{target} is there already"
