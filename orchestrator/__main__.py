@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import sys
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -17,6 +18,7 @@ from pydantic import ValidationError
 from orchestrator import allocator, repository
 from orchestrator.addresses import split_address
 from orchestrator.api.audit import LATER_S
+from orchestrator.api.cold_start import ColdStart
 from orchestrator.api.doors import Doors
 from orchestrator.api.idempotency import Idempotency
 from orchestrator.api.info import describe_server, describer
@@ -107,10 +109,21 @@ async def serve(settings: Settings) -> None:
     quotas = _quotas(settings, cache, metrics)
     authenticator = await _authenticator(settings)
     doors = Doors(authenticator, certificates=settings.tls_client_ca_file is not None)
-    service = Service(metrics, tracing, records, doors)
+    cold = ColdStart(settings.cold_start_s, lambda: pool.named_replicas, metrics.cold_refusal)
+    service = Service(metrics, tracing, records, doors, cold)
     server = Server(settings, service, doors)
     metrics.watch("backdrop_serving", "1 while the server is ready and does not drain, else 0", lambda: server.serving)
+    metrics.watch("backdrop_idle_seconds", "Since the last call that needed a replica", lambda: cold.idle_s)
+    expected = "1 if a replica should serve now, else 0: before a call, and while one starts"
+    metrics.watch("backdrop_replicas_expected", expected, lambda: cold.expects_replica)
     stop = stop_event()
+
+    async def introduce(served: Repository) -> None:
+        _watch_models(metrics, served, batcher, pool)
+        service.introduce(describer(describe_server(settings, served), lambda: pool.ready_replicas))
+        if cold.is_cold:  # callers have to reach the server, so that it can say when to come back
+            await server.ready()
+
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, tracing.close)
         stack.push_async_callback(asyncio.to_thread, records.close)
@@ -128,9 +141,8 @@ async def serve(settings: Settings) -> None:
         await pool.start()
         log.info("listening", port=server.port)
         await cache.expect_served()
-        if (models := await _until_stopped(stop, _load_models(settings, pool))) is not None:
+        if (models := await _until_stopped(stop, _load_models(settings, pool, introduce))) is not None:
             served, tokenizers = models
-            _watch_models(metrics, served, batcher, pool)
             described = describe_server(settings, served)
             service.open(
                 Parser(described, served, tokenizers, decoder),
@@ -242,8 +254,10 @@ def redis_url(settings: Settings) -> str:
     return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:{quote(password, safe='')}@{host}"))
 
 
-async def _load_models(settings: Settings, pool: TritonPool) -> tuple[repository.Repository, PromptTokenizers]:
-    """Waits for the repository, and for a Triton that serves it.
+async def _load_models(
+    settings: Settings, pool: TritonPool, introduce: Callable[[Repository], Awaitable[None]]
+) -> tuple[Repository, PromptTokenizers]:
+    """Waits for the repository, passes it on, and waits for a Triton that serves it; for ever if none may be there.
 
     The server listens meanwhile: to read a repository without a mark takes minutes, and a volume may be filled late.
 
@@ -254,7 +268,8 @@ async def _load_models(settings: Settings, pool: TritonPool) -> tuple[repository
     served = await repository.load_published(settings.repository, settings.startup_timeout_s, keys)
     served = served.with_default(settings.default_pipeline)
     tokenizers = await asyncio.to_thread(PromptTokenizers, served)
-    await wait_for_models(pool, served, settings.startup_timeout_s)
+    await introduce(served)
+    await wait_for_models(pool, served, math.inf if settings.cold_start_s else settings.startup_timeout_s)
     return served, tokenizers
 
 

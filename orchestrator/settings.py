@@ -108,6 +108,12 @@ class Settings(BaseSettings):
         300.0, ge=0, description="age at which clients are asked to connect again, so new servers get work; 0 = never"
     )
     startup_timeout_s: float = Field(300.0, gt=0, description="how long to wait for Triton to load its models")
+    cold_start_s: float = Field(
+        0.0,
+        ge=0,
+        description="how long the first Triton takes to serve where it is scaled to zero; calls are refused meanwhile; "
+        "0 = there is always one",
+    )
     drain_timeout_s: float = Field(60.0, ge=0, description="how long requests may run after SIGTERM")
 
     cache_memory_bytes: int = Field(

@@ -23,6 +23,7 @@ from backdrop.errors import BackdropError, Reason, error, to_status, trailers
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
 from orchestrator.api.audit import GET_INFO, Audit, CallRecord, digests
+from orchestrator.api.cold_start import ColdStart
 from orchestrator.api.convert import response
 from orchestrator.api.doors import Context, Doors
 from orchestrator.api.idempotency import Claim, Idempotency
@@ -30,6 +31,7 @@ from orchestrator.api.parse import Parser, class_of
 from orchestrator.events import Accepted, Event, Finished, Picture, StepDone
 from orchestrator.identity.caller import Caller
 from orchestrator.pipeline import Pipeline
+from orchestrator.pipeline.entry import Entry
 from orchestrator.quotas import Quotas
 from orchestrator.request import Request
 from orchestrator.telemetry import NO_TRACING, Tracing
@@ -54,11 +56,13 @@ class Service:
         tracing: Tracing = NO_TRACING,
         records: AuditLog | None = None,
         doors: Doors | None = None,
+        cold: ColdStart | None = None,
     ) -> None:
         self._metrics = metrics
         self._tracing = tracing
         self._records = records or AuditLog()
         self._doors = doors or Doors()
+        self._cold = cold or ColdStart()
         self._parser: Parser | None = None
         self._pipeline: Pipeline | None = None
         self._idempotency: Idempotency | None = None
@@ -76,6 +80,10 @@ class Service:
         """Accepts requests from now on; called once the models are checked. Without `quotas` nobody has one."""
         self._quotas = quotas
         self._parser, self._pipeline, self._idempotency, self._describe = parser, pipeline, idempotency, describe
+
+    def introduce(self, describe: Callable[[], info_pb.GetInfoResponse]) -> None:
+        """Answers InfoService from now on; called once the repository is read."""
+        self._describe = describe
 
     def handlers(self) -> list[grpc.GenericRpcHandler[Any, Any]]:
         """Handlers that take raw bytes, so that a malformed message gets our INVALID_ARGUMENT, not gRPC's INTERNAL.
@@ -115,14 +123,14 @@ class Service:
                 await _abort(context, _internal(request_id), request_id)
 
     async def get_info(self, data: bytes, context: Context) -> info_pb.GetInfoResponse:
-        """InfoService.GetInfo."""
+        """InfoService.GetInfo: needs no replica, once the repository is read."""
         request_id = secrets.token_hex(16)
         record = CallRecord(GET_INFO, request_id, self._records)
         try:
             caller = await self._doors.admit(_GET_INFO, context, record.called)
             _parse(info_pb.GetInfoRequest, data)
             if self._describe is None:
-                raise _not_ready()
+                raise _starting()
             answer = self._describe()
             answer.quotas.extend(await self._use(caller.tenant))
         except BackdropError as refusal:
@@ -141,7 +149,7 @@ class Service:
         self, data: bytes, request_id: str, context: Context, audit: Audit, caller: Caller
     ) -> AsyncGenerator[pb.GenerateResponse, None]:
         if self._parser is None or self._pipeline is None or self._idempotency is None:
-            raise _not_ready()
+            raise self._not_ready()
         remaining_s, metadata = context.time_remaining(), context.invocation_metadata()
         deadline = None if remaining_s is None else time.monotonic() + remaining_s
         message = _parse(pb.GenerateRequest, data)
@@ -155,7 +163,7 @@ class Service:
         channels = (4 if request.task.keeps_alpha else 3) + maps_changes(message)
         for layout in request.layouts:
             check_fits(layout.size, longest_message(metadata), channels)
-        enter = functools.partial(self._pipeline.enter, request, caller.tenant, deadline)
+        enter = functools.partial(self._enter, request, caller.tenant, deadline)
         async with contextlib.AsyncExitStack() as stack:
             entry = None if elsewhere else stack.enter_context(enter())
 
@@ -192,13 +200,27 @@ class Service:
         A call whose result is here needs no place; one that is made again may have its result in the shared cache.
         """
         if self._pipeline is None or self._idempotency is None:
-            raise _not_ready()
+            raise self._not_ready()
         elsewhere = again or self._idempotency.has(tenant, key)
         if not elsewhere:
             self._pipeline.check(class_of(priority), tenant)
             if self._quotas is not None:
                 self._quotas.check(tenant)
+            self._cold.check()
         return elsewhere
+
+    def _enter(self, request: Request, tenant: str, deadline: float | None) -> Entry:
+        assert self._pipeline is not None, "only an open service parses requests"
+        self._cold.check()
+        return self._pipeline.enter(request, tenant, deadline)
+
+    def _not_ready(self) -> BackdropError:
+        """Why nothing is served yet; a call notes that it needs a replica."""
+        try:
+            self._cold.check()
+        except BackdropError as refusal:
+            return refusal
+        return _starting()
 
     async def _use(self, tenant: str) -> list[info_pb.Quota]:
         uses = await self._quotas.use(tenant) if self._quotas is not None else []
@@ -244,7 +266,7 @@ def _serialize(message: Message) -> bytes:
     return message.SerializeToString()
 
 
-def _not_ready() -> BackdropError:
+def _starting() -> BackdropError:
     return error(Reason.NO_REPLICA, "the server is starting; its models are not checked yet.", retry_after_s=1.0)
 
 

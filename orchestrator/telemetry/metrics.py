@@ -68,6 +68,7 @@ class Metrics:
         self._tenant_work = counter(
             "backdrop_tenant_row_step_megapixels_total", "Row-steps × megapixels of each tenant", "tenant"
         )
+        self._cold = counter("backdrop_cold_refusals_total", "Calls refused while the first replica starts")
         self._lookups = counter("backdrop_cache_lookups_total", "Cache look-ups and failures", "outcome")
 
     def watch(self, name: str, text: str, read: Callable[[], Reading], label: str = "") -> None:
@@ -124,6 +125,10 @@ class Metrics:
     def quota_spent(self, name: str) -> None:
         """Counts a request that a quota of its tenant refused."""
         self._quotas.labels(name).inc()
+
+    def cold_refusal(self) -> None:
+        """Counts a call that came while there was no replica, within the time that a start takes."""
+        self._cold.inc()
 
     def on_lookup(self, outcome: str) -> None:
         """Counts a look-up or a failure of the cache."""

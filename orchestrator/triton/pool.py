@@ -131,6 +131,11 @@ class TritonPool:
         """Number of replicas in service; once models were asked for, of the model that has fewest."""
         return self._fleet.scarcest(self._health.models)
 
+    @property
+    def named_replicas(self) -> int:
+        """Number of replicas that the endpoints name, ready or not."""
+        return len(self._fleet.replicas)
+
     def usable_replicas(self, model: str) -> frozenset[str]:
         """Addresses of the replicas that a call of the model may go to now."""
         return frozenset(replica.address for replica in self._fleet.usable(model))

@@ -95,6 +95,19 @@ def rows(out: int, waiting: int, replicas: int, wait_s: float = 0, priority: str
     }
 
 
+def replicas(ready: int, expected: int) -> Series:
+    """Tritons that serve, and whether any should."""
+    return {
+        **of("backdrop_ready_replicas", f"{ready}x60", pod="a"),
+        **of("backdrop_replicas_expected", f"{expected}x60", pod="a"),
+    }
+
+
+def idle(values: str, pod: str = "orchestrator-1") -> Series:
+    """Seconds since an orchestrator's last call."""
+    return of("backdrop_idle_seconds", values, pod=pod)
+
+
 def alert(name: str, fires: Series, silent: Sequence[Series], labels: Mapping[str, str], at: str = "30m") -> list[Case]:
     """Cases of an alert; its severity is added to the labels."""
     (severity,) = (rule["labels"] for rule in RULES if rule.get("alert") == name)
@@ -168,7 +181,13 @@ CASES: list[Case] = [
     Case("backdrop:oldest_wait:seconds", rows(0, 0, 2, 7, "bulk"), None),
     *record("backdrop:wait_for_gpus:seconds", rows(3, 1, 2, 7), 7, rows(1, 0, 2, 7), 0, model="denoiser"),
     *record("backdrop:wait_for_orchestrators:seconds", rows(1, 0, 2, 7), 7, rows(3, 1, 2, 7), 0),
+    *record("backdrop:in_use:bool", idle("7x60"), 1, idle("301x60"), 0),
+    # One orchestrator had a call, and the other none since its start.
+    Case("backdrop:in_use:bool", {**idle(" ".join(["Inf"] * 60)), **idle("10x60", "orchestrator-2")}, NS, value=1),
     *_ratios(),
+    # Of 100 calls a minute, 20 came while no replica was expected, and 5 failed.
+    Case("backdrop:errors:ratio_rate5m", {**requests(75, 25, 60), **of("backdrop_cold_refusals_total", "0+20x60")}, NS,
+         value=0.05),
     *alert("BackdropErrorsBurnFast", requests(80, 20, 90),
            [requests(995, 5, 90), requests(80, 20, 90, "NOT_FOUND"), {}], NS, "80m"),
     # An error of ten minutes after two good hours: the long window does not confirm it.
@@ -181,8 +200,8 @@ CASES: list[Case] = [
     # All pods are gone, with their series: the namespace was there an hour ago.
     Case("BackdropNoOrchestrator", serving("1x5"), {**NS, "severity": "critical"}),
     *alert("BackdropOrchestratorNotReady", serving("0x60", "1x60"), [serving("0x5 1x60", "1x60")], POD),
-    *alert("BackdropNoReplica", of("backdrop_ready_replicas", "0x60", pod="a"),
-           [{**of("backdrop_ready_replicas", "0x60", pod="a"), **of("backdrop_ready_replicas", "1x60", pod="b")}], NS),
+    *alert("BackdropNoReplica", replicas(0, 1),
+           [{**replicas(0, 1), **of("backdrop_ready_replicas", "1x60", pod="b")}, replicas(0, 0), replicas(2, 0)], NS),
     *alert("BackdropQueueLong", rows(0, 0, 2, 12), [rows(0, 0, 2, 3), rows(0, 0, 2, 12, "bulk")], NS),
     *alert("BackdropReplicaFails",
            of("backdrop_replica_failures_total", "0+10x60", replica="10.0.0.7:8001", outcome="timeout"),
@@ -207,7 +226,11 @@ CASES: list[Case] = [
     *alert("BackdropScalerBlind", of("kube_horizontalpodautoscaler_status_condition", "1x60", condition="ScalingActive",
                                      status="false", **SCALER),
            [of("kube_horizontalpodautoscaler_status_condition", "1x60", condition="ScalingActive", status="true",
-               **SCALER)], NS | SCALER),
+               **SCALER),
+            # An autoscaler of no pods is never active.
+            {**of("kube_horizontalpodautoscaler_status_condition", "1x60", condition="ScalingActive", status="false",
+                  **SCALER), **of("kube_horizontalpodautoscaler_status_current_replicas", "0x60", **SCALER)}],
+           NS | SCALER),
     *alert("BackdropScalerErrors",
            of("keda_scaler_detail_errors_total", "0+4x60", exported_namespace="backdrop", scaledObject="triton"),
            [of("keda_scaler_detail_errors_total", "4x60", exported_namespace="backdrop", scaledObject="triton")],

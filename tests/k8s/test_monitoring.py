@@ -22,7 +22,8 @@ OTHERS = {
     *("kube_persistentvolumeclaim_status_phase", "kube_cronjob_status_last_successful_time"),
     "kube_cronjob_created",
     *("kube_horizontalpodautoscaler_status_desired_replicas", "kube_horizontalpodautoscaler_spec_max_replicas"),
-    *("kube_horizontalpodautoscaler_status_condition", "keda_scaler_detail_errors_total"),
+    *("kube_horizontalpodautoscaler_status_current_replicas", "kube_horizontalpodautoscaler_status_condition"),
+    "keda_scaler_detail_errors_total",
     *("kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes", "redis_aof_last_write_status"),
 }
 SERIES = re.compile(r"\b((?:backdrop|nv|kube|kubelet|keda|redis)[_:][\w:]+)(?!\w*\s*(?:=|!))")

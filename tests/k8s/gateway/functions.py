@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from orchestrator.api.cold_start import ColdStart
 from orchestrator.api.idempotency import Idempotency
 from orchestrator.api.info import describe_server, describer
 from orchestrator.api.parse import Parser
@@ -25,13 +26,13 @@ from tests.orchestrator.small import FunctionModels, capacity, server_settings, 
 class Orchestrator:
     """A server whose denoiser answers after `step_s`."""
 
-    def __init__(self, folder: Path, step_s: float) -> None:
+    def __init__(self, folder: Path, step_s: float, cold: ColdStart | None = None) -> None:
         self._step_s = step_s
         settings = server_settings(folder)
         repository, prompts = tokenizers(folder)
         models, self.admission, self._cache = FunctionModels(), Admission(Limits(8, 64)), TwoTierCache(None)
         models.before = self._take
-        service = Service(Metrics())
+        service = Service(Metrics(), cold=cold)
         self.server = Server(settings, service)
         batcher = Batcher(models, lambda model: capacity(4, 16))
         pipeline = Pipeline(

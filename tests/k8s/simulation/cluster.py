@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field
 
-from tests.k8s.rendering import Manifest, of, pod, workloads
+from tests.k8s.rendering import Manifest, of, pod, settings, workloads
 from tests.k8s.simulation.kubelet import run, served
 from tests.k8s.simulation.resources import is_sidecar, refused, requested
 from tests.k8s.simulation.world import Node, World
@@ -45,6 +45,8 @@ class Cluster:
     manifests: list[Manifest]
     world: World
     tensorrt: str = "10.13"
+    in_use: bool = True
+    """Whether callers have come lately; else an autoscaler that may idle runs its idle number of pods."""
     pods: list[SimulatedPod] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
     _revision: int = 0
@@ -78,12 +80,12 @@ class Cluster:
         return [one for one in self.pods if one.workload == workload]
 
     def replicas(self, workload: Manifest) -> int:
-        """How many pods a workload wants at rest: its own replicas, or its autoscaler's least."""
+        """How many pods a workload wants at rest: its own replicas, or its autoscaler's least or idle number."""
         name = workload["metadata"]["name"]
         for kind, key in (("HorizontalPodAutoscaler", "minReplicas"), ("ScaledObject", "minReplicaCount")):
             for scaler in of(self.manifests, kind):
                 if scaler["spec"]["scaleTargetRef"]["name"] == name:
-                    return int(scaler["spec"][key])
+                    return int(scaler["spec"].get("idleReplicaCount" if not self.in_use else key, scaler["spec"][key]))
         return int(workload["spec"].get("replicas", 1))
 
     def _state(self) -> list[tuple[str, str, str]]:
@@ -106,6 +108,8 @@ class Cluster:
                 ready -= one.ready
                 self.pods.remove(one)
                 old.remove(one)
+            for one in new[count:]:
+                self.pods.remove(one)
             surge = rolling["maxSurge"] if old else 0
             for _ in range(min(count - len(new), count + surge - len(new) - len(old))):
                 self._create(workload)
@@ -184,6 +188,8 @@ class Cluster:
             if one.ready and one.labels.get("app.kubernetes.io/name") == TRITON
             for model in served(one.spec, self.world.models)
         }
+        if not self.in_use and float(settings(self.manifests).get("BACKDROP_COLD_START_S", 0)):
+            live = set(self.world.models)  # an orchestrator that refuses calls is ready without them
         for one in self.pods:
             if one.node is None or (one.ready and self._is_job(one)):
                 continue
