@@ -21,11 +21,11 @@ OVERLAYS = ("cpu", "gpu", "production")
 CLOUDS = ("aks", "eks", "gke")
 """Overlays of `production` for one cloud each; combinations of components are those of `production`."""
 _FOUND = {file.parent.name for file in (K8S / "components").glob("*/kustomization.yaml")}
-# Components that change the pods of one role come after `split-roles`, which makes the roles.
-COMPONENTS = tuple(sorted(_FOUND, key=lambda name: (name != "split-roles", name)))
+# Components that change the pods of one role come after `split-roles`, which makes the roles; `kueue` labels all Jobs.
+COMPONENTS = tuple(sorted(_FOUND, key=lambda name: (name == "kueue", name != "split-roles", name)))
 APART = ("mig", "time-slicing")
 """Components that exclude each other: both say how a GPU is shared."""
-ADDITIONS = ("backup", "external-secrets", "load-test", "signed-models", "smoke-test")
+ADDITIONS = ("backup", "external-secrets", "kueue", "load-test", "signed-models", "smoke-test")
 """Components that add manifests of their own, or append to lists, and change nothing else: a pair shows nothing new."""
 Manifest = dict[str, Any]
 
