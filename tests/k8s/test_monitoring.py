@@ -25,6 +25,7 @@ OTHERS = {
     *("kube_horizontalpodautoscaler_status_current_replicas", "kube_horizontalpodautoscaler_status_condition"),
     "keda_scaler_detail_errors_total",
     *("kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes", "redis_aof_last_write_status"),
+    *("redis_memory_used_bytes", "redis_memory_max_bytes", "redis_evicted_keys_total"),
 }
 SERIES = re.compile(r"\b((?:backdrop|nv|kube|kubelet|keda|redis)[_:][\w:]+)(?!\w*\s*(?:=|!))")
 
