@@ -13,7 +13,7 @@ from tests.k8s.images import plan, trial
 def images(command: str) -> list[Figure]:
     """No figures on a machine without the programs, and the reason in words."""
     if reason := plan.missing():
-        console.print(f"  skipped: {reason}", markup=False)
+        console.print(f"  skipped: {reason}", markup=False, soft_wrap=True)
         return []
     with tempfile.TemporaryDirectory(prefix="backdrop-images-") as folder:
         return figures(trial.attempt(Path(folder)), command)
