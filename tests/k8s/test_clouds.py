@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.k8s.rendering import CLOUDS, K8S, Manifest, containers, of, overlay, parse, pod, render, settings, workloads
+from tests.k8s.rendering import CLOUDS, combine, containers, of, overlay, pod, settings, workloads
 from tests.k8s.simulation.cluster import Cluster
 from tests.k8s.test_builds import VERSIONS, invalid
+from tests.k8s.test_reach import ORCHESTRATOR, address_passes, rules
 from tests.k8s.test_simulated_installs import deadlocks, pool_of_its_size
 
 APPLIES_FS_GROUP = {"filestore.csi.storage.gke.io", "file.csi.azure.com"}
@@ -64,30 +66,36 @@ def test_it_installs_and_upgrades(cloud: str) -> None:
     assert world.engines
 
 
-def health(cloud: str) -> Manifest:
-    (manifest,) = parse((K8S / "overlays" / cloud / "health" / "health.yaml").read_text())
-    return manifest
+BALANCERS = {
+    "gke": ("gateway/gke",),
+    "eks": ("../overlays/eks/health", "gateway/load-balancer"),
+    "aks": ("../overlays/aks/health", "gateway/load-balancer"),
+}
+"""Components of each cloud's load balancer, after `gateway`."""
+ADDRESSES = {"gke": "35.191.4.4", "eks": "10.0.7.7", "aks": "10.0.7.7"}
+"""From where load balancers reach pods."""
+IDENTITY = dict.fromkeys(CLOUDS, ("identity", "identity/gateway")) | {
+    "gke": ("identity", "identity/gateway", "identity/gateway/gke")
+}
 
 
-def test_its_balancer_asks_the_port_that_callers_use(cloud: str) -> None:
-    manifests = overlay(cloud)
-    (service,) = of(manifests, "Service", "orchestrator")
-    port = settings(manifests)["BACKDROP_LISTEN"].rpartition(":")[2]
-    assert str(service["spec"]["ports"][0]["port"]) == port
-    manifest = health(cloud)
-    assert port in str(manifest)
-    target = manifest["spec"].get("targetRef") or manifest["spec"]["targetReference"]
-    assert target["name"] == service["metadata"]["name"]
-
-
-def test_its_health_goes_with_the_gateway(cloud: str, tmp_path: Path) -> None:
-    up = Path(*[".."] * len(tmp_path.resolve().parts[1:]), *K8S.parts[1:])
-    lines = [
-        "apiVersion: kustomize.config.k8s.io/v1beta1",
-        "kind: Kustomization",
-        f"resources: [{up}/overlays/{cloud}]",
-    ]
-    lines += [f"components: [{up}/components/gateway, {up}/overlays/{cloud}/health]"]
-    (tmp_path / "kustomization.yaml").write_text("\n".join(lines))
-    kinds = {manifest["kind"] for manifest in parse(render(tmp_path))}
-    assert {health(cloud)["kind"], "Gateway"} <= kinds
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "identity"])
+def test_its_balancer_asks_for_health_in_plain_text(tmp_path: Path, cloud: str, tls: bool) -> None:
+    components = ("gateway", *BALANCERS[cloud], *(IDENTITY[cloud] if tls else ()))
+    manifests = combine(tmp_path, cloud, components)
+    (health,) = of(manifests, "HealthCheckPolicy") or of(manifests, "TargetGroupConfiguration")
+    port = int(settings(manifests)["BACKDROP_HEALTH_LISTEN"].rpartition(":")[2])
+    assert re.findall(r"\b5006\d\b", str(health["spec"])) == [str(port)]
+    (container,) = pod(of(manifests, "Deployment", "orchestrator")[0])["containers"]
+    assert port in [each["containerPort"] for each in container["ports"]]
+    target = health["spec"].get("targetRef") or health["spec"]["targetReference"]
+    (service,) = of(manifests, "Service", target["name"])
+    admitted = rules(manifests, "ingress", ORCHESTRATOR)
+    for reached in (port, service["spec"]["ports"][0]["port"]):
+        assert address_passes(admitted, "from", ADDRESSES[cloud], reached)
+    # Without identities the server's own port is plain text as well; with them it is TLS, which gRPC needs by HTTP/2.
+    protocols = {"gke": "HTTP2"} if tls else {}
+    expected = protocols.get(cloud, "https" if tls else "kubernetes.io/h2c")
+    assert service["spec"]["ports"][0]["appProtocol"] == expected
+    if cloud == "eks":
+        assert health["spec"]["defaultConfiguration"].get("protocol") == ("HTTPS" if tls else None)

@@ -94,7 +94,10 @@ def test_probes_mean_what_they_say(manifests: list[Manifest], name: str) -> None
 
 def test_liveness_of_the_orchestrator_is_not_its_readiness(manifests: list[Manifest]) -> None:
     container = main_container(serving(manifests, "orchestrator"))
-    assert container["livenessProbe"]["grpc"] == {"port": 50061, "service": "live"}
+    # Health has a port of its own, which is plain text also where callers need TLS: a kubelet's probes speak none.
+    port = int(settings(manifests)["BACKDROP_HEALTH_LISTEN"].rpartition(":")[2])
+    assert container["livenessProbe"]["grpc"] == {"port": port, "service": "live"}
+    assert container["readinessProbe"]["grpc"]["port"] == port
     assert container["readinessProbe"]["grpc"].get("service", "") == ""
 
 

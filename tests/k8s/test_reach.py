@@ -78,9 +78,10 @@ def test_googles_load_balancers_reach_pods_and_ask_for_health_by_grpc(tmp_path: 
     admitted = rules(manifests, "ingress", ORCHESTRATOR)
     assert address_passes(admitted, "from", "35.191.4.4", 50061)
     assert address_passes(admitted, "from", "130.211.1.1", 50061)
+    assert address_passes(admitted, "from", "35.191.4.4", 50062), "their health checks"
     assert not address_passes(admitted, "from", "35.192.0.1", 50061)
     (health,) = of(manifests, "HealthCheckPolicy")
-    assert health["spec"]["default"]["config"]["grpcHealthCheck"]["port"] == 50061
+    assert health["spec"]["default"]["config"]["grpcHealthCheck"]["port"] == 50062
     (backend,) = of(manifests, "GCPBackendPolicy")
     assert backend["spec"]["default"]["timeoutSec"] >= 3600
     for policy in (health, backend):
