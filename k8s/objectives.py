@@ -1,17 +1,19 @@
-"""`python -m k8s.objectives` writes the objectives as Prometheus rules and as sloth's PrometheusServiceLevel.
+"""`python -m k8s.objectives` writes the objectives as Prometheus rules, for sloth, and for Argo Rollouts.
 
-Both files come from `OBJECTIVES`, so the alerts that page and the levels that a dashboard of sloth shows are the same.
+All files come from `OBJECTIVES`, so the alerts that page, the levels of sloth and the judgement of canaries agree.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
 from pathlib import Path
 
-_MONITORING = Path(__file__).parent / "components" / "monitoring"
-RULES = _MONITORING / "objectives.yaml"
-SLOTH = _MONITORING / "sloth" / "service-level.yaml"
+_COMPONENTS = Path(__file__).parent / "components"
+RULES = _COMPONENTS / "monitoring" / "objectives.yaml"
+SLOTH = _COMPONENTS / "monitoring" / "sloth" / "service-level.yaml"
+ANALYSIS = _COMPONENTS / "rollouts" / "analysis.yaml"
 WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 
 
@@ -179,11 +181,55 @@ spec:
     return _HEAD + head + "\n".join(levels) + "\n"
 
 
-FILES = {RULES: rules, SLOTH: service_level}
+# The pods of the newest template, in the namespace of the Rollout.
+_CANARY = 'namespace="{{args.namespace}}",rollouts_pod_template_hash="{{args.hash}}"'
+_CANARY_BURN = 6
+"""The burn rate at which a canary is given up: it would use 5 % of a month's budget in six hours."""
+
+
+def analysis() -> str:
+    """The AnalysisTemplate of Argo Rollouts. No requests are no verdict: such a rollout pauses."""
+    metrics = [_measured(objective) for objective in OBJECTIVES]
+    head = """\
+apiVersion: argoproj.io/v1alpha1
+kind: AnalysisTemplate
+metadata:
+  name: objectives
+  namespace: backdrop
+spec:
+  args:
+    - name: namespace
+    - name: hash
+  metrics:
+"""
+    return _HEAD + head + "\n".join(metrics) + "\n"
+
+
+def _measured(objective: Objective) -> str:
+    # A selector for every series; some have matchers already.
+    query = re.sub(r"(backdrop_\w+)(\{)?", lambda m: f"{m[1]}{{{_CANARY}{',' if m[2] else '}'}", objective.ratio("5m"))
+    limit = f"{_CANARY_BURN * (100 - objective.percent) / 100:g}"
+    return f"""\
+    - name: {objective.name}
+      # The range of the query.
+      initialDelay: 5m
+      interval: 1m
+      failureLimit: 1
+      inconclusiveLimit: 4
+      successCondition: len(result) > 0 && result[0] <= {limit}
+      failureCondition: len(result) > 0 && result[0] > {limit}
+      provider:
+        prometheus:
+          address: http://prometheus-operated.monitoring.svc:9090
+          query: >-
+            {query}"""
+
+
+FILES = {RULES: rules, SLOTH: service_level, ANALYSIS: analysis}
 
 
 def main() -> int:
-    """Writes both files."""
+    """Writes all files."""
     for file, render in FILES.items():
         file.write_text(render())
         sys.stdout.write(f"{file.name} written\n")

@@ -11,7 +11,14 @@ from tests.k8s.rendering import COMPONENTS, OVERLAYS, Manifest, combinations, co
 
 VERSIONS = ("1.36", "1.37")
 # Kinds of operators, which Kubernetes' own schema lacks: rendered here, and checked by the tests of their component.
-CUSTOM = {"external-secrets.io", "monitoring.coreos.com", "keda.sh", "cert-manager.io", "gateway.networking.k8s.io"}
+CUSTOM = {
+    "external-secrets.io",
+    "monitoring.coreos.com",
+    "keda.sh",
+    "cert-manager.io",
+    "gateway.networking.k8s.io",
+    "argoproj.io",
+}
 
 WHOLE_CLUSTER = {"Namespace", "PriorityClass"}
 

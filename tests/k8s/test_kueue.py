@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.k8s.rendering import COMPONENTS, Manifest, combine, of
 from tests.k8s.test_jobs import released
 
@@ -28,6 +30,7 @@ def test_jobs_that_start_by_themselves_wait_in_the_queue(tmp_path: Path) -> None
     assert [without_label(manifest) for manifest in after] == [without_label(manifest) for manifest in before]
 
 
+@pytest.mark.full
 def test_a_job_that_a_release_named_waits_too(tmp_path: Path) -> None:
     (job,) = of(released(tmp_path / "a", "a", "components: [../components/kueue]\n"), "Job")
     assert job["metadata"]["name"] != "publish-models"

@@ -98,6 +98,7 @@ def test_levels_and_rules_agree(slo: dict[str, Any]) -> None:
     assert slo["alerting"]["pageAlert"] == slo["alerting"]["ticketAlert"] == {"disable": True}
 
 
+@pytest.mark.full
 def test_sloth_is_a_component_and_counts_every_cell_once(tmp_path: Path) -> None:
     chosen = ("monitoring", "monitoring/sloth")
     (manifest,) = of(combine(tmp_path / "first", "gpu", chosen), "PrometheusServiceLevel")

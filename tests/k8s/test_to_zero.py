@@ -48,6 +48,7 @@ def test_a_call_starts_what_idles(tmp_path: Path, name: str, components: tuple[s
     assert "idleReplicaCount" not in orchestrator["spec"], "somebody has to answer"
 
 
+@pytest.mark.full
 def test_a_second_cell_reads_its_own_calls(tmp_path: Path) -> None:
     assert references(cell(tmp_path, "gpu", SPLIT)) == []
 
