@@ -3,7 +3,8 @@
 A denoiser and its autoencoder miss the colours of the surroundings by a few levels, everywhere by about the same
 amount, so the outline of the mask can be seen. Two bands are compared, the known pixels on one side of the border and
 the new ones on the other. The difference of their means is carried smoothly over the hole and added: gradient-domain
-cloning (Pérez, Gangnet & Blake 2003), with the membrane interpolated by pull-push (Gortler et al. 1996). Texture stays,
+cloning (Pérez, Gangnet & Blake 2003), with the membrane interpolated by pull-push (Gortler et al. 1996). It fades away
+from the border: what differs there may be of the border alone, such as the shadow of what is erased. Texture stays,
 because only means are compared.
 """
 
@@ -22,6 +23,8 @@ _GRID = 384
 _RING = 64
 """The width of the compared bands along the border, as a part of the grid's longest side; 4 cells at least."""
 _LEAST_RING = 4
+_REACH = 14
+"""The distance from the border at which the shift has fallen to 1/e, as a part of the grid's longest side."""
 _FINE = 2
 """Levels of the pyramid that count as texture: means are over squares of 2 ** _FINE cells at least."""
 
@@ -82,7 +85,21 @@ def _shift(scene: Bytes, known: Bytes, make: Bytes) -> Values | None:
     outer = (small[2] == 0) & (widened(small[2], ring) > 0)
     if not inner.any() or not outer.any():
         return None
-    return _spread(small[1], outer) - _spread(small[0], inner)
+    shift = _spread(small[1], outer) - _spread(small[0], inner)
+    common = np.median(shift[inner], axis=0)
+    near = np.exp(-_distance(small[2] == 0) * np.float32(_REACH / max(small[2].shape)))
+    return common + (shift - common) * near[..., None]
+
+
+def _distance(known: npt.NDArray[np.bool_]) -> Values:
+    """Of each cell [h, w] to the nearest known one, in cells along rows and columns."""
+    distance = np.where(known, np.float32(0), np.float32(sum(known.shape)))
+    for axis in (0, 1):
+        steps = np.expand_dims(np.arange(known.shape[axis], dtype=np.float32), 1 - axis)
+        before = np.minimum.accumulate(distance - steps, axis) + steps
+        after = np.flip(np.minimum.accumulate(np.flip(distance + steps, axis), axis), axis) - steps
+        distance = np.minimum(before, after)
+    return distance
 
 
 def _spread(picture: Bytes, cells: npt.NDArray[np.bool_]) -> Values:

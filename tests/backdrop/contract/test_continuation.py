@@ -62,6 +62,16 @@ def test_one_side_of_a_border_that_is_off_is_moved_alone() -> None:
     assert abs(int(moved[64, 93, 0]) - 100) < 8, "the right is moved"
 
 
+def test_a_shadow_beside_the_hole_is_not_spread_over_it() -> None:
+    known, make = smooth(128, 128), hole(128, 128)
+    scene = known.copy()
+    known[86:100, 40:88] //= 2  # below the hole, along half of its side
+    moved = continued(scene, known, make).astype(int)
+    middle = np.s_[56:66, 54:74]
+    assert np.abs(moved[middle] - scene[middle]).max() <= 8
+    assert moved[84, 64].mean() < scene[84, 64].mean() - 20, "it meets the shadow"
+
+
 @given(seed=st.integers(0, 50), height=st.integers(1, 70), width=st.integers(1, 70), soft=st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_known_pixels_are_exact_for_every_size_and_mask(seed: int, height: int, width: int, soft: bool) -> None:
