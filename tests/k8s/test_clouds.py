@@ -79,7 +79,7 @@ IDENTITY = dict.fromkeys(CLOUDS, ("identity", "identity/gateway")) | {
 }
 
 
-@pytest.mark.parametrize("tls", [False, True], ids=["plain", "identity"])
+@pytest.mark.parametrize("tls", [pytest.param(False, marks=pytest.mark.full), True], ids=["plain", "identity"])
 def test_its_balancer_asks_for_health_in_plain_text(tmp_path: Path, cloud: str, tls: bool) -> None:
     components = ("gateway", *BALANCERS[cloud], *(IDENTITY[cloud] if tls else ()))
     manifests = combine(tmp_path, cloud, components)

@@ -36,7 +36,7 @@ def needed(manifests: list[Manifest]) -> set[tuple[str, str]]:
     return pairs
 
 
-@pytest.mark.parametrize("name", ["cpu", "production"])
+@pytest.mark.parametrize("name", [pytest.param("cpu", marks=pytest.mark.full), "production"])
 def test_every_secret_comes_from_the_store(tmp_path: Path, name: str) -> None:
     manifests = combine(tmp_path, name, (*EVERYTHING, *COMPONENTS))
     stored = {external["spec"]["target"]["name"]: keys(external) for external in of(manifests, "ExternalSecret")}
