@@ -28,7 +28,7 @@ from orchestrator.api.service import Service
 from orchestrator.cache import TwoTierCache, UnservedRedisError
 from orchestrator.cache.leases import Leases
 from orchestrator.concurrency import cancelled, stop_event
-from orchestrator.decoding import decoders
+from orchestrator.decoding import CannotDecodeError, decoders
 from orchestrator.identity.authenticator import Authenticator
 from orchestrator.identity.files import IdentityError
 from orchestrator.pipeline import Pipeline
@@ -62,7 +62,7 @@ def main() -> int:
         log.warning("unknown setting", why=sentence)
     try:
         uvloop.run(serve(settings))
-    except (RepositoryError, UnservedRedisError, CannotAuditError, IdentityError) as problem:
+    except (RepositoryError, UnservedRedisError, CannotAuditError, IdentityError, CannotDecodeError) as problem:
         log.error("cannot serve", why=str(problem))
         return 1
     except CannotListenError as problem:
@@ -79,6 +79,7 @@ async def serve(settings: Settings) -> None:
         UnservedRedisError: Redis is a member of a cluster or a Sentinel.
         CannotAuditError: the file of the audit records cannot be opened.
         IdentityError: a file that identities depend on cannot be used.
+        CannotDecodeError: a process that decodes pictures cannot be started.
     """
     asyncio.get_running_loop().set_exception_handler(logs.loop_fault)
     metrics = Metrics()
@@ -141,6 +142,7 @@ async def serve(settings: Settings) -> None:
         await pool.start()
         log.info("listening", port=server.port)
         await cache.expect_served()
+        await asyncio.to_thread(decoder.wait_ready)
         if (models := await _until_stopped(stop, _load_models(settings, pool, introduce))) is not None:
             served, tokenizers = models
             described = describe_server(settings, served)

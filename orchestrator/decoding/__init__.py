@@ -1,6 +1,6 @@
 """Decodes pictures of strangers in processes of their own, whose death the server survives."""
 
-from orchestrator.decoding.decoder import HERE, Decoder, InProcess
+from orchestrator.decoding.decoder import HERE, CannotDecodeError, Decoder, InProcess
 from orchestrator.decoding.pool import Decoders, decoders
 
-__all__ = ["HERE", "Decoder", "Decoders", "InProcess", "decoders"]
+__all__ = ["HERE", "CannotDecodeError", "Decoder", "Decoders", "InProcess", "decoders"]

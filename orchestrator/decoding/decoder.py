@@ -8,8 +8,15 @@ from backdrop.contract.masks import Matte, read_mask
 from backdrop.contract.pictures import Photo, decode_photo
 
 
+class CannotDecodeError(Exception):
+    """A process that decodes cannot be started: a fault of the server, not of a picture."""
+
+
 class Decoder(Protocol):
     """Turns encoded pictures into arrays. Blocks; raises InvalidRequestError for a faulty one."""
+
+    def wait_ready(self) -> None:
+        """Returns once it can decode; raises CannotDecodeError if it never will."""
 
     def photo(self, data: bytes, *, max_pixels: int, field: str) -> Photo:
         """As `decode_photo` of the contract."""
@@ -20,6 +27,9 @@ class Decoder(Protocol):
 
 class InProcess:
     """Decodes here: for tests, and for the workers themselves."""
+
+    def wait_ready(self) -> None:
+        """Returns at once."""
 
     def photo(self, data: bytes, *, max_pixels: int, field: str) -> Photo:
         """As `decode_photo` of the contract."""

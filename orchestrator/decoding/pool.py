@@ -24,7 +24,7 @@ from backdrop.contract.raster import refusal
 from backdrop.contract.request_warnings import RequestWarning
 from backdrop.errors import Reason, error
 from orchestrator.arrays import Bytes
-from orchestrator.decoding.decoder import HERE, Decoder
+from orchestrator.decoding.decoder import HERE, CannotDecodeError, Decoder
 from orchestrator.decoding.messages import receive, send, split
 
 log = structlog.get_logger("orchestrator.decoding")
@@ -32,6 +32,7 @@ log = structlog.get_logger("orchestrator.decoding")
 _ATTEMPTS = 2
 """A decoder may also be killed from outside, so a picture is tried once more before it is refused."""
 _TIMEOUT_S = 60.0
+_START_S = 60.0
 _ADDRESS_MEGABYTES = 4096
 _ROOT = str(Path(__file__).resolve().parents[2])
 _COMMAND = (sys.executable, "-m", "orchestrator.decoding.worker")
@@ -71,11 +72,14 @@ class Decoders:
             self._idle.put(_Worker(timeout_s, command))
 
     def start(self) -> None:
-        """Starts the processes, so that the first pictures need not wait for them. Blocks."""
-        workers = [self._idle.get() for _ in range(self._idle.qsize())]
-        for worker in workers:
+        """Starts the processes, so that the first pictures need not wait for them; before any is asked for."""
+        for worker in list(self._idle.queue):
             worker.start()
-            self._idle.put(worker)
+
+    def wait_ready(self) -> None:
+        """Waits until every process runs. Raises CannotDecodeError."""
+        for worker in list(self._idle.queue):
+            worker.connect()
 
     def processes(self) -> list[int]:
         """Ids of the idle ones."""
@@ -107,7 +111,7 @@ class Decoders:
     def _ask(
         self, header: dict[str, Any], data: bytes, max_pixels: int, field: str
     ) -> tuple[dict[str, Any], list[Bytes]]:
-        worker = self._idle.get()
+        worker, cause = self._idle.get(), Exception()
         try:
             for _ in range(_ATTEMPTS):
                 try:
@@ -115,10 +119,13 @@ class Decoders:
                     if "reason" in answer:
                         raise error(Reason(answer["reason"]), answer["message"], field=answer["field"])
                     return answer, split(body, answer["shapes"])
-                except (OSError, EOFError, ValueError, KeyError) as problem:
+                except (OSError, EOFError, ValueError, KeyError, CannotDecodeError) as problem:
                     self._died(worker, problem, field)  # the next attempt is a new process's
+                    cause = problem
         finally:
             self._idle.put(worker)
+        if isinstance(cause, CannotDecodeError):
+            raise cause
         raise refusal(field, Fault.DAMAGED.value)
 
     def _died(self, worker: _Worker, problem: Exception, field: str) -> None:
@@ -134,6 +141,7 @@ class _Worker:
         self._timeout_s, self._command = timeout_s, command
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: socket.socket | None = None
+        self._runs = False
 
     @property
     def pid(self) -> int:
@@ -141,24 +149,46 @@ class _Worker:
         return self._process.pid if self._process else 0
 
     def start(self) -> socket.socket:
-        """The connection to the running process."""
+        """The connection to the process, which may not run yet. Raises CannotDecodeError."""
         if self._process is not None and self._process.poll() is not None:
             self.stop()  # it was killed while it was idle
         if self._connection is not None:
             return self._connection
         ours, theirs = socket.socketpair()
-        ours.settimeout(self._timeout_s)
         command = [*self._command, str(theirs.fileno()), str(_ADDRESS_MEGABYTES)]
         # No variable of ours: settings may hold passwords. One thread: BLAS would reserve addresses for each core.
         environment = {"PYTHONPATH": _path(), "OPENBLAS_NUM_THREADS": "1"}
         with theirs:
-            self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment)  # noqa: S603
-        self._connection = ours
+            try:
+                self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment)  # noqa: S603
+            except OSError as problem:
+                ours.close()
+                raise CannotDecodeError(f"a decoder cannot be started: {problem.strerror}") from None
+        self._connection, self._runs = ours, False
         return ours
 
-    def ask(self, header: dict[str, Any], data: bytes, longest: int) -> tuple[dict[str, Any], Bytes]:
-        """Sends a picture and returns the answer; raises OSError, EOFError or ValueError if there is none."""
+    def connect(self) -> socket.socket:
+        """The connection to the process, which runs. Raises CannotDecodeError."""
         connection = self.start()
+        if not self._runs:
+            connection.settimeout(_START_S)
+            try:
+                receive(connection, 0)
+            except (OSError, EOFError, ValueError):
+                status = self.stop()
+                raise CannotDecodeError(f"a decoder ended with status {status} before its first picture") from None
+            connection.settimeout(self._timeout_s)
+            self._runs = True
+        return connection
+
+    def ask(self, header: dict[str, Any], data: bytes, longest: int) -> tuple[dict[str, Any], Bytes]:
+        """Sends a picture and returns the answer.
+
+        Raises:
+            OSError, EOFError, ValueError: there is none.
+            CannotDecodeError: the process cannot be started, so this says nothing about the picture.
+        """
+        connection = self.connect()
         send(connection, header, data)
         return receive(connection, longest)
 

@@ -25,7 +25,8 @@ LONGEST = 256 << 20
 
 
 def serve(connection: socket.socket, decoder: Decoder) -> None:
-    """Answers until the connection ends."""
+    """Says that it runs, and answers until the connection ends."""
+    send(connection, {})
     while _serve_one(connection, decoder):
         # Between two pictures, which may be hours apart, none of the last one's memory is kept.
         allocator.trim()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -17,9 +19,10 @@ import pytest
 from backdrop.contract.masks import read_mask
 from backdrop.contract.pictures import decode_photo
 from backdrop.errors import InvalidRequestError, Reason
+from orchestrator.__main__ import serve
 from orchestrator.api.info import describe_server
 from orchestrator.api.parse import Parser
-from orchestrator.decoding import HERE, Decoders
+from orchestrator.decoding import HERE, CannotDecodeError, Decoders
 from orchestrator.footprint import DECODER_BYTES
 from tests.field import files
 from tests.messages import generate_request
@@ -131,6 +134,25 @@ def test_a_decoder_finds_packages_where_this_process_does() -> None:
     decoders = Decoders(1, command=(sys.executable, "-S", "-m", "orchestrator.decoding.worker"))
     assert decoders.photo(PHOTO, field="p", **LIMITS).size.width == 64
     decoders.close()
+
+
+@pytest.mark.parametrize("command", [(sys.executable, "-c", "exit(3)"), ("/no/such/program",)])
+def test_decoders_that_cannot_be_started_are_the_servers_fault(command: tuple[str, ...]) -> None:
+    decoders = Decoders(1, command=command)
+    for attempt in (decoders.wait_ready, lambda: decoders.photo(PHOTO, field="p", **LIMITS)):
+        with pytest.raises(CannotDecodeError, match=r"ended with status 3 before its first|No such file"):
+            attempt()
+    decoders.close()
+
+
+async def test_a_server_whose_decoders_do_not_start_is_never_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = Decoders(1, command=(sys.executable, "-c", "exit(3)"))
+    monkeypatch.setattr("orchestrator.__main__.decoders", lambda count, watch: contextlib.nullcontext(broken))
+    with pytest.raises(CannotDecodeError, match="before its first picture"):
+        async with asyncio.timeout(20.0):
+            await serve(server_settings(tmp_path))
 
 
 def test_decoders_end_with_the_server() -> None:
