@@ -81,6 +81,10 @@ sbom: $(IMAGES)/.installed ## Write a bill of materials (CycloneDX) for each ima
 	@for lock in k8s/images/*.txt; do $(IMAGES)/bin/cyclonedx-py requirements $$lock --output-reproducible \
 		--output-file build/sbom/$$(basename $$lock .txt).json; done
 
+# OSV names the zip that OSV publishes for PyPI; without it, a sentence says that nothing was checked.
+audit: $(VENV)/.dev ## Check the locks for known vulnerabilities: OSV=all.zip of OSV's PyPI
+	@$(BIN)/python -m bench.osv "$(OSV)"
+
 demo: $(VENV)/.local ## Start a local cluster, put the sample product into a new scene, stop: pictures in demo-out/
 	@$(BIN)/python -m local.demo --prompt "$(PROMPT)" --out $(OUT)
 
@@ -90,10 +94,10 @@ up: $(VENV)/.local ## Run the local cluster in the foreground (Ctrl-C stops it)
 # Two processes with one thread each, for machines with two cores. A process that is done takes tests from the other.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
-test: $(VENV)/.dev checkov lint protos-check ## Everything CI runs: linters, types, protos, the suite
+test: $(VENV)/.dev checkov lint protos-check audit ## Everything CI runs: linters, types, protos, the suite
 	@$(PYTEST) -m "not full"
 
-test-all: $(VENV)/.dev checkov lint protos-check ## The same and the tests marked `full`: every architecture in every precision is traced and compared
+test-all: $(VENV)/.dev checkov lint protos-check audit ## The same and the tests marked `full`: every architecture in every precision is traced and compared
 	@$(PYTEST)
 
 # What is ignored has slow tests only, and importing it loads torch.
