@@ -76,10 +76,13 @@ image-locks: $(IMAGES)/.installed ## Write the hash-pinned requirements of the i
 images: $(VENV)/.dev ## Build our images with buildah on a Debian, run them, make a picture through them (root; some minutes)
 	@$(BIN)/python -m bench.reliability images
 
-sbom: $(IMAGES)/.installed ## Write a bill of materials (CycloneDX) for each image's requirements: build/sbom/
-	@mkdir -p build/sbom
-	@for lock in k8s/images/*.txt; do $(IMAGES)/bin/cyclonedx-py requirements $$lock --output-reproducible \
-		--output-file build/sbom/$$(basename $$lock .txt).json; done
+SBOMS = $(patsubst k8s/images/%.txt,build/sbom/%.json,$(wildcard k8s/images/*.txt))
+build/sbom/%.json: k8s/images/%.txt $(IMAGES)/.installed
+	@mkdir -p $(@D)
+	@$(IMAGES)/bin/cyclonedx-py requirements $< --output-reproducible --output-file $@
+
+sbom: $(SBOMS) $(VENV)/.dev ## Write a bill of materials (CycloneDX) for each image to build/sbom/, and compare it with its lock
+	@$(BIN)/python -m bench.sbom
 
 # OSV names the zip that OSV publishes for PyPI; without it, a sentence says that nothing was checked.
 audit: $(VENV)/.dev ## Check the locks for known vulnerabilities: OSV=all.zip of OSV's PyPI
@@ -94,10 +97,10 @@ up: $(VENV)/.local ## Run the local cluster in the foreground (Ctrl-C stops it)
 # Two processes with one thread each, for machines with two cores. A process that is done takes tests from the other.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
-test: $(VENV)/.dev checkov lint protos-check audit ## Everything CI runs: linters, types, protos, the suite
+test: $(VENV)/.dev checkov lint protos-check audit sbom ## Everything CI runs: linters, types, protos, the suite
 	@$(PYTEST) -m "not full"
 
-test-all: $(VENV)/.dev checkov lint protos-check audit ## The same and the tests marked `full`: every architecture in every precision is traced and compared
+test-all: $(VENV)/.dev checkov lint protos-check audit sbom ## The same and the tests marked `full`: every architecture in every precision is traced and compared
 	@$(PYTEST)
 
 # What is ignored has slow tests only, and importing it loads torch.
