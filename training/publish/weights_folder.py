@@ -39,4 +39,5 @@ class WeightsFolder:
         if component is None:
             raise FileNotFoundError(f"{self.path} has no {name}/, and it shares none with another folder")
         key = "dtype" if kind.__module__.startswith("transformers") else "torch_dtype"
-        return kind.from_pretrained(component, **{key: torch.float32}).eval().requires_grad_(False)
+        model = kind.from_pretrained(component, use_safetensors=True, **{key: torch.float32})
+        return model.eval().requires_grad_(False)
