@@ -30,6 +30,10 @@ _TLS = (
     "it take this client's certificate?"
 )
 
+_CUT = "The connection{at} was cut before the answer was complete, by a proxy or the server's end; try again."
+_CUT_BY = "Stream removed"
+"""How gRPC's own texts begin where a stream ended without a gRPC status: a reset, or the page of a proxy."""
+
 
 def from_rpc_error(exc: grpc.RpcError, endpoint: str = "") -> BackdropError:
     """Returns `exc` as one of our errors.
@@ -42,8 +46,11 @@ def from_rpc_error(exc: grpc.RpcError, endpoint: str = "") -> BackdropError:
     ours = _from_details(_rich_status(exc), code)
     if ours is not None:
         return ours
-    reason = errors.BY_CODE.get(code, Reason.INTERNAL)
     at = f" at {endpoint}" if endpoint else ""
+    if code is not grpc.StatusCode.UNAVAILABLE and _text(exc).startswith(_CUT_BY):
+        # The code that gRPC makes of it, such as INTERNAL or CANCELLED, is nobody's: no server said it.
+        return errors.error(Reason.UNREACHABLE, _CUT.format(at=at))
+    reason = errors.BY_CODE.get(code, Reason.INTERNAL)
     sentence = _TLS if reason is Reason.UNREACHABLE and _failed_handshake(exc) else _SENTENCES[reason]
     return errors.error(reason, sentence.format(at=at))
 
@@ -93,9 +100,12 @@ def _rich_status(exc: grpc.RpcError) -> status_pb2.Status | None:
 
 
 def _failed_handshake(exc: grpc.RpcError) -> bool:
+    return any(sign in _text(exc) for sign in ("SSL", "TSI_", "CERTIFICATE", "andshake"))
+
+
+def _text(exc: grpc.RpcError) -> str:
     details = getattr(exc, "details", None)
-    text = str(details() if callable(details) else "")
-    return any(sign in text for sign in ("SSL", "TSI_", "CERTIFICATE", "andshake"))
+    return str(details() if callable(details) else "")
 
 
 def _code(exc: grpc.RpcError) -> grpc.StatusCode:
