@@ -86,8 +86,8 @@ def _shift(scene: Bytes, known: Bytes, make: Bytes) -> Values | None:
     if not inner.any() or not outer.any():
         return None
     shift = _spread(small[1], outer) - _spread(small[0], inner)
-    common = np.median(shift[inner], axis=0)
-    near = np.exp(-_distance(small[2] == 0) * np.float32(_REACH / max(small[2].shape)))
+    common: Values = np.median(shift[inner], axis=0)
+    near: Values = np.exp(-_distance(small[2] == 0) * np.float32(_REACH / max(small[2].shape)))
     return common + (shift - common) * near[..., None]
 
 
