@@ -92,7 +92,7 @@ ORDER: dict[str, set[str]] = {
     },
 }
 # The api room and the composition root meet all of them.
-TOP = {"api", "footprint", "__main__", "__init__"}
+TOP = {"api", "footprint", "assembly", "gauges", "__main__", "__init__"}
 # What the contract says in messages is read where messages come in; everything else reads the contract's own types.
 READS_MESSAGES = ("orchestrator/api", "orchestrator/tasks")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from orchestrator.__main__ import redis_url
+from orchestrator.assembly import redis_url
 from orchestrator.repository import RepositoryError
 from orchestrator.settings import Settings, faults
 from tests.field.raw.cases import LONG_NUMBER, Case

@@ -8,9 +8,9 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from orchestrator.__main__ import redis_url
 from orchestrator.api.server import LIVE, Server
 from orchestrator.api.service import Service
+from orchestrator.assembly import redis_url
 from orchestrator.repository import RepositoryError
 from orchestrator.telemetry.metrics import Metrics
 from tests.orchestrator.small import server_settings
