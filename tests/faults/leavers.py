@@ -18,7 +18,8 @@ from tests.faults.site import Site
 GROUP = 8
 """Callers who leave at the same moment."""
 _STEPS = 12
-_WARM_GROUPS = 3
+_WAYS = ("task", "generation", "deadline", "connection")
+_WARM_GROUPS = 2
 _SOLO_S = 0.4
 _DENOISER = "denoiser_fast"
 _GAUGES = (
@@ -72,8 +73,8 @@ class LeaverReport:
 async def leave(site: Site, count: int) -> LeaverReport:
     """Has `count` callers leave: tasks or generations are cancelled, deadlines pass, or connections are closed."""
     dice, cancels, most = random.Random(5), 0, 0.0
-    for _ in range(_WARM_GROUPS):
-        await _group(site, dice, "task")  # opens what stays open: connections, the region
+    for how in _WAYS * _WARM_GROUPS:
+        await _group(site, dice, how)  # opens what stays open: connections, also to Redis, and the region
     before = await holdings(site)
     async with contextlib.AsyncExitStack() as stack:
         tritons = [
@@ -81,8 +82,7 @@ async def leave(site: Site, count: int) -> LeaverReport:
             for index in range(site.plan.tritons)
         ]
         while cancels < count:
-            how = dice.choice(("task", "generation", "deadline", "connection"))
-            cancels += await _group(site, dice, how)
+            cancels += await _group(site, dice, dice.choice(_WAYS))
             at_once = await _rows(tritons)
             most = max(most, (await _settled(tritons) - at_once) / GROUP)
     return LeaverReport(cancels, most, before, await holdings(site, before))
