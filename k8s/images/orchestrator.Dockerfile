@@ -22,7 +22,9 @@ ENTRYPOINT ["python", "-m"]
 CMD ["orchestrator"]
 
 FROM orchestrator AS models
-COPY triton_repo /opt/backdrop/triton_repo
+COPY --chown=10001:10001 triton_repo /repository
+# Checks every digest once and leaves the mark of that, for pods that mount this image as a volume.
+RUN python -m orchestrator.repository.store publish --from /repository --to /repository
 USER 10001:10001
 HEALTHCHECK NONE
-CMD ["orchestrator.repository.store", "check", "--at", "/opt/backdrop/triton_repo"]
+CMD ["orchestrator.repository.store", "check", "--at", "/repository"]

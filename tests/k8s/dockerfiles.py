@@ -56,7 +56,7 @@ class Replayed:
 
     def here(self, text: str) -> str:
         """Replaces the image's absolute paths in a text by paths in the folder."""
-        return re.sub(r"(?<![\w.)}/])/(opt/backdrop|requirements)(?=[\w./: ]|$)", rf"{self.root}/\1", text)
+        return re.sub(r"(?<![\w.)}/])/(opt/backdrop|repository|requirements)(?=[\w./: ]|$)", rf"{self.root}/\1", text)
 
     def run(self, arguments: list[str] | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
         """Runs the entry point, with the image's own command or another, without this environment's variables."""
@@ -101,6 +101,7 @@ def _step(name: str, rest: str, stage: Replayed, made: dict[str, Replayed]) -> N
         source = ROOT
         if words[0].startswith("--from="):
             source = made[words.pop(0).removeprefix("--from=")].root
+        words = [word for word in words if not word.startswith("--chown=")]
         *files, target = words
         for file in files:
             _copy(source / file.lstrip("/"), stage.root / target.lstrip("/"), into=target.endswith("/"))
@@ -130,5 +131,8 @@ def _copy(source: Path, target: Path, *, into: bool) -> None:
 def _run(command: str, stage: Replayed) -> None:
     command = stage.here(command)
     command = re.sub(r"\bpython3?\b(?= -m)", sys.executable, command)
-    run = subprocess.run(["/bin/sh", "-ec", command], cwd=stage.root, capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        ["/bin/sh", "-ec", command], cwd=stage.root, env={**os.environ, **stage.environment}, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
     assert run.returncode == 0, f"{command}\n{run.stderr}"

@@ -97,7 +97,7 @@ async def test_smoke_passes_and_says_why_not(
     replay = Replay(manifests, tmp_path, only)
     if factor is not None:
         models = replay.images["models"]
-        files = {**models.files, "/opt/backdrop/triton_repo": broken(tmp_path / "broken", factor)}
+        files = {**models.files, "/repository": broken(tmp_path / "broken", factor)}
         replay.images["models"] = dataclasses.replace(models, files=files)
     if not why:
         async with replay:

@@ -202,7 +202,7 @@ def test_the_store_steps_take_their_arguments(tmp_path: Path) -> None:
     def here(spec: Manifest) -> list[str]:
         assert shlex.join(spec["command"]) == "python -m orchestrator.repository.store"
         mapped = (argument.replace("/store", str(tmp_path)) for argument in spec["args"])
-        return [argument.replace("/opt/backdrop/triton_repo", str(source)) for argument in mapped]
+        return [str(source) if argument == "/repository" else argument for argument in mapped]
 
     assert store.main(here(container("publish-models"))) == 0
     assert store.main(here(container("triton", kind="initContainers"))) == 0

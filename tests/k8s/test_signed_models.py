@@ -64,7 +64,7 @@ def test_unsigned_models_are_not_published_and_changed_ones_not_served(
 
     def run(name: str) -> int:
         _, container = checking(manifests)[name]
-        arguments = [argument.replace("/opt/backdrop/triton_repo", str(source)) for argument in container["args"]]
+        arguments = [str(source) if each == "/repository" else each for each in container["args"]]
         arguments = [argument.replace("/etc/backdrop/models/keys.pub", str(keys)) for argument in arguments]
         return store.main([argument.replace("/store", str(tmp_path)) for argument in arguments])
 

@@ -57,7 +57,8 @@ def obstacle(image: Image) -> str:
     """Why an image cannot be built on this machine; empty if it can."""
     foreign = [base.partition("@")[0].rpartition("/")[2] for base in image.bases if not PYTHON.match(base)]
     copies = [rest for stage in image.stages for name, rest in stage.steps if name == "COPY" and "--from" not in rest]
-    absent = [source for rest in copies for source in rest.split()[:-1] if not (ROOT / source).exists()]
+    sources = [word for rest in copies for word in rest.split()[:-1] if not word.startswith("--")]
+    absent = [source for source in sources if not (ROOT / source).exists()]
     reasons = [f"its base {base} has more than a Python and is in a registry" for base in foreign]
     return "; ".join([*reasons, *(f"the checkout has no {source}" for source in absent)])
 

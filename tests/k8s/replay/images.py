@@ -48,7 +48,7 @@ def standing_in(folder: Path) -> dict[str, Image]:
     triton.prepare_backends(wheel, backends)
     python = Image(
         programs={"python": (sys.executable,)},
-        files={"/opt/backdrop/triton_repo": ROOT / "triton_repo"},
+        files={"/repository": ROOT / "triton_repo"},
         # `HERE / "site"` maps the one path that a library has as a constant.
         environment={"PYTHONPATH": f"{HERE / 'site'}:{ROOT}"},
     )
