@@ -6,7 +6,9 @@ a decoder's native code ends this process, or gets no further than it.
 
 from __future__ import annotations
 
+import contextlib
 import resource
+import signal
 import socket
 import sys
 from typing import Any
@@ -71,7 +73,9 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
     allocator.tune()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold pixels
-    serve(socket.socket(fileno=int(sys.argv[1])), InProcess())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server ends first, and closes the connection
+    with contextlib.suppress(ConnectionError):  # it has ended
+        serve(socket.socket(fileno=int(sys.argv[1])), InProcess())
     return 0
 
 

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
+import subprocess
 import sys
 import threading
 import time
@@ -19,10 +21,12 @@ import pytest
 from backdrop.contract.masks import read_mask
 from backdrop.contract.pictures import decode_photo
 from backdrop.errors import InvalidRequestError, Reason
+from local.orchestrator import ROOT
 from orchestrator.__main__ import serve
 from orchestrator.api.info import describe_server
 from orchestrator.api.parse import Parser
 from orchestrator.decoding import HERE, CannotDecodeError, Decoders
+from orchestrator.decoding.messages import receive
 from orchestrator.footprint import DECODER_BYTES
 from tests.field import files
 from tests.messages import generate_request
@@ -143,6 +147,24 @@ def test_decoders_that_cannot_be_started_are_the_servers_fault(command: tuple[st
         with pytest.raises(CannotDecodeError, match=r"ended with status 3 before its first|No such file"):
             attempt()
     decoders.close()
+
+
+def test_a_decoder_whose_server_is_gone_or_that_is_interrupted_says_nothing() -> None:
+    ours, theirs = socket.socketpair()
+    command = [sys.executable, "-m", "orchestrator.decoding.worker", str(theirs.fileno()), "4096"]
+    with theirs, subprocess.Popen(command, pass_fds=[theirs.fileno()], stderr=subprocess.PIPE, cwd=ROOT) as process:
+        theirs.close()
+        assert receive(ours, 0)[0] == {}
+        process.send_signal(signal.SIGINT)
+        ours.close()
+        assert process.communicate(timeout=20.0)[1] == b""
+    assert process.returncode == 0
+    ours, theirs = socket.socketpair()
+    ours.close()  # before it could greet
+    command[-2] = str(theirs.fileno())
+    with theirs:
+        done = subprocess.run(command, pass_fds=[theirs.fileno()], capture_output=True, cwd=ROOT, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 async def test_a_server_whose_decoders_do_not_start_is_never_ready(
