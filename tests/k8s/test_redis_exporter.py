@@ -6,8 +6,6 @@ import json
 import re
 import shutil
 import subprocess
-import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +15,7 @@ import redis
 
 from k8s import redis_auth
 from local import ports
+from tests.k8s import scrapes
 from tests.k8s.rendering import Manifest, combine, of, pod
 from tests.k8s.test_images import DIGEST
 from tests.k8s.test_monitoring import expressions
@@ -105,7 +104,7 @@ def test_it_exports_what_alerts_and_panels_read(
         arguments = [argument.replace(there, here) for argument in arguments]
     process = subprocess.Popen([binary, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        text = scraped(f"http://127.0.0.1:{port}/metrics")
+        text = scrapes.get(f"http://127.0.0.1:{port}/metrics")
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as health:
             assert health.status == 200
     finally:
@@ -118,15 +117,3 @@ def test_it_exports_what_alerts_and_panels_read(
     }
     assert read
     assert read <= series
-
-
-def scraped(url: str) -> str:
-    """The exposition, once the exporter listens."""
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                return str(answer.read().decode())
-        except urllib.error.URLError:
-            assert time.monotonic() < deadline, "the exporter does not listen"
-            time.sleep(0.02)
