@@ -95,7 +95,7 @@ def function_of(task: type[Task]) -> Callable[..., None]:
 
 
 def request_of(task: type[Task], arguments: Sequence[str]) -> generate.Request:
-    """The request that these arguments of the task's command mean. Raises InvalidRequestError, and click's errors."""
+    """The request that these arguments of the task's command mean. Raises InvalidRequestError, TyperException."""
     application = typer.Typer(pretty_exceptions_enable=False)
     application.command(name_of(task))(function_of(task))
     context = typer.main.get_command(application).make_context(name_of(task), list(arguments))

@@ -14,7 +14,7 @@ from orchestrator.triton.tensors import ModelMetadata, TensorSpec
 
 PIPELINES = "pipeline.json"
 TOKENIZER = "tokenizer.json"
-"""Beside each text encoder; the one file of a model that the orchestrator itself reads."""
+"""In the folder of each text encoder: the one file of a model that the orchestrator itself reads."""
 FORMAT = 1
 # Every pipeline has these. Its text encoders are those that its denoiser and its reward model read.
 CORE_ROLES = ("vae_encoder", "denoiser", "vae_decoder")
