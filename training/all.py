@@ -18,7 +18,7 @@ import torch
 from training.config import Config
 from training.core import loop
 from training.data import shards
-from training.denoisers import base, brand, distil, dit, image_adapter, inpaint, product, tasks
+from training.denoisers import base, brand, distil, dit, image_adapter, inpaint, product
 from training.encoded import latents
 from training.encoders import image_encoder, t5, text_encoders, tokenizer, upscaler, uve, vae
 from training.judges import classifier, product_judge, reward, segmenter
@@ -53,10 +53,9 @@ STAGES = (
     Stage("segmenter", segmenter.train, 15),
     Stage("reward", reward.train, 20),
     Stage("base", base.train, 80),
-    Stage("stage1", inpaint.train, 40),
+    Stage("stage1", inpaint.train, 70),
     Stage("stage2", product.train, 20),
     Stage("image_adapter", image_adapter.train, 20),
-    Stage("tasks", tasks.train, 30),
     Stage("distil", distil.train, 20),
     Stage("brand", brand.train, 8),
     Stage("dit", dit.train, 60),

@@ -138,14 +138,13 @@ class Stages:
     """The diffusion stages, in the order in which they run."""
 
     base: Diffusion = Diffusion(steps=9000, small_steps=1500, learning_rate=8e-4)
-    inpaint: Diffusion = Diffusion(steps=1200, learning_rate=3e-4, ema=0.995)
+    inpaint: Diffusion = Diffusion(steps=10_000, learning_rate=2.5e-4, ema=0.998)
     product: Diffusion = Diffusion(steps=1500, learning_rate=8e-4, ema=0.995)
     image_adapter: Diffusion = Diffusion(steps=1500, learning_rate=6e-4, ema=0.995)
-    tasks: Diffusion = Diffusion(steps=2000, learning_rate=2.5e-4, ema=0.998)
     distil: Diffusion = Diffusion(steps=1000, learning_rate=1e-4, warmup=20, ema=0.98)
     dit: Diffusion = Diffusion(steps=6000, small_steps=2500, learning_rate=6e-4)
-    brand: Diffusion = Diffusion(steps=240, batch=8, learning_rate=1e-3, warmup=20, ema=0.98)
-    lora_rank: int = 16
+    brand: Diffusion = Diffusion(steps=600, batch=8, learning_rate=1.5e-3, warmup=20, ema=0.98)
+    lora_rank: int = 8
     brand_rank: int = 8
     brand_pictures: int = 40
     prompt_drop: float = 0.12

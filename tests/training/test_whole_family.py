@@ -17,7 +17,7 @@ from training import all as every
 from training.config import Config, Schedule
 from training.core import loop, lora
 from training.data import masks
-from training.denoisers import base, brand, distil, dit, image_adapter, inpaint, product, tasks
+from training.denoisers import base, brand, distil, dit, image_adapter, inpaint, product
 from training.encoded import latents, samples
 from training.encoders import image_encoder, t5, text_encoders, upscaler, uve, vae
 from training.evaluation import generation, held_out
@@ -42,13 +42,13 @@ def family(training: TinyTraining) -> Config:
     for size in (128, 256):
         training.once(f"latents-{size}", lambda size=size: latents.run(config, size))  # type: ignore[misc]
     training.trained(upscaler, classifier, uve, image_encoder, segmenter, reward)
-    training.trained(base, inpaint, product, image_adapter, tasks, distil, brand, dit)
+    training.trained(base, inpaint, product, image_adapter, distil, brand, dit)
     training.once("folders", lambda: write_folders(config))
     return config
 
 
 def test_make_train_runs_every_stage() -> None:
-    trained = ["base", "stage1", "stage2", "image_adapter", "tasks", "distil", "dit", "brand", "segmenter", "reward"]
+    trained = ["base", "stage1", "stage2", "image_adapter", "distil", "dit", "brand", "segmenter", "reward"]
     assert set(trained) <= set(every.NAMES)
     assert every.NAMES[0] == "shards"
     assert every.NAMES[-1] == "assemble"
@@ -86,7 +86,7 @@ def test_a_later_training_goes_on_from_what_is_published(family: Config, tmp_pat
     later = replace(family, paths=replace(family.paths, work=tmp_path))
     adopted = adopt.adopt(later)
     judges, encoders = {"reward", "segmenter", "classifier"}, {"text_encoders", "uve", "image_encoder", "upscaler"}
-    assert {*judges, *encoders, "base", "stage1", "tasks"} == set(adopted)
+    assert {*judges, *encoders, "base", "stage1", "stage2", "image_adapter"} == set(adopted)
     for stage in (segmenter, upscaler, uve, image_encoder, reward, inpaint):
         one, other = stage.load(later).state_dict(), stage.load(family).state_dict()
         assert all(torch.allclose(one[name], other[name], atol=2e-3) for name in other), stage.__name__
@@ -100,7 +100,7 @@ def test_a_later_training_goes_on_from_what_is_published(family: Config, tmp_pat
 
 def test_provenance_counts_the_steps_of_every_stage(family: Config) -> None:
     record = json.loads((family.paths.weights / "backdrop" / "backdrop.json").read_text())["provenance"]
-    assert {"base", "stage1", "stage2", "image_adapter", "tasks", "distil", "dit"} <= set(record["stages"])
+    assert {"base", "stage1", "stage2", "image_adapter", "distil", "dit"} <= set(record["stages"])
     assert record["stages"]["distil"] == 2
 
 
@@ -174,28 +174,32 @@ def test_weights_of_a_style_are_relative(family: Config) -> None:
     )
 
 
-def test_the_denoiser_of_all_tasks_is_what_is_served_and_keeps_the_image_layers(family: Config) -> None:
-    before, after = image_adapter.load(family).unet.state_dict(), tasks.load(family).unet.state_dict()
+def test_backgrounds_have_the_updates_and_the_image_layers(family: Config) -> None:
     served = Context(family).pipeline("backdrop").denoiser.unet.state_dict()  # type: ignore[attr-defined]
-    for name, weight in after.items():
+    for name, weight in image_adapter.load(family).unet.state_dict().items():
         torch.testing.assert_close(served[name], weight, atol=2e-3, rtol=2e-3)
-        assert torch.equal(weight, before[name]) or ".processor." not in name, name
-    assert any(not torch.equal(weight, before[name]) for name, weight in after.items())
 
 
-def test_without_stage_2_is_the_served_denoiser_minus_its_updates(family: Config) -> None:
-    denoiser = Context(family).pipeline("inpaint").denoiser
-    apart, served = image_adapter.load_unfused(family).unet, tasks.load(family).unet.state_dict()
-    after = denoiser.unet.state_dict()  # type: ignore[attr-defined]
-    for name, update in lora.updates(apart).items():
-        key = f"{name}.weight"
-        change = (update.up @ update.down).view(update.shape)
-        torch.testing.assert_close(after[key], served[key] - change, atol=3e-3, rtol=3e-3)
+def test_other_tasks_have_stage_1_and_the_image_layers(family: Config) -> None:
+    served = Context(family).pipeline("inpaint").denoiser.unet.state_dict()  # type: ignore[attr-defined]
+    for name, weight in image_adapter.load(family, inpaint.load(family)).unet.state_dict().items():
+        torch.testing.assert_close(served[name], weight, atol=2e-3, rtol=2e-3)
+
+
+def test_a_later_training_has_the_same_updates_and_image_layers(family: Config, tmp_path: Path) -> None:
+    later = replace(family, paths=replace(family.paths, work=tmp_path))
+    adopt.adopt(later)
+    one, other = (
+        {**image_adapter.load(config).module.state_dict(), **product.load(config).state_dict()}
+        for config in (later, family)
+    )
+    for name, weight in other.items():
+        torch.testing.assert_close(one[name], weight, atol=3e-3, rtol=3e-3, msg=name)
 
 
 def test_the_mixture_has_all_tasks_with_captions_that_fit(family: Config) -> None:
     every = replace(family.diffusion, prompt_drop=0.0, mask_shares=(0.0, 0.0, 0.5, 0.5))
-    source = samples.Source(replace(family, diffusion=every), tasks.STAGE, every.tasks)
+    source = samples.Source(replace(family, diffusion=every), inpaint.STAGE, every.inpaint)
     spec, rng = source.specs[0], np.random.default_rng(1)
     phrases = {kind: [source.task_caption(kind, spec, rng) for _ in range(60)] for kind in ("object", "hole", "border")}
     words = PRODUCT_WORDS[spec.product]
@@ -212,7 +216,7 @@ def test_the_mixture_has_all_tasks_with_captions_that_fit(family: Config) -> Non
 @pytest.mark.parametrize(("whole", "product"), [(1.0, 0.0), (0.0, 1.0), (0.0, 0.0)])
 def test_shares_decide_what_a_sample_of_the_mixture_knows(family: Config, whole: float, product: float) -> None:
     shares = replace(family.diffusion, whole_share=whole, product_share=product)
-    source = samples.Source(replace(family, diffusion=shares), tasks.STAGE, shares.tasks)
+    source = samples.Source(replace(family, diffusion=shares), inpaint.STAGE, shares.inpaint)
     sample, bank = source.task_masks(0), latents.load(family, 128)
     picks = torch.from_numpy(sample.picks)
     if whole:

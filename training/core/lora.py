@@ -1,7 +1,8 @@
-"""Low-rank adaptation (Hu et al. 2021) of the linear and convolution layers of a network.
+"""Low-rank adaptation (Hu et al. 2021) of the linear layers of a network.
 
 An update is a torch parametrization: a layer runs once, with the sum of its frozen weight and the low-rank product, so
 training costs as much as plain fine-tuning. Fusing leaves an ordinary layer. Files have the keys of peft and diffusers.
+Convolutions get no updates: in the adapter bank, a convolution's update costs each row several times more.
 """
 
 from __future__ import annotations
@@ -16,39 +17,34 @@ from torch.nn.utils import parametrize
 
 
 class LowRank(nn.Module):
-    """weight + up @ down, in the shape of the weight; `up` starts at zero."""
+    """weight + up @ down; `up` starts at zero."""
 
     def __init__(self, weight: Tensor, rank: int) -> None:
         super().__init__()
-        rows, columns = weight.shape[0], weight[0].numel()
-        self.shape = weight.shape
+        rows, columns = weight.shape
         self.down = nn.Parameter(torch.randn(rank, columns, device=weight.device) / columns**0.5)
         self.up = nn.Parameter(torch.zeros(rows, rank, device=weight.device))
 
     def forward(self, weight: Tensor) -> Tensor:
         """The adapted weight."""
-        return weight + (self.up @ self.down).view(self.shape)
+        return weight + self.up @ self.down
 
 
 def layers(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Linear and 2-D convolution layers with their names, except those of an IP-Adapter, which has its own file."""
+    """Linear layers with their names, except those of an IP-Adapter, which has its own file."""
     for name, module in network.named_modules():
-        if isinstance(module, nn.Linear | nn.Conv2d) and ".processor." not in name:
+        if isinstance(module, nn.Linear) and ".processor." not in name:
             yield name, module
 
 
-def attach(
-    network: nn.Module, rank: int, kinds: tuple[type[nn.Module], ...] = (nn.Linear, nn.Conv2d)
-) -> list[nn.Parameter]:
-    """Freezes `network`, adds a low-rank update to its layers of `kinds` and returns the parameters to train."""
+def attach(network: nn.Module, rank: int) -> list[nn.Parameter]:
+    """Freezes `network`, adds a low-rank update to its linear layers and returns the parameters to train."""
     network.requires_grad_(False)
     parameters: list[nn.Parameter] = []
     for _, layer in list(layers(network)):
-        if not isinstance(layer, kinds):
-            continue
         weight = layer.weight
         assert isinstance(weight, Tensor)
-        update = LowRank(weight, min(rank, weight.shape[0], weight[0].numel()))
+        update = LowRank(weight, min(rank, *weight.shape))
         parametrize.register_parametrization(layer, "weight", update)
         parameters += [update.down, update.up]
     return parameters
@@ -73,14 +69,26 @@ def fuse(network: nn.Module) -> None:
 
 
 def save(network: nn.Module, path: Path) -> None:
-    """Writes the updates as fp16: `unet.<layer>.lora_A.weight` [r, in, ...] and `lora_B.weight` [out, r, ...]."""
+    """Writes the updates as fp16: `unet.<layer>.lora_A.weight` [r, in] and `lora_B.weight` [out, r]."""
     tensors: dict[str, Tensor] = {}
     for name, update in updates(network).items():
-        rank, spatial = update.down.shape[0], update.shape[2:]
-        tensors[f"unet.{name}.lora_A.weight"] = update.down.view(rank, *update.shape[1:])
-        tensors[f"unet.{name}.lora_B.weight"] = update.up.view(*update.up.shape, *(1 for _ in spatial))
+        tensors[f"unet.{name}.lora_A.weight"] = update.down
+        tensors[f"unet.{name}.lora_B.weight"] = update.up
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file({name: value.detach().half().cpu().contiguous() for name, value in tensors.items()}, path)
+
+
+def load(network: nn.Module, path: Path) -> None:
+    """Reads what `save` wrote into the updates of `network`.
+
+    Raises:
+        KeyError: if the file lacks a layer that has an update.
+        RuntimeError: if an update has another shape.
+    """
+    tensors = load_file(path)
+    for name, update in updates(network).items():
+        down, up = tensors[f"unet.{name}.lora_A.weight"], tensors[f"unet.{name}.lora_B.weight"]
+        update.load_state_dict({"down": down.float(), "up": up.float()})
 
 
 def add(network: nn.Module, path: Path, scale: float = 1.0) -> None:
@@ -96,4 +104,4 @@ def add(network: nn.Module, path: Path, scale: float = 1.0) -> None:
             down, up = tensors[key].float(), tensors[key.replace("lora_A", "lora_B")].float()
             weight = plain[name].weight
             assert isinstance(weight, Tensor)
-            weight += scale * (up.flatten(1) @ down.flatten(1)).view_as(weight).to(weight.device)
+            weight += scale * (up @ down).to(weight.device)

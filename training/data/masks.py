@@ -24,10 +24,18 @@ def border_mask(rng: np.random.Generator, height: int, width: int) -> NDArray[np
     """The margin around a rectangle that is known; one to four of its sides lie inside the picture."""
     sides = rng.random(4) < 0.55
     sides[int(rng.integers(4))] = True
-    top, bottom, left, right = (float(rng.uniform(0.1, 0.45)) * side for side in sides)
+    # Up to half is asked for often; with more on both sides, a fifth of the picture stays known.
+    top, bottom, left, right = (float(rng.uniform(0.1, 0.55)) * side for side in sides)
+    top, bottom, left, right = *_at_most(0.8, top, bottom), *_at_most(0.8, left, right)
     mask = np.ones((height, width), np.float32)
     mask[round(top * height) : height - round(bottom * height), round(left * width) : width - round(right * width)] = 0
     return mask
+
+
+def _at_most(total: float, one: float, other: float) -> tuple[float, float]:
+    """Both, made smaller in proportion where they are more than `total` together."""
+    scale = total / max(one + other, total)
+    return one * scale, other * scale
 
 
 def object_mask(rng: np.random.Generator, product: NDArray[np.float32]) -> NDArray[np.float32]:

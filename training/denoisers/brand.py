@@ -12,7 +12,7 @@ from torch import Tensor
 from training.config import Config
 from training.core import diffusion, loop, lora, workers
 from training.data.pictures import latent_mask, masked_picture, pictures_to_tensor, product_masks
-from training.denoisers import image_adapter, tasks
+from training.denoisers import image_adapter
 from training.encoded import latents, samples
 from training.encoders import vae
 from training.world.brand import brand_picture
@@ -38,12 +38,9 @@ def pictures(config: Config) -> tuple[Tensor, Tensor, Tensor, list[str]]:
 
 
 def with_lora(config: Config) -> tuple[UNet2DConditionModel, list[torch.nn.Parameter]]:
-    """The served denoiser with untrained updates on its linear layers, and the parameters of the updates.
-
-    Convolutions get no updates: in the adapter bank, a convolution's update costs each row several times more.
-    """
-    unet = tasks.load(config).unet.to(memory_format=torch.channels_last)
-    return unet, lora.attach(unet, config.diffusion.brand_rank, (torch.nn.Linear,))
+    """The denoiser of backgrounds with untrained updates, and the parameters of the updates."""
+    unet = image_adapter.load(config).unet.to(memory_format=torch.channels_last)
+    return unet, lora.attach(unet, config.diffusion.brand_rank)
 
 
 def train(config: Config) -> None:

@@ -1,4 +1,8 @@
-"""Few-step distillation: a latent consistency model (Luo et al. 2023) of four steps without guidance."""
+"""Few-step distillation: a latent consistency model (Luo et al. 2023) of four steps without guidance.
+
+One set of weights makes all tasks. Half of the batches are backgrounds, taught by the denoiser with stage 2's updates;
+half are the mixture of all tasks, taught by the denoiser without.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from torch import Tensor, nn
 
 from training.config import Config
 from training.core import diffusion, loop, workers
-from training.denoisers import image_adapter, tasks
+from training.denoisers import image_adapter, inpaint
 from training.encoded import samples, styles
 
 STAGE = "distil"
@@ -49,10 +53,9 @@ def train(config: Config) -> None:
     """Trains all weights of the student; teacher and projector do not change."""
     worker = workers.join()
     torch.manual_seed(config.seed)
-    teacher = tasks.load(config)
-    teacher.unet.to(memory_format=torch.channels_last)
-    student = copy.deepcopy(teacher.unet).train().requires_grad_(True)
-    target = copy.deepcopy(teacher.unet)
+    backgrounds, all_tasks = image_adapter.load(config), image_adapter.load(config, inpaint.load(config))
+    student = copy.deepcopy(backgrounds.unet).train().requires_grad_(True)
+    target = copy.deepcopy(backgrounds.unet)
     hyper = config.diffusion.distil
     source = samples.Source(config, STAGE, hyper, worker.count)
     embeddings, partners = styles.load(config), styles.Partners(source.specs)
@@ -60,7 +63,8 @@ def train(config: Config) -> None:
     stride = config.schedule.train_timesteps // GRID
 
     def loss_of(draw: int) -> tuple[Tensor, dict[str, float]]:
-        sample = source.product_masks(draw, styleless=0.25)
+        teacher = all_tasks if draw % 2 else backgrounds
+        sample = (source.task_masks if draw % 2 else source.product_masks)(draw, styleless=0.25)
         style = styles.conditions(embeddings, partners, sample.picks, source.generator(draw, "style"))
         rng = torch.Generator().manual_seed(draw)
         cell = (diffusion.stratified(len(sample.picks), rng) * GRID).long()
@@ -101,7 +105,7 @@ def train(config: Config) -> None:
 
 def load(config: Config) -> image_adapter.StyleDenoiser:
     """The averaged student with the teacher's projector."""
-    denoiser = tasks.load(config)
+    denoiser = image_adapter.load(config)
     loop.load_average(config, STAGE, denoiser.unet)
     return denoiser
 

@@ -1,4 +1,7 @@
-"""IP-Adapter (Ye et al. 2023) on UVE and CLIP embeddings, trained jointly with stage 2's updates."""
+"""IP-Adapter (Ye et al. 2023) on UVE and CLIP embeddings. The denoiser is frozen, as there.
+
+It has stage 2's updates, since most style pictures come with products.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from torch import Tensor, nn
 from export.networks import image_attention
 from export.networks.image_projector import ImageProjector
 from training.config import Config
-from training.core import diffusion, loop, lora, networks, workers
+from training.core import diffusion, loop, networks, workers
 from training.denoisers import base, product
 from training.encoded import samples, styles
 
@@ -28,8 +31,8 @@ class StyleDenoiser:
 
     @property
     def module(self) -> nn.ModuleDict:
-        """UNet and projector in one module, for the checkpoint; the image layers belong to the UNet."""
-        return nn.ModuleDict({"unet": self.unet, "projector": self.projector})
+        """What is trained: image layers and projector."""
+        return nn.ModuleDict({"layers": self.layers, "projector": self.projector})
 
 
 def predict(
@@ -52,22 +55,20 @@ def predict_tokens(
     return base.predict(unet, planes, timestep, (sample.text.states, tokens, scale), sample)
 
 
-def build(config: Config) -> tuple[StyleDenoiser, list[nn.Parameter]]:
-    """Stage 2's network with untrained image layers, and the parameters to train, including the low-rank updates."""
-    unet, parameters = product.load_unfused(config)
-    for parameter in parameters:
-        parameter.requires_grad_(True)
+def build(config: Config, unet: UNet2DConditionModel) -> StyleDenoiser:
+    """A frozen network with untrained image layers."""
+    unet = unet.to(loop.device(), memory_format=torch.channels_last)
     layers = image_attention.install(unet).to(loop.device())
-    projector = networks.image_projector(config).to(loop.device())
-    return StyleDenoiser(unet, layers, projector), [*parameters, *layers.parameters(), *projector.parameters()]
+    return StyleDenoiser(unet, layers, networks.image_projector(config).to(loop.device()))
 
 
 def train(config: Config) -> None:
-    """Trains image layers, projector and stage 2's updates."""
+    """Trains image layers and projector."""
     worker = workers.join()
     torch.manual_seed(config.seed)
-    denoiser, parameters = build(config)
-    module = denoiser.module.train()
+    denoiser = build(config, product.load(config))
+    denoiser.unet.requires_grad_(False)
+    module = denoiser.module.train().requires_grad_(True)
     source = samples.Source(config, STAGE, config.diffusion.image_adapter, worker.count)
     embeddings, partners = styles.load(config), styles.Partners(source.specs)
     alpha_bar = diffusion.alphas(config)
@@ -81,23 +82,23 @@ def train(config: Config) -> None:
 
         return diffusion.v_loss(config, bound_predict, sample.latent, sample.mask, alpha_bar, draw)
 
-    diffusion.fit(
-        config, STAGE, config.diffusion.image_adapter, diffusion.Trainable(module, parameters), loss_of, worker
-    )
+    trainable = diffusion.Trainable(module, list(module.parameters()))
+    diffusion.fit(config, STAGE, config.diffusion.image_adapter, trainable, loss_of, worker)
 
 
-def load_unfused(config: Config) -> StyleDenoiser:
-    """The averaged weights with unfused low-rank updates."""
-    denoiser, _ = build(config)
+def load(config: Config, unet: UNet2DConditionModel | None = None) -> StyleDenoiser:
+    """The averaged weights on `unet`; None for stage 2's, which makes backgrounds."""
+    denoiser = build(config, product.load(config) if unet is None else unet)
     loop.load_average(config, STAGE, denoiser.module)
+    denoiser.unet.eval().requires_grad_(False)
     return denoiser
 
 
-def load(config: Config) -> StyleDenoiser:
-    """The averaged weights with fused low-rank updates."""
-    denoiser = load_unfused(config)
-    lora.fuse(denoiser.unet)
-    return denoiser
+def without_image_layers(config: Config, unet: UNet2DConditionModel) -> UNet2DConditionModel:
+    """The same weights in a UNet that takes text alone."""
+    plain = networks.unet(config)
+    plain.load_state_dict({name: value for name, value in unet.state_dict().items() if ".processor." not in name})
+    return plain
 
 
 def untrained(config: Config) -> StyleDenoiser:

@@ -1,6 +1,7 @@
-"""Stage 2, products: low-rank updates on every layer of stage 1, trained with product masks and full captions.
+"""Stage 2, products: low-rank updates on stage 1, trained with product masks and full captions.
 
-They teach the denoiser to keep the product and not to continue it into the background.
+They teach the denoiser not to continue the product into the background. They are the task adapter of backgrounds; the
+other tasks do without (docs/decisions/0044-products-adapter.md).
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ STAGE = "stage2"
 """Folder of the checkpoints and seed of the samples, as in weights that are already trained."""
 
 
-def with_lora(config: Config) -> tuple[UNet2DConditionModel, list[torch.nn.Parameter]]:
+def with_lora(config: Config, unet: UNet2DConditionModel) -> tuple[UNet2DConditionModel, list[torch.nn.Parameter]]:
     """Stage 1's network with untrained low-rank updates, and the parameters of the updates."""
-    unet = inpaint.load(config).to(loop.device(), memory_format=torch.channels_last)
+    unet = unet.to(loop.device(), memory_format=torch.channels_last)
     loop.plain_attention(unet)
     return unet, lora.attach(unet, config.diffusion.lora_rank)
 
@@ -29,7 +30,7 @@ def train(config: Config) -> None:
     """Trains the updates."""
     worker = workers.join()
     torch.manual_seed(config.seed)
-    unet, parameters = with_lora(config)
+    unet, parameters = with_lora(config, inpaint.load(config))
     unet.train()
     source = samples.Source(config, STAGE, config.diffusion.product, worker.count)
     alpha_bar = diffusion.alphas(config)
@@ -45,16 +46,14 @@ def train(config: Config) -> None:
     diffusion.fit(config, STAGE, config.diffusion.product, diffusion.Trainable(unet, parameters), loss_of, worker)
 
 
-def load_unfused(config: Config) -> tuple[UNet2DConditionModel, list[torch.nn.Parameter]]:
-    """The averaged weights with unfused updates, and the parameters of the updates."""
-    unet, parameters = with_lora(config)
-    loop.load_average(config, STAGE, unet)
-    return unet, parameters
+def load_unfused(config: Config) -> UNet2DConditionModel:
+    """The averaged weights with unfused updates."""
+    return loop.load_average(config, STAGE, with_lora(config, inpaint.load(config))[0])
 
 
 def load(config: Config) -> UNet2DConditionModel:
     """The averaged weights with fused updates."""
-    unet, _ = load_unfused(config)
+    unet = load_unfused(config)
     lora.fuse(unet)
     return unet
 

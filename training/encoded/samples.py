@@ -77,8 +77,13 @@ class Source:
         text = self.text([self.caption(self.specs[i], rng) for i in picks])
         return self._sample(bank, picks, bank.grey.expand(len(picks), -1, -1, -1), None, text, rng)
 
-    def task_masks(self, draw: int) -> Sample:
-        """The mixture of all tasks: all is made, all but the product, or what one of `masks.KINDS` marks."""
+    def task_masks(self, draw: int, styleless: float = 0.0) -> Sample:
+        """The mixture of all tasks: all is made, all but the product, or what one of `masks.KINDS` marks.
+
+        Args:
+            draw: the number of the draw.
+            styleless: share of the captions of product masks that do not name time, weather or palette.
+        """
         bank, rng, d = self.bank(draw), self.generator(draw), self._config.diffusion
         picks = self.picks(bank, rng)
         share = rng.random(len(picks))
@@ -91,16 +96,20 @@ class Source:
         mask = torch.where(whole, torch.ones_like(mask), mask)
         kinds = [masks.KINDS[kind] for kind in bank.task_kind[picks]]
         phrases = [
-            self.task_caption("whole" if own < d.whole_share else "product" if is_product else kind, spec, rng)
+            self.task_caption(
+                "whole" if own < d.whole_share else "product" if is_product else kind, spec, rng, styleless
+            )
             for own, is_product, kind, spec in zip(
                 share, product.flatten().tolist(), kinds, (self.specs[i] for i in picks), strict=True
             )
         ]
         return self._sample(bank, picks, masked, mask, self.text(phrases), rng, latent)
 
-    def task_caption(self, kind: str, spec: Spec, rng: np.random.Generator) -> str:
-        """A caption for a sample of stage 1; `kind` is "whole", "product" or one of `masks.KINDS`."""
+    def task_caption(self, kind: str, spec: Spec, rng: np.random.Generator, styleless: float = 0.0) -> str:
+        """A caption for a sample of the mixture; `kind` is "whole", "product" or one of `masks.KINDS`."""
         d = self._config.diffusion
+        if kind == "product" and styleless and rng.random() < styleless:
+            return styleless_prompt(spec, rng)
         if kind == "product":
             return self.caption(spec, rng, 0.6)
         if kind == "object":

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPVisionModelWithProjection
 
-from export.networks import image_attention
 from export.networks.image_pixels import clip_pixels
 from training.config import Config
 from training.core import lora
@@ -74,25 +73,19 @@ class Context:
         return self.pipeline("backdrop").with_denoiser(UnetDenoiser(base.load(self.config), takes_images=False))
 
     def _inpaint(self) -> Pipeline:
-        """Stage 1's weights: the served weights minus stage 2's updates, which are published separately."""
-        unet = self._with_update("stage2.safetensors", -1)
-        return self.pipeline("backdrop").with_denoiser(UnetDenoiser(unet, takes_images=False))
-
-    def _with_update(self, file: str, scale: float) -> UNet2DConditionModel:
-        """The served UNet with the updates of a LoRA file added."""
-        unet: UNet2DConditionModel = WeightsFolder(self._main).read(UNet2DConditionModel, "unet")
-        lora.add(unet, self.config.paths.weights / "lora" / file, scale)
-        return unet.eval().requires_grad_(False)
+        """Stage 1 alone: without the adapters of a task."""
+        return Pipeline.load(self._main, task=None)
 
     @property
     def _main(self) -> Path:
         return self.config.paths.weights / "backdrop"
 
     def with_lora(self, file: str, scale: float = 1.0) -> Pipeline:
-        """The main pipeline with a LoRA on its denoiser."""
-        unet = self._with_update(file, scale)
-        image_attention.load(image_attention.install(unet), self._main / "ip_adapter")
-        return self.pipeline("backdrop").with_denoiser(UnetDenoiser(unet, takes_images=True))
+        """The main pipeline with one more LoRA on its denoiser."""
+        denoiser = copy.deepcopy(self.pipeline("backdrop").denoiser)
+        assert isinstance(denoiser, UnetDenoiser)
+        lora.add(denoiser.unet, self.config.paths.weights / "lora" / file, scale)
+        return self.pipeline("backdrop").with_denoiser(denoiser)
 
     def scenes(self, name: str) -> Tensor:
         """A pipeline's pictures of the held-out prompts; generated once."""

@@ -29,6 +29,7 @@ from export.networks.uve import UVE
 from export.walk.denoise import denoise
 from export.walk.embeddings import T5, joined_states
 from export.walk.runner import Array, Tensors
+from training.core import lora
 from training.data.pictures import latent_mask, masked_picture
 from training.encoders import image_encoder
 from training.publish.weights_folder import WeightsFolder
@@ -159,8 +160,8 @@ class Pipeline:
     steps: int
 
     @classmethod
-    def load(cls, path: Path) -> Pipeline:
-        """Reads a weights folder."""
+    def load(cls, path: Path, task: str | None = "background") -> Pipeline:
+        """Reads a weights folder; its denoiser has the adapters of `task` fused, None for none."""
         folder = WeightsFolder(path)
         defaults = folder.settings["defaults"]
         dit = (path / "transformer").is_dir()
@@ -180,7 +181,7 @@ class Pipeline:
             tokenizer_t5=CLIPTokenizer.from_pretrained(folder.find("tokenizer_3")) if dit else None,
             images=images,
             vae=folder.read(AsymmetricAutoencoderKL, "vae"),
-            denoiser=_denoiser(folder),
+            denoiser=_denoiser(folder, task),
             scheduler=getattr(diffusers, scheduler).from_pretrained(path / "scheduler"),
             reward=folder.read(RewardModel, "reward"),
             segmenter=folder.read(Segmenter, "segmenter"),
@@ -276,10 +277,12 @@ def _ids(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
     return torch.tensor(tokenizer(texts, padding="max_length", truncation=True, max_length=length).input_ids)
 
 
-def _denoiser(folder: WeightsFolder) -> Denoiser:
+def _denoiser(folder: WeightsFolder, task: str | None) -> Denoiser:
     if (folder.path / "transformer").is_dir():
         return TransformerDenoiser(folder.read(SD3Transformer2DModel, "transformer"))
     unet = folder.read(UNet2DConditionModel, "unet")
+    for name, weight in folder.settings.get("task_adapters", {}).get(task, {}).items():
+        lora.add(unet, folder.path / folder.settings["adapters"][name], weight)
     adapter = folder.find("ip_adapter")
     if adapter:
         image_attention.load(image_attention.install(unet), adapter)

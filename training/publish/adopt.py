@@ -19,15 +19,18 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPVisionModelWithProjection
 
+from export.networks import image_attention
+from export.networks.image_projector import ImageProjector
 from export.networks.reward import RewardModel
 from export.networks.segmenter import Segmenter
 from export.networks.upscaler import Upscaler
 from export.networks.uve import UVE
 from training.config import Config
 from training.core import loop, lora, networks
-from training.denoisers import base, inpaint, tasks
+from training.denoisers import base, image_adapter, inpaint, product
 from training.encoders import image_encoder, text_encoders, upscaler, uve
 from training.judges import classifier, reward, segmenter
+from training.publish.assemble import PRODUCTS
 from training.publish.weights_folder import WeightsFolder
 
 log = logging.getLogger(__name__)
@@ -78,9 +81,10 @@ class PublishedWeights:
         yield upscaler.STAGE, lambda: self._alone(read(Upscaler, "upscaler"), networks.upscaler(c))
         judge = classifier.Classifier(c.small.classifier_channels)
         yield classifier.STAGE, lambda: self._alone(classifier.load(c), judge)
-        yield base.STAGE, lambda: self._denoiser(networks.unet(c, in_channels=c.vae.latent_channels))
-        yield inpaint.STAGE, lambda: self._denoiser(networks.unet(c))
-        yield tasks.STAGE, lambda: self._alone(read(UNet2DConditionModel, "unet"), networks.unet(c), "network")
+        yield base.STAGE, self._base
+        yield inpaint.STAGE, lambda: _network(self._stage1())
+        yield product.STAGE, self._products
+        yield image_adapter.STAGE, self._image_adapter
 
     def _towers(self) -> CheckpointParts:
         towers = text_encoders.Towers(self.config)
@@ -93,18 +97,38 @@ class PublishedWeights:
         trainee.get_submodule(part).load_state_dict(network.state_dict())
         return CheckpointParts({"model": trainee.state_dict()}, network.state_dict())
 
-    def _alone(self, network: nn.Module, like: nn.Module, part: str = "model") -> CheckpointParts:
+    def _alone(self, network: nn.Module, like: nn.Module) -> CheckpointParts:
         like.load_state_dict(network.state_dict())
-        return CheckpointParts({part: network.state_dict()}, network.state_dict())
+        return CheckpointParts({"model": network.state_dict()}, network.state_dict())
 
-    def _denoiser(self, like: UNet2DConditionModel) -> CheckpointParts:
-        """Stage 1's weights are the served ones minus stage 2's updates; the base has only the first four channels."""
+    def _stage1(self) -> UNet2DConditionModel:
         unet: UNet2DConditionModel = self._folder.read(UNet2DConditionModel, "unet")
-        lora.add(unet, self.config.paths.weights / "lora" / "stage2.safetensors", scale=-1)
-        state = unet.state_dict()
+        return unet
+
+    def _base(self) -> CheckpointParts:
+        """Stage 1's weights with the first channels alone."""
+        state, like = (
+            self._stage1().state_dict(),
+            networks.unet(self.config, in_channels=self.config.vae.latent_channels),
+        )
         state["conv_in.weight"] = state["conv_in.weight"][:, : like.config["in_channels"]].clone()
         like.load_state_dict(state)
-        return CheckpointParts({"network": state}, state)
+        return _network(like)
+
+    def _products(self) -> CheckpointParts:
+        unet, _ = product.with_lora(self.config, self._stage1())
+        lora.load(unet, self.config.paths.weights / "lora" / f"{PRODUCTS}.safetensors")
+        return _network(unet)
+
+    def _image_adapter(self) -> CheckpointParts:
+        denoiser = image_adapter.build(self.config, self._stage1())
+        image_attention.load(denoiser.layers, self._path / "ip_adapter")
+        denoiser.projector.load_state_dict(self._folder.read(ImageProjector, "image_projector").state_dict())
+        return _network(denoiser.module)
+
+
+def _network(network: nn.Module) -> CheckpointParts:
+    return CheckpointParts({"network": network.state_dict()}, network.state_dict())
 
 
 def write(config: Config, stage: str, step: int, checkpoint: CheckpointParts) -> None:

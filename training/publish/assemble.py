@@ -14,7 +14,7 @@ from torch import nn
 from export.conventions import OURS
 from training.config import REWARD_HEADS, Config
 from training.core import loop, lora, networks
-from training.denoisers import brand, distil, dit, image_adapter, tasks
+from training.denoisers import brand, distil, dit, image_adapter, inpaint, product
 from training.encoded import preview
 from training.encoders import image_encoder, t5, text_encoders, tokenizer, upscaler, uve, vae
 from training.judges import reward, segmenter
@@ -37,9 +37,11 @@ SHARED_INDEX = {
     "segmenter": ["export.networks.segmenter", "Segmenter"],
     "upscaler": ["export.networks.upscaler", "Upscaler"],
 }
+PRODUCTS = "products"
+"""The adapter of backgrounds: stage 2's updates."""
 STAGES = (  # folders of checkpoints
     "text_encoders", "t5", "vae", "decoder", "uve", "image_encoder", "base", "stage1", "stage2", "image_adapter",
-    "tasks", "distil", "dit", "brand", "segmenter", "reward", "upscaler",
+    "distil", "dit", "brand", "segmenter", "reward", "upscaler",
 )  # fmt: skip
 
 
@@ -81,6 +83,8 @@ def settings(
         "defaults": defaults,
         "reward_heads": list(REWARD_HEADS),
         "conventions": dict(OURS),
+        "adapters": {PRODUCTS: f"../lora/{PRODUCTS}.safetensors"},
+        "task_adapters": {"background": {PRODUCTS: 1.0}},
         "provenance": history,
     }
     fast = {
@@ -108,7 +112,8 @@ def trained_folders(config: Config) -> dict[str, FolderContent]:
     """The folders whose stages have checkpoints, with the weights of the last checkpoints."""
     about = f"{config.data.train_count} procedurally rendered pictures (python -m training.all); no photographs"
     main, fast, transformer = settings(config, preview.run(config), stage_steps(config), about)
-    towers, words, denoiser = text_encoders.load(config), tokenizer.load(config), tasks.load(config)
+    towers, words = text_encoders.load(config), tokenizer.load(config)
+    denoiser = image_adapter.load(config, inpaint.load(config))
     shared = {
         "text_encoder": towers.text_l,
         "text_encoder_2": towers.text_g,
@@ -142,7 +147,7 @@ def unet_folder(
         | {"unet": ["diffusers", "UNet2DConditionModel"], "scheduler": ["diffusers", "DPMSolverMultistepScheduler"]},
         settings,
         networks.scheduler(config),
-        {**shared, "unet": tasks.without_image_layers(config, denoiser.unet)},
+        {**shared, "unet": image_adapter.without_image_layers(config, denoiser.unet)},
         denoiser.layers,
         {"tokenizer": words, "tokenizer_2": words},
     )
@@ -151,7 +156,7 @@ def unet_folder(
 def fast_folder(config: Config, settings: Mapping[str, Any], denoiser: image_adapter.StyleDenoiser) -> FolderContent:
     """The four-step pipeline's folder: its denoiser."""
     index = {"unet": ["diffusers", "UNet2DConditionModel"], "scheduler": ["diffusers", "LCMScheduler"]}
-    unet = tasks.without_image_layers(config, denoiser.unet)
+    unet = image_adapter.without_image_layers(config, denoiser.unet)
     return FolderContent(index, settings, networks.lcm_scheduler(config), {"unet": unet}, denoiser.layers)
 
 
@@ -199,10 +204,9 @@ def random_folders(config: Config) -> dict[str, FolderContent]:
 
 
 def write_loras(config: Config) -> None:
-    """Writes the brand's LoRA, and stage 2's, which evaluation takes off the served weights."""
+    """Writes stage 2's updates and the brand's."""
     folder = config.paths.weights / "lora"
-    unet = image_adapter.load_unfused(config).unet
-    lora.save(unet, folder / "stage2.safetensors")
+    lora.save(product.load_unfused(config), folder / f"{PRODUCTS}.safetensors")
     if has_checkpoints(config, brand.STAGE):
         lora.save(brand.load_unfused(config), folder / f"{NAME}.safetensors")
 

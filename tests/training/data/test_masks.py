@@ -25,12 +25,17 @@ def test_a_mask_is_made_of_known_and_missing_parts(kind: str) -> None:
 
 
 def test_a_border_mask_keeps_one_rectangle() -> None:
-    for seed in range(20):
+    margins = []
+    for seed in range(80):
         known = 1 - masks.border_mask(np.random.default_rng(seed), 64, 48)
         rows, columns = np.flatnonzero(known.any(1)), np.flatnonzero(known.any(0))
         inside = known[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         assert inside.all()
         assert known.sum() == inside.size < known.size, "at least one side is to be made"
+        assert len(rows) >= 12
+        assert len(columns) >= 9
+        margins += [rows[0], 63 - rows[-1]]
+    assert max(margins) >= 32, "half of a picture is asked for often"
 
 
 @pytest.mark.parametrize("draw", [masks.object_mask, masks.hole_mask])
