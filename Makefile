@@ -142,7 +142,7 @@ train-gpu: $(if $(TRAIN_PYTHON),,$(VENV)/.dev) ## Train all stages on a GPU with
 	@test -z "$(PACK)" || $(or $(TRAIN_PYTHON),$(BIN)/python) -m training.publish.pack --work $(WORK) --out $(PACK)
 
 repository: $(VENV)/.dev ## Export the trained weights to triton_repo/
-	@$(BIN)/python -m export all $(addprefix --pipeline ,$(FOLDERS)) --storage fp16 --out triton_repo --report docs/figures/parity.json
+	@$(BIN)/python -m export all $(addprefix --pipeline ,$(FOLDERS)) --storage fp16 --adapter-slots 1 --out triton_repo --report docs/figures/parity.json
 
 # A copy, since triton_repo/ is the checkout's own; and the photographs that the upscaler is measured on.
 UPSCALER ?= realesrgan-x4plus

@@ -43,6 +43,8 @@ class LoraRef:
     """A safetensors file, or a folder such as peft's."""
     pipeline: str | None = None
     """Whose denoiser gets it; None for the first pipeline's."""
+    own: bool = False
+    """Whether the pipeline's folder brings it along: it has a row beyond those that are asked for."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,13 @@ class AdapterSelection:
 
     adapters: tuple[LoraRef, ...]
     capacity: int = CAPACITY
-    """Rows reserved in each bank."""
+    """Rows reserved in each bank, not counting the folder's own adapters."""
     rank: int | None = None
     """The rank reserved; None for the largest among the files."""
     allow_partial: bool = False
     """Whether adapters are served without what they have for the text encoders."""
     slots: int | None = None
-    """Adapters that a row may have at once; None for `SLOTS`, or fewer where the bank has fewer rows."""
+    """Adapters that a row may have at once, plus a task's own; None for `SLOTS`, or the rows if they are fewer."""
 
 
 @dataclass(frozen=True)
@@ -236,6 +238,12 @@ def open_banks(plan: RepositoryPlan, selection: AdapterSelection) -> dict[str, B
             selection.rank,
             allow_partial=selection.allow_partial,
             slots=selection.slots,
+            own_slots=max(
+                len(weights)
+                for folder in plan.pipelines
+                if components[folder.name]["denoiser"] == model
+                for weights in ({}, *folder.settings["task_adapters"].values())
+            ),
         )
         for model, files in chosen.items()
     }
@@ -248,10 +256,11 @@ def open_bank(
     rank: int | None = None,
     allow_partial: bool = False,
     slots: int | None = None,
+    own_slots: int = 0,
 ) -> Bank:
-    """Reads the adapters of one denoiser."""
-    if len(refs) > capacity:
-        count = len(refs)
+    """Reads the adapters of one denoiser; `own_slots` are for a task's own adapters."""
+    own = sum(ref.own for ref in refs)
+    if (count := len(refs) - own) > capacity:
         raise ExportError(f"{count} adapters do not fit into {capacity} rows; ask for --adapter-rows {count}.")
     if slots is not None and slots > capacity:
         raise ExportError(f"--adapter-slots {slots} is more than the {capacity} rows of the bank (--adapter-rows).")
@@ -263,10 +272,10 @@ def open_bank(
     layers = sorted({layer for _, lora in loras for layer in lora.updates})
     return Bank(
         layers={layer: shapes[layer] for layer in layers},
-        capacity=capacity,
+        capacity=capacity + own,
         rank=rank or largest[1].rank,
         adapters=loras,
-        slots=slots or min(SLOTS, capacity),
+        slots=(slots or min(SLOTS, capacity)) + own_slots,
     )
 
 

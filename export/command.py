@@ -176,8 +176,18 @@ def add_adapters(step: argparse.ArgumentParser) -> None:
         action="store_true",
         help="serve adapters without what they have for the text encoders, whose adapters are not served",
     )
-    step.add_argument("--adapter-rows", type=int, metavar="N", help="adapters that a denoiser has room for (4)")
-    step.add_argument("--adapter-slots", type=int, metavar="K", help="adapters that one request may name at once (3)")
+    step.add_argument(
+        "--adapter-rows",
+        type=int,
+        metavar="N",
+        help="adapters that a denoiser has room for, not counting its folder's own (4)",
+    )
+    step.add_argument(
+        "--adapter-slots",
+        type=int,
+        metavar="K",
+        help="adapters that one request may name at once, not counting its task's own (3)",
+    )
     step.add_argument("--adapter-rank", type=int, metavar="R", help="rank that it has room for (default: the files')")
 
 

@@ -44,7 +44,7 @@ def adapter_selection(options: argparse.Namespace) -> AdapterSelection | None:
     for option, number in numbers.items():
         if number is not None and number < 1:
             raise ExportError(f"--adapter-{option} {number} is not a positive number.")
-    if not options.adapters:
+    if not options.adapters and not any(numbers.values()):
         return None
     from export.adapters import CAPACITY, AdapterSelection, LoraRef
 

@@ -15,6 +15,7 @@ from export import repository, task_adapters
 from export.errors import ExportError
 from export.model_export import ModelExport, model_report
 from export.options import ExportOptions
+from export.own_adapters import own_task_adapters, with_own
 from export.plan import RepositoryPlan, plan_repository
 from export.precision import Precisions
 from export.produce import produce
@@ -22,7 +23,7 @@ from export.progress import Progress
 from export.rehearsal.rehearsals import Rehearsals, expect_rehearsal
 from export.report import ExportReport
 from export.serving import check_repository
-from export.source import open_folder
+from export.source import PipelineFolder, open_folder
 from export.spec import ExportSpec
 from export.task_adapters import TaskAdapters
 
@@ -119,7 +120,9 @@ def export_pipelines(
     entries = earlier.get("models", {})
     kept = kept_models(plan, out, entries, names)
     banks = open_banks(plan, selection, kept, options)
-    own_adapters = {**task_adapters.kept(earlier, kept), **options.task_adapters}
+    own_adapters = task_adapters.combined(
+        own_task_adapters(exported(plan, kept)), task_adapters.kept(earlier, kept), options.task_adapters
+    )
     expect_task_adapters(plan, own_adapters, banks, kept)
     rehearsals = Rehearsals(plan, options.rehearsal, options.store, progress)
     reports = []
@@ -162,10 +165,16 @@ def served_precisions(models: dict[str, Any]) -> Precisions:
     return Precisions(models={name: entry.get("precision", "fp32") for name, entry in models.items()})
 
 
+def exported(plan: RepositoryPlan, kept: Collection[str]) -> list[PipelineFolder]:
+    """The pipelines whose denoisers are exported; the others keep their adapters."""
+    return [folder for folder in plan.pipelines if plan.components(folder)["denoiser"] not in kept]
+
+
 def open_banks(
     plan: RepositoryPlan, selection: AdapterSelection | None, kept: Collection[str], options: ExportOptions
 ) -> dict[str, Bank]:
     """The banks of adapters, by the denoisers that get one."""
+    selection = with_own(selection, exported(plan, kept), plan.pipelines[0].name)
     if selection is None:
         return {}
     import torch

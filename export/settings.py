@@ -68,6 +68,20 @@ VALUES: Mapping[str, Served] = {
     "provenance": Served("an object", lambda value: isinstance(value, dict)),
     "shares": Served("a folder's path, or null", lambda value: value is None or isinstance(value, str)),
     KEY: Served("an object", lambda value: isinstance(value, dict)),
+    "adapters": Served(
+        "an object of names and paths",
+        lambda value: isinstance(value, dict) and all(isinstance(path, str) for path in value.values()),
+    ),
+    "task_adapters": Served(
+        "an object of tasks, each an object of adapters' names and their weights",
+        lambda value: (
+            isinstance(value, dict)
+            and all(
+                isinstance(weights, dict) and all(is_number(weight) for weight in weights.values())
+                for weights in value.values()
+            )
+        ),
+    ),
 }
 """The settings, and what each can be."""
 
@@ -100,6 +114,8 @@ def read_settings(
         "provenance": {},
         "shares": None,
         KEY: {},
+        "adapters": {},
+        "task_adapters": {},
     }
     unknown = sorted(set(own) - set(settings))
     if unknown:

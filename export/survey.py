@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from export.errors import BadFolderError, ExportError
 from export.judges import Judges
 from export.keys.check import undecided
 from export.layout import IMAGE_ROLES, KINDS, Roots, Source, class_named
+from export.own_adapters import with_own
 from export.pipeline_classes import read_index
 from export.plan import RepositoryPlan, plan_repository
 from export.precision import Precisions
@@ -177,20 +179,25 @@ def notes(folder: PipelineFolder) -> list[str]:
 
 def survey_adapters(pipelines: Sequence[Path], selection: AdapterSelection | None) -> Iterator[tuple[str, str]]:
     """Surveys adapters: a sentence on each, and what is wrong with it, of which one is empty. Reads their tensors."""
-    if selection is None:
+    folders = {path.resolve().name: path for path in pipelines}
+    opened: dict[str, PipelineFolder] = {}
+    for name, path in folders.items():
+        with contextlib.suppress(ExportError):  # the survey of the folder has told it
+            opened[name] = open_folder(path)
+    chosen = with_own(selection, list(opened.values()), next(iter(folders)))
+    if chosen is None:
         return
     # Not imported at the top: it brings torch, and a survey of folders should not wait for torch.
     from export.adapters import layer_shapes
     from export.lora_files import read_lora
 
-    folders = {path.resolve().name: path for path in pipelines}
-    for ref in selection.adapters:
+    for ref in chosen.adapters:
         name = ref.pipeline or next(iter(folders))
         try:
             if name not in folders:
                 raise ExportError(f"There is no pipeline {name!r} for the adapter {ref.name}.")
-            shapes = layer_shapes(open_folder(folders[name]).sources["denoiser"])
-            lora = read_lora(ref.path, shapes, allow_partial=selection.allow_partial)
+            shapes = layer_shapes((opened.get(name) or open_folder(folders[name])).sources["denoiser"])
+            lora = read_lora(ref.path, shapes, allow_partial=chosen.allow_partial)
         except ExportError as error:
             yield "", str(error)
             continue

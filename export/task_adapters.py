@@ -29,10 +29,6 @@ def read_options(texts: Sequence[str], pipelines: Sequence[str]) -> dict[str, di
     """
     if not texts:
         return {}
-    # Imported here: what builds engines has no orchestrator.
-    from orchestrator.tasks import ALL
-
-    sampled = [name for name, each in ALL.items() if each.rules.sampled]
     chosen: dict[str, dict[str, dict[str, float]]] = {}
     for text in texts:
         match = _FORM.fullmatch(text)
@@ -41,12 +37,29 @@ def read_options(texts: Sequence[str], pipelines: Sequence[str]) -> dict[str, di
         pipeline, task = match["pipeline"] or pipelines[0], match["task"]
         if pipeline not in pipelines:
             raise ExportError(f"{OPTION} names the pipeline {pipeline!r}; there are {', '.join(pipelines)}.")
-        if task not in sampled:
-            raise ExportError(
-                f"{OPTION} names the task {task!r}; the tasks that a denoiser samples are {', '.join(sampled)}."
-            )
+        if (problem := not_sampled(task)) is not None:
+            raise ExportError(f"{OPTION} names {problem}")
         chosen.setdefault(pipeline, {}).setdefault(task, {})[match["name"]] = _weight(text, match["weight"])
     return chosen
+
+
+def not_sampled(task: str) -> str | None:
+    """The end of a sentence on a task that no denoiser samples, from "the task" on; None if one does."""
+    # Imported here: what builds engines has no orchestrator.
+    from orchestrator.tasks import ALL
+
+    sampled = [name for name, each in ALL.items() if each.rules.sampled]
+    if task in sampled:
+        return None
+    return f"the task {task!r}; the tasks that a denoiser samples are {', '.join(sampled)}."
+
+
+def combined(*layers: TaskAdapters) -> dict[str, dict[str, Weights]]:
+    """Task adapters of several sources; for one task of one pipeline, the last source counts."""
+    return {
+        pipeline: {task: weights for each in layers for task, weights in each.get(pipeline, {}).items()}
+        for pipeline in dict.fromkeys(name for each in layers for name in each)
+    }
 
 
 def _weight(option: str, text: str | None) -> float:

@@ -17,6 +17,8 @@ OURS, COMPACT, DEEP = "Upscaler", "SRVGGNetCompact", "RRDBNet"
 CLASSES = (OURS, COMPACT, DEEP)
 _DEEP_MARGIN = 16
 """RRDBNet sees hundreds of pixels, but hardly uses those farther away; Real-ESRGAN's own tiles overlap by 10."""
+_MOST = 64
+"""The largest number of convolutions, and the largest factor."""
 _PREFIXES = ("params_ema.", "params.")
 """What BasicSR puts before every name of a checkpoint."""
 _OLD_CONVS = {"model.0": "conv_first", "model.3": "conv_up1", "model.6": "conv_up2", "model.8": "conv_hr"} | {
@@ -96,13 +98,24 @@ def _compact(shapes: Mapping[str, Shape]) -> dict[str, int]:
 
 
 def geometry(config: Mapping[str, Any]) -> tuple[int, int]:
-    """The side of a tile and the factor, of a component's config.json."""
+    """The side of a tile and the factor, of a component's config.json.
+
+    Raises:
+        BadFolderError: a value that they follow from is missing, or is no whole number from 1 to 64.
+    """
     cls = config["_class_name"]
     if cls == OURS:
         # Two pixels more for the mean that is taken away from the picture.
-        margin, factor = config["convolutions"] + 4, config["factor"]
+        margin, factor = _count(config, "convolutions") + 4, _count(config, "factor")
     elif cls == COMPACT:
-        margin, factor = config["num_conv"] + 2, config["upscale"]
+        margin, factor = _count(config, "num_conv") + 2, _count(config, "upscale")
     else:
-        margin, factor = _DEEP_MARGIN, config["scale"]
+        margin, factor = _DEEP_MARGIN, _count(config, "scale")
     return TILE_CORE + 2 * margin, factor
+
+
+def _count(config: Mapping[str, Any], key: str) -> int:
+    value = config.get(key)
+    if type(value) is not int or not 1 <= value <= _MOST:
+        raise BadFolderError(f"upscaler/config.json: {key} must be a whole number from 1 to {_MOST}.")
+    return value

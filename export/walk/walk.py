@@ -14,6 +14,7 @@ import torch
 
 from export.layout import TEXT_ROLES
 from export.source import PipelineFolder
+from export.upscalers import geometry
 from export.walk.denoise import Blend, denoise, scheduler_of
 from export.walk.embeddings import Embeddings, embeddings_of, token_ids
 from export.walk.frame import WalkFrame
@@ -55,7 +56,7 @@ class Walk:
     listen: Listener = no_listener
 
     def run(self, requests: Sequence[WalkRequest]) -> list[WalkResult]:
-        """Makes every request's latents and picture; runs the reward model on the pictures if there is one."""
+        """Makes every request's latents and picture; runs the reward model and the upscaler on it if there are any."""
         frames = [request.frame for request in requests]
         embeddings = self.encode(requests)
         # A denoiser that inpaints reads the masked picture; into any other one's samples the whole picture is blended.
@@ -78,6 +79,9 @@ class Walk:
                     for result, frame, one in zip(results, frames, embeddings, strict=True)
                 ],
             )
+        if "upscaler" in self.folder.sources:
+            tile, _ = geometry(self.folder.sources["upscaler"].config)
+            self.stage("upscaler", [{"image": centre(result.picture, tile)} for result in results])
         return results
 
     def judged_text(self, embeddings: Embeddings) -> dict[str, Array]:
@@ -167,6 +171,18 @@ class Walk:
             generator=generator,
             blend=None if self.folder.inpaints else Blend(known, frame.latent_mask),
         )
+
+
+def centre(picture: Array, side: int) -> Array:
+    """The square in the middle of a picture [1, 3, H, W] in −1…1, as an upscaler takes it: [1, 3, side, side] in 0…1.
+
+    A picture that is smaller continues with its last pixels, as at the border of a picture that is enlarged.
+    """
+    short = [max(0, side - extent) for extent in picture.shape[2:]]
+    large = np.pad(picture, ((0, 0), (0, 0), *((each // 2, each - each // 2) for each in short)), "edge")
+    top, left = ((extent - side) // 2 for extent in large.shape[2:])
+    square: Array = (np.clip(large[:, :, top : top + side, left : left + side], -1, 1) + 1) / 2
+    return square
 
 
 def to_bytes(picture: Array) -> Bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-import time
 from pathlib import Path
 
 import numpy as np
@@ -355,9 +354,7 @@ def test_a_bad_lora_is_told_before_anything_is_made(
         "--work",
         f"{tmp_path}/work",
     ]
-    started = time.monotonic()
     assert main(["all", *arguments, "--adapter", f"x={tmp_path / name}"]) == 1
-    assert time.monotonic() - started < 20
     assert message in capsys.readouterr().err
     assert [entry.name for entry in tmp_path.iterdir()] == [name]
 

@@ -67,6 +67,9 @@ def inputs(content: dict[str, Any], name: str, bucket: tuple[int, int]) -> dict[
             values = np.linspace(0, 1.4, ROWS)[:, None]
         if tensor == "mask":
             values = values.clip(0, 1)
+        if tensor == "adapter":
+            outputs[tensor] = random.integers(0, 1 + model["adapters"]["rows"], (ROWS, *shape))
+            continue
         outputs[tensor] = values.astype(np.float32)
     return outputs
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -168,10 +167,8 @@ def test_a_bad_transformer_folder_is_refused(folders: Path, spoil: Callable[[Pat
 @pytest.mark.parametrize(("spoil", "message"), SPOILT)
 def test_a_bad_folder_is_refused_with_one_sentence(folder: Path, spoil: Callable[[Path], Any], message: str) -> None:
     spoil(folder)
-    started = time.monotonic()
     with pytest.raises(BadFolderError, match=message) as refusal:
         open_folder(folder)
-    assert time.monotonic() - started < 2
     assert "\n" not in str(refusal.value)
 
 

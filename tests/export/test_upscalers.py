@@ -133,6 +133,16 @@ def test_deep_weights_are_found_by_their_keys(layout: str, scale: int, tmp_path:
     assert geometry(config) == (TILE_CORE + 32, scale)
 
 
+@pytest.mark.parametrize("value", ["text", None, 0, 65, True, 2.0])
+@pytest.mark.parametrize(
+    ("cls", "key"), [("Upscaler", "convolutions"), ("SRVGGNetCompact", "num_conv"), ("RRDBNet", "scale")]
+)
+def test_a_geometry_of_no_whole_numbers_is_refused(cls: str, key: str, value: object) -> None:
+    config = {"_class_name": cls, "convolutions": 6, "factor": 2, "num_conv": 3, "upscale": 2, "scale": 4}
+    with pytest.raises(BadFolderError, match=f"upscaler/config.json: {key} must be a whole number from 1 to 64"):
+        geometry({**config, key: value})
+
+
 @pytest.mark.parametrize("scale", [2, 4])
 def test_compact_weights_are_found_by_their_keys(scale: int, tmp_path: Path) -> None:
     state = weights(SRVGGNetCompact(num_feat=8, num_conv=3, upscale=scale))

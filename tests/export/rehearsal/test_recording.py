@@ -36,8 +36,7 @@ def rehearsal(folder: Path, work: Path | None, steps: int = 3) -> Rehearsal:
 def test_every_component_is_given_what_it_takes(name: str, tiny_pipelines: Path) -> None:
     one_rehearsal = rehearsal(tiny_pipelines / name, None)
     calls = one_rehearsal.recording.calls
-    # A rehearsed picture has the size of its bucket: the upscaler is compared on random pictures alone.
-    assert set(calls) == set(one_rehearsal.models) - {"upscaler"}
+    assert set(calls) == set(one_rehearsal.models)
     assert len(calls["denoiser"]) == 3
     first, last = calls["denoiser"][0], calls["denoiser"][-1]
     assert first["sample"].shape == (BATCH[name], 4, 8, 8)
@@ -48,6 +47,19 @@ def test_every_component_is_given_what_it_takes(name: str, tiny_pipelines: Path)
     (picture,) = one_rehearsal.recording.pictures
     assert picture.shape == (64, 64, 3)
     assert picture.std() > 1
+
+
+def test_the_upscaler_is_given_a_tile_of_the_picture(tiny_pipelines: Path) -> None:
+    one_rehearsal = rehearsal(tiny_pipelines / "tiny", None, steps=1)
+    (call,) = one_rehearsal.recording.calls["upscaler"]
+    (picture,) = one_rehearsal.recording.pictures
+    # The picture of 64 × 64 is smaller than a tile: it lies in the middle, and its last pixels go on around it.
+    side = call["image"].shape[-1]
+    inset = (side - 64) // 2
+    tile = np.rint(call["image"][0].transpose(1, 2, 0) * 255)
+    inside = tile[inset : inset + 64, inset : inset + 64]
+    assert np.abs(inside - picture).max() <= 1
+    assert np.array_equal(tile[:inset, inset : inset + 64], inside[:1].repeat(inset, axis=0))
 
 
 def test_a_style_goes_with_the_prompt_alone(tiny_pipelines: Path) -> None:
