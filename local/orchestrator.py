@@ -49,7 +49,7 @@ def service(
         ready=lambda: serving(endpoint),
         environment=environment | dict(settings or {}),
         working_folder=ROOT,
-        start_timeout_s=60.0,
+        start_timeout_s=120.0,
         grace_s=20.0,
         shm_prefix=shm_prefix,
     )

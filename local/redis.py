@@ -57,6 +57,6 @@ def service(port: int, log_folder: Path) -> Service:
         log=log_folder / "redis.log",
         ready=lambda: answers(port, b"PING\r\n", b"+PONG"),
         working_folder=log_folder,
-        start_timeout_s=15.0,
+        start_timeout_s=60.0,
         grace_s=5.0,
     )

@@ -152,7 +152,7 @@ def service(
         prepare=lambda: prepare_backends(wheel, work / "backends"),
         environment=environment(wheel),
         working_folder=work,
-        start_timeout_s=120.0,
+        start_timeout_s=240.0,
         grace_s=EXIT_TIMEOUT_S + 4.0,
         nice=nice,
         shm_prefix=prefix,

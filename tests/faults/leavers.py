@@ -19,8 +19,9 @@ GROUP = 8
 """Callers who leave at the same moment."""
 _STEPS = 12
 _WAYS = ("task", "generation", "deadline", "connection")
-_WARM_GROUPS = 2
-_SOLO_S = 0.4
+_WARM_SHARE = 0.1
+"""Callers before the first count, ÷ those who are counted: pools of connections grow to their level by chance."""
+_SOLO_S = 0.6
 _DENOISER = "denoiser_fast"
 _GAUGES = (
     "backdrop_running_requests",
@@ -54,7 +55,8 @@ class LeaverReport:
 
     Attributes:
         cancels: number of callers who left before their picture was made.
-        most_rows: most rows of a caller's group that were computed after it had left, ÷ callers of the group.
+        most_rows: most rows of a caller's group that were computed after the server had been told that the callers
+            left, ÷ callers of the group.
         before: what the orchestrator held before the first of them.
         after: what it holds after the last one.
     """
@@ -73,7 +75,7 @@ class LeaverReport:
 async def leave(site: Site, count: int) -> LeaverReport:
     """Has `count` callers leave: tasks or generations are cancelled, deadlines pass, or connections are closed."""
     dice, cancels, most = random.Random(5), 0, 0.0
-    for how in _WAYS * _WARM_GROUPS:
+    for how in _WAYS * max(2, round(count * _WARM_SHARE / GROUP / len(_WAYS))):
         await _group(site, dice, how)  # opens what stays open: connections, also to Redis, and the region
     before = await holdings(site)
     async with contextlib.AsyncExitStack() as stack:
@@ -109,8 +111,12 @@ async def _group(site: Site, dice: random.Random, how: str) -> int:
     elif how == "generation":
         for generation in generations:
             generation.cancel()
-    await client.close()
+    if how == "connection":
+        await client.close()
+        client = backdrop.AsyncClient(site.endpoints[0], retries=0)
     await asyncio.gather(*tasks, return_exceptions=True)
+    await client.ready()  # answered after all that was sent before on its connection, the cancels
+    await client.close()
     return GROUP - served
 
 
@@ -132,7 +138,7 @@ async def _settled(tritons: list[InferenceServerClient]) -> int:
     rows = -1
     while rows != (now := await _rows(tritons)):
         rows = now
-        await asyncio.sleep(0.1)  # several steps
+        await asyncio.sleep(0.2)  # more than a step
     return rows
 
 

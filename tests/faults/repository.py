@@ -11,13 +11,14 @@ from bench.emulated.costs import Cost
 from local.orchestrator import ROOT
 
 PIPELINE = "backdrop-fast"
+QUICK = Cost(8.0, 1.0)
 BUCKETS = [[128, 128], [96, 128], [128, 96]]
 # A Triton starts faster without them, and no fault depends on them.
 _JUDGES = ("reward", "segmenter")
 _LEFT_OUT = ("segmenter", "image_encoder_clip", "image_encoder_uve", "image_projector", "upscaler")
 
 
-def write_quick(folder: Path, cost: Cost = Cost(8.0, 1.0)) -> Path:  # noqa: B008  # frozen
+def write_quick(folder: Path, cost: Cost = QUICK) -> Path:
     """Writes a repository of `PIPELINE` whose models are `model.py`: they start fast and leave the cores alone.
 
     `cost` is what a batch of the denoiser takes; the other models take `bench.emulated.costs.OTHERS`.

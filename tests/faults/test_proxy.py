@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.faults.proxy import Link, Proxy
+from tests.patience import PATIENCE_S
 
 
 @contextlib.asynccontextmanager
@@ -64,7 +65,7 @@ async def test_a_silent_link_delivers_when_it_is_mended() -> None:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(reader.readexactly(4), 0.1)
         proxy.mend()
-        assert await asyncio.wait_for(reader.readexactly(4), 2) == b"late"
+        assert await asyncio.wait_for(reader.readexactly(4), PATIENCE_S) == b"late"
 
 
 async def test_a_half_open_connection_stays_silent_and_new_ones_work() -> None:

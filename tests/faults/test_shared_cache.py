@@ -6,6 +6,7 @@ import pytest
 
 from tests.faults import shared_cache
 from tests.faults.site import Site
+from tests.patience import PATIENCE_S
 
 SHORT = ("killed", "filled with garbage")
 
@@ -18,4 +19,4 @@ async def test_no_request_fails_and_the_breaker_closes_again(quick_site: Site, n
     report = await shared_cache.disturbed(quick_site, shared_cache.FAULTS[name], 4)
     assert report.failed == []
     assert report.made == 4
-    assert report.back_s < 10.0
+    assert report.back_s < PATIENCE_S

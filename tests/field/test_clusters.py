@@ -31,6 +31,7 @@ from tests.k8s.rendering import settings as settings_of
 from tests.k8s.test_promises import main_container, serving
 from tests.orchestrator.api.test_service import Running
 from tests.orchestrator.cache.redis_process import RedisProcess, running, until_stored
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -51,7 +52,7 @@ async def cache_on(url: str) -> AsyncIterator[TwoTierCache]:
 
 
 async def until(cache: TwoTierCache, available: bool) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE_S):
         while cache.redis_available is not available:  # noqa: ASYNC110  (there is no event to wait for)
             await asyncio.sleep(0.02)
 
@@ -124,7 +125,7 @@ async def test_connections_age_and_no_call_notices(tmp_path: Path) -> None:
     await server.server.start()
     await server.open()
     async with Proxy(server.server.port) as proxy, backdrop.AsyncClient(proxy.endpoint, retries=0) as client:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while proxy.connections < 3:
                 assert (await client.generate(backdrop.TextToImage(), prompt="a beach", steps=2)).pictures
                 await asyncio.sleep(0.05)

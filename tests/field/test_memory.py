@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from backdrop.contract.geometry import Size
+from backdrop.contract.tiling import largest_scene
 from orchestrator import footprint
 from orchestrator.cache.lookups import RequestLookups
 from orchestrator.footprint import MIB, WORK_BYTES, parts
@@ -27,8 +28,8 @@ from tests.orchestrator.stages.running import models_of
 
 pytestmark = pytest.mark.row("memory")
 ROOT = Path(__file__).resolve().parents[2]
-REFERENCE = Size(256, 256)
-"""The largest bucket of the reference repository."""
+REFERENCE = largest_scene([Size(256, 256), Size(256, 192), Size(192, 256)])
+"""The largest scene of the reference repository."""
 
 
 class Counted:
@@ -45,7 +46,7 @@ class Counted:
 
     async def prepare(self) -> None:
         models, lookups = models_of(self.request, FunctionModels()), RequestLookups(DictCache())
-        await prepare(self.source, 1.0, models, lookups)
+        await prepare(self.source, self.request.parts.sampling, models, lookups)
 
 
 async def test_a_frame_is_kept_while_there_is_room() -> None:

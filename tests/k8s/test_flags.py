@@ -33,7 +33,7 @@ from tests.orchestrator.cache.redis_process import until_stored
 from tests.orchestrator.repository.test_repository import document, write
 
 pytestmark = pytest.mark.cluster
-START_S = 60.0
+START_S = 240.0
 
 
 def container(name: str, index: int = 0, kind: str = "containers") -> Manifest:

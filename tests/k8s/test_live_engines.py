@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -92,10 +93,11 @@ def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **triton.environment(wheel)})
     try:
-        for _ in range(600):
-            if serving(f"{ports.HOST}:{port}"):
-                break
+        deadline = time.monotonic() + small.START_S
+        while not serving(f"{ports.HOST}:{port}"):
             assert process.poll() is None, (tmp_path / "log").read_text()[-3000:]
+            assert time.monotonic() < deadline, (tmp_path / "log").read_text()[-3000:]
+            time.sleep(0.05)
         yield f"{ports.HOST}:{port}", repository / "double" / "1" / "model.onnx"
     finally:
         # Killed: a Triton that has rejected an engine waits for its whole exit timeout (seen with 2.51).

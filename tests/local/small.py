@@ -26,7 +26,7 @@ output [ { name: "y" data_type: TYPE_FP32 dims: [ 3 ] } ]
 dynamic_batching { }
 instance_group [ { kind: KIND_CPU count: 1 } ]
 """
-START_S = 120.0
+START_S = 240.0
 GONE_S = 30.0
 """No process and no shared memory of the cluster exists so long after its launcher died."""
 PRODUCT = ROOT / "examples" / "product.png"
@@ -113,15 +113,14 @@ def running(pid: int) -> bool:
         return False
 
 
-def wait_gone(pids: set[int], launcher: int) -> float:
-    """Waits until `leftovers` is empty and returns how long that took."""
+def wait_gone(pids: set[int], launcher: int) -> None:
+    """Waits until `leftovers` is empty."""
     started = time.monotonic()
     while leftovers(pids, launcher):
         assert time.monotonic() - started < GONE_S, leftovers(pids, launcher)
         time.sleep(0.05)
-    return time.monotonic() - started
 
 
-def wait_ended(pids: set[int]) -> float:
-    """Waits until these processes have ended, whatever else runs, and returns how long that took."""
-    return wait_gone(pids, -1)
+def wait_ended(pids: set[int]) -> None:
+    """Waits until these processes have ended, whatever else runs."""
+    wait_gone(pids, -1)

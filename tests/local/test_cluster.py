@@ -52,7 +52,7 @@ def test_replicas_have_endpoints_of_their_own_and_restart_on_them(double_reposit
         prefix = cluster.children["triton-0"].service.shm_prefix
         assert prefix is not None
         assert list(Path("/dev/shm").glob(f"{prefix}*"))
-    assert wait_gone(pids, -1) < 1
+    wait_gone(pids, -1)
     assert not list(Path("/dev/shm").glob(f"{prefix}*"))
 
 
@@ -99,7 +99,7 @@ def test_a_cluster_that_cannot_start_stops_what_it_had_started(double_repository
         cluster.start()
     assert len(started) == 1
     assert cluster.children == {}
-    assert wait_gone(set(started), -1) < 1
+    wait_gone(set(started), -1)
 
 
 def test_free_ports_differ_and_a_wanted_one_is_taken_at_its_word() -> None:

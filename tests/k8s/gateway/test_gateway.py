@@ -72,7 +72,7 @@ async def test_a_silent_stream_passes_with_the_shipped_timeouts_alone(shipped: T
     assert passed.problem == ""
     assert passed.seconds >= 1.5
     assert cut.problem
-    assert 1.0 <= cut.seconds < 1.5
+    assert cut.seconds >= 1.0
     with nginx(tmp_path / "again", endpoints, shipped) as gateway:
         read = re.findall(r"(\w+_timeout) (\d+)s;", gateway.effective())
     assert {int(value) for _, value in read} == {shipped.silence_s}
@@ -98,7 +98,7 @@ async def test_a_stream_of_more_than_a_minute_passes(shipped: Timeouts, tmp_path
     assert passed.problem == ""
     assert passed.seconds >= 63.0
     assert cut.problem
-    assert 15.0 <= cut.seconds < 20.0
+    assert 15.0 <= cut.seconds < 60.0
 
 
 @pytest.mark.full

@@ -21,7 +21,7 @@ from tests.local import small
 
 TRITONS = ("triton-0", "triton-1", "triton-2")
 ORCHESTRATORS = ("orchestrator-0", "orchestrator-1")
-START_S = 120.0
+START_S = 240.0
 
 
 class Site:
