@@ -157,11 +157,11 @@ class Usage:
     """What a request has cost."""
 
     row_steps: int
-    """Denoiser rows that were computed: one per variant and step, two where the step was guided."""
+    """Denoiser rows that were computed: one per variant, step and tile, two where the step was guided."""
     saved_row_steps: int
     """Rows that early dropping and the guidance window saved; 0 where drafts cost more than they saved."""
     row_step_megapixels: float
-    """`row_steps` × the scene's megapixels: what quotas count."""
+    """`row_steps` × the megapixels of a row, the scene's or a tile's: what quotas count."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,7 +182,8 @@ class Settings:
     output_size: Size
     output_format: OutputFormat
     scene_size: Size
-    """Size at which the scene was made, before it was cropped and enlarged to the output size."""
+    """Size at which the scene was made, before it was cropped and enlarged to the output size; longer than the
+    pipeline's scene sizes if it was made in tiles."""
     preview_every: int = 0
     image_scale: float = 0.0
     """0.0 without style pictures."""

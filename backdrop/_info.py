@@ -49,7 +49,8 @@ class Pipeline:
     name: str
     description: str
     scene_sizes: tuple[Size, ...]
-    """Sizes at which scenes are made; other output sizes are cropped and enlarged from the nearest."""
+    """Sizes at which scenes are made; other output sizes are cropped and enlarged from the nearest, or from tiles of it
+    if they are more than 1.5 times as long."""
     schedulers: tuple[Scheduler, ...]
     default_scheduler: Scheduler
     default_steps: int

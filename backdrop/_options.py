@@ -140,7 +140,8 @@ class RequestOptions(TypedDict, total=False):
         Option(
             "sampling.guidance_scale",
             wire.number,
-            "Classifier-free guidance, 1.0 (off) to 20.0. Default: the pipeline's.",
+            "Classifier-free guidance, 1.0 (off) to 20.0. Default: the pipeline's, in expand 2.0 at most."
+            " Without prompts and style pictures it is off, except in expand, where the picture guides.",
             (Flag("--guidance-scale", float),),
         ),
     ]

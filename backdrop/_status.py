@@ -31,8 +31,11 @@ _TLS = (
 )
 
 _CUT = "The connection{at} was cut before the answer was complete, by a proxy or the server's end; try again."
-_CUT_BY = "Stream removed"
-"""How gRPC's own texts begin where a stream ended without a gRPC status: a reset, or the page of a proxy."""
+_CUT_BY = ("Stream removed", "Received http2 header with status: 5")
+"""How gRPC's own texts begin where a stream ended without a gRPC status: a reset, or a proxy's page of an error.
+
+Of one page it is the one or the other, by which of its frames is read first.
+"""
 
 
 def from_rpc_error(exc: grpc.RpcError, endpoint: str = "") -> BackdropError:

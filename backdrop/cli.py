@@ -14,7 +14,7 @@ from backdrop._cli import load as load_command
 from backdrop._cli import smoke as smoke_command
 from backdrop._cli import task_command
 from backdrop._cli import up as up_command
-from backdrop._cli.connection import AllowPlaintext, CaFile, CertFile, Endpoint, KeyFile, Tls, TokenFile, connection_of
+from backdrop._cli.connection import Connection, connected
 from backdrop._cli.failures import EXIT_STATUSES, failures_as_sentences
 from backdrop.contract.rules import TASKS as RULES
 from backdrop.tasks import TASKS
@@ -67,7 +67,9 @@ app.command("generate", hidden=True, help="The old name of `backdrop background`
 
 
 @app.command(epilog=EXIT_STATUSES, rich_help_panel="Tasks")
+@connected
 def campaign(
+    connection: Connection,
     file: Annotated[
         Path, typer.Argument(help='JSON lines: {"name": "mug-beach", "task": "background", "product": "mug.png", …}.')
     ],
@@ -78,13 +80,6 @@ def campaign(
     retries: Annotated[
         int, typer.Option(min=0, help="How often each is tried again while no server answers or all are full.")
     ] = 120,
-    endpoint: Endpoint = None,
-    tls: Tls = False,
-    ca_file: CaFile = None,
-    cert_file: CertFile = None,
-    key_file: KeyFile = None,
-    token_file: TokenFile = None,
-    allow_plaintext: AllowPlaintext = False,
 ) -> None:
     """Make the pictures of many requests, each once.
 
@@ -92,10 +87,7 @@ def campaign(
     stopped goes on where it was when the same command is typed again: requests whose folder is there are left out.
     examples/campaign.jsonl of the repository is an example.
     """
-    with failures_as_sentences():
-        credentials = {"ca_file": ca_file, "cert_file": cert_file, "key_file": key_file, "token_file": token_file}
-        connection = connection_of(endpoint, tls=tls, allow_plaintext=allow_plaintext, **credentials)
-        campaign_command.run(file, out, connection, at_once=at_once, retries=retries)
+    campaign_command.run(file, out, connection, at_once=at_once, retries=retries)
 
 
 @app.command(
@@ -129,51 +121,31 @@ def up(
 
 
 @app.command(epilog=EXIT_STATUSES, rich_help_panel="Server")
+@connected
 def info(
-    endpoint: Endpoint = None,
+    connection: Connection,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     wait: Annotated[float, typer.Option(min=0, help="Wait up to this many seconds until the server is ready.")] = 0.0,
-    tls: Tls = False,
-    ca_file: CaFile = None,
-    cert_file: CertFile = None,
-    key_file: KeyFile = None,
-    token_file: TokenFile = None,
-    allow_plaintext: AllowPlaintext = False,
 ) -> None:
     """Show what the server serves: pipelines, limits, models. Exits with 0 once it is ready, else with 3."""
-    with failures_as_sentences():
-        connection = connection_of(
-            endpoint,
-            tls=tls,
-            ca_file=ca_file,
-            cert_file=cert_file,
-            key_file=key_file,
-            token_file=token_file,
-            allow_plaintext=allow_plaintext,
-        )
-        info_command.run(connection, as_json=json, wait_s=wait)
+    info_command.run(connection, as_json=json, wait_s=wait)
 
 
-@app.command(
-    epilog=f"Credentials come from the environment (BACKDROP_TOKEN_FILE and others). {EXIT_STATUSES}",
-    rich_help_panel="Server",
-)
+@app.command(epilog=EXIT_STATUSES, rich_help_panel="Server")
+@connected
 def smoke(
-    endpoint: Endpoint = None,
+    connection: Connection,
     wait: Annotated[float, typer.Option(min=0, help="Wait up to this many seconds until the server is ready.")] = 60.0,
     timeout: Annotated[float, typer.Option(min=1, help="Longest time of each picture, in seconds.")] = 300.0,
 ) -> None:
     """Make one small picture with every pipeline, and say what is wrong with it. For use after a rollout."""
-    with failures_as_sentences():
-        smoke_command.run(endpoint, wait_s=wait, timeout_s=timeout)
+    smoke_command.run(connection, wait_s=wait, timeout_s=timeout)
 
 
-@app.command(
-    epilog=f"Credentials come from the environment (BACKDROP_TOKEN_FILE and others). {EXIT_STATUSES}",
-    rich_help_panel="Server",
-)
+@app.command(epilog=EXIT_STATUSES, rich_help_panel="Server")
+@connected
 def load(
-    endpoint: Endpoint = None,
+    connection: Connection,
     rate: Annotated[float, typer.Option(min=0.001, help="Requests a second, whatever the server answers.")] = 1.0,
     seconds: Annotated[float, typer.Option(min=1, help="How long to send.")] = 60.0,
     pipeline: Annotated[str, typer.Option(help="Default: the server's.")] = "",
@@ -185,6 +157,5 @@ def load(
     ] = None,
 ) -> None:
     """Send requests at a steady rate, and print rate, durations and errors as JSON."""
-    with failures_as_sentences():
-        sent = load_command.Load(rate, seconds, pipeline, steps, timeout)
-        load_command.run(endpoint, sent, load_command.Bounds(max_p95, max_failed), wait_s=60.0)
+    sent = load_command.Load(rate, seconds, pipeline, steps, timeout)
+    load_command.run(connection, sent, load_command.Bounds(max_p95, max_failed), wait_s=60.0)

@@ -58,7 +58,8 @@ class Erase(Task):
         Option(
             "erase.grow",
             wire.integer,
-            "By how many pixels the mask is widened on every side, 0 to 64. Default: 1/64 of the longer side.",
+            "By how many pixels the mask is widened on every side, 0 to 64. Default: 1/64 of the longer side, and 5/64"
+            " around the foot of what is marked, where shadows lie.",
             (Flag("--grow", int),),
         ),
     ] = None

@@ -10,6 +10,7 @@ import sys
 from pydantic import ValidationError
 
 from backdrop.contract.geometry import Size
+from backdrop.contract.tiling import largest_scene
 from orchestrator import repository
 from orchestrator.repository import RepositoryError
 from orchestrator.settings import Settings, faults
@@ -27,10 +28,12 @@ ENCODED_BYTES = 1
 _COPIES_ON_ARRIVAL = 3
 # A scene is kept as bytes [H, W, 3]; while it is scored it is in floats.
 _SCENE_BYTES = 3
+# What models see of a frame, in float32: three colours and the mask.
+_VIEW_BYTES = 16
 
 
 def parts(settings: Settings, scene: Size) -> dict[str, int]:
-    """Bytes by purpose, when every limit of the settings is reached; `scene` is the largest bucket."""
+    """Bytes by purpose, when every limit of the settings is reached; `scene` is the largest scene."""
     return {
         "process": PROCESS_BYTES,
         "decoders": settings.decoders * DECODER_BYTES,
@@ -40,6 +43,7 @@ def parts(settings: Settings, scene: Size) -> dict[str, int]:
         "message arriving": _COPIES_ON_ARRIVAL * settings.max_request_bytes,
         "pictures worked on": int(max(settings.work_megapixels * 1e6, settings.max_pixels)) * WORK_BYTES,
         "frames kept": int(settings.work_megapixels * 1e6) * FRAME_BYTES,
+        "views": settings.max_running * scene.pixels * _VIEW_BYTES,
         "scenes": settings.max_running * settings.max_variants * scene.pixels * _SCENE_BYTES,
         "pictures unread": settings.max_running * settings.max_pixels * ENCODED_BYTES,
     }
@@ -54,8 +58,8 @@ def main() -> int:
         sentences = faults(problem) if isinstance(problem, ValidationError) else [str(problem)]
         sys.stderr.writelines(f"{sentence}\n" for sentence in sentences)
         return 1
-    buckets = (bucket for spec in served.pipelines.values() for bucket in spec.buckets)
-    needed = parts(settings, max(buckets, key=lambda bucket: bucket.pixels))
+    scenes = [largest_scene(spec.buckets) for spec in served.pipelines.values()]
+    needed = parts(settings, max(scenes, key=lambda scene: scene.pixels))
     for purpose, size in needed.items():
         sys.stdout.write(f"{size / MIB:8.0f} MiB  {purpose}\n")
     sys.stdout.write(f"{sum(needed.values()) / MIB:8.0f} MiB  in all\n")

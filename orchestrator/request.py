@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from backdrop.contract.geometry import Size, nearest_bucket
+from backdrop.contract.geometry import Size
 from backdrop.contract.parts import Conditioning, Parts, row_steps, saved_row_steps, sequential_steps
 from backdrop.contract.pictures import StyleReading
 from backdrop.contract.request_warnings import RequestWarning
+from backdrop.contract.tiling import Tiling, tiling_of
 from backdrop.contract.write import fingerprints_message
 from orchestrator.repository import UPSCALER, PipelineSpec
 from orchestrator.tasks import Task, TaskInput
@@ -73,22 +74,22 @@ class Request:
         return fingerprints_message(self.pipeline.fingerprints, used)
 
     @property
-    def scene_size(self) -> Size:
-        """The size at which the models make the pictures; it does not depend on the frame."""
-        return nearest_bucket(self.input.size, self.input.buckets)
+    def tilings(self) -> tuple[Tiling, ...]:
+        """The scene of each layout, and its tiles; they do not depend on the frame."""
+        return tuple(tiling_of(layout.size, layout.buckets) for layout in self.layouts)
 
     @property
-    def scene_sizes(self) -> tuple[Size, ...]:
-        """The size at which the models make the pictures of each layout."""
-        return tuple(nearest_bucket(layout.size, layout.buckets) for layout in self.layouts)
+    def tiling(self) -> Tiling:
+        """The first layout's."""
+        return self.tilings[0]
 
     @property
     def usage(self) -> Usage:
         """What it costs at the denoiser."""
-        sampling, selection, sizes = self.parts.sampling, self.parts.selection, self.scene_sizes
+        sampling, selection, tilings = self.parts.sampling, self.parts.selection, self.tilings
         rows, saved = row_steps(sampling, selection), saved_row_steps(sampling, selection)
-        mean = sum(size.megapixels for size in sizes) / len(sizes)
-        return Usage(rows * len(sizes), saved * len(sizes), mean)
+        tiles = sum(tiling.count for tiling in tilings)
+        return Usage(rows * tiles, saved * tiles, sum(tiling.megapixels for tiling in tilings) / tiles)
 
     @property
     def work(self) -> float:
@@ -97,12 +98,12 @@ class Request:
         A picture that no model makes is counted as one row of its size.
         """
         sampled = self.task.rules.sampled
-        # After denoising, a variant has one row at the decoder and one at the reward model.
+        # After denoising, a tile of a variant has one row at the decoder and one at the reward model.
         after = self.parts.selection.variants * (2 if self.pipeline.scores else 1)
-        work = self.usage.work + after * sum(size.megapixels for size in self.scene_sizes) if sampled else 0.0
+        work = self.usage.work + after * sum(tiling.megapixels for tiling in self.tilings) if sampled else 0.0
         pictures = self.parts.selection.top_k if sampled else 1
-        for layout, scene in zip(self.layouts, self.scene_sizes, strict=True):
-            work += pictures * self._upscaler_work(layout, scene) + (0.0 if sampled else layout.size.megapixels)
+        for layout, tiling in zip(self.layouts, self.tilings, strict=True):
+            work += pictures * self._upscaler_work(layout, tiling.scene) + (0.0 if sampled else layout.size.megapixels)
         return work
 
     def _upscaler_work(self, layout: TaskInput, scene: Size) -> float:

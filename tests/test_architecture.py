@@ -72,7 +72,7 @@ ORDER: dict[str, set[str]] = {
     "identity": set(),
     "cache": {"telemetry"},
     "sampler": set(),
-    "scheduling": {"telemetry", "weak_arrays"},
+    "scheduling": {"concurrency", "telemetry", "weak_arrays"},
     "triton": {"telemetry", "weak_arrays"},
     "quotas": {"cache"},
     "settings.py": {"addresses", "cache", "quotas", "triton"},

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from backdrop._cli.failures import failures_as_sentences
 from backdrop._credentials import Credentials
 
 PANEL = "Call and output"
+_KIND = inspect.Parameter.KEYWORD_ONLY
 
 
 def _option(help_text: str, metavar: str = "FILE") -> Any:
@@ -64,17 +66,40 @@ class Connection:
     credentials: Credentials
 
 
-def parameters() -> list[inspect.Parameter]:
+def connected(
+    command: Callable[..., None], parameters: Iterable[inspect.Parameter] | None = None
+) -> Callable[..., None]:
+    """The command with the flags of a connection instead of its parameter `connection`; failures become sentences.
+
+    typer reads flags from the signature that the result has: `parameters`, by default the command's own, and those
+    flags. Written by hand, it would repeat every description.
+    """
+    flags = _parameters()
+    own = inspect.signature(command, eval_str=True).parameters.values() if parameters is None else parameters
+
+    def run(**values: Any) -> None:
+        with failures_as_sentences():
+            chosen = _connection_of(**{each.name: values.pop(each.name) for each in flags})
+            command(connection=chosen, **values)
+
+    signature = [*(each.replace(kind=_KIND) for each in own if each.name != "connection"), *flags]
+    signature.sort(key=lambda each: each.default is not inspect.Parameter.empty)
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__signature__ = inspect.Signature(signature)  # type: ignore[attr-defined]
+    run.__annotations__ = {each.name: each.annotation for each in signature}
+    return run
+
+
+def _parameters() -> list[inspect.Parameter]:
     """The flags as parameters of a command."""
-    kind = inspect.Parameter.KEYWORD_ONLY
     flags = {"endpoint": (Endpoint, None), **FLAGS}
     return [
-        inspect.Parameter(name, kind, annotation=annotation, default=default)
+        inspect.Parameter(name, _KIND, annotation=annotation, default=default)
         for name, (annotation, default) in flags.items()
     ]
 
 
-def connection_of(endpoint: str | None, **flags: Any) -> Connection:
+def _connection_of(endpoint: str | None, **flags: Any) -> Connection:
     """What the flags say, and the environment where they say nothing. Raises InvalidRequestError."""
     values = {name: value for name, value in flags.items() if value}
     if "token_file" in values:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import typer
 
+from backdrop._cli.connection import Connection
 from backdrop._cli.failures import OTHER, Refusal
 from backdrop._cli.smoke import product_task
 from backdrop._client import AsyncClient
@@ -85,24 +86,25 @@ class Report:
         return over
 
 
-def run(endpoint: str | None, load: Load, bounds: Bounds, *, wait_s: float) -> None:
+def run(connection: Connection, load: Load, bounds: Bounds, *, wait_s: float) -> None:
     """Prints the report as JSON.
 
     Raises:
         Refusal: a bound is exceeded.
         BackdropError: the server is not ready after `wait_s`.
     """
-    report = asyncio.run(_send(endpoint, load, wait_s))
+    report = asyncio.run(_send(connection, load, wait_s))
     typer.echo(json.dumps(dataclasses.asdict(report), indent=2))
     if over := report.faults(bounds):
         raise Refusal(" ".join(over), OTHER)
 
 
-async def _send(endpoint: str | None, load: Load, wait_s: float) -> Report:
+async def _send(connection: Connection, load: Load, wait_s: float) -> Report:
     durations: list[float] = []
     errors: collections.Counter[str] = collections.Counter()
     # Without retries: a refusal is a result here, and a retried request would hide it.
-    async with AsyncClient(endpoint, timeout_s=load.timeout_s, retries=0) as client:
+    client = AsyncClient(connection.endpoint, credentials=connection.credentials, timeout_s=load.timeout_s, retries=0)
+    async with client:
         task, options = _request(await client.wait_ready(wait_s), load)
 
         async def one() -> None:

@@ -11,6 +11,7 @@ import typer
 from PIL import Image, ImageDraw
 
 from backdrop._background import Background
+from backdrop._cli.connection import Connection
 from backdrop._cli.failures import OTHER, Refusal, sentence
 from backdrop._client import AsyncClient
 from backdrop._events import Picture
@@ -25,21 +26,21 @@ _FLAT = 2.0
 """Levels of 255. The least standard deviation of what models make of a scene; a broken decoder returns one colour."""
 
 
-def run(endpoint: str | None, *, wait_s: float, timeout_s: float) -> None:
+def run(connection: Connection, *, wait_s: float, timeout_s: float) -> None:
     """Prints a line for each pipeline.
 
     Raises:
         Refusal: a pipeline makes no picture, or a wrong one; the message says which, and why.
         BackdropError: the server is not ready after `wait_s`.
     """
-    wrong = asyncio.run(_every_pipeline(endpoint, wait_s, timeout_s))
+    wrong = asyncio.run(_every_pipeline(connection, wait_s, timeout_s))
     if wrong:
         raise Refusal(" ".join(wrong), OTHER)
 
 
-async def _every_pipeline(endpoint: str | None, wait_s: float, timeout_s: float) -> list[str]:
+async def _every_pipeline(connection: Connection, wait_s: float, timeout_s: float) -> list[str]:
     wrong = []
-    async with AsyncClient(endpoint, timeout_s=timeout_s) as client:
+    async with AsyncClient(connection.endpoint, credentials=connection.credentials, timeout_s=timeout_s) as client:
         info = await client.wait_ready(wait_s)
         if not info.pipelines:
             return ["The server has no pipeline."]

@@ -11,10 +11,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from backdrop._cli import connection, generate
+from backdrop._cli import generate
 from backdrop._cli.connection import PANEL as _CALL
+from backdrop._cli.connection import Connection, connected
 from backdrop._cli.examples import EXAMPLES
-from backdrop._cli.failures import failures_as_sentences
 from backdrop._describe import Flag, Option, options_of
 from backdrop._options import Options
 from backdrop.contract.rules import TASKS as RULES
@@ -69,12 +69,9 @@ def function_of(task: type[Task]) -> Callable[..., None]:
 
     Flags of options that the task does not take are hidden: the server's refusal says more than "No such option".
     """
-    connection_flags = connection.parameters()
 
-    def command(*, out: Path, **flags: Any) -> None:
-        with failures_as_sentences():
-            chosen = connection.connection_of(**{each.name: flags.pop(each.name) for each in connection_flags})
-            generate.run(_request(task, flags), out, chosen)
+    def command(*, out: Path, connection: Connection, **flags: Any) -> None:
+        generate.run(_request(task, flags), out, connection)
 
     required = {name for name, parameter in inspect.signature(task).parameters.items() if not _has_default(parameter)}
     parameters = [
@@ -85,13 +82,8 @@ def function_of(task: type[Task]) -> Callable[..., None]:
         ),
         *_option_parameters(options_of(Options), RULES[task.name].refused),
         _parameter("out", _Out, default=Path("pictures")),
-        *connection_flags,
     ]
-    parameters.sort(key=_has_default)
-    # typer reads flags from the signature; written by hand, it would repeat every description.
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return command
+    return connected(command, parameters)
 
 
 def request_of(task: type[Task], arguments: Sequence[str]) -> generate.Request:

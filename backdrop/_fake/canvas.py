@@ -6,10 +6,11 @@ import numpy as np
 
 from backdrop.contract.arrays import Bytes
 from backdrop.contract.canvas import Canvas, blank, remade
+from backdrop.contract.erasing import hole_around, read_grow
 from backdrop.contract.expansion import expanded_canvas, expanded_size, read_extent
 from backdrop.contract.geometry import Size
 from backdrop.contract.layouts import read_layouts
-from backdrop.contract.masks import Matte, check_marks, check_segmentable, hole_canvas, read_grow, read_mask, widened
+from backdrop.contract.masks import Matte, check_marks, check_segmentable, hole_canvas, read_mask
 from backdrop.contract.parts import Delivery, OutputFormat
 from backdrop.contract.pictures import Photo, alpha_warnings, decode_photo
 from backdrop.contract.products import (
@@ -109,7 +110,7 @@ def _erase(message: pb.EraseTask, max_pixels: int) -> Reading:
     assert matte.values is not None, "the task requires a mask"
     grow = read_grow(message)
     check_marks(matte.values, "erase.mask")
-    canvas = hole_canvas(photo.rgb, widened(matte.values, grow), "erase.mask")
+    canvas = hole_canvas(photo.rgb, hole_around(matte.values, grow), "erase.mask")
     return canvas, (*photo.warnings, *alpha_warnings(photo, "erase.picture"), *matte.warnings)
 
 

@@ -9,12 +9,13 @@ import re
 from backdrop._fake.canvas import make_canvases
 from backdrop.contract.canvas import Canvas
 from backdrop.contract.effects import idle_fields
-from backdrop.contract.geometry import Size, nearest_bucket
+from backdrop.contract.geometry import Size
 from backdrop.contract.parts import Parts, Window
 from backdrop.contract.pictures import decode_style
 from backdrop.contract.read import check_idempotency_key, read_parts, read_pipeline
 from backdrop.contract.request_warnings import RequestWarning
 from backdrop.contract.rules import read_task
+from backdrop.contract.tiling import tiling_of
 from backdrop.contract.write import settings_message, usage_message
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
@@ -53,14 +54,14 @@ def read_request(request: pb.GenerateRequest, info: info_pb.GetInfoResponse) -> 
     parts = dataclasses.replace(parts, conditioning=dataclasses.replace(parts.conditioning, style=style))
     canvases, picture_warnings = make_canvases(request, pipeline, parts.delivery, info.limits)
     buckets = [Size(size.width, size.height) for size in pipeline.scene_sizes]
-    scene_sizes = [nearest_bucket(canvas.size, buckets) for canvas in canvases]
+    tilings = [tiling_of(canvas.size, buckets) for canvas in canvases]
     return Request(
         pipeline=pipeline,
         sampled=rules.sampled,
         parts=parts,
         canvases=canvases,
-        settings=settings_message(rules.name, parts, canvases[0].size, scene_sizes[0]),
-        usage=usage_message(parts, *scene_sizes),
+        settings=settings_message(rules.name, parts, canvases[0].size, tilings[0].scene),
+        usage=usage_message(parts, *tilings),
         look=_look(rules.name, parts),
         warnings=(*idle_fields(request, parts), *picture_warnings, *style_warnings),
     )

@@ -5,7 +5,7 @@ amount, so the outline of the mask can be seen. Two bands are compared, the know
 the new ones on the other. The difference of their means is carried smoothly over the hole and added: gradient-domain
 cloning (Pérez, Gangnet & Blake 2003), with the membrane interpolated by pull-push (Gortler et al. 1996). It fades away
 from the border: what differs there may be of the border alone, such as the shadow of what is erased. Texture stays,
-because only means are compared.
+because only means are compared. Right at the border they are means of few cells, and fade within as few.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ _RING = 64
 _LEAST_RING = 4
 _REACH = 14
 """The distance from the border at which the shift has fallen to 1/e, as a part of the grid's longest side."""
+_EDGE = 3.0
+"""The distance, in cells, at which what is left at the border itself has fallen to 1/e."""
 _FINE = 2
 """Levels of the pyramid that count as texture: means are over squares of 2 ** _FINE cells at least."""
 
@@ -59,6 +61,20 @@ def continued(scene: Bytes, known: Bytes, make: Bytes) -> Bytes:
     return result
 
 
+def carried(cutout: Bytes) -> Bytes:
+    """A picture [H, W, 4] whose known pixels' colours go on, ever smoother, where its alpha is below 255: [H, W, 3].
+
+    It is the picture itself where nothing is known.
+    """
+    known = cutout[..., 3] == 255
+    if not known.any():
+        return np.ascontiguousarray(cutout[..., :3])
+    share = cutout[..., 3:].astype(np.float32) / 255
+    return np.asarray(
+        np.rint(np.clip(share * cutout[..., :3] + (1 - share) * _spread(cutout[..., :3], known), 0, 255)), np.uint8
+    )
+
+
 def _around(make: Bytes) -> tuple[slice, slice] | None:
     """The box of what is made, with a quarter of it on each side; None if nothing is."""
     spans = []
@@ -87,19 +103,47 @@ def _shift(scene: Bytes, known: Bytes, make: Bytes) -> Values | None:
         return None
     shift = _spread(small[1], outer) - _spread(small[0], inner)
     common: Values = np.median(shift[inner], axis=0)
-    near: Values = np.exp(-_distance(small[2] == 0) * np.float32(_REACH / max(small[2].shape)))
-    return common + (shift - common) * near[..., None]
+    distance, nearest = _nearest(small[2] == 0)
+    near: Values = np.exp(-distance * np.float32(_REACH / max(small[2].shape)))
+    shift = common + (shift - common) * near[..., None]
+    # What is left at the border itself, in means over three cells by three: a cell alone is texture.
+    first = _nearest(inner & (widened(np.invert(small[2]), 1) > 0))[1]
+    rest = _at(_blurred(small[1], small[2] == 0), nearest) - _at(_blurred(small[0] + shift, inner), first)
+    return np.asarray(shift + rest * np.exp((1 - distance) / _EDGE)[..., None], np.float32)
 
 
-def _distance(known: npt.NDArray[np.bool_]) -> Values:
-    """Of each cell [h, w] to the nearest known one, in cells along rows and columns."""
-    distance = np.where(known, np.float32(0), np.float32(sum(known.shape)))
+def _nearest(cells: npt.NDArray[np.bool_]) -> tuple[Values, npt.NDArray[np.int64]]:
+    """Of each cell [h, w] to the nearest one of `cells`: the distance along rows and columns, and its number."""
+    count = cells.size
+    # The number rides along with the distance, as its fraction.
+    code = np.where(cells, np.arange(count).reshape(cells.shape), count * sum(cells.shape))
     for axis in (0, 1):
-        steps = np.expand_dims(np.arange(known.shape[axis], dtype=np.float32), 1 - axis)
-        before = np.minimum.accumulate(distance - steps, axis) + steps
-        after = np.flip(np.minimum.accumulate(np.flip(distance + steps, axis), axis), axis) - steps
-        distance = np.minimum(before, after)
-    return distance
+        steps = count * np.expand_dims(np.arange(cells.shape[axis]), 1 - axis)
+        before = np.minimum.accumulate(code - steps, axis) + steps
+        after = np.flip(np.minimum.accumulate(np.flip(code + steps, axis), axis), axis) - steps
+        code = np.minimum(before, after)
+    return (code // count).astype(np.float32), code % count
+
+
+def _blurred(picture: Bytes | Values, cells: npt.NDArray[np.bool_]) -> Values:
+    """Means of the `cells` of a picture [h, w, 3] over squares of three cells; 0 where a square has none."""
+    weight = cells.astype(np.float32)[..., None]
+    sums, counts = (_sums(each) for each in (picture * weight, weight))
+    return np.asarray(sums / np.maximum(counts, 1), np.float32)
+
+
+def _sums(values: Values) -> Values:
+    """Sums over squares of three cells [h, w, C]."""
+    for axis in (0, 1):
+        padded = np.pad(values, [(1, 1) if each == axis else (0, 0) for each in range(3)])
+        length = values.shape[axis]
+        values = np.sum([padded.take(range(start, start + length), axis) for start in range(3)], axis=0)
+    return values
+
+
+def _at(picture: Values, numbers: npt.NDArray[np.int64]) -> Values:
+    """The colours [h, w, 3] of the cells with these numbers."""
+    return np.asarray(picture.reshape(-1, 3)[numbers], np.float32)
 
 
 def _spread(picture: Bytes, cells: npt.NDArray[np.bool_]) -> Values:

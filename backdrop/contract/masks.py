@@ -1,10 +1,9 @@
-"""Masks: where each comes from, what it must mark, and how far the mask of what is erased is widened."""
+"""Masks: where each comes from, what it must mark, and how they are widened."""
 
 from __future__ import annotations
 
 import dataclasses
 import enum
-import math
 
 import numpy as np
 from PIL import Image
@@ -13,17 +12,13 @@ from backdrop.contract.arrays import Bytes, strips
 from backdrop.contract.canvas import Canvas, Kept, MaskSource
 from backdrop.contract.files import Container
 from backdrop.contract.geometry import Rect, Size
-from backdrop.contract.limits import MAX_GROW
 from backdrop.contract.mattes import CleanMatte, clean, looks_like_classes
 from backdrop.contract.pictures import Photo, file_warnings, plain_mode
 from backdrop.contract.raster import Raster, applied_orientation, read_raster, refusal
 from backdrop.contract.request_warnings import RequestWarning, WarningReason, warning
 from backdrop.errors import BackdropError, Reason, error
-from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
 
-_GROW = 1 / 64
-"""Default, as a fraction of the picture's longer side: shadows and soft edges lie just outside a tight mask."""
 _COLOURFUL, _COLOURED_PART = 48, 0.01
 """A pixel whose channels differ by more has a colour; a mask of which more than this part is coloured is no mask."""
 
@@ -167,26 +162,12 @@ def check_segmentable(mask: Bytes | None, pipeline: info_pb.Pipeline, field: str
         raise error(Reason.MISSING_FIELD, message, field=field)
 
 
-def read_grow(message: pb.EraseTask) -> int | None:
-    """By how many pixels the mask is widened; None for the default.
-
-    Raises:
-        InvalidRequestError: more than the contract allows.
-    """
-    if not message.HasField("grow"):
-        return None
-    if message.grow > MAX_GROW:
-        text = f"erase.grow is {message.grow}; it must be 0 to {MAX_GROW} pixels."
-        raise error(Reason.OUT_OF_RANGE, text, field="erase.grow")
-    return message.grow
-
-
-def widened(mask: Bytes, grow: int | None) -> Bytes:
-    """The mask's maximum [H, W] over a square of 2 · grow + 1 pixels."""
-    pixels = math.ceil(_GROW * max(mask.shape)) if grow is None else grow
+def widened(mask: Bytes, pixels: int, columns: int | None = None) -> Bytes:
+    """The mask's maximum [H, W] over a square of 2 · pixels + 1 pixels, or over 2 · columns + 1 columns of it."""
+    across = pixels if columns is None else columns
     tall = np.pad(mask, ((pixels, pixels), (0, 0)))
-    wide = np.pad(_running_maximum(tall, 0, pixels), ((0, 0), (pixels, pixels)))
-    return _running_maximum(wide, 1, pixels)
+    wide = np.pad(_running_maximum(tall, 0, pixels), ((0, 0), (across, across)))
+    return _running_maximum(wide, 1, across)
 
 
 def _running_maximum(padded: Bytes, axis: int, pixels: int) -> Bytes:

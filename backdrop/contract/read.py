@@ -33,6 +33,8 @@ from backdrop.v1 import info_service_pb2 as info_pb
 
 CountTokens = Callable[[str], int]
 """Tokens of a prompt as the pipeline's encoders count them, start and end tokens included."""
+_GUIDING = ("prompt", "negative_prompt", "style_images")
+"""Fields of the conditioning that the rows of a guided step differ by."""
 
 
 def check_idempotency_key(key: str) -> None:
@@ -104,7 +106,7 @@ def _sampling(
         seed=_range("sampling.seed", seed, 0, MAX_SEED),
         scheduler=_scheduler(sampling, pipeline, _range("sampling.steps", steps, 1, info.limits.max_steps)),
         steps=steps,
-        guidance_scale=_guidance(sampling, rules, pipeline),
+        guidance_scale=_guidance(request, rules, pipeline),
         guidance_window=_window(sampling),
         strength=_strength(request, rules),
     )
@@ -121,11 +123,12 @@ def _scheduler(sampling: pb.Sampling, pipeline: info_pb.Pipeline, steps: int) ->
     return SCHEDULERS[value]
 
 
-def _guidance(sampling: pb.Sampling, rules: TaskRules, pipeline: info_pb.Pipeline) -> float:
+def _guidance(request: pb.GenerateRequest, rules: TaskRules, pipeline: info_pb.Pipeline) -> float:
+    sampling = request.sampling
     if not sampling.HasField("guidance_scale"):
-        # Without a prompt both rows of a guided step would be the same.
-        prompted = "conditioning.prompt" not in rules.refused
-        return pipeline.default_guidance_scale if prompted else 1.0
+        # Where nothing guides, both rows of a guided step would be the same.
+        guides = rules.picture_guides or any(is_set(request, f"conditioning.{field}") for field in _GUIDING)
+        return min(pipeline.default_guidance_scale, rules.most_guidance) if guides else 1.0
     scale = sampling.guidance_scale
     if not (math.isfinite(scale) and 1.0 <= scale <= MAX_GUIDANCE):
         message = f"sampling.guidance_scale must be a number from 1.0 (off) to {MAX_GUIDANCE}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 from google.protobuf.message import Message
 
@@ -26,6 +27,10 @@ class TaskRules:
     """The field that says where the noise starts; "" = always pure noise."""
     start: str = ""
     """The optional field with the picture that noise starts from; "" = the task's own picture."""
+    picture_guides: bool = False
+    """Whether guidance also strengthens its picture, of which unconditional rows know nothing then."""
+    most_guidance: float = math.inf
+    """The most that guidance is by default."""
     sampled: bool = True
     """Whether a denoiser makes its pixels; if not, the task computes its one picture, which has no scores."""
 
@@ -91,6 +96,9 @@ TASKS = {
             required=("expand.picture",),
             # New colours beside the picture's own would show where it ends.
             refused=("conditioning.palette",),
+            picture_guides=True,
+            # More makes colours hard, and the new part less like the picture.
+            most_guidance=2.0,
         ),
         TaskRules(
             "shadow",

@@ -21,6 +21,7 @@ from backdrop.contract.parts import (
 from backdrop.contract.receipts import Changes, Receipt
 from backdrop.contract.request_warnings import RequestWarning
 from backdrop.contract.rules import TaskRules
+from backdrop.contract.tiling import Tiling
 from backdrop.contract.vocabulary import FORMAT_VALUES, SCHEDULER_VALUES
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
@@ -57,13 +58,13 @@ def fingerprints_message(models: Mapping[str, str], adapters: Mapping[str, str])
     return {**models, **{f"adapter:{name}": digest for name, digest in adapters.items()}}
 
 
-def usage_message(parts: Parts, *scene_sizes: Size) -> pb.Usage:
-    """What a request costs whose layouts are made at `scene_sizes`."""
-    rows = row_steps(parts.sampling, parts.selection)
+def usage_message(parts: Parts, *tilings: Tiling) -> pb.Usage:
+    """What a request costs whose layouts have these scenes."""
+    rows, tiles = row_steps(parts.sampling, parts.selection), sum(tiling.count for tiling in tilings)
     return pb.Usage(
-        row_steps=rows * len(scene_sizes),
-        saved_row_steps=saved_row_steps(parts.sampling, parts.selection) * len(scene_sizes),
-        row_step_megapixels=rows * sum(size.megapixels for size in scene_sizes),
+        row_steps=rows * tiles,
+        saved_row_steps=saved_row_steps(parts.sampling, parts.selection) * tiles,
+        row_step_megapixels=rows * sum(tiling.megapixels for tiling in tilings),
     )
 
 

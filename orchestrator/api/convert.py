@@ -83,9 +83,9 @@ def _summary(finished: Finished, request: Request) -> pb.Summary:
         model_fingerprints=request.fingerprints,
         timings=timing_messages(finished.timings.items()),
         cache=pb.CacheReport(memory_hits=cache.memory_hits, redis_hits=cache.redis_hits, misses=cache.misses),
-        settings=settings_message(request.task.name, request.parts, request.input.size, request.scene_size),
+        settings=settings_message(request.task.name, request.parts, request.input.size, request.tiling.scene),
         request_id=request.request_id,
-        usage=usage_message(request.parts, *request.scene_sizes),
+        usage=usage_message(request.parts, *request.tilings),
         warnings=warning_messages(finished.warnings),
     )
 

@@ -18,7 +18,7 @@ def to_bytes(picture: Floats) -> Bytes:
 
 
 def enlarge(scene: Bytes, frame: Frame) -> Bytes:
-    """Crops the canvas out of a bucket's scene [H, W, 3] and resamples it (Lanczos) to the frame's size."""
+    """Crops the canvas out of a scene [H, W, 3] and resamples it (Lanczos) to the frame's size."""
     return resample(scene, frame.inset, frame.size)
 
 

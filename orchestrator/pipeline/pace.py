@@ -13,7 +13,7 @@ _REMEMBERED = 256
 _MAX_AGE_S = 600.0
 
 Kind = tuple[str, bool, float]
-"""Pipeline, whether models make the pixels, and megapixels: requests of one kind have comparable durations."""
+"""Pipeline, whether models make the pixels, and megapixels of all tiles: requests of one kind take equally long."""
 
 
 class Pace:

@@ -96,7 +96,7 @@ class Pipeline:
         """
         due = math.inf if deadline is None else deadline
         progress = Progress(self._max_buffered_events)
-        kind = (request.parts.sampling.pipeline, request.task.rules.sampled, request.scene_size.megapixels)
+        kind = (request.parts.sampling.pipeline, request.task.rules.sampled, request.tiling.megapixels)
         outlook = Outlook(self._pace, kind, request.sequential_steps, progress)
         outlook.check(due)
         queued = ScheduledRequest(
@@ -126,7 +126,7 @@ class Pipeline:
             async with asyncio.timeout(None if queued.due == math.inf else queued.remaining_s):
                 await entry.turn.wait()
                 outlook.check(queued.due)
-                ticket = self._batcher.ticket(queued, entry.request.scene_size.megapixels)
+                ticket = self._batcher.ticket(queued, entry.request.tiling.tile.megapixels)
                 models = Models(entry.request.pipeline, ticket.infer, entry.request.request_id)
                 try:
                     await self._stages(entry.request, models, entry.progress, outlook)
@@ -172,7 +172,7 @@ class Pipeline:
                 lookups=work.lookups,
             )
         with progress.stage(Stage.PREPARE):
-            prepared = await prepare(work.source, parts.sampling.strength, models, work.lookups)
+            prepared = await prepare(work.source, parts.sampling, models, work.lookups)
         inputs = DenoiserInputs(embeddings, prepared, models, work.request.adapters)
         palette = conditioning.palette
         guide = PaletteGuide(palette, models.pipeline, prepared.view) if palette else None

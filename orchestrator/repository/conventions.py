@@ -39,7 +39,7 @@ class HoleColours(enum.Enum):
     """What colours a part has that is made beside known pixels (`backdrop.contract.continuation`)."""
 
     CONTINUED = "continued"
-    """Moved smoothly, so that they meet those of the known pixels at the border."""
+    """Moved smoothly, so that they meet those of the known pixels at the border. Noise starts from them too."""
     DECODED = "decoded"
     """As the decoder makes them: diffusers' inpainting pipelines."""
 

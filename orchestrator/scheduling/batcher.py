@@ -9,10 +9,11 @@ from typing import Protocol
 
 from backdrop.contract.parts import Priority
 from backdrop.errors import BackdropError, Reason, error
+from orchestrator.concurrency import gather
 from orchestrator.scheduling.call import Arrays, Batch, Call, Entry, Outputs, Reservation
 from orchestrator.scheduling.cost import BatchCost
 from orchestrator.scheduling.fair_queue import FairQueue
-from orchestrator.scheduling.merge import split
+from orchestrator.scheduling.merge import joined, pieces, split
 from orchestrator.scheduling.model_queue import Capacity, ModelQueue
 from orchestrator.scheduling.request import ScheduledRequest
 from orchestrator.telemetry import open_span, past_span
@@ -81,8 +82,12 @@ class Batcher:
                 rows[entry.model] += entry.rows
         return rows
 
+    def max_rows(self, model: str) -> int:
+        """Rows that a batch of the model may have now."""
+        return self._capacity(model).max_rows
+
     def ticket(self, request: ScheduledRequest, megapixels: float) -> Ticket:
-        """What a request makes its calls with."""
+        """What a request makes its calls with; `megapixels` is the size of a row of latents."""
         return Ticket(self, request, megapixels)
 
     async def serve(self, call: Call) -> Outputs:
@@ -251,7 +256,20 @@ class Ticket:
         self._batcher.leave(self._request)
 
     async def infer(self, model: str, inputs: Arrays, *, request_id: str, again: bool = False) -> Outputs:
-        """Runs a model on a batch of rows; `again` says that the next call of the model follows at once."""
+        """Runs a model on rows; `again` says that the next call of the model follows at once.
+
+        More rows than a batch of the model may have go in several calls.
+        """
+        rows, most = len(next(iter(inputs.values()))), self._batcher.max_rows(model)
+        if rows <= most:
+            return await self._call(model, inputs, request_id, again=again)
+        parts = pieces(inputs, most)
+        # The caller returns once all are answered, so one reservation is enough.
+        flags = [again and index == len(parts) - 1 for index in range(len(parts))]
+        calls = (self._call(model, part, request_id, again=flag) for part, flag in zip(parts, flags, strict=True))
+        return joined(await gather(*calls))
+
+    async def _call(self, model: str, inputs: Arrays, request_id: str, *, again: bool) -> Outputs:
         # A model that reads pictures is charged for their size: tiles are smaller than scenes.
         image = inputs.get("image")
         megapixels = self._megapixels if image is None else image.shape[-2] * image.shape[-1] / 1e6

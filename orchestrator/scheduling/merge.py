@@ -1,4 +1,4 @@
-"""Calls merged into one batch, and the outputs of the batch split into those of the calls."""
+"""Calls merged into one batch or cut into several, and the outputs brought back to the calls."""
 
 from __future__ import annotations
 
@@ -58,6 +58,18 @@ class Merger:
                 value.flags.writeable = False
             self._constants.put(key, arrays, map(owner_of, parts))
         return arrays
+
+
+def pieces(inputs: Arrays, most: int) -> list[Arrays]:
+    """A call's rows in as few calls as possible of at most `most` rows, and of nearly equal size: views."""
+    count = -(-len(next(iter(inputs.values()))) // most)
+    parts = {name: np.array_split(value, count) for name, value in inputs.items()}
+    return [{name: parts[name][index] for name in inputs} for index in range(count)]
+
+
+def joined(outputs: Sequence[Outputs]) -> Outputs:
+    """The outputs of a call that went in pieces."""
+    return {name: np.concatenate([each[name] for each in outputs]) for name in outputs[0]}
 
 
 def split(outputs: Arrays, rows: Sequence[int]) -> list[Outputs]:

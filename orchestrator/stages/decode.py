@@ -8,7 +8,7 @@ from orchestrator.stages.models import Models
 
 
 async def decode(latents: Floats, view: ModelView, models: Models) -> Floats:
-    """Returns the scene [3, H, W] in −1…1 at the bucket's size, from latents [C, h, w]."""
-    outputs = await models.one("vae_decoder", latents=latents, image=view.known, mask=view.mask)
-    decoded: Floats = outputs["decoded"]
-    return decoded
+    """Returns the scene [3, H, W] in −1…1, from latents [C, h, w]; its tiles are decoded as rows of one call."""
+    cut = view.tiling.cut
+    outputs = await models.run("vae_decoder", latents=cut(latents), image=cut(view.known), mask=cut(view.mask))
+    return view.tiling.merge(outputs["decoded"])

@@ -1,4 +1,4 @@
-"""Denoise: the sampling loop of one variant, one or two rows a step; it can be stopped at every step."""
+"""Denoise: the sampling loop of one variant, one or two rows a step and tile; it can be stopped at every step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orchestrator.arrays import Floats
 from orchestrator.sampler import NoiseStream, Solver, State, combine
 from orchestrator.stages.blend import Blend
 from orchestrator.stages.denoiser_inputs import DenoiserInputs
-from orchestrator.stages.models import Models, batch_of
+from orchestrator.stages.models import Models
 from orchestrator.stages.palette import PaletteGuide
 from orchestrator.telemetry import span
 
@@ -21,31 +21,35 @@ class GuidedDenoiser:
     """The denoiser for the variants of one request: builds their rows, and combines them by classifier-free guidance.
 
     All inputs except `sample` and `timestep` are the same in every step, so they are laid out once. Outside the
-    guidance window (Kynkäänniemi et al. 2024) a step has only the prompt's row, which is the first of the two.
+    guidance window (Kynkäänniemi et al. 2024) a step has only the prompt's rows, which come first. All tiles of a
+    sample are rows of one call; where they overlap, their predictions are averaged (MultiDiffusion, Bar-Tal et al.
+    2023).
     """
 
     def __init__(self, sampling: Sampling, models: Models, inputs: DenoiserInputs) -> None:
         self._sampling = sampling
         self._models = models
         self._constant = inputs.constant_rows()
+        self._tiling = inputs.prepared.view.tiling
 
     async def __call__(self, sample: Floats, timestep: float, step: int, steps: int, *, again: bool = False) -> Floats:
         """Predicts for one sample [C, h, w] at the timestep of step `step`, counted from 0, of `steps`.
 
         `again`: another step of the variant follows at once.
         """
-        rows = self._sampling.rows_at(step, steps)
+        prompts, tiles = self._sampling.rows_at(step, steps), self._tiling.cut(sample)
+        rows = prompts * len(tiles)
         inputs = {
-            "sample": batch_of(*[sample] * rows),
+            "sample": np.concatenate([tiles] * prompts),
             "timestep": np.full((rows, 1), timestep, np.float32),
             **{name: value[:rows] for name, value in self._constant.items()},
         }
         outputs = await self._models.step("denoiser", inputs, again=again)
         prediction: Floats = outputs["noise_pred"]
-        if rows == 1:
-            conditional: Floats = prediction[0]
-            return conditional
-        return combine(prediction[0], prediction[1], self._sampling.guidance_scale)
+        if prompts == 2:
+            conditional, unconditional = prediction[: len(tiles)], prediction[len(tiles) :]
+            prediction = combine(conditional, unconditional, self._sampling.guidance_scale)
+        return self._tiling.merge(prediction)
 
 
 async def denoise(

@@ -20,7 +20,7 @@ from orchestrator.stages.upscale import enlarged
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Variant:
-    """One variant; its decoded `scene` is [H, W, 3] at the bucket's size, or None if the frame holds the scene."""
+    """One variant; its decoded `scene` is [H, W, 3] as models made it, or None if the frame holds the scene."""
 
     index: int
     seed: int

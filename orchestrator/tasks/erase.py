@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from backdrop.contract.masks import check_marks, hole_canvas, read_grow, widened
+from backdrop.contract.erasing import hole_around, read_grow
+from backdrop.contract.masks import check_marks, hole_canvas
 from backdrop.contract.parts import Delivery
 from backdrop.contract.rules import TASKS
 from backdrop.v1 import generation_service_pb2 as pb
@@ -25,7 +26,7 @@ def frame(inputs: TaskInput) -> Frame:
     """The whole picture is known, except under the widened mask."""
     assert inputs.picture is not None, "the task requires a picture"
     assert inputs.mask is not None, "the task requires a mask"
-    hole = widened(inputs.mask, inputs.options)
+    hole = hole_around(inputs.mask, inputs.options)
     return frame_of(hole_canvas(inputs.picture, hole, "erase.mask"), inputs.buckets)
 
 

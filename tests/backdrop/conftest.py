@@ -22,8 +22,8 @@ def fake() -> Iterator[FakeBackdrop]:
 
 @pytest.fixture
 def slow_fake() -> Iterator[FakeBackdrop]:
-    """One that takes 20 ms for a step."""
-    with FakeBackdrop(step_delay_s=0.02) as fake:
+    """One that takes 50 ms for a step."""
+    with FakeBackdrop(step_delay_s=0.05) as fake:
         yield fake
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -28,6 +29,13 @@ def test_a_server_that_is_not_there_is_told() -> None:
     result = run("smoke", "--endpoint", "127.0.0.1:1", "--wait", "0.1")
     assert result.exit_code == 3
     assert "127.0.0.1:1" in said(result)
+
+
+@pytest.mark.parametrize("command", ["smoke", "load"])
+def test_credentials_are_flags_as_of_other_commands(command: str, tmp_path: Path) -> None:
+    result = run(command, "--endpoint", "127.0.0.1:1", "--token-file", str(tmp_path / "absent"))
+    assert result.exit_code == 2
+    assert "token" in said(result)
 
 
 def picture() -> backdrop.Picture:

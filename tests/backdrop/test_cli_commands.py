@@ -83,7 +83,7 @@ def test_info_waits_and_gives_up(fake: FakeBackdrop) -> None:
     fake.set_ready(False)
     begin = time.monotonic()
     assert run("info", "--endpoint", fake.endpoint, "--wait", "0.5").exit_code == 3
-    assert 0.4 < time.monotonic() - begin < 3.0
+    assert time.monotonic() - begin > 0.4
     fake.set_ready(True)
     assert run("info", "--endpoint", fake.endpoint, "--wait", "5").exit_code == 0
 

@@ -31,6 +31,7 @@ from backdrop import (
 from backdrop._retry import RetryPolicy
 from backdrop.errors import error
 from backdrop.testing import FakeBackdrop
+from tests.patience import PATIENCE_S
 from tests.pictures import ellipse_mask, encoded, noisy_photo
 
 TASK = Background(encoded(noisy_photo(64, 64)), encoded(ellipse_mask(64, 64)))
@@ -46,7 +47,7 @@ def free_port() -> int:
 
 async def settled_steps(fake: FakeBackdrop) -> int:
     """Steps begun, once a cancel has had time to arrive."""
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.3)
     return fake.steps_run
 
 
@@ -102,7 +103,7 @@ async def test_cancel_stops_the_server_and_raises_for_the_waiter(slow_fake: Fake
             await waiter
         assert caught.value.request_id == generation.request_id != ""
         steps = await settled_steps(slow_fake)
-        assert await settled_steps(slow_fake) == steps < 50
+        assert await settled_steps(slow_fake) == steps < 90
 
 
 async def test_cancel_before_the_start_sends_nothing(fake: FakeBackdrop) -> None:
@@ -122,7 +123,7 @@ async def test_cancel_between_two_attempts_ends_the_waiting(fake: FakeBackdrop) 
         await asyncio.sleep(0.1)
         generation.cancel()
         with pytest.raises(CancelledError):
-            await asyncio.wait_for(waiter, 2.0)
+            await asyncio.wait_for(waiter, PATIENCE_S / 2)
 
 
 @pytest.mark.parametrize("way", ["context manager", "aclose", "task", "garbage"])
@@ -148,7 +149,7 @@ async def test_leaving_stops_the_server(slow_fake: FakeBackdrop, way: str) -> No
             del generation
             gc.collect()
         steps = await settled_steps(slow_fake)
-        assert await settled_steps(slow_fake) == steps < 50
+        assert await settled_steps(slow_fake) == steps < 90
 
 
 async def _until_first_step(generation: backdrop.Generation) -> None:
@@ -204,13 +205,13 @@ async def test_retries_end(fake: FakeBackdrop) -> None:
 
 
 async def test_no_retry_starts_that_the_deadline_would_end(fake: FakeBackdrop) -> None:
-    fake.fail_next(Reason.QUEUE_FULL, retry_after_s=5.0)
+    fake.fail_next(Reason.QUEUE_FULL, retry_after_s=100.0)
     begin = time.monotonic()
-    async with AsyncClient(fake.endpoint, timeout_s=4.5) as client:
+    async with AsyncClient(fake.endpoint, timeout_s=90.0) as client:
         with pytest.raises(OverloadedError) as caught:  # not DeadlineExceededError: this one says why
             await client.generate(TASK, **OPTIONS)
-    assert caught.value.retry_after_s == 5.0
-    assert time.monotonic() - begin < 4.0
+    assert caught.value.retry_after_s == 100.0
+    assert time.monotonic() - begin < PATIENCE_S
 
 
 async def test_the_timeout_is_one_for_all_attempts(slow_fake: FakeBackdrop) -> None:
@@ -219,7 +220,7 @@ async def test_the_timeout_is_one_for_all_attempts(slow_fake: FakeBackdrop) -> N
     async with AsyncClient(slow_fake.endpoint, retries=9, timeout_s=0.7) as client:
         with pytest.raises((DeadlineExceededError, UnavailableError)):
             await client.generate(TASK, **{**OPTIONS, "steps": 20})
-    assert time.monotonic() - begin < 3.0
+    assert time.monotonic() - begin < 6.0, "ten attempts of 0.7 s each"
 
 
 async def test_a_call_may_have_a_timeout_of_its_own(slow_fake: FakeBackdrop) -> None:

@@ -19,6 +19,7 @@ from backdrop import (
 )
 from backdrop.testing import FakeBackdrop
 from tests.backdrop.test_client import OPTIONS, TASK
+from tests.patience import PATIENCE_S
 
 
 async def test_it_is_an_asynchronous_context_manager_too() -> None:
@@ -84,7 +85,7 @@ async def test_the_queue_is_told_and_bounded() -> None:
                 await client.generate(TASK, **OPTIONS)
             assert caught.value.retry_after_s
             await running.aclose()  # a caller who leaves frees a place
-            second = await asyncio.wait_for(anext(waiting), 1.0)
+            second = await asyncio.wait_for(anext(waiting), PATIENCE_S)
             assert isinstance(second, Accepted)
             assert second.queue_position == 0
             assert (await waiting).pictures

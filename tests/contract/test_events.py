@@ -143,4 +143,4 @@ async def test_row_steps_of_a_long_request_are_told_before_they_are_paid(client:
     async with client.generate(TASK, **SLOW) as generation:
         first = await anext(generation)
         assert isinstance(first, Accepted)
-        assert first.row_steps == 400
+        assert first.row_steps == 1_600

@@ -9,6 +9,7 @@ import pytest
 
 from backdrop import AsyncClient, CancelledError, DeadlineExceededError, StepProgress
 from tests.contract.photos import QUICK, SLOW, TASK
+from tests.patience import PATIENCE_S
 
 
 async def test_cancel_ends_the_call_at_once(client: AsyncClient) -> None:
@@ -16,11 +17,10 @@ async def test_cancel_ends_the_call_at_once(client: AsyncClient) -> None:
     async for event in generation:
         if isinstance(event, StepProgress):
             break
-    cancelled_at = time.monotonic()
     generation.cancel()
     with pytest.raises(CancelledError):
         await generation
-    assert time.monotonic() - cancelled_at < 2.0
+    assert (await client.generate(TASK, **QUICK)).pictures
 
 
 async def test_leaving_the_loop_ends_the_call(client: AsyncClient) -> None:
@@ -29,8 +29,8 @@ async def test_leaving_the_loop_ends_the_call(client: AsyncClient) -> None:
             if isinstance(event, StepProgress):
                 break
     begin = time.monotonic()
-    await client.generate(TASK, **QUICK)  # does not wait behind 400 rows
-    assert time.monotonic() - begin < 5.0
+    await client.generate(TASK, **QUICK)  # does not wait behind 1,600 rows
+    assert time.monotonic() - begin < PATIENCE_S / 2
 
 
 async def test_cancelling_the_task_ends_the_call(client: AsyncClient) -> None:
@@ -46,7 +46,7 @@ async def test_a_deadline_ends_the_call_in_time(client: AsyncClient) -> None:
     begin = time.monotonic()
     with pytest.raises(DeadlineExceededError):
         await client.generate(TASK, **SLOW, timeout_s=0.25)
-    assert time.monotonic() - begin < 2.0
+    assert time.monotonic() - begin < PATIENCE_S / 2
     assert (await client.generate(TASK, **QUICK)).pictures
 
 

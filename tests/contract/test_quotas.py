@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Mapping
 
 from backdrop import AsyncClient
 from tests.contract.conftest import QUOTAS
 from tests.contract.photos import QUICK, TASK
+from tests.patience import PATIENCE_S
 
 
 async def used(client: AsyncClient) -> dict[str, float]:
@@ -16,6 +18,14 @@ async def used(client: AsyncClient) -> dict[str, float]:
 
 async def test_quotas_are_listed_with_their_limits(client: AsyncClient) -> None:
     assert {quota.name: quota.limit for quota in (await client.info()).quotas} == QUOTAS
+
+
+def ended(before: Mapping[str, float], now: Mapping[str, float]) -> bool:
+    """Whether a request that was running is over, and its result stored."""
+    return (
+        now["concurrent_requests"] == before["concurrent_requests"]
+        and now["stored_bytes"] > before["stored_bytes"] + 500
+    )
 
 
 async def test_what_is_used_is_counted(client: AsyncClient) -> None:
@@ -27,10 +37,6 @@ async def test_what_is_used_is_counted(client: AsyncClient) -> None:
             pass
     assert during["concurrent_requests"] == before["concurrent_requests"] + 1
     assert 0 <= during["row_step_megapixels_per_minute"] <= QUOTAS["row_step_megapixels_per_minute"]
-    for _ in range(100):  # the server counts the end, and what it stores, after its last message
-        after = await used(client)
-        if after["concurrent_requests"] == before["concurrent_requests"] and after["stored_bytes"] > 0:
-            break
-        await asyncio.sleep(0.05)
-    assert after["concurrent_requests"] == before["concurrent_requests"]
-    assert after["stored_bytes"] > before["stored_bytes"] + 500
+    async with asyncio.timeout(PATIENCE_S):  # the server counts the end, and what it stores, after its last message
+        while not ended(before, await used(client)):  # noqa: ASYNC110  # nothing tells
+            await asyncio.sleep(0.05)

@@ -90,8 +90,9 @@ async def test_the_prompt_and_the_scheduler_matter(client: AsyncClient) -> None:
 
 
 async def test_fingerprints_are_those_of_the_served_models(client: AsyncClient) -> None:
-    info = await client.info()
-    served = {model.name: model.fingerprint for model in default_of(info).models}
+    pipeline = default_of(await client.info())
+    served = {model.name: model.fingerprint for model in pipeline.models}
+    served |= {f"adapter:{adapter.name}": adapter.fingerprint for adapter in pipeline.adapters}
     result = await client.generate(TASK, **QUICK)
     assert result.model_fingerprints
     assert set(result.model_fingerprints.items()) <= set(served.items())

@@ -43,7 +43,7 @@ def trace(traced: Cluster, collector: Collector) -> list[SpanSeen]:
     task = Background(encoded(noisy_photo(96, 64)), encoded(ellipse_mask(96, 64)))
     tracer = TracerProvider().get_tracer("tests")
     with Client(traced.endpoints.orchestrator) as client, tracer.start_as_current_span("caller") as span:
-        client.generate(task, steps=STEPS, variants=VARIANTS, seed=1).result()
+        client.generate(task, prompt="a beach", steps=STEPS, variants=VARIANTS, seed=1).result()
         trace_id = f"{span.get_span_context().trace_id:032x}"
         caller_id = f"{span.get_span_context().span_id:016x}"
     calls_expected = STEPS * VARIANTS

@@ -53,6 +53,17 @@ def test_texture_stays() -> None:
     assert np.corrcoef((moved - known[make == 255]).ravel(), grain[make == 255].ravel())[0, 1] > 0.95
 
 
+def test_shapes_that_meet_the_border_go_on_for_a_few_pixels() -> None:
+    known = np.repeat(np.where(np.arange(128) // 8 % 2, 90, 150).astype(np.uint8), 128).reshape(128, 128)
+    known, make = np.stack([known] * 3, axis=-1), np.zeros((128, 128), np.uint8)
+    make[:, 64:] = 255
+    scene = np.full_like(known, 120)
+    off = np.abs(continued(scene, known, make).astype(int) - known)[..., 0].mean(axis=0)
+    assert off[64] < 30 / 3, "no line at the border"
+    assert off[64] < off[67] < off[70]
+    assert off[80] > 29, "nothing is known of what is further in"
+
+
 def test_one_side_of_a_border_that_is_off_is_moved_alone() -> None:
     known, make = np.full((128, 128, 3), 100, np.uint8), hole(128, 128)
     scene = known.copy()

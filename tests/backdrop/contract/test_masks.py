@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
 from backdrop.contract.canvas import MaskSource
-from backdrop.contract.masks import Matte, check_marks, hole_canvas, read_grow, read_mask, widened
+from backdrop.contract.masks import Matte, check_marks, hole_canvas, read_mask, widened
 from backdrop.contract.pictures import Photo
 from backdrop.errors import InvalidRequestError, Reason
-from backdrop.v1 import generation_service_pb2 as pb
 from tests.pictures import ellipse_mask, encoded, noisy_photo
 
 ALPHA, MASK = ellipse_mask(40, 30, soft=True), ellipse_mask(40, 30)
@@ -35,20 +34,6 @@ def test_a_large_mask_keeps_its_size() -> None:
     wide = widened(mask, 64)
     assert wide.shape == mask.shape
     assert (wide == 255).sum() == 129 * 129
-
-
-def test_by_default_it_grows_with_the_picture() -> None:
-    mask = np.zeros((100, 640), np.uint8)
-    mask[50, 320] = 255
-    assert (widened(mask, None) == 255).sum() == 21 * 21
-
-
-def test_grow_has_a_bound() -> None:
-    assert read_grow(pb.EraseTask()) is None
-    assert read_grow(pb.EraseTask(grow=64)) == 64
-    with pytest.raises(InvalidRequestError) as caught:
-        read_grow(pb.EraseTask(grow=65))
-    assert (caught.value.reason, caught.value.field) == (Reason.OUT_OF_RANGE, "erase.grow")
 
 
 def test_a_mask_must_mark_something_and_leave_something() -> None:

@@ -30,7 +30,7 @@ def test_nothing_but_the_task_gets_every_default() -> None:
     parts = read(request())
     sampling = parts.sampling
     assert (sampling.pipeline, sampling.scheduler, sampling.steps) == ("plain", "dpmpp_2m", 4)
-    assert (sampling.guidance_scale, sampling.guidance_window) == (3.0, Window())
+    assert (sampling.guidance_scale, sampling.guidance_window) == (1.0, Window())
     assert parts.selection == Selection(1, 1, ())
     assert parts.delivery == Delivery(None, OutputFormat.PNG, 0)
     assert (parts.conditioning.prompt, parts.conditioning.negative_prompt) == ("", "")
@@ -87,12 +87,26 @@ def test_style_has_a_scale_of_its_own_or_the_pipelines() -> None:
     assert read(request(**styled)).conditioning.style == (), "checked, not decoded"
 
 
-def test_a_task_without_a_prompt_is_not_guided_by_default() -> None:
-    rules = dataclasses.replace(BACKGROUND, refused=("conditioning.prompt",))
-    plain = INFO.pipelines[0]
-    assert read_parts(request(), rules, plain, INFO, count_tokens).sampling.guidance_scale == 1.0
-    scaled = read_parts(request(guidance_scale=2.0), rules, plain, INFO, count_tokens)
-    assert scaled.sampling.guidance_scale == 2.0
+@pytest.mark.parametrize(
+    ("fields", "scale"),
+    [
+        ({}, 1.0),
+        ({"prompt": "a beach"}, 3.0),
+        ({"negative_prompt": "a city"}, 3.0),
+        ({"style_images": [pb.StyleImage(image=b"x")], "pipeline": "styled"}, 3.0),
+        ({"guidance_scale": 2.5}, 2.5),
+    ],
+)
+def test_guidance_is_the_pipelines_where_something_guides(fields: dict[str, Any], scale: float) -> None:
+    assert read(request(**fields)).sampling.guidance_scale == scale
+
+
+@pytest.mark.parametrize("prompt", ["", "a beach"])
+@pytest.mark.parametrize(("most", "scale"), [(2.0, 2.0), (9.0, 3.0)])
+def test_a_task_that_its_picture_guides_may_have_less(most: float, scale: float, prompt: str) -> None:
+    rules = dataclasses.replace(BACKGROUND, picture_guides=True, most_guidance=most)
+    parts = read_parts(request(prompt=prompt), rules, INFO.pipelines[0], INFO, count_tokens)
+    assert parts.sampling.guidance_scale == scale
 
 
 def window(start: float, stop: float) -> Callable[[], pb.GenerateRequest]:

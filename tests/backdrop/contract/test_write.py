@@ -18,6 +18,7 @@ from backdrop.contract.parts import (
     Window,
 )
 from backdrop.contract.rules import TASKS, TaskRules
+from backdrop.contract.tiling import Tiling
 from backdrop.contract.write import fingerprints_message, settings_message, task_message, usage_message
 from backdrop.v1 import generation_service_pb2 as pb
 from backdrop.v1 import info_service_pb2 as info_pb
@@ -69,11 +70,18 @@ def test_a_window_without_effect_is_absent(scale: float, window: Window) -> None
 
 
 def test_usage_counts_rows_and_megapixels() -> None:
-    usage = usage_message(PARTS, SCENE)
+    usage = usage_message(PARTS, Tiling(SCENE, SCENE))
     # Drafts: 4 variants × (2 + 1) rows; 3 variants × 5 guided steps × 2 rows; then 1 variant × 5 rows.
     assert usage.row_steps == 12 + 30 + 5
     assert usage.saved_row_steps == 4 * 10 * 2 - usage.row_steps
     assert usage.row_step_megapixels == pytest.approx(usage.row_steps * 256 * 192 / 1e6)
+
+
+def test_usage_counts_the_tiles_of_every_layout() -> None:
+    one, three = usage_message(PARTS, Tiling(SCENE, SCENE)), Tiling(Size(512, 192), SCENE, (0, 128, 256))
+    usage = usage_message(PARTS, Tiling(SCENE, SCENE), three)
+    assert (usage.row_steps, usage.saved_row_steps) == (4 * one.row_steps, 4 * one.saved_row_steps)
+    assert usage.row_step_megapixels == pytest.approx(4 * one.row_step_megapixels)
 
 
 @pytest.mark.parametrize("rules", TASKS.values())

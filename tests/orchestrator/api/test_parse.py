@@ -58,12 +58,12 @@ def test_a_photo_alone_gets_every_default(parser: Parser) -> None:
     parsed = parse(parser, generate_request(product=PHOTO))
     sampling, selection, delivery = parsed.parts.sampling, parsed.parts.selection, parsed.parts.delivery
     assert (selection.variants, selection.top_k) == (1, 1)
-    assert (sampling.steps, sampling.scheduler, sampling.guidance_scale) == (4, "dpmpp_2m", 3.0)
+    assert (sampling.steps, sampling.scheduler, sampling.guidance_scale) == (4, "dpmpp_2m", 1.0)
     assert (delivery.size, parsed.input.options, delivery.format) == (None, Arrangement((None,)), OutputFormat.PNG)
     assert (parsed.input.mask, parsed.input.mask_source) == (None, MaskSource.SEGMENTER)
     assert 0 <= sampling.seed < 2**63
     assert (parsed.request_id, parsed.task, parsed.pipeline.name) == ("id", BACKGROUND, "small")
-    assert (parsed.input.size, parsed.scene_size) == (Size(80, 60), Size(64, 48))
+    assert (parsed.input.size, parsed.tiling.scene) == (Size(80, 60), Size(64, 48))
 
 
 def test_words_alone_get_every_default(parser: Parser) -> None:
@@ -71,7 +71,7 @@ def test_words_alone_get_every_default(parser: Parser) -> None:
     assert parsed.task is TEXT_TO_IMAGE
     assert parsed.parts.conditioning.prompt == "a beach"
     assert (parsed.input.picture, parsed.input.mask, parsed.input.options) == (None, None, None)
-    assert parsed.input.size == parsed.scene_size == Size(64, 64), "the first bucket"
+    assert parsed.input.size == parsed.tiling.scene == Size(64, 64), "the first bucket"
     assert parse(parser, words(size=pb.Size(width=100, height=80))).input.size == Size(100, 80)
 
 

@@ -34,6 +34,7 @@ from orchestrator.telemetry.metrics import Metrics
 from tests.messages import generate_request
 from tests.orchestrator.api.test_idempotency import Store
 from tests.orchestrator.small import DictCache, FunctionModels, capacity, server_settings, tokenizers
+from tests.patience import PATIENCE_S
 from tests.pictures import ellipse_mask, encoded, noisy_photo
 
 PHOTO, MASK = encoded(noisy_photo(64, 64)), encoded(ellipse_mask(64, 64))
@@ -97,7 +98,7 @@ async def info_of(channel: grpc.aio.Channel) -> info_pb.GetInfoResponse:
 
 
 def request(**fields: Any) -> pb.GenerateRequest:
-    values: dict[str, Any] = {"product": PHOTO, "mask": MASK, "steps": 2, "seed": 1, **fields}
+    values: dict[str, Any] = {"prompt": "a beach", "product": PHOTO, "mask": MASK, "steps": 2, "seed": 1, **fields}
     return generate_request(**values)
 
 
@@ -254,10 +255,9 @@ async def test_a_caller_who_leaves_stops_the_work(running: Running, channel: grp
         if event.WhichOneof("event") == "step":
             break
     call.cancel()
-    for _ in range(200):
-        if running.admission.running == 0:
-            break
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(PATIENCE_S):
+        while running.admission.running:  # noqa: ASYNC110  # nothing tells
+            await asyncio.sleep(0.01)
     assert running.admission.running == 0
     rows = running.models.rows("denoiser")
     assert rows < 200

@@ -15,6 +15,7 @@ import redis
 from orchestrator.cache.two_tier import TwoTierCache
 from tests.k8s.rendering import K8S
 from tests.orchestrator.cache.redis_process import RedisProcess, running, until_stored
+from tests.patience import PATIENCE_S
 
 MIB = 1 << 20
 MOST = 8 * MIB
@@ -44,7 +45,7 @@ def server() -> Iterator[RedisProcess]:
 async def orchestrator(server: RedisProcess, result_bytes: int) -> AsyncIterator[TwoTierCache]:
     """The cache of an orchestrator that has just started: its memory is empty."""
     cache = TwoTierCache(server.url, result_bytes=result_bytes, redis_timeout_ms=1000)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while not cache.redis_available:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
     yield cache
@@ -73,8 +74,8 @@ async def test_embeddings_survive_many_kept_results(server: RedisProcess, bounde
     async with orchestrator(server, result_bytes) as second:
         sources = await embed(second)
         latest = await second.results.get(f"call-{RESULTS - 1}")
-    assert latest == b"x" * RESULT_BYTES
     if bounded:
+        assert latest == b"x" * RESULT_BYTES
         assert sources == ["redis"] * EMBEDDINGS
         assert info["evicted_keys"] == 0  # type: ignore[index]  # of the synchronous client
     else:

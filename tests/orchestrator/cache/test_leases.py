@@ -13,6 +13,7 @@ from orchestrator.cache import leases
 from orchestrator.cache.leases import Leases
 from orchestrator.cache.redis_tier import RedisTier
 from tests.orchestrator.cache.redis_process import RedisProcess, running
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ async def two(server: RedisProcess) -> AsyncIterator[list[Leases]]:
     """The leases of two orchestrators."""
     server.start()
     tiers = [RedisTier(server.url, timeout_s=1.0, report=lambda event: None) for _ in range(2)]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while not all(tier.available for tier in tiers):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
     try:
@@ -54,24 +55,20 @@ async def test_a_lease_is_given_back_when_the_writes_are_done(server: RedisProce
     async with two(server) as (one, other):
         lease, write = await one.hold("k", "first", lambda holder: None), asyncio.create_task(asyncio.sleep(0.2))
         lease.release(after=write)
-        began = time.monotonic()
         (await other.hold("k", "second", lambda holder: None)).release()
         assert write.done()
-        assert time.monotonic() - began >= 0.15
 
 
 async def test_a_holder_that_dies_is_followed(server: RedisProcess, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "TTL_S", 0.3)
+    monkeypatch.setattr(leases, "TTL_S", 1.0)
     async with two(server) as (one, other):
         alive = await one.hold("alive", "first", lambda holder: None)
         dead = await one.hold("dead", "first", lambda holder: None)
         assert dead._renewal is not None
         dead._renewal.cancel()
         waiting = asyncio.create_task(other.hold("alive", "second", lambda holder: None))
-        began = time.monotonic()
         (await other.hold("dead", "second", lambda holder: None)).release()
-        assert 0.1 < time.monotonic() - began < 2.0
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(1.5)
         assert not waiting.done(), "a lease that is renewed outlives its time"
         alive.release()
         (await waiting).release()
@@ -95,6 +92,6 @@ async def test_without_redis_every_name_is_free(server: RedisProcess) -> None:
         server.kill()
         began = time.monotonic()
         (await other.hold("k", "second", lambda holder: None)).release()
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < leases.TTL_S, "nobody waits until the lease has run out"
         lease.release()
     server.start()

@@ -11,6 +11,7 @@ import redis
 from orchestrator.cache.redis_tier import RedisTier
 from orchestrator.cache.results import ResultStore
 from tests.orchestrator.cache.redis_process import RedisProcess, running, until_stored
+from tests.patience import PATIENCE_S
 
 KIB = 1024
 SEAL = 36
@@ -34,7 +35,7 @@ def client(server: RedisProcess) -> Iterator[redis.Redis]:
 async def results(server: RedisProcess) -> AsyncIterator[ResultStore]:
     """What keeps 10 KiB in Redis and nothing in the process."""
     tier = RedisTier(server.url, timeout_s=1.0, report=lambda event: None)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while not tier.available:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
     yield ResultStore(tier, memory_bytes=0, redis_bytes=10 * KIB, namespace="t", report=lambda event: None)

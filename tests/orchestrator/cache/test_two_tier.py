@@ -16,6 +16,7 @@ import redis
 
 from orchestrator.cache import TwoTierCache, encode, key
 from tests.orchestrator.cache.redis_process import RedisProcess, running, until_stored
+from tests.patience import PATIENCE_S
 
 K = key("text", "sha256:1", b"a prompt")
 
@@ -69,7 +70,7 @@ async def cache_on(url: str | None, **options: Any) -> AsyncIterator[TwoTierCach
         await cache.close()
 
 
-async def until(condition: Callable[[], Any], within_s: float = 5.0) -> None:
+async def until(condition: Callable[[], Any], within_s: float = PATIENCE_S) -> None:
     async with asyncio.timeout(within_s):
         while not condition():  # noqa: ASYNC110  # any condition
             await asyncio.sleep(0.005)
@@ -228,33 +229,32 @@ async def test_whole_results_are_kept_by_key(server: RedisProcess, store: redis.
             assert await third.results.get("id") is None
 
 
-async def test_a_stopped_redis_costs_20_ms_once_and_is_used_again(server: RedisProcess, store: redis.Redis) -> None:
-    heard = Heard()
-    found_out: list[float] = []
-    left_alone: list[float] = []
+async def test_a_stopped_redis_costs_its_timeout_once_and_is_used_again(
+    server: RedisProcess, store: redis.Redis
+) -> None:
+    heard, timeout_s, left_alone = Heard(), 0.5, list[float]()
 
     async def compute() -> Arrays:
         return {"x": np.zeros(3)}
 
-    async with cache_on(server.url, observer=heard, memory_bytes=0, redis_timeout_ms=15) as cache:
-        for attempt in range(8):
-            await warm(cache)
-            server.pause()
-            for i in range(10):
-                lookup, seconds = await seconds_of(cache.get_or_compute(f"{attempt}-{i}", compute))
-                assert lookup.source == "computed"
-                (left_alone if i else found_out).append(seconds)
-            left_alone.append((await seconds_of(cache.results.get("id")))[1])
-            left_alone.append((await seconds_of(until_stored(cache.results.put("id", b"x", 60))))[1])
-            assert not available(cache)
-            server.resume()
-            if min(found_out) < 0.020:
-                break
+    async with cache_on(server.url, observer=heard, memory_bytes=0, redis_timeout_ms=round(1000 * timeout_s)) as cache:
         await warm(cache)
-    # The best of a few: other work on the machine is not Redis's doing.
-    assert 0.014 < min(found_out) < 0.020
-    assert sorted(left_alone)[len(left_alone) // 2] < 0.002
-    assert heard.count("breaker_opened") >= 1
+        server.pause()
+        lookup, found_out = await seconds_of(cache.get_or_compute("0", compute))
+        assert lookup.source == "computed"
+        assert found_out > 0.9 * timeout_s
+        for i in range(1, 10):
+            lookup, seconds = await seconds_of(cache.get_or_compute(str(i), compute))
+            assert lookup.source == "computed"
+            left_alone.append(seconds)
+        left_alone.append((await seconds_of(cache.results.get("id")))[1])
+        left_alone.append((await seconds_of(until_stored(cache.results.put("id", b"x", 60))))[1])
+        assert not available(cache)
+        server.resume()
+        await warm(cache)
+    # The median: other work on the machine is not Redis's doing.
+    assert sorted(left_alone)[len(left_alone) // 2] < timeout_s / 2
+    assert heard.count("breaker_opened") == 1
 
 
 async def test_a_killed_redis_is_left_alone_and_used_again(server: RedisProcess, store: redis.Redis) -> None:
@@ -262,12 +262,8 @@ async def test_a_killed_redis_is_left_alone_and_used_again(server: RedisProcess,
     async with cache_on(server.url, observer=heard, memory_bytes=0) as cache:
         await warm(cache)
         server.kill()
-        took = []
         for i in range(10):
-            lookup, seconds = await seconds_of(cache.get_or_compute(f"{K}{i}", compute))
-            assert lookup.source == "computed"
-            took.append(seconds)
-        assert sorted(took)[5] < 0.020
+            assert (await cache.get_or_compute(f"{K}{i}", compute)).source == "computed"
         assert heard.count("breaker_opened") == 1
         server.start()
         await warm(cache)

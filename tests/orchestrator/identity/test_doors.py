@@ -22,6 +22,7 @@ from backdrop.v1 import info_service_pb2_grpc as info_stubs
 from tests.certificates import HOST, Authority, TokenIssuer, replace
 from tests.orchestrator.api.test_service import Running, generation, request
 from tests.orchestrator.identity.guarded import Site, bearer
+from tests.patience import PATIENCE_S
 
 Code = grpc.StatusCode
 
@@ -106,7 +107,7 @@ async def test_without_credentials_only_health_answers(running: Running, channel
 async def test_the_pictures_of_a_stranger_are_not_read(channel: grpc.aio.Channel) -> None:
     # The message never comes to its end: only a refusal by the headers answers.
     call = channel.stream_stream("/backdrop.v1.GenerationService/Generate")()
-    assert await asyncio.wait_for(call.code(), 5) is Code.UNAUTHENTICATED
+    assert await asyncio.wait_for(call.code(), PATIENCE_S) is Code.UNAUTHENTICATED
 
 
 def forged(site: Site) -> dict[str, str]:

@@ -23,7 +23,7 @@ def product_frame(photo: Bytes, mask: Bytes, size: Size | None = None, placement
 
 def noise_in(frame: Frame) -> Bytes:
     """A scene of noise in a frame's bucket: [H, W, 3]."""
-    shape = (3, frame.bucket.height, frame.bucket.width)
+    shape = (3, frame.tiling.scene.height, frame.tiling.scene.width)
     return to_bytes(np.random.default_rng(5).normal(0, 0.7, shape).astype(np.float32))
 
 

@@ -1,4 +1,4 @@
-"""Enlargement: decoded scenes become bytes at the canvas's size, without what the bucket shows beyond it."""
+"""Enlargement: decoded scenes become bytes at the canvas's size, without what the scene shows beyond it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def test_bytes_are_rounded_and_clipped() -> None:
     assert to_bytes(picture).shape == (1, 7, 3)
 
 
-def test_what_the_bucket_shows_beyond_the_canvas_is_cropped_off() -> None:
-    frame = frame_of(blank(Size(64, 256)), BUCKETS)
-    assert (frame.bucket, frame.inset.width) == (Size(192, 256), 64)
+def test_what_the_scene_shows_beyond_the_canvas_is_cropped_off() -> None:
+    frame = frame_of(blank(Size(144, 256)), BUCKETS)
+    assert (frame.tiling.scene, frame.inset.width) == (Size(192, 256), 144)
     scene = np.zeros((256, 192, 3), np.uint8)
     scene[:, frame.inset.x : frame.inset.x + frame.inset.width] = 255
     assert (enlarge(scene, frame) == 255).all()
-    assert enlarge(scene, frame).shape == (256, 64, 3)
+    assert enlarge(scene, frame).shape == (256, 144, 3)

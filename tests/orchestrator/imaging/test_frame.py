@@ -24,7 +24,7 @@ def frame_in(size: Size) -> Frame:
 @given(size=sizes)
 def test_the_canvas_lies_inside_its_bucket_undistorted(size: Size) -> None:
     frame = frame_in(size)
-    inset, bucket = frame.inset, frame.bucket
+    inset, bucket = frame.inset, frame.tiling.scene
     assert frame.size == size
     assert inset.x >= 0
     assert inset.y >= 0

@@ -1,4 +1,4 @@
-"""What models see of a frame: the convention of diffusers' inpainting pipelines, at the bucket's size."""
+"""What models see of a frame: the convention of diffusers' inpainting pipelines, at the scene's size."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from backdrop.contract.geometry import Rect, Size
 from orchestrator.imaging.frame import frame_of
 from orchestrator.imaging.view import composite_view, start_of, view_of
 from tests.orchestrator.imaging.frames import BUCKETS, product_frame
-from tests.pictures import ellipse_mask
+from tests.pictures import ellipse_mask, noisy_photo
 
 
 def test_the_view_follows_the_mask_convention() -> None:
@@ -52,19 +52,37 @@ def test_of_a_blank_frame_everything_is_made_of_mid_grey() -> None:
 
 
 def test_noise_starts_from_the_whole_picture_its_border_repeated() -> None:
-    photo = np.zeros((256, 64, 3), np.uint8)
-    photo[:, :32] = (255, 0, 0)
-    frame = frame_of(Canvas(photo, ellipse_mask(64, 256), None), BUCKETS)
-    assert (frame.bucket, frame.inset) == (Size(192, 256), Rect(64, 0, 64, 256))
+    photo = np.zeros((256, 144, 3), np.uint8)
+    photo[:, :72] = (255, 0, 0)
+    frame = frame_of(Canvas(photo, ellipse_mask(144, 256), None), BUCKETS)
+    assert (frame.tiling.scene, frame.inset) == (Size(192, 256), Rect(24, 0, 144, 256))
     start = start_of(frame)
     assert start.shape == (3, 256, 192)
     assert start.dtype == np.float32
     assert start.flags.c_contiguous
-    # The canvas is the middle third of the bucket: what is to be made in it is seen too.
-    assert start[:, 100, 64].tolist() == [1.0, -1.0, -1.0]
-    assert start[:, 100, 127].tolist() == [-1.0, -1.0, -1.0]
-    assert (start[:, :, :64] == start[:, :, 64:65]).all()
-    assert (start[:, :, 128:] == start[:, :, 127:128]).all()
+    # The canvas is the middle of the bucket: what is to be made in it is seen too.
+    assert start[:, 100, 24].tolist() == [1.0, -1.0, -1.0]
+    assert start[:, 100, 167].tolist() == [-1.0, -1.0, -1.0]
+    assert (start[:, :, :24] == start[:, :, 24:25]).all()
+    assert (start[:, :, 168:] == start[:, :, 167:168]).all()
+
+
+def test_noise_in_a_hole_starts_from_the_colours_around_it() -> None:
+    photo, make = np.zeros((256, 256, 3), np.uint8), np.zeros((256, 256), np.uint8)
+    photo[:, :128], photo[:, 128:] = (250, 10, 10), (10, 10, 250)
+    make[96:160, 32:224] = 255
+    photo[make == 255] = (0, 255, 0)  # what is erased
+    start = (start_of(frame_of(Canvas(photo, make, None, continues=True), BUCKETS)) + 1) * 127.5
+    assert start[1].max() == pytest.approx(10, abs=1), "nothing of what is erased"
+    assert start[:, 128, 40] == pytest.approx([250, 10, 10], abs=40)
+    assert start[:, 128, 215] == pytest.approx([10, 10, 250], abs=40)
+    np.testing.assert_allclose(start[:, :96], photo.transpose(2, 0, 1)[:, :96], atol=0.01)
+
+
+def test_noise_starts_from_the_picture_where_nothing_is_known() -> None:
+    photo = noisy_photo(256, 256)
+    frame = frame_of(Canvas(photo, np.full((256, 256), 255, np.uint8), None, continues=True), BUCKETS)
+    np.testing.assert_allclose((start_of(frame) + 1) * 127.5, photo.transpose(2, 0, 1), atol=0.01)
 
 
 def test_the_composite_shows_the_product_over_the_clipped_scene() -> None:

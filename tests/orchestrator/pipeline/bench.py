@@ -1,5 +1,6 @@
 """A pipeline over plain functions, and the events of one request."""
 
+import asyncio
 import dataclasses
 from pathlib import Path
 
@@ -63,9 +64,17 @@ class Run:
 class Bench:
     """A pipeline and what is around it."""
 
-    def __init__(self, folder: Path, max_buffered_events: int = 1000) -> None:
-        self.models, self.cache, self.admission = FunctionModels(), DictCache(), Admission(Limits(2, 2))
-        self.batcher = Batcher(self.models, lambda model: capacity(1, 4), new_cost=KnownCost)
+    def __init__(
+        self,
+        folder: Path,
+        max_buffered_events: int = 1000,
+        *,
+        models: FunctionModels | None = None,
+        max_rows: int = 4,
+        running: int = 2,
+    ) -> None:
+        self.models, self.cache, self.admission = models or FunctionModels(), DictCache(), Admission(Limits(running, 2))
+        self.batcher = Batcher(self.models, lambda model: capacity(1, max_rows), new_cost=KnownCost)
         self.pipeline = Pipeline(
             *(self.batcher, self.cache, tokenizers(folder)[1], self.admission),
             PixelMemory(16.0),
@@ -74,3 +83,16 @@ class Bench:
 
     async def run(self, request_: Request, deadline: float | None = None) -> Run:
         return Run([event async for event in self.pipeline.run(request_, deadline=deadline)])
+
+    def hold(self, model: str, rows: int) -> None:
+        """Keeps the model's batches until so many rows are at it or wait for it; then the rest share batches."""
+        came = asyncio.Event()
+
+        async def before(called: str) -> None:
+            if called == model:
+                while not came.is_set():
+                    if self.batcher.running_rows[model] + self.batcher.waiting_rows[model] >= rows:
+                        came.set()
+                    await asyncio.sleep(0.001)
+
+        self.models.before = before

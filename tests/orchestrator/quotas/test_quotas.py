@@ -19,6 +19,7 @@ from orchestrator.quotas import Limits, LimitTable, Quotas, quotas
 from orchestrator.quotas.limits import CONCURRENT, STORED, WORK
 from tests.faults.proxy import Link, Proxy
 from tests.orchestrator.cache.redis_process import RedisProcess, running, until_stored
+from tests.patience import PATIENCE_S
 
 TENANT = "acme"
 
@@ -79,7 +80,7 @@ async def orchestrators(
             await each.cache.close()
 
 
-async def until(condition: Callable[[], Any], within_s: float = 5.0) -> None:
+async def until(condition: Callable[[], Any], within_s: float = PATIENCE_S) -> None:
     async with asyncio.timeout(within_s):
         while not condition():  # noqa: ASYNC110  # any condition
             await asyncio.sleep(0.005)
@@ -186,11 +187,11 @@ async def test_garbage_in_the_counts_heals(server: RedisProcess, client: redis.R
 async def test_while_redis_is_away_the_local_share_is_granted_without_delay(
     server: RedisProcess, client: redis.Redis, fault: str
 ) -> None:
-    limits = Limits(100, 10_000.0)
+    limits, timeout_s = Limits(100, 10_000.0), 0.4
     port = int(server.url.rpartition(":")[2].partition("/")[0])
     async with (
         Proxy(port) as proxy,
-        orchestrators(f"redis://{proxy.endpoint}/0", limits, timeout_ms=15, share=0.25) as (one, other),
+        orchestrators(f"redis://{proxy.endpoint}/0", limits, timeout_ms=1000 * timeout_s, share=0.25) as (one, other),
     ):
         await one.take()
         if fault == "killed":
@@ -198,15 +199,14 @@ async def test_while_redis_is_away_the_local_share_is_granted_without_delay(
         elif fault == "stopped":
             server.pause()
         else:
-            proxy.link = Link(latency_s=0.5) if fault == "slow" else Link(garbage=True)
+            proxy.link = Link(latency_s=5 * timeout_s) if fault == "slow" else Link(garbage=True)
         for each in (one, other):
             delays = []
             for _ in range(24):
                 began = time.monotonic()
                 await each.take()
                 delays.append(time.monotonic() - began)
-            assert statistics.median(delays) < 0.02
-            assert max(delays) < 1.0, "only what opens the breaker waits, and other processes"
+            assert statistics.median(delays) < timeout_s / 2, "only what opens the breaker waits"
         assert (await other.used())[CONCURRENT] == 24
         await other.take()
         assert (await refusal(other.take())).quota == CONCURRENT, "25 of 100"

@@ -18,6 +18,7 @@ from orchestrator.scheduling import Batcher, Capacity, Priority, ScheduledReques
 from orchestrator.scheduling.call import Arrays, Outputs
 from orchestrator.scheduling.request import unknown_need
 from tests.orchestrator.small import KnownCost, capacity
+from tests.patience import PATIENCE_S
 
 FREE, LINEAR = (0.04, 0.0), (0.0, 0.02)
 """Base and row cost of a batch: more rows cost nothing, or each row costs as much as the first."""
@@ -102,7 +103,7 @@ def rows(world: World) -> tuple[int, int]:
 
 
 async def until(done: Callable[[], Any]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while not done():  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 
@@ -195,13 +196,13 @@ async def test_rows_of_another_shape_are_another_batch() -> None:
     assert await asyncio.gather(*jobs) == [[2], [3], [4], [5]]
 
 
-async def test_a_batch_is_no_larger_than_the_model_takes_and_a_larger_call_goes_alone() -> None:
+async def test_no_batch_is_larger_than_the_model_takes_and_larger_calls_go_in_pieces() -> None:
     world = World(max_rows=4)
     jobs = [world.job(1)] + [world.job(number) for number in (2, 3, 4)] + [world.job(5, rows=6)]
     await settle()
-    for number in range(4):
+    for number in range(5):
         await world.model.end(number)
-    assert [len(rows) for rows in world.model.batches] == [2, 4, 2, 6]
+    assert [len(rows) for rows in world.model.batches] == [2, 4, 2, 3, 3]
     await asyncio.gather(*jobs)
 
 

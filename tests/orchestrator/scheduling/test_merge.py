@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from orchestrator.scheduling.merge import Merger, split
+from orchestrator.scheduling.merge import Merger, joined, pieces, split
 
 
 def call(seed: int, rows: int = 2) -> dict[str, Any]:
@@ -72,3 +72,12 @@ def test_constants_of_calls_that_are_gone_are_dropped_and_few_others_are_kept() 
     del calls
     gc.collect()
     assert merger.remembered == 0
+
+
+def test_a_large_call_goes_in_few_pieces_that_share_its_memory() -> None:
+    large = {"sample": np.arange(10, dtype=np.float32)[:, None], "mask": np.ones((10, 3), np.float32)}
+    large["mask"].flags.writeable = False
+    parts = pieces(large, 4)
+    assert [len(part["sample"]) for part in parts] == [4, 3, 3]
+    assert all(np.shares_memory(part["mask"], large["mask"]) and not part["mask"].flags.writeable for part in parts)
+    assert np.array_equal(joined([{"y": part["sample"]} for part in parts])["y"], large["sample"])

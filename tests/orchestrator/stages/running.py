@@ -22,7 +22,8 @@ def models_of(request_: Request, infer: Infer) -> Models:
 def source_of(request_: Request, megapixels: float = 16.0) -> FrameSource:
     """Where a request's frame comes from, with pixel memory of its own."""
     memory = PixelMemory(megapixels)
-    return FrameSource(request_.task, request_.read_input, request_.pixels_mp, memory)
+    colours = request_.pipeline.conventions.hole_colours
+    return FrameSource(request_.task, request_.read_input, request_.pixels_mp, memory, colours)
 
 
 async def inputs_of(request_: Request, models: Models, folder: Path) -> DenoiserInputs:
@@ -35,5 +36,5 @@ async def inputs_of(request_: Request, models: Models, folder: Path) -> Denoiser
         tokenizers=tokenizers(folder)[1],
         lookups=lookups,
     )
-    prepared = await prepare(source_of(request_), request_.parts.sampling.strength, models, lookups)
+    prepared = await prepare(source_of(request_), request_.parts.sampling, models, lookups)
     return DenoiserInputs(embeddings, prepared, models, request_.adapters)

@@ -12,6 +12,7 @@ import pytest
 from backdrop.contract.geometry import Size
 from backdrop.contract.parts import Adapter
 from orchestrator.stages.denoiser_inputs import DenoiserInputs
+from orchestrator.tasks.background import BACKGROUND
 from orchestrator.tasks.text_to_image import TEXT_TO_IMAGE
 from tests.orchestrator.small import DENOISERS, TOKENS, Array, FunctionModels, pipeline_spec, request, style
 from tests.orchestrator.stages.running import inputs_of, models_of
@@ -62,8 +63,23 @@ async def test_known_pixels_and_mask_are_the_same_in_every_row(tmp_path: Path) -
     rows = inputs.constant_rows()
     assert inputs.prepared.known_latents is not None
     for row in range(2):
-        assert np.array_equal(rows["masked_image_latents"][row], inputs.prepared.known_latents)
+        assert np.array_equal(rows["masked_image_latents"][row], inputs.prepared.known_latents[0])
         assert np.array_equal(rows["mask"][row], inputs.prepared.view.latent_mask)
+
+
+async def test_where_the_picture_guides_the_unconditional_row_knows_nothing_of_it(tmp_path: Path) -> None:
+    followed = dataclasses.replace(BACKGROUND, rules=dataclasses.replace(BACKGROUND.rules, picture_guides=True))
+    rows, others = await rows_of(tmp_path / "a", task=followed), await rows_of(tmp_path / "b")
+    nothing = request(TEXT_TO_IMAGE, size=Size(64, 64))
+    blank = await inputs_of(nothing, models_of(nothing, FunctionModels()), tmp_path / "c")
+    for name in rows:
+        assert np.array_equal(rows[name][0], others[name][0])
+        if name in ("mask", "masked_image_latents"):
+            assert np.array_equal(rows[name][1], blank.constant_rows()[name][0])
+            assert not np.array_equal(rows[name][0], rows[name][1])
+    unguided = await inputs_for(tmp_path / "d", task=followed, guidance_scale=1.0)
+    assert unguided.prepared.blank_latents is None
+    assert len(unguided.constant_rows()["mask"]) == 1
 
 
 async def test_the_prompts_row_comes_first(tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ import dataclasses
 
 import numpy as np
 
+from backdrop.contract.geometry import Size
 from backdrop.contract.palette import colours_of, to_lab
+from backdrop.contract.tiling import Tiling
 from orchestrator.arrays import Floats
 from orchestrator.imaging.view import ModelView
 from orchestrator.sampler import make_solver
@@ -16,13 +18,14 @@ from tests.orchestrator.small import pipeline_spec
 FACTORS = ((0.3, 0.0, 0.1), (0.0, 0.3, 0.0), (0.0, 0.1, 0.3), (0.0, 0.0, 0.0))
 SPEC = dataclasses.replace(pipeline_spec(), preview_factors=FACTORS, preview_bias=(0.5, 0.5, 0.5))
 PALETTE = ("#0b3954", "#ff6663")
+TILING = Tiling(Size(32, 32), Size(32, 32))
 
 
 def view(make: float = 1.0) -> ModelView:
     """Of 32 × 32 pixels; its left half is known."""
     mask = np.full((1, 32, 32), make, np.float32)
     mask[..., :16] = 0
-    return ModelView(np.zeros((3, 32, 32), np.float32), mask, np.ascontiguousarray(mask[:, ::8, ::8]))
+    return ModelView(np.zeros((3, 32, 32), np.float32), mask, np.ascontiguousarray(mask[:, ::8, ::8]), TILING)
 
 
 def colours(latents: Floats) -> Floats:

@@ -13,8 +13,9 @@ from backdrop.contract.geometry import Fit, Size
 from orchestrator.cache.lookups import RequestLookups
 from orchestrator.imaging.frame import Frame
 from orchestrator.imaging.view import start_of
-from orchestrator.repository.conventions import Conventions, LatentMask
+from orchestrator.repository.conventions import Conventions, HoleColours, LatentMask
 from orchestrator.stages.prepare import Prepared, prepare
+from orchestrator.tasks.erase import ERASE
 from orchestrator.tasks.text_to_image import TEXT_TO_IMAGE
 from tests.orchestrator.small import DictCache, FunctionModels, pipeline_spec, request
 from tests.orchestrator.stages.running import models_of, source_of
@@ -32,7 +33,7 @@ class Bench:
         request_ = request(**changes)
         source = source_of(request_)
         models, lookups = models_of(request_, self.functions), RequestLookups(self.cache)
-        prepared = await prepare(source, request_.parts.sampling.strength, models, lookups)
+        prepared = await prepare(source, request_.parts.sampling, models, lookups)
         async with source.open() as frame:
             return prepared, frame
 
@@ -60,7 +61,7 @@ async def test_a_missing_mask_is_the_segmenters(bench: Bench) -> None:
 async def test_known_latents_are_the_encoders_of_the_view(bench: Bench) -> None:
     prepared = await bench.prepared(size=Size(100, 90), placement=Fit())
     assert prepared.known_latents is not None
-    assert prepared.known_latents.shape == (4, 8, 8)
+    assert prepared.known_latents.shape == (1, 4, 8, 8)
     assert np.array_equal(bench.functions.inputs["vae_encoder"]["image"][0], prepared.view.known)
     again = await bench.prepared(size=Size(100, 90), placement=Fit())
     assert bench.functions.rows("vae_encoder") == 1, "cached by the pixels that are encoded"
@@ -103,6 +104,16 @@ async def test_where_noise_starts_from_the_picture_its_latents_are_made_too(benc
     assert prepared.known_latents is not None
     assert not np.array_equal(prepared.start_latents, prepared.known_latents)
     assert bench.functions.rows("vae_encoder") == 2, "the known pixels once for both requests, and the whole picture"
+
+
+async def test_noise_in_a_hole_starts_from_its_surroundings_where_the_pipeline_says_so(bench: Bench) -> None:
+    prepared, frame = await bench.prepared_frame(task=ERASE)
+    assert prepared.start_latents is not None
+    assert np.array_equal(bench.functions.inputs["vae_encoder"]["image"][0], start_of(frame))
+    spec = pipeline_spec()
+    decoded = dataclasses.replace(spec.conventions, hole_colours=HoleColours.DECODED)
+    other, _ = await bench.prepared_frame(task=ERASE, pipeline=dataclasses.replace(spec, conventions=decoded))
+    assert other.start_latents is None
 
 
 async def test_a_blank_frame_is_encoded_where_the_denoiser_reads_it(bench: Bench) -> None:

@@ -30,7 +30,7 @@ MODELS = Models(pipeline_spec(), FunctionModels(), "0" * 32)
 def source_for(frame: Frame) -> FrameSource:
     """A source of one frame, whatever the pictures are."""
     task = dataclasses.replace(BACKGROUND, frame=lambda inputs: frame)
-    return FrameSource(task, lambda: TaskInput(None, (frame.bucket,)), 1.0, PixelMemory(16.0))
+    return FrameSource(task, lambda: TaskInput(None, (frame.tiling.scene,)), 1.0, PixelMemory(16.0))
 
 
 def variants(*totals: float) -> list[Variant]:
@@ -69,7 +69,7 @@ async def test_pictures_say_what_they_are(output_format: OutputFormat) -> None:
 
 
 async def test_where_nothing_is_kept_pictures_have_no_receipt() -> None:
-    frame = frame_of(blank(Size(80, 60)), [FRAME.bucket])
+    frame = frame_of(blank(Size(80, 60)), [FRAME.tiling.tile])
     pictures = [picture async for picture in select(variants(0.1, 0.3), 2, source_for(frame), MODELS, OutputFormat.PNG)]
     assert [picture.receipt for picture in pictures] == [None, None]
 

@@ -87,11 +87,9 @@ def test_a_sink_that_hangs_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> N
             gate.wait()
 
     records = AuditLog(Hanging())
-    began = time.monotonic()
     for _ in range(50):
         records.write(RECORD)
     records.close()
-    assert time.monotonic() - began < 1.0
     assert records.lost >= 39  # ten wait, and one is being written
     gate.set()
 

@@ -11,6 +11,8 @@ import grpc
 import numpy as np
 from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 
+from tests.patience import PATIENCE_S
+
 Status = grpc.StatusCode
 
 
@@ -127,7 +129,7 @@ async def serving(count: int) -> AsyncIterator[list[FakeTriton]]:
             await server.kill()
 
 
-async def eventually(condition: Callable[[], bool], within_s: float = 3.0) -> None:
+async def eventually(condition: Callable[[], bool], within_s: float = PATIENCE_S) -> None:
     """Waits until the condition holds."""
     async with asyncio.timeout(within_s):
         while not condition():  # noqa: ASYNC110  # any condition

@@ -19,6 +19,7 @@ from orchestrator.triton.link import Access, Link
 from orchestrator.triton.shared_memory import FOLDER, Region
 from tests.local import small
 from tests.orchestrator.triton.fake_triton import eventually
+from tests.patience import PATIENCE_S
 
 WIDTH = 4096
 Array = npt.NDArray[np.float32]
@@ -30,6 +31,12 @@ def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     repository = small.write_repository(folder / "repository", width=WIDTH)
     with Cluster(Options(repository=repository, log_folder=folder / "logs", only=("triton",))) as cluster:
         yield cluster
+
+
+@pytest.fixture(autouse=True)
+def _patient_ending(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine does not keep the server from forgetting a region when its pool is closed."""
+    monkeypatch.setattr("orchestrator.triton.link._CLOSE_TIMEOUT_S", PATIENCE_S)
 
 
 @contextlib.asynccontextmanager

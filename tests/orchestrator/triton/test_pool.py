@@ -15,6 +15,7 @@ import pytest
 from backdrop.errors import InternalError, OverloadedError, Reason, UnavailableError
 from orchestrator.triton import CallObserver, PoolOptions, TensorSpec, TritonPool
 from tests.orchestrator.triton.fake_triton import FakeTriton, Fault, eventually, serving
+from tests.patience import PATIENCE_S
 
 X = np.arange(4, dtype=np.float32).reshape(2, 2)
 ROW = X[:1]
@@ -136,11 +137,10 @@ async def test_a_hung_inference_costs_one_step_timeout() -> None:
         for _ in range(2):
             await pool.infer("double", {"x": ROW})
         servers[0].fault = "hang"
-        began = time.monotonic()
         await asyncio.gather(*(pool.infer("double", {"x": ROW}) for _ in range(4)))
-        assert 1.0 <= time.monotonic() - began < 2.0
         assert servers[0].cancelled >= 1
         assert set(calls.outcomes) == {"ok", "timeout"}
+        assert calls.outcomes.count("timeout") == 2, "half of the calls hang there, and none of them twice"
         assert pool.ready_replicas == 1
 
 
@@ -153,7 +153,7 @@ async def test_a_stopped_server_is_ejected_by_its_probe_and_its_calls_are_made_e
         began = time.monotonic()
         await asyncio.gather(*(pool.infer("double", {"x": ROW}) for _ in range(4)))
         # Nowhere near the step timeout: the probe found it.
-        assert time.monotonic() - began < 5.0
+        assert time.monotonic() - began < PATIENCE_S / 2
         assert "hung" in calls.outcomes
         assert pool.ready_replicas == 1
         servers[0].stopped = False
@@ -337,7 +337,7 @@ async def test_closing_ends_calls_in_flight_at_once() -> None:
         call = asyncio.create_task(pool.infer("double", {"x": ROW}))
         await server.began.wait()
     with pytest.raises(UnavailableError):
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(PATIENCE_S / 2):
             await call
     await server.kill()
 

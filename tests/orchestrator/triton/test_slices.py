@@ -18,9 +18,9 @@ from orchestrator.triton.slices import ready
 from tests.k8s import certificates
 from tests.k8s.api_server import ApiServer, endpoint
 from tests.orchestrator.triton.fake_triton import eventually, serving
+from tests.patience import PATIENCE_S
 
 ENDPOINT = "kubernetes:///triton.backdrop:8001"
-USED_WITHIN_S = 2.0
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ async def endpoints(api: ApiServer) -> AsyncIterator[Endpoints]:
     await following.close()
 
 
-async def becomes(endpoints: Endpoints, expected: set[str], within_s: float = USED_WITHIN_S) -> float:
+async def becomes(endpoints: Endpoints, expected: set[str], within_s: float = PATIENCE_S) -> float:
     """Waits as the pool does; returns how long it took."""
     began = time.monotonic()
     async with asyncio.timeout(within_s):
@@ -183,7 +183,7 @@ async def test_outside_a_cluster_dns_is_asked(monkeypatch: pytest.MonkeyPatch) -
     await endpoints.close()
 
 
-async def test_the_pool_uses_a_changed_set_within_two_seconds(api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_pool_uses_a_changed_set_at_once(api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
     row = np.ones((1, 2), np.float32)
     async with serving(2) as servers:
         ports = {f"10.0.0.{n}:8001": server.address for n, server in enumerate(servers, 1)}
@@ -203,7 +203,7 @@ async def test_the_pool_uses_a_changed_set_within_two_seconds(api: ApiServer, mo
         while servers[1].seen == 0:
             await pool.infer("double", {"x": row})
             await asyncio.sleep(0.01)
-        assert time.monotonic() - began < USED_WITHIN_S
+        assert time.monotonic() - began < PATIENCE_S, "long before DNS or a probe"
         await pool.close()
 
 
