@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import statistics
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 from bench import soaking
+from bench.emulated.costs import Cost
 from bench.figures import Figure, at_least, at_most, reported
 from tests.faults import leavers, replicas, repository, shared_cache
 from tests.faults import overload as overloads
@@ -18,17 +20,24 @@ from tests.faults.load import Tally
 from tests.faults.site import Plan, Site
 
 _QUOTED = 3
+_LONG_STEP = Cost(50.0, 1.0)
+"""A step that takes much longer than a cancel's way to the server."""
 
 
 @contextlib.asynccontextmanager
 async def site(
-    *, reference: bool = False, tritons: int = 2, orchestrators: int = 1, settings: Mapping[str, str] | None = None
+    *,
+    reference: bool = False,
+    tritons: int = 2,
+    orchestrators: int = 1,
+    settings: Mapping[str, str] | None = None,
+    cost: Cost = repository.QUICK,
 ) -> AsyncIterator[Site]:
     """A site in a temporary folder; with `reference` it serves the reference models, else models that take time."""
     with tempfile.TemporaryDirectory(prefix="backdrop-faults-") as name:
         folder = Path(name)
-        models = (repository.write_reference if reference else repository.write_quick)(folder / "repository")
-        plan = Plan(models, folder, tritons, orchestrators, settings=settings or {})
+        write = repository.write_reference if reference else functools.partial(repository.write_quick, cost=cost)
+        plan = Plan(write(folder / "repository"), folder, tritons, orchestrators, settings=settings or {})
         async with Site(plan) as running:
             yield running
 
@@ -149,13 +158,13 @@ def cancels(command: str, count: int) -> list[Figure]:
     """`count` callers who leave at random moments."""
 
     async def measure() -> leavers.LeaverReport:
-        async with site() as running:
+        async with site(cost=_LONG_STEP) as running:
             return await leavers.leave(running, count)
 
     report = asyncio.run(measure())
     spread = f"{report.cancels} left; before {report.before}; after {report.after}"
     rows = round(report.most_rows, 2)
-    name = "cancels at random moments: steps computed after a caller left"
+    name = "cancels at random moments: steps computed after the server was told that a caller left"
     return [
         Figure(name, rows, at_most(1), command, f"most of all groups of {leavers.GROUP}, a mean over the group"),
         Figure(

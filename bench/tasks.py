@@ -14,7 +14,7 @@ import numpy as np
 from backdrop.contract.canvas import MaskSource
 from backdrop.contract.finishing import composite
 from backdrop.contract.shadows import Shadow, shadowed_canvas
-from bench import borders, checks, holes, mixed_tasks, scene_palette, scene_products, upscaling, whole_pictures
+from bench import borders, checks, holes, mixed_tasks, scene_palette, scene_products, tiles, upscaling, whole_pictures
 from bench.figures import Figure, at_most
 from training.config import HELD_OUT_SEED
 from training.world.picture import shadow_pair
@@ -63,6 +63,7 @@ CHECKS: dict[str, checks.Check] = {
     "text_to_image": functools.partial(whole_pictures.text_to_image, "python -m bench.tasks text_to_image"),
     "vary": functools.partial(whole_pictures.vary, "python -m bench.tasks vary"),
     "mixed": functools.partial(mixed_tasks.mixed, "python -m bench.tasks mixed"),
+    "tiles": functools.partial(tiles.tiles, "python -m bench.tasks tiles"),
     "products": functools.partial(scene_products.products, "python -m bench.tasks products"),
 }
 

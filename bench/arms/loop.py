@@ -71,7 +71,7 @@ class LoopRequest:
         """Clean latents [C, h, w] of one variant; `look` sees the state after every step."""
         spec, size = self.models.pipeline, self.prepared.view.size
         shape = (spec.latent_channels, size.height // spec.latent_factor, size.width // spec.latent_factor)
-        inputs = DenoiserInputs(self.embeddings, self.prepared, self.models)
+        inputs = DenoiserInputs(self.embeddings, self.prepared, self.models, self.request.adapters)
         denoiser = stage.GuidedDenoiser(sampling, self.models, inputs)
         solver = make_solver(sampling.scheduler, spec.schedule, sampling.steps)
         state = solver.begin(noise.initial(shape))
@@ -129,5 +129,5 @@ class Loop:
             lookups=lookups,
         )
         return LoopRequest(
-            request, models, embeddings, await prepare(source, request.parts.sampling.strength, models, lookups), source
+            request, models, embeddings, await prepare(source, request.parts.sampling, models, lookups), source
         )

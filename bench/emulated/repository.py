@@ -54,6 +54,7 @@ def write(
     spec = document["pipelines"][pipeline]
     factor = int(spec["latents"]["factor"])
     spec["components"] = {role: name for role, name in spec["components"].items() if role in roles}
+    spec.pop("task_adapters", None)  # an emulated denoiser has no bank
     models = {}
     for role, name in spec["components"].items():
         entry = document["models"][name]

@@ -20,12 +20,12 @@ small and were trained on rendered pictures of a procedural world ([model card](
 """
 NOTES: Mapping[str, str] = {
     "background": "The product is exact. The scenes are soft, and a style picture gives little but its colours.",
-    "text_to_image": "The shipped models make scenes: the product of the prompt is missing, and shapes are blurred.",
-    "erase": "The outline of the mask stays visible: the shipped models were trained to make what surrounds a product,"
-    " not what is inside a hole.",
-    "fill": "The outline of the mask stays visible, and the product of the prompt is missing, for the same reasons.",
+    "text_to_image": "The product of the prompt is there in three of four pictures; shapes are blurred.",
+    "erase": "The product goes; a pale spot stays where its foot was.",
+    "fill": "The product of the prompt is recognised in five of six pictures, without details; the scene inside the"
+    " mask does not meet the one outside well.",
     "vary": "Details of the sent picture are lost already at a small strength.",
-    "expand": "The colours continue roughly, the shapes do not; the border of the sent picture stays visible.",
+    "expand": "Sky, horizon and ground go on, details do not; the border of the sent picture stays visible.",
 }
 """What the shipped models do not do well, by task. Look at the pictures again when the models change."""
 
