@@ -186,8 +186,8 @@ def _unchanged(message: bytes) -> bytes:
 
 async def _answer(channel: grpc.aio.Channel, method: Method, token: str) -> Code:
     """The status of a call. A stream that does not end by itself, such as Watch, is OK at its first message."""
-    call: Any = channel.stream_stream(method.path, _unchanged, _unchanged)(
-        iter([method.message]), metadata=bearer(token) if token else None
+    call: Any = channel.unary_stream(method.path, _unchanged, _unchanged)(
+        method.message, metadata=bearer(token) if token else None
     )
     endless = method.path.endswith(("Watch", "Info"))
     try:

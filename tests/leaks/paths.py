@@ -226,8 +226,7 @@ PATHS: dict[str, tuple[grpc.StatusCode, Path]] = {
     "no token": (Status.UNAUTHENTICATED, lambda site: site.call(valid(site), token=f"a {WRONG_KEY}")),
     "unknown method": (
         Status.UNIMPLEMENTED,
-        # An empty message: the answer to one that is still being sent is INTERNAL now and then.
-        lambda site: site.call(b"", method=f"/backdrop.v1.GenerationService/{SECRETS['prompt']}"),
+        lambda site: site.call(valid(site), method=f"/backdrop.v1.GenerationService/{SECRETS['prompt']}"),
     ),
     "info": (Status.OK, lambda site: site.call(b"", method=INFO_METHOD)),
     "queue full": (Status.RESOURCE_EXHAUSTED, _full),
