@@ -18,7 +18,7 @@ import torch
 from training.config import Config
 from training.core import loop
 from training.data import shards
-from training.denoisers import base, brand, distil, dit, image_adapter, inpaint, product
+from training.denoisers import base, brand, distil, dit, image_adapter, inpaint, product, surroundings
 from training.encoded import latents
 from training.encoders import image_encoder, t5, text_encoders, tokenizer, upscaler, uve, vae
 from training.judges import classifier, product_judge, reward, segmenter
@@ -55,6 +55,7 @@ STAGES = (
     Stage("base", base.train, 80),
     Stage("stage1", inpaint.train, 70),
     Stage("stage2", product.train, 20),
+    Stage("surroundings", surroundings.train, 20),
     Stage("image_adapter", image_adapter.train, 20),
     Stage("distil", distil.train, 20),
     Stage("brand", brand.train, 8),

@@ -140,6 +140,7 @@ class Stages:
     base: Diffusion = Diffusion(steps=9000, small_steps=1500, learning_rate=8e-4)
     inpaint: Diffusion = Diffusion(steps=10_000, learning_rate=2.5e-4, ema=0.998)
     product: Diffusion = Diffusion(steps=1500, learning_rate=8e-4, ema=0.995)
+    surroundings: Diffusion = Diffusion(steps=6000, learning_rate=8e-4, ema=0.995)
     image_adapter: Diffusion = Diffusion(steps=1500, learning_rate=6e-4, ema=0.995)
     distil: Diffusion = Diffusion(steps=1000, learning_rate=1e-4, warmup=20, ema=0.98)
     dit: Diffusion = Diffusion(steps=6000, small_steps=2500, learning_rate=6e-4)
@@ -157,6 +158,8 @@ class Stages:
     """Shares of `data.masks.KINDS` among the mixture's other samples."""
     borders_unnamed: float = 0.3
     """Share of border masks with the empty prompt: people expand a picture without a word."""
+    surroundings_unnamed: float = 0.6
+    """The same share in the training of surroundings, which is for them alone."""
     holes_unnamed: float = 0.6
     """Share of holes with the empty prompt: erase has none."""
     min_snr_gamma: float = 5.0

@@ -31,7 +31,7 @@ from training.config import (
 from training.data import cutouts, retrieval, shards
 from training.encoders import tokenizer
 
-STAGES = ("base", "inpaint", "product", "image_adapter", "distil", "dit", "brand")
+STAGES = ("base", "inpaint", "product", "surroundings", "image_adapter", "distil", "dit", "brand")
 SHORT = Diffusion(steps=2, small_steps=1, batch=4, small_batch=4, warmup=1)
 
 

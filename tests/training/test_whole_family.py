@@ -17,7 +17,7 @@ from training import all as every
 from training.config import Config, Schedule
 from training.core import loop, lora
 from training.data import masks
-from training.denoisers import base, brand, distil, dit, image_adapter, inpaint, product
+from training.denoisers import base, brand, distil, dit, image_adapter, inpaint, product, surroundings
 from training.encoded import latents, samples
 from training.encoders import image_encoder, t5, text_encoders, upscaler, uve, vae
 from training.evaluation import generation, held_out
@@ -42,13 +42,24 @@ def family(training: TinyTraining) -> Config:
     for size in (128, 256):
         training.once(f"latents-{size}", lambda size=size: latents.run(config, size))  # type: ignore[misc]
     training.trained(upscaler, classifier, uve, image_encoder, segmenter, reward)
-    training.trained(base, inpaint, product, image_adapter, distil, brand, dit)
+    training.trained(base, inpaint, product, surroundings, image_adapter, distil, brand, dit)
     training.once("folders", lambda: write_folders(config))
     return config
 
 
 def test_make_train_runs_every_stage() -> None:
-    trained = ["base", "stage1", "stage2", "image_adapter", "distil", "dit", "brand", "segmenter", "reward"]
+    trained = [
+        "base",
+        "stage1",
+        "stage2",
+        "surroundings",
+        "image_adapter",
+        "distil",
+        "dit",
+        "brand",
+        "segmenter",
+        "reward",
+    ]
     assert set(trained) <= set(every.NAMES)
     assert every.NAMES[0] == "shards"
     assert every.NAMES[-1] == "assemble"
@@ -86,7 +97,7 @@ def test_a_later_training_goes_on_from_what_is_published(family: Config, tmp_pat
     later = replace(family, paths=replace(family.paths, work=tmp_path))
     adopted = adopt.adopt(later)
     judges, encoders = {"reward", "segmenter", "classifier"}, {"text_encoders", "uve", "image_encoder", "upscaler"}
-    assert {*judges, *encoders, "base", "stage1", "stage2", "image_adapter"} == set(adopted)
+    assert {*judges, *encoders, "base", "stage1", "stage2", "surroundings", "image_adapter"} == set(adopted)
     for stage in (segmenter, upscaler, uve, image_encoder, reward, inpaint):
         one, other = stage.load(later).state_dict(), stage.load(family).state_dict()
         assert all(torch.allclose(one[name], other[name], atol=2e-3) for name in other), stage.__name__
@@ -100,7 +111,7 @@ def test_a_later_training_goes_on_from_what_is_published(family: Config, tmp_pat
 
 def test_provenance_counts_the_steps_of_every_stage(family: Config) -> None:
     record = json.loads((family.paths.weights / "backdrop" / "backdrop.json").read_text())["provenance"]
-    assert {"base", "stage1", "stage2", "image_adapter", "distil", "dit"} <= set(record["stages"])
+    assert {"base", "stage1", "stage2", "surroundings", "image_adapter", "distil", "dit"} <= set(record["stages"])
     assert record["stages"]["distil"] == 2
 
 

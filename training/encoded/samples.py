@@ -105,9 +105,31 @@ class Source:
         ]
         return self._sample(bank, picks, masked, mask, self.text(phrases), rng, latent)
 
-    def task_caption(self, kind: str, spec: Spec, rng: np.random.Generator, styleless: float = 0.0) -> str:
-        """A caption for a sample of the mixture; `kind` is "whole", "product" or one of `masks.KINDS`."""
+    def surroundings(self, draw: int) -> Sample:
+        """Borders and holes alone, as expand and erase have them, mostly without a caption."""
+        bank, rng, d = self.bank(draw), self.generator(draw), self._config.diffusion
+        kinds = np.array(masks.KINDS)[bank.task_kind]
+        picks = rng.choice(np.flatnonzero(np.isin(kinds, ("border", "hole"))), self._hyper.batch // self._workers)
+        phrases = [
+            self.task_caption(kinds[i], self.specs[i], rng, borders_unnamed=d.surroundings_unnamed) for i in picks
+        ]
+        planes = bank.task_masked[picks], bank.task_mask[picks]
+        return self._sample(bank, picks, *planes, self.text(phrases), rng, bank.task_latent[picks])
+
+    def task_caption(
+        self,
+        kind: str,
+        spec: Spec,
+        rng: np.random.Generator,
+        styleless: float = 0.0,
+        borders_unnamed: float | None = None,
+    ) -> str:
+        """A caption for a sample of the mixture; `kind` is "whole", "product" or one of `masks.KINDS`.
+
+        `borders_unnamed` stands for the setting of that name.
+        """
         d = self._config.diffusion
+        unnamed = d.borders_unnamed if borders_unnamed is None else borders_unnamed
         if kind == "product" and styleless and rng.random() < styleless:
             return styleless_prompt(spec, rng)
         if kind == "product":
@@ -117,7 +139,7 @@ class Source:
             return full_caption(spec, rng) if rng.random() < 0.4 else product_prompt(spec, rng)
         if kind == "hole":
             return "" if rng.random() < d.holes_unnamed else background_prompt(spec, rng)
-        if kind == "border" and rng.random() < d.borders_unnamed:
+        if kind == "border" and rng.random() < unnamed:
             return ""
         return self.caption(spec, rng)
 

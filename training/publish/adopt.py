@@ -1,8 +1,8 @@
 """Writes checkpoints from the published weights, from which a later training continues.
 
 `python -m training.publish.adopt` writes them. Optimiser state and the heads that only training uses are not published;
-both start fresh. A stage that already has a checkpoint is skipped, and so is a stage whose published
-weights have another architecture.
+both start fresh. A stage that already has a checkpoint is skipped, and so is a stage that is not
+published or whose published weights have another architecture.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from export.networks.upscaler import Upscaler
 from export.networks.uve import UVE
 from training.config import Config
 from training.core import loop, lora, networks
-from training.denoisers import base, image_adapter, inpaint, product
+from training.denoisers import base, image_adapter, inpaint, product, surroundings, task_adapter
 from training.encoders import image_encoder, text_encoders, upscaler, uve
 from training.judges import classifier, reward, segmenter
-from training.publish.assemble import PRODUCTS
+from training.publish.assemble import PRODUCTS, SURROUNDINGS
 from training.publish.weights_folder import WeightsFolder
 
 log = logging.getLogger(__name__)
@@ -83,7 +83,8 @@ class PublishedWeights:
         yield classifier.STAGE, lambda: self._alone(classifier.load(c), judge)
         yield base.STAGE, self._base
         yield inpaint.STAGE, lambda: _network(self._stage1())
-        yield product.STAGE, self._products
+        yield product.STAGE, lambda: self._updates(PRODUCTS)
+        yield surroundings.STAGE, lambda: self._updates(SURROUNDINGS)
         yield image_adapter.STAGE, self._image_adapter
 
     def _towers(self) -> CheckpointParts:
@@ -115,9 +116,9 @@ class PublishedWeights:
         like.load_state_dict(state)
         return _network(like)
 
-    def _products(self) -> CheckpointParts:
-        unet, _ = product.with_lora(self.config, self._stage1())
-        lora.load(unet, self.config.paths.weights / "lora" / f"{PRODUCTS}.safetensors")
+    def _updates(self, adapter: str) -> CheckpointParts:
+        unet, _ = task_adapter.with_lora(self.config, self._stage1())
+        lora.load(unet, self.config.paths.weights / "lora" / f"{adapter}.safetensors")
         return _network(unet)
 
     def _image_adapter(self) -> CheckpointParts:
@@ -153,6 +154,9 @@ def adopt(config: Config) -> list[str]:
             continue
         try:
             checkpoint = read()
+        except FileNotFoundError:
+            log.warning("%s: skipped, it is not published", stage)
+            continue
         except RuntimeError:
             log.warning("%s: skipped, the published weights have another architecture", stage)
             continue

@@ -14,7 +14,7 @@ from torch import nn
 from export.conventions import OURS
 from training.config import REWARD_HEADS, Config
 from training.core import loop, lora, networks
-from training.denoisers import brand, distil, dit, image_adapter, inpaint, product
+from training.denoisers import brand, distil, dit, image_adapter, inpaint, product, surroundings, task_adapter
 from training.encoded import preview
 from training.encoders import image_encoder, t5, text_encoders, tokenizer, upscaler, uve, vae
 from training.judges import reward, segmenter
@@ -39,9 +39,13 @@ SHARED_INDEX = {
 }
 PRODUCTS = "products"
 """The adapter of backgrounds: stage 2's updates."""
+SURROUNDINGS = "surroundings"
+"""The adapter of expand and erase."""
+ADAPTERS = {PRODUCTS: product.STAGE, SURROUNDINGS: surroundings.STAGE}
+"""The tasks' own adapters, and the stages that train them."""
 STAGES = (  # folders of checkpoints
-    "text_encoders", "t5", "vae", "decoder", "uve", "image_encoder", "base", "stage1", "stage2", "image_adapter",
-    "distil", "dit", "brand", "segmenter", "reward", "upscaler",
+    "text_encoders", "t5", "vae", "decoder", "uve", "image_encoder", "base", "stage1", "stage2", "surroundings",
+    "image_adapter", "distil", "dit", "brand", "segmenter", "reward", "upscaler",
 )  # fmt: skip
 
 
@@ -83,8 +87,12 @@ def settings(
         "defaults": defaults,
         "reward_heads": list(REWARD_HEADS),
         "conventions": dict(OURS),
-        "adapters": {PRODUCTS: f"../lora/{PRODUCTS}.safetensors"},
-        "task_adapters": {"background": {PRODUCTS: 1.0}},
+        "adapters": {name: f"../lora/{name}.safetensors" for name in ADAPTERS},
+        "task_adapters": {
+            "background": {PRODUCTS: 1.0},
+            "expand": {SURROUNDINGS: 1.0},
+            "erase": {SURROUNDINGS: 1.0},
+        },
         "provenance": history,
     }
     fast = {
@@ -204,9 +212,10 @@ def random_folders(config: Config) -> dict[str, FolderContent]:
 
 
 def write_loras(config: Config) -> None:
-    """Writes stage 2's updates and the brand's."""
+    """Writes the updates of tasks and the brand's."""
     folder = config.paths.weights / "lora"
-    lora.save(product.load_unfused(config), folder / f"{PRODUCTS}.safetensors")
+    for name, stage in ADAPTERS.items():
+        lora.save(task_adapter.load_unfused(config, stage), folder / f"{name}.safetensors")
     if has_checkpoints(config, brand.STAGE):
         lora.save(brand.load_unfused(config), folder / f"{NAME}.safetensors")
 
