@@ -227,9 +227,14 @@ def open_banks(plan: RepositoryPlan, selection: AdapterSelection) -> dict[str, B
         if pipeline not in components:
             raise ExportError(f"There is no pipeline {pipeline!r} for the adapter {one.name}.")
         others = chosen.setdefault(components[pipeline]["denoiser"], [])
-        if one.name in (other.name for other in others):
+        place = next((n for n, other in enumerate(others) if other.name == one.name), None)
+        if place is None:
+            others.append(one)
+        # Pipelines that share a denoiser may bring the same file along, and an option replaces it for all of them.
+        elif others[place].own and not one.own:
+            others[place] = one
+        elif not one.own or others[place].path.resolve() != one.path.resolve():
             raise ExportError(f"Two adapters of {pipeline} are called {one.name}.")
-        others.append(one)
     return {
         model: open_bank(
             plan.models[model].source,

@@ -128,6 +128,40 @@ def test_the_command_line_replaces_a_folder_s_adapter_and_adds_others(folder: Pa
     assert [(ref.name, ref.pipeline) for ref in other.adapters] == [("holes", "one"), ("holes", "two")]
 
 
+def variant(folder: Path, **settings: Any) -> PipelineFolder:
+    """A folder "two" that shares all components of `folder`, with these settings."""
+    (folder.parent / "two").mkdir()
+    (folder.parent / "two" / "model_index.json").write_text("{}")
+    return declare(folder.parent / "two", shares="../one", **settings)
+
+
+def test_pipelines_that_share_a_denoiser_share_its_bank(folder: Path) -> None:
+    files = {name: f"../lora/{name}.safetensors" for name in ("holes", "ink")}
+    shutil.copy(folder.parent / "lora" / "holes.safetensors", folder.parent / "lora" / "ink.safetensors")
+    weights = {"fill": {"holes": 1.0, "ink": 1.0}}
+    plan = plan_repository([declare(folder, **OWN), variant(folder, adapters=files, task_adapters=weights)], None)
+    selection = with_own(AdapterSelection((), slots=1), plan.pipelines, "one")
+    assert selection is not None
+    banks = adapters.open_banks(plan, selection)
+    assert [ref.name for ref, _ in banks["denoiser"].adapters] == ["holes", "ink"]
+    assert (len(banks), banks["denoiser"].slots) == (1, 3)
+    instead = LoraRef("holes", folder.parent / "lora" / "ink.safetensors")
+    selection = with_own(AdapterSelection((instead,)), plan.pipelines, "one")
+    assert selection is not None
+    refs = [ref for ref, _ in adapters.open_banks(plan, selection)["denoiser"].adapters]
+    assert [(ref.name, ref.path.name) for ref in refs] == [("holes", "ink.safetensors"), ("ink", "ink.safetensors")]
+
+
+def test_pipelines_that_share_a_denoiser_cannot_give_one_name_to_two_files(folder: Path) -> None:
+    shutil.copy(folder.parent / "lora" / "holes.safetensors", folder.parent / "lora" / "other.safetensors")
+    other = variant(folder, adapters={"holes": "../lora/other.safetensors"})
+    plan = plan_repository([declare(folder, **OWN), other], None)
+    selection = with_own(None, plan.pipelines, "one")
+    assert selection is not None
+    with pytest.raises(ExportError, match="Two adapters of two are called holes"):
+        adapters.open_banks(plan, selection)
+
+
 def test_a_folder_without_adapters_gets_no_bank(folder: Path) -> None:
     opened = open_folder(folder)
     assert with_own(None, [opened], "one") is None
