@@ -241,6 +241,18 @@ def test_shares_decide_what_a_sample_of_the_mixture_knows(family: Config, whole:
     assert torch.equal(sample.latent, target[picks].float())
 
 
+def test_surroundings_are_borders_and_holes_mostly_without_a_word(family: Config) -> None:
+    source = samples.Source(
+        family, surroundings.STAGE, replace(family.diffusion.surroundings, small_steps=0, batch=200)
+    )
+    sample, bank = source.surroundings(0), latents.load(family, 256)
+    assert {masks.KINDS[kind] for kind in bank.task_kind[sample.picks]} <= {"border", "hole"}
+    assert 0.4 < sample.text.phrases.count("") / 200 < 0.9
+    unknown = (sample.mask == 1).all(dim=(1, 2, 3))
+    assert 0 < unknown.sum() < 60
+    assert all(not phrase for phrase, blank in zip(sample.text.phrases, unknown.tolist(), strict=True) if blank)
+
+
 def test_a_lora_file_adds_what_was_trained(family: Config, tmp_path: Path) -> None:
     apart, fused = brand.load_unfused(family), image_adapter.load(family).unet
     for update in lora.updates(apart).values():

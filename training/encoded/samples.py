@@ -106,15 +106,23 @@ class Source:
         return self._sample(bank, picks, masked, mask, self.text(phrases), rng, latent)
 
     def surroundings(self, draw: int) -> Sample:
-        """Borders and holes alone, as expand and erase have them, mostly without a caption."""
+        """Borders and holes alone, as expand and erase have them, mostly without a caption.
+
+        In a few nothing is known and nothing is said: the rows that guidance leads away from.
+        """
         bank, rng, d = self.bank(draw), self.generator(draw), self._config.diffusion
         kinds = np.array(masks.KINDS)[bank.task_kind]
         picks = rng.choice(np.flatnonzero(np.isin(kinds, ("border", "hole"))), self._hyper.batch // self._workers)
+        blank = rng.random(len(picks)) < d.prompt_drop
         phrases = [
-            self.task_caption(kinds[i], self.specs[i], rng, borders_unnamed=d.surroundings_unnamed) for i in picks
+            "" if nothing else self.task_caption(kinds[i], self.specs[i], rng, borders_unnamed=d.surroundings_unnamed)
+            for i, nothing in zip(picks, blank, strict=True)
         ]
-        planes = bank.task_masked[picks], bank.task_mask[picks]
-        return self._sample(bank, picks, *planes, self.text(phrases), rng, bank.task_latent[picks])
+        unknown = torch.from_numpy(blank)[:, None, None, None]
+        mask = bank.task_mask[picks]
+        mask = torch.where(unknown, torch.ones_like(mask), mask)
+        masked = torch.where(unknown, bank.grey.to(bank.task_masked.dtype), bank.task_masked[picks])
+        return self._sample(bank, picks, masked, mask, self.text(phrases), rng, bank.task_latent[picks])
 
     def task_caption(
         self,
