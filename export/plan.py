@@ -46,8 +46,8 @@ class RepositoryPlan:
 def plan_repository(pipelines: Sequence[PipelineFolder], default: str | None = None) -> RepositoryPlan:
     """Names every model: the first in a role has the role's name, another pipeline's own one that name and a suffix.
 
-    The suffix is the pipeline's name without the first pipeline's: `backdrop-fast` beside `backdrop` brings
-    `denoiser_fast`.
+    The suffix is the pipeline's name without the first pipeline's: `backdrop-dit` beside `backdrop` brings
+    `denoiser_dit`.
 
     Raises:
         BadFolderError: if two pipelines have the same name, or none has the default's.

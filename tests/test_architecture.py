@@ -16,7 +16,7 @@ ALLOWED: dict[str, set[str]] = {
     "orchestrator": {"backdrop.v1", "backdrop.errors", "backdrop.contract"},
     "export": {"orchestrator.repository", "orchestrator.tasks"},
     "local": set(),
-    "training": {"export"},
+    "training": {"export", "backdrop.contract"},
 }
 
 

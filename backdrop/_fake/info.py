@@ -47,7 +47,7 @@ def make_info(without: Collection[str] = ()) -> info_pb.GetInfoResponse:
         server_version="0.0.0+fake",
         pipelines=[
             _with_adapters(_pipeline("backdrop", "denoiser", _CLIP, _SOLVERS, guidance_scale=5.0, tokens=77)),
-            _pipeline("backdrop-fast", "denoiser_fast", _CLIP, (pb.SCHEDULER_LCM,), steps=4, tokens=77),
+            _with_adapters(_pipeline("backdrop-fast", "denoiser", _CLIP, (pb.SCHEDULER_LCM,), steps=4, tokens=77)),
             _pipeline("backdrop-dit", "denoiser_dit", _T5, (pb.SCHEDULER_FLOW_EULER,), guidance_scale=4.0, tokens=128),
         ],
         default_pipeline="backdrop",

@@ -161,7 +161,7 @@ async def everything(cluster: Cluster, seconds: float) -> MachineCosts:
     work = Work(
         once=tuple((name, 1) for name in used if name.startswith(("text", "image", "segment", "vae_encoder"))),
         steps=2,
-        step=("denoiser_fast", 1),
+        step=("denoiser", 1),
         variants=1,
         after=tuple((name, 1) for name in used if name in ("vae_decoder", "reward")),
         redis_commands=(redis_commands(cluster.endpoints.redis_url) - commands) / requests,

@@ -38,7 +38,7 @@ BAD = [
     (["--adapter", "aurelia", "--adapter", "aurelia:0.5"], "Error: --adapter "),
     (["--adapter", "aurelia:strong"], "write NAME or NAME:WEIGHT"),
     (["--adapter", "aurelia:6"], "Error: --adapter "),
-    (["--adapter", "aurelia", "--pipeline", "backdrop-fast"], "these have it: backdrop."),
+    (["--adapter", "aurelia", "--pipeline", "backdrop-dit"], "these have it: backdrop, backdrop-fast."),
     (["--steps", "51", "--pipeline", "backdrop-fast"], "Error: --steps "),
     (["--variants", "4", "--keep", "5"], "Error: --keep "),
     (["--variants", "4", "--keep", "half"], "as 3@draft6 or 5@0.4,3@0.6. Change --keep."),

@@ -1,7 +1,7 @@
 """Adapters by request: they change the scene by their weights, alone and together, and are refused by name.
 
-What needs a pipeline with adapters runs on every server that has one, and says so where there is none. The shipped
-repository has none, so a third server has a small one of its own.
+What needs a pipeline with adapters runs on every server that has one, and says so where there is none. A third server
+has a small repository of its own. Pictures are made from words, a task without adapters of its own.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from backdrop import (
     Pipeline,
     Reason,
     Result,
+    TextToImage,
 )
 from backdrop.testing import FakeBackdrop
 from local.cluster import Cluster, Options
@@ -69,7 +70,7 @@ def names_of(pipeline: Pipeline) -> list[str]:
 async def result_of(client: AsyncClient, pipeline: Pipeline, adapters: Any = None, **more: Any) -> Result:
     """The result of a fixed seed."""
     options = {**QUICK, "seed": 5, "pipeline": pipeline.name, **more}
-    return await client.generate(TASK, **options, **({} if adapters is None else {"adapters": adapters}))
+    return await client.generate(TextToImage(), **options, **({} if adapters is None else {"adapters": adapters}))
 
 
 async def best_of(client: AsyncClient, pipeline: Pipeline, adapters: Any = None, **more: Any) -> bytes:
@@ -124,6 +125,10 @@ async def test_what_was_used_is_reported_with_its_digest(client: AsyncClient, ad
     assert dict(result.model_fingerprints) == {**plain.model_fingerprints, **used}
     assert not any(name.startswith("adapter:") for name in plain.model_fingerprints)
     assert plain.settings.adapters == ()
+
+
+async def test_a_product_is_exact_with_an_adapter(client: AsyncClient, adapted: Pipeline) -> None:
+    result = await client.generate(TASK, **QUICK, pipeline=adapted.name, adapters=names_of(adapted)[:1])
     assert receipt_of(result.best).max_difference == 0
 
 

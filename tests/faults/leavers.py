@@ -22,7 +22,7 @@ _WAYS = ("task", "generation", "deadline", "connection")
 _WARM_SHARE = 0.1
 """Callers before the first count, ÷ those who are counted: pools of connections grow to their level by chance."""
 _SOLO_S = 0.6
-_DENOISER = "denoiser_fast"
+_DENOISER = "denoiser"
 _GAUGES = (
     "backdrop_running_requests",
     "backdrop_queued_requests",

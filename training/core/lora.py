@@ -7,7 +7,7 @@ Convolutions get no updates: in the adapter bank, a convolution's update costs e
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -48,6 +48,13 @@ def attach(network: nn.Module, rank: int) -> list[nn.Parameter]:
         parametrize.register_parametrization(layer, "weight", update)
         parameters += [update.down, update.up]
     return parameters
+
+
+def share(network: nn.Module, updates: Mapping[str, LowRank]) -> None:
+    """Freezes `network` and gives its linear layers the updates of another network of the same layers."""
+    network.requires_grad_(False)
+    for name, layer in list(layers(network)):
+        parametrize.register_parametrization(layer, "weight", updates[name])
 
 
 def updates(network: nn.Module) -> dict[str, LowRank]:

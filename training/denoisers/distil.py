@@ -1,7 +1,8 @@
-"""Few-step distillation: a latent consistency model (Luo et al. 2023) of four steps without guidance.
+"""Few-step distillation: a latent consistency model of four steps without guidance, as an adapter (LCM-LoRA).
 
-One set of weights makes all tasks. Half of the batches are backgrounds, taught by the denoiser with stage 2's updates;
-half are the mixture of all tasks, taught by the denoiser without.
+Luo et al. 2023, "Latent Consistency Models" and "LCM-LoRA". The student is its teacher with low-rank updates. Half of
+the batches are backgrounds, over stage 2's updates; half are the mixture of all tasks, over none. The new updates are
+the same in both, so that they add to the tasks' own.
 """
 
 from __future__ import annotations
@@ -9,14 +10,17 @@ from __future__ import annotations
 import copy
 
 import torch
+from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from training.config import Config
-from training.core import diffusion, loop, workers
+from training.core import diffusion, loop, lora, workers
 from training.denoisers import image_adapter, inpaint
 from training.encoded import samples, styles
 
 STAGE = "distil"
+Teachers = tuple[UNet2DConditionModel, UNet2DConditionModel]
+"""The denoiser of all tasks, and the one of backgrounds."""
 GRID = 50
 """Number of DDIM steps of the teacher; diffusers' LCMScheduler assumes the same number."""
 TIMESTEP_SCALING, SIGMA_DATA = 10.0, 0.5
@@ -49,13 +53,25 @@ def huber(prediction: Tensor, target: Tensor, mask: Tensor, delta: float = 0.02)
     return ((((prediction - target) ** 2 + delta**2).sqrt() - delta) * place).mean() / place.mean()
 
 
+def students(config: Config, teachers: Teachers) -> tuple[Teachers, list[nn.Parameter]]:
+    """The teachers with untrained updates, the same ones in both, and the parameters of the updates."""
+    mixture, backgrounds = copy.deepcopy(teachers)
+    parameters = lora.attach(mixture, config.diffusion.lora_rank)
+    lora.share(backgrounds, lora.updates(mixture))
+    for parameter in parameters:
+        parameter.requires_grad_(True)
+    return (mixture, backgrounds), parameters
+
+
 def train(config: Config) -> None:
-    """Trains all weights of the student; teacher and projector do not change."""
+    """Trains the updates; teachers and projector do not change."""
     worker = workers.join()
     torch.manual_seed(config.seed)
-    backgrounds, all_tasks = image_adapter.load(config), image_adapter.load(config, inpaint.load(config))
-    student = copy.deepcopy(backgrounds.unet).train().requires_grad_(True)
-    target = copy.deepcopy(backgrounds.unet)
+    mixture, backgrounds = image_adapter.load(config, inpaint.load(config)), image_adapter.load(config)
+    teachers, projector = (mixture.unet, backgrounds.unet), backgrounds.projector
+    trained, parameters = students(config, teachers)
+    # Copied together, so that the updates are the same in both here too.
+    targets = copy.deepcopy(trained)
     hyper = config.diffusion.distil
     source = samples.Source(config, STAGE, hyper, worker.count)
     embeddings, partners = styles.load(config), styles.Partners(source.specs)
@@ -63,8 +79,9 @@ def train(config: Config) -> None:
     stride = config.schedule.train_timesteps // GRID
 
     def loss_of(draw: int) -> tuple[Tensor, dict[str, float]]:
-        teacher = all_tasks if draw % 2 else backgrounds
-        sample = (source.task_masks if draw % 2 else source.product_masks)(draw, styleless=0.25)
+        of = 1 - draw % 2
+        teacher, student, target = teachers[of], trained[of], targets[of]
+        sample = (source.task_masks, source.product_masks)[of](draw, styleless=0.25)
         style = styles.conditions(embeddings, partners, sample.picks, source.generator(draw, "style"))
         rng = torch.Generator().manual_seed(draw)
         cell = (diffusion.stratified(len(sample.picks), rng) * GRID).long()
@@ -76,11 +93,11 @@ def train(config: Config) -> None:
         )
         noisy = torch.where((cell == GRID - 1)[:, None, None, None], noise, noisy)
         with loop.half_precision(), torch.no_grad():
-            tokens = teacher.projector(style[0], style[1])
+            tokens = projector(style[0], style[1])
             scale = style[2]
-            conditional = image_adapter.predict_tokens(teacher.unet, noisy, now, sample, tokens, scale).float()
+            conditional = image_adapter.predict_tokens(teacher, noisy, now, sample, tokens, scale).float()
             unconditional = image_adapter.predict_tokens(
-                teacher.unet, noisy, now, samples.without_text(sample, empty), tokens, 0 * scale
+                teacher, noisy, now, samples.without_text(sample, empty), tokens, 0 * scale
             ).float()
             guided = unconditional + config.guidance_scale * (conditional - unconditional)
             earlier = ddim(noisy, guided, alpha_bar, now, then)
@@ -95,19 +112,22 @@ def train(config: Config) -> None:
         loss = huber(skip * noisy + out * clean(noisy, v.float(), alpha_bar, now), goal, sample.mask)
         return loss, {}
 
-    def update_target() -> None:
-        for one, other in zip(target.parameters(), student.parameters(), strict=True):
-            one.data.lerp_(other.data, 0.05)
+    def update_targets() -> None:
+        follow, lead = lora.updates(targets[0]), lora.updates(trained[0])
+        with torch.no_grad():
+            for name, update in follow.items():
+                for one, other in zip(update.parameters(), lead[name].parameters(), strict=True):
+                    one.lerp_(other, 0.05)
 
-    parameters: list[nn.Parameter] = list(student.parameters())
-    diffusion.fit(config, STAGE, hyper, diffusion.Trainable(student, parameters), loss_of, worker, update_target)
+    trainable = diffusion.Trainable(trained[0], parameters)
+    diffusion.fit(config, STAGE, hyper, trainable, loss_of, worker, update_targets)
 
 
-def load(config: Config) -> image_adapter.StyleDenoiser:
-    """The averaged student with the teacher's projector."""
-    denoiser = image_adapter.load(config)
-    loop.load_average(config, STAGE, denoiser.unet)
-    return denoiser
+def load_unfused(config: Config) -> UNet2DConditionModel:
+    """Stage 1 with the averaged, unfused updates."""
+    unet = image_adapter.load(config, inpaint.load(config)).unet
+    lora.attach(unet, config.diffusion.lora_rank)
+    return loop.load_average(config, STAGE, unet)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from backdrop.contract.rules import TASKS
 from export.conventions import OURS
 from training.config import REWARD_HEADS, Config
 from training.core import loop, lora, networks
@@ -41,8 +42,12 @@ PRODUCTS = "products"
 """The adapter of backgrounds: stage 2's updates."""
 SURROUNDINGS = "surroundings"
 """The adapter of expand and erase."""
+FEW_STEPS = "lcm"
+"""The adapter of `backdrop-fast`, in all of its tasks."""
 ADAPTERS = {PRODUCTS: product.STAGE, SURROUNDINGS: surroundings.STAGE}
-"""The tasks' own adapters, and the stages that train them."""
+"""The tasks' own adapters in `backdrop`, and the stages that train them."""
+OWN = {"background": PRODUCTS, "expand": SURROUNDINGS, "erase": SURROUNDINGS}
+"""The adapter of each task that has one of its own."""
 STAGES = (  # folders of checkpoints
     "text_encoders", "t5", "vae", "decoder", "uve", "image_encoder", "base", "stage1", "stage2", "surroundings",
     "image_adapter", "distil", "dit", "brand", "segmenter", "reward", "upscaler",
@@ -88,17 +93,19 @@ def settings(
         "reward_heads": list(REWARD_HEADS),
         "conventions": dict(OURS),
         "adapters": {name: f"../lora/{name}.safetensors" for name in ADAPTERS},
-        "task_adapters": {
-            "background": {PRODUCTS: 1.0},
-            "expand": {SURROUNDINGS: 1.0},
-            "erase": {SURROUNDINGS: 1.0},
-        },
+        "task_adapters": {task: {name: 1.0} for task, name in OWN.items()},
         "provenance": history,
     }
     fast = {
         "shares": "../backdrop",
-        "description": "The same in four steps without guidance: a fifth of the rows, a little less detail.",
+        "description": "The same denoiser in four steps without guidance: a tenth of the rows, a little less detail.",
         "defaults": {**defaults, "scheduler": "lcm", "steps": 4, "guidance_scale": 1.0},
+        "adapters": {name: f"../lora/{name}.safetensors" for name in (PRODUCTS, FEW_STEPS)},
+        "task_adapters": {
+            task: {FEW_STEPS: 1.0} | ({PRODUCTS: 1.0} if task == "background" else {})
+            for task, rules in TASKS.items()
+            if rules.sampled
+        },
         "provenance": history,
     }
     dit_defaults = {"scheduler": "flow_euler", "steps": 20, "guidance_scale": config.dit_guidance_scale}
@@ -135,7 +142,7 @@ def trained_folders(config: Config) -> dict[str, FolderContent]:
     }
     contents = {"backdrop": unet_folder(config, main, denoiser, shared, words)}
     if has_checkpoints(config, distil.STAGE):
-        contents["backdrop-fast"] = fast_folder(config, fast, distil.load(config))
+        contents["backdrop-fast"] = fast_folder(config, fast)
     if has_checkpoints(config, dit.STAGE, t5.STAGE):
         contents["backdrop-dit"] = dit_folder(config, transformer, dit.load(config), t5.load(config), words)
     return contents
@@ -161,11 +168,10 @@ def unet_folder(
     )
 
 
-def fast_folder(config: Config, settings: Mapping[str, Any], denoiser: image_adapter.StyleDenoiser) -> FolderContent:
-    """The four-step pipeline's folder: its denoiser."""
-    index = {"unet": ["diffusers", "UNet2DConditionModel"], "scheduler": ["diffusers", "LCMScheduler"]}
-    unet = image_adapter.without_image_layers(config, denoiser.unet)
-    return FolderContent(index, settings, networks.lcm_scheduler(config), {"unet": unet}, denoiser.layers)
+def fast_folder(config: Config, settings: Mapping[str, Any]) -> FolderContent:
+    """The four-step pipeline's folder: its solver, and the adapter's name. All components are the main pipeline's."""
+    index = {"scheduler": ["diffusers", "LCMScheduler"]}
+    return FolderContent(index, settings, networks.lcm_scheduler(config), {})
 
 
 def dit_folder(
@@ -189,6 +195,8 @@ def random_folders(config: Config) -> dict[str, FolderContent]:
     # Four axes of a colour tetrahedron, so that a preview of random latents has colours.
     view = {"factors": [[0.2, 0.1, 0.0], [0.0, 0.2, 0.1], [0.1, 0.0, 0.2], [0.1, 0.1, 0.1]], "bias": [0.5, 0.5, 0.5]}
     main, fast, transformer = settings(config, view, {}, "nothing: random weights")
+    for each in (main, fast):
+        del each["adapters"], each["task_adapters"]
     words = tokenizer.load(config)
     denoiser = image_adapter.untrained(config)
     shared: dict[str, nn.Module] = {
@@ -204,7 +212,7 @@ def random_folders(config: Config) -> dict[str, FolderContent]:
     }
     return {
         "backdrop": unet_folder(config, main, denoiser, shared, words),
-        "backdrop-fast": fast_folder(config, fast, denoiser),
+        "backdrop-fast": fast_folder(config, fast),
         "backdrop-dit": dit_folder(
             config, transformer, networks.transformer(config), networks.t5_encoder(config), words
         ),
@@ -212,10 +220,12 @@ def random_folders(config: Config) -> dict[str, FolderContent]:
 
 
 def write_loras(config: Config) -> None:
-    """Writes the updates of tasks and the brand's."""
+    """Writes the updates of tasks, of few steps and of the brand."""
     folder = config.paths.weights / "lora"
     for name, stage in ADAPTERS.items():
         lora.save(task_adapter.load_unfused(config, stage), folder / f"{name}.safetensors")
+    if has_checkpoints(config, distil.STAGE):
+        lora.save(distil.load_unfused(config), folder / f"{FEW_STEPS}.safetensors")
     if has_checkpoints(config, brand.STAGE):
         lora.save(brand.load_unfused(config), folder / f"{NAME}.safetensors")
 
