@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from backdrop.contract.rules import TASKS
 from tests.training.conftest import TinyTraining, tiny_config
 from training import all as every
 from training.config import Config, Schedule
@@ -107,6 +108,23 @@ def test_a_later_training_goes_on_from_what_is_published(family: Config, tmp_pat
     network = segmenter.load(later)
     run = loop.Run(later, segmenter.STAGE, model=network, optimiser=torch.optim.AdamW(network.parameters()))
     assert run.resume() == 2
+
+
+def test_few_steps_have_their_adapter_in_every_task_and_no_network_of_their_own(family: Config) -> None:
+    folder = family.paths.weights / "backdrop-fast"
+    tasks = json.loads((folder / "backdrop.json").read_text())["task_adapters"]
+    assert set(tasks) == {name for name, rules in TASKS.items() if rules.sampled}
+    assert all(weights["lcm"] == 1.0 for weights in tasks.values())
+    assert set(tasks["background"]) == {"lcm", "products"}
+    assert not list(folder.glob("**/*.safetensors"))
+
+
+def test_students_share_one_update_over_both_teachers(family: Config) -> None:
+    teachers = image_adapter.load(family, inpaint.load(family)).unet, image_adapter.load(family).unet
+    (mixture, backgrounds), parameters = distil.students(family, teachers)
+    assert all(parameter.requires_grad for parameter in parameters)
+    one, other = lora.updates(mixture), lora.updates(backgrounds)
+    assert all(other[name] is update for name, update in one.items())
 
 
 def test_provenance_counts_the_steps_of_every_stage(family: Config) -> None:
