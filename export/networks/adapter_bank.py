@@ -95,7 +95,7 @@ def install(network: nn.Module, names: Iterable[str], capacity: int, rank: int, 
 
     def projected(layer: nn.Linear, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         picked = rows.pick(layer)
-        return output if picked is None else output + project(inputs[0], *picked).view_as(output)
+        return output if picked is None else output + project(inputs[0], *picked, slots).view_as(output)
 
     for name in names:
         layer = layers[name]
@@ -111,10 +111,18 @@ def install(network: nn.Module, names: Iterable[str], capacity: int, rank: int, 
     return rows
 
 
-def project(x: Tensor, down: Tensor, up: Tensor) -> Tensor:
-    """up (down x) of every row: [B, S, in] or [B, in] → [B, S, out], S = 1 for the latter."""
+def project(x: Tensor, down: Tensor, up: Tensor, slots: int) -> Tensor:
+    """up (down x) of every row: [B, S, in] or [B, in] → [B, S, out], S = 1 for the latter.
+
+    Each slot has a `down` product of its own. A product of few tokens by more than 16 columns, such as the joined rank,
+    is divided among threads by onnxruntime, and the last bits of a row then depend on how many threads there are.
+    """
     flat = x[:, None] if x.ndim == 2 else x
-    return flat @ down.mT @ up
+    if slots == 1:
+        return flat @ down.mT @ up
+    parts = down.view(x.shape[0], slots, down.shape[1] // slots, down.shape[2])
+    reduced = (flat[:, None] @ parts.mT).transpose(1, 2).flatten(2)
+    return reduced @ up
 
 
 def convolve(layer: nn.Conv2d, x: Tensor, down: Tensor, up: Tensor, slots: int) -> Tensor:

@@ -45,8 +45,14 @@ class Site:
         for one in (self.backup, self.data, self.programs):
             one.mkdir()
         (self.programs / "valkey-cli").symlink_to(client)
-        # The server is the checker too, under this name.
-        (self.programs / "valkey-check-rdb").symlink_to(find_binary())
+        # The server is the checker too, under the name that its own family has.
+        binary = Path(find_binary())
+        family = "redis" if "redis" in binary.resolve().name else "valkey"
+        (self.programs / f"{family}-check-rdb").symlink_to(binary)
+        if family != "valkey":
+            checker = self.programs / "valkey-check-rdb"
+            checker.write_text(f'#!/bin/sh\nexec "{self.programs}/{family}-check-rdb" "$@"\n')
+            checker.chmod(0o755)
         (folder / "users.acl").write_text(USERS)
 
     def run(self, name: str, server: RedisProcess | None = None) -> subprocess.CompletedProcess[str]:
