@@ -142,7 +142,7 @@ class Stages:
     product: Diffusion = Diffusion(steps=1500, learning_rate=8e-4, ema=0.995)
     surroundings: Diffusion = Diffusion(steps=6000, learning_rate=8e-4, ema=0.995)
     image_adapter: Diffusion = Diffusion(steps=1500, learning_rate=6e-4, ema=0.995)
-    distil: Diffusion = Diffusion(steps=1000, learning_rate=1e-4, warmup=20, ema=0.98)
+    distil: Diffusion = Diffusion(steps=4000, learning_rate=5e-4, warmup=50, ema=0.99)
     dit: Diffusion = Diffusion(steps=6000, small_steps=2500, learning_rate=6e-4)
     brand: Diffusion = Diffusion(steps=600, batch=8, learning_rate=1.5e-3, warmup=20, ema=0.98)
     lora_rank: int = 8

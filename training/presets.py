@@ -24,7 +24,7 @@ GPU = replace(
         product=Diffusion(steps=5_000, batch=128, learning_rate=1e-3),
         surroundings=Diffusion(steps=5_000, batch=128, learning_rate=1e-3),
         image_adapter=Diffusion(steps=5_000, batch=128, learning_rate=8e-4),
-        distil=Diffusion(steps=4_000, batch=96, learning_rate=2e-4, warmup=20, ema=0.99),
+        distil=Diffusion(steps=4_000, batch=96, learning_rate=5e-4, warmup=50, ema=0.99),
         dit=Diffusion(steps=20_000, small_steps=5_000, batch=128, small_batch=384, learning_rate=8e-4),
     ),
 )

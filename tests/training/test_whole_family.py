@@ -120,8 +120,8 @@ def test_few_steps_have_their_adapter_in_every_task_and_no_network_of_their_own(
 
 
 def test_students_share_one_update_over_both_teachers(family: Config) -> None:
-    teachers = image_adapter.load(family, inpaint.load(family)).unet, image_adapter.load(family).unet
-    (mixture, backgrounds), parameters = distil.students(family, teachers)
+    teachers = image_adapter.load(family).unet, image_adapter.load(family, inpaint.load(family)).unet
+    (backgrounds, mixture), parameters = distil.students(family, teachers)
     assert all(parameter.requires_grad for parameter in parameters)
     one, other = lora.updates(mixture), lora.updates(backgrounds)
     assert all(other[name] is update for name, update in one.items())

@@ -19,8 +19,8 @@ from training.denoisers import image_adapter, inpaint
 from training.encoded import samples, styles
 
 STAGE = "distil"
-Teachers = tuple[UNet2DConditionModel, UNet2DConditionModel]
-"""The denoiser of all tasks, and the one of backgrounds."""
+Pair = tuple[UNet2DConditionModel, UNet2DConditionModel]
+"""The denoiser of backgrounds, and the one of all tasks."""
 GRID = 50
 """Number of DDIM steps of the teacher; diffusers' LCMScheduler assumes the same number."""
 TIMESTEP_SCALING, SIGMA_DATA = 10.0, 0.5
@@ -53,22 +53,20 @@ def huber(prediction: Tensor, target: Tensor, mask: Tensor, delta: float = 0.02)
     return ((((prediction - target) ** 2 + delta**2).sqrt() - delta) * place).mean() / place.mean()
 
 
-def students(config: Config, teachers: Teachers) -> tuple[Teachers, list[nn.Parameter]]:
+def students(config: Config, teachers: Pair) -> tuple[Pair, list[nn.Parameter]]:
     """The teachers with untrained updates, the same ones in both, and the parameters of the updates."""
-    mixture, backgrounds = copy.deepcopy(teachers)
+    backgrounds, mixture = copy.deepcopy(teachers)
     parameters = lora.attach(mixture, config.diffusion.lora_rank)
     lora.share(backgrounds, lora.updates(mixture))
-    for parameter in parameters:
-        parameter.requires_grad_(True)
-    return (mixture, backgrounds), parameters
+    return (backgrounds, mixture), parameters
 
 
 def train(config: Config) -> None:
     """Trains the updates; teachers and projector do not change."""
     worker = workers.join()
     torch.manual_seed(config.seed)
-    mixture, backgrounds = image_adapter.load(config, inpaint.load(config)), image_adapter.load(config)
-    teachers, projector = (mixture.unet, backgrounds.unet), backgrounds.projector
+    backgrounds, mixture = image_adapter.load(config), image_adapter.load(config, inpaint.load(config))
+    teachers, projector = (backgrounds.unet, mixture.unet), backgrounds.projector
     trained, parameters = students(config, teachers)
     # Copied together, so that the updates are the same in both here too.
     targets = copy.deepcopy(trained)
@@ -79,9 +77,9 @@ def train(config: Config) -> None:
     stride = config.schedule.train_timesteps // GRID
 
     def loss_of(draw: int) -> tuple[Tensor, dict[str, float]]:
-        of = 1 - draw % 2
+        of = draw % 2
         teacher, student, target = teachers[of], trained[of], targets[of]
-        sample = (source.task_masks, source.product_masks)[of](draw, styleless=0.25)
+        sample = (source.product_masks, source.task_masks)[of](draw, styleless=0.25)
         style = styles.conditions(embeddings, partners, sample.picks, source.generator(draw, "style"))
         rng = torch.Generator().manual_seed(draw)
         cell = (diffusion.stratified(len(sample.picks), rng) * GRID).long()
@@ -113,13 +111,13 @@ def train(config: Config) -> None:
         return loss, {}
 
     def update_targets() -> None:
-        follow, lead = lora.updates(targets[0]), lora.updates(trained[0])
+        follow, lead = lora.updates(targets[1]), lora.updates(trained[1])
         with torch.no_grad():
             for name, update in follow.items():
                 for one, other in zip(update.parameters(), lead[name].parameters(), strict=True):
                     one.lerp_(other, 0.05)
 
-    trainable = diffusion.Trainable(trained[0], parameters)
+    trainable = diffusion.Trainable(trained[1], parameters)
     diffusion.fit(config, STAGE, hyper, trainable, loss_of, worker, update_targets)
 
 
