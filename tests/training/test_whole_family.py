@@ -97,9 +97,13 @@ def test_each_folder_has_what_its_index_names(family: Config) -> None:
 def test_a_later_training_goes_on_from_what_is_published(family: Config, tmp_path: Path) -> None:
     later = replace(family, paths=replace(family.paths, work=tmp_path))
     adopted = adopt.adopt(later)
-    judges, encoders = {"reward", "segmenter", "classifier"}, {"text_encoders", "uve", "image_encoder", "upscaler"}
-    assert {*judges, *encoders, "base", "stage1", "stage2", "surroundings", "image_adapter"} == set(adopted)
-    for stage in (segmenter, upscaler, uve, image_encoder, reward, inpaint):
+    judges, encoders = (
+        {"reward", "segmenter", "classifier"},
+        {"text_encoders", "t5", "uve", "image_encoder", "upscaler"},
+    )
+    denoisers = {"base", "stage1", "stage2", "surroundings", "image_adapter", "dit"}
+    assert judges | encoders | denoisers == set(adopted)
+    for stage in (segmenter, upscaler, uve, image_encoder, reward, inpaint, t5, dit):
         one, other = stage.load(later).state_dict(), stage.load(family).state_dict()
         assert all(torch.allclose(one[name], other[name], atol=2e-3) for name in other), stage.__name__
     assert base.load(later).config["in_channels"] == 4

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import SD3Transformer2DModel, UNet2DConditionModel
 from torch import Tensor, nn
-from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPVisionModelWithProjection
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPVisionModelWithProjection, T5EncoderModel
 
 from export.networks import image_attention
 from export.networks.image_projector import ImageProjector
@@ -27,8 +27,8 @@ from export.networks.upscaler import Upscaler
 from export.networks.uve import UVE
 from training.config import Config
 from training.core import loop, lora, networks
-from training.denoisers import base, image_adapter, inpaint, product, surroundings, task_adapter
-from training.encoders import image_encoder, text_encoders, upscaler, uve
+from training.denoisers import base, dit, image_adapter, inpaint, product, surroundings, task_adapter
+from training.encoders import image_encoder, t5, text_encoders, upscaler, uve
 from training.judges import classifier, reward, segmenter
 from training.publish.assemble import PRODUCTS, SURROUNDINGS
 from training.publish.weights_folder import WeightsFolder
@@ -86,12 +86,22 @@ class PublishedWeights:
         yield product.STAGE, lambda: self._updates(PRODUCTS)
         yield surroundings.STAGE, lambda: self._updates(SURROUNDINGS)
         yield image_adapter.STAGE, self._image_adapter
+        yield t5.STAGE, self._t5
+        yield dit.STAGE, lambda: _network(self._of_transformer(SD3Transformer2DModel, "transformer"))
 
     def _towers(self) -> CheckpointParts:
         towers = text_encoders.Towers(self.config)
         towers.text_l.load_state_dict(self._folder.read(CLIPTextModel, "text_encoder").state_dict())
         towers.text_g.load_state_dict(self._folder.read(CLIPTextModelWithProjection, "text_encoder_2").state_dict())
         return CheckpointParts({"model": towers.state_dict()})
+
+    def _of_transformer(self, kind: Any, name: str) -> Any:
+        return WeightsFolder(self._path.with_name("backdrop-dit")).read(kind, name)
+
+    def _t5(self) -> CheckpointParts:
+        trainee = t5.Trainee(self.config)
+        trainee.encoder.load_state_dict(self._of_transformer(T5EncoderModel, "text_encoder_3").state_dict())
+        return CheckpointParts({"model": trainee.state_dict()}, trainee.state_dict())
 
     def _within(self, trainee: nn.Module, part: str, network: nn.Module) -> CheckpointParts:
         """A network that trains together with heads that are not published."""
