@@ -11,7 +11,7 @@ import torch
 
 from training.config import HELD_OUT_SEED
 from training.encoders.vae import border_band
-from training.evaluation import best_of, detail, held_out
+from training.evaluation import best_of, detail, held_out, scenes
 from training.evaluation.figures import Figure, update
 from training.evaluation.sheets import page
 from training.evaluation.statistics import bootstrap, kid, permutation_p, wilson
@@ -84,6 +84,37 @@ def test_figures_replace_rows_of_the_same_name_and_reported_ones_stand_apart(tmp
     assert set(rows[0]) == {"name", "value", "mark", "better", "spread", "command", "commit", "machine"}
     assert rows[1]["why"] == "too short"
     assert [row["name"] for row in json.loads((tmp_path / "models_detail.json").read_text())] == ["c"]
+
+
+def test_a_row_that_gets_a_mark_leaves_the_reported_ones(tmp_path: Path) -> None:
+    path, detail = tmp_path / "models.json", tmp_path / "models_detail.json"
+    update(path, [Figure("a", 1.0, None, "higher", 0.0), Figure("b", 1.0, None, "higher", 0.0)], "first")
+    update(path, [Figure("a", 1.0, 0.5, "higher", 0.0)], "second")
+    assert [row["name"] for row in json.loads(path.read_text())] == ["a"]
+    assert [row["name"] for row in json.loads(detail.read_text())] == ["b"]
+
+
+def test_only_what_a_prompt_names_is_judged() -> None:
+    prompts = [
+        held_out.Prompt("beach", "a beach at night", {"scene": "beach", "time": "night"}),
+        held_out.Prompt("city", "a city in the rain", {"scene": "city", "weather": "rain"}),
+    ]
+    seen = {
+        "scene": ["beach", "market"],
+        "time": ["night", "day"],
+        "weather": ["clear", "rain"],
+        "palette": ["teal", "mono"],
+    }
+    right = scenes.recognised(prompts, seen)
+    assert right == {"scene": [True, False], "time": [True], "weather": [True], "palette": []}
+
+
+def test_prompts_know_what_they_name() -> None:
+    for prompt, spec in zip(held_out.prompts(40), held_out.specs(40), strict=True):
+        assert prompt.named["scene"] == spec.scene
+        if "palette" in prompt.named:
+            assert any(words in prompt.text for words in PALETTE_WORDS[spec.palette] if words)
+    assert {name for prompt in held_out.prompts(40) for name in prompt.named} >= set(scenes.JUDGED)
 
 
 def test_a_sheet_has_a_row_for_each_label() -> None:

@@ -7,7 +7,7 @@ measures other than the reward model. A good pipeline makes few faults, so the g
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -27,10 +27,13 @@ from training.world.captions import background_prompt
 
 log = logging.getLogger(__name__)
 
+WITHIN_MASK, RECOGNISED, DETAIL = "product kept to its mask", "scene recognised", "likeness of detail"
 OF, TOP = 8, 2
 PROMPTS = 16
 POOLS = 64
 """Number of pools of pictures with known faults; each pool has its own prompt."""
+MADE_MARKS = {WITHIN_MASK: 0.01, DETAIL: 0.01}
+"""Marks of p among made pictures."""
 
 
 def gains(scores: Sequence[Tensor], values: Sequence[Tensor]) -> list[float]:
@@ -41,14 +44,16 @@ def gains(scores: Sequence[Tensor], values: Sequence[Tensor]) -> list[float]:
     ]
 
 
-def figures(scores: list[Tensor], measures: dict[str, list[Tensor]], among: str, mark: float | None) -> list[Figure]:
-    """Figures of gain and one-sided p for each measure."""
+def figures(
+    scores: list[Tensor], measures: dict[str, list[Tensor]], among: str, marks: Mapping[str, float]
+) -> list[Figure]:
+    """Figures of gain and one-sided p for each measure; `marks` are those of p."""
     rows = []
     for name, values in measures.items():
         won = gains(scores, values)
         p, what = permutation_p(won), f"top {TOP} of {OF} over random {TOP}, {among}, {name}"
         log.info("%s: gain %.4f, p %.4f", what, np.mean(won), p)
-        rows.append(Figure(f"{what}, p of no gain", p, mark, "lower", 0.0))
+        rows.append(Figure(f"{what}, p of no gain", p, marks.get(name), "lower", 0.0))
         rows.append(Figure(f"{what}, gain", float(np.mean(won)), None, "higher", bootstrap(won)))
     return rows
 
@@ -80,7 +85,7 @@ def among_known(context: Context) -> list[Figure]:
         scores.append(pipeline.reward(torch.cat(images), torch.cat(masks), embeds).mean(1))
         for values, column in zip(truth.values(), torch.tensor(truths).T, strict=True):
             values.append(column)
-    return figures(scores, truth, "known faults", 0.05)
+    return figures(scores, truth, "known faults", dict.fromkeys(truth, 0.05))
 
 
 def among_generated(context: Context) -> list[Figure]:
@@ -98,7 +103,7 @@ def among_generated(context: Context) -> list[Figure]:
         with torch.no_grad():
             scores.append(pipeline.reward(pictures, eight.mask, embeds).mean(1))
         pools.append(pictures)
-    return figures(scores, quality(context, pools, prompts), "made pictures", None)
+    return figures(scores, quality(context, pools, prompts), "made pictures", MADE_MARKS)
 
 
 @torch.no_grad()
@@ -115,7 +120,7 @@ def quality(context: Context, pools: list[Tensor], prompts: list[held_out.Prompt
         within_mask.append(-torch.tensor(growth(context, pictures, mask.expand(len(pictures), -1, -1, -1))))
         recognised.append(classifier.probability(context.judge, pictures, "scene", prompt.scene))
         sharp.append(-(detail(pictures) - target).abs().mean(1))
-    return {"product kept to its mask": within_mask, "scene recognised": recognised, "likeness of detail": sharp}
+    return {WITHIN_MASK: within_mask, RECOGNISED: recognised, DETAIL: sharp}
 
 
 def detail(pictures: Tensor) -> Tensor:

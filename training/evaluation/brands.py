@@ -82,7 +82,7 @@ def measure(context: Context) -> list[Figure]:
     ratio = shares["with"] / max(shares["without"], 0.5 / count)
     return [
         Figure("brand recognised, with the LoRA over without", ratio, 3.0, "higher", 0.0),
-        Figure("brand recognised with the LoRA", shares["with"], None, "higher", wilson(shares["with"], count)),
+        Figure("brand recognised with the LoRA", shares["with"], 0.8, "higher", wilson(shares["with"], count)),
         Figure("brand recognised without the LoRA", shares["without"], None, "lower", wilson(shares["without"], count)),
         Figure("the brand's judge on rendered pictures, accuracy", right, None, "higher", wilson(right, 2 * count)),
     ]

@@ -60,18 +60,21 @@ def commit() -> str:
 def update(path: Path, figures: list[Figure], command: str) -> None:
     """Writes the figures with a mark to `path`, the others to `<name>_detail.json` in the same folder.
 
-    A figure replaces the row of the same name.
+    A figure replaces the row of the same name, also one in the other file.
     """
     detail = path.with_name(f"{path.stem}_detail.json")
-    _write(path, [figure for figure in figures if figure.mark is not None], command)
-    _write(detail, [figure for figure in figures if figure.mark is None], command)
+    measured = {figure.name for figure in figures}
+    _write(path, [figure for figure in figures if figure.mark is not None], measured, command)
+    _write(detail, [figure for figure in figures if figure.mark is None], measured, command)
 
 
-def _write(path: Path, figures: list[Figure], command: str) -> None:
-    if not figures:
-        return
+def _write(path: Path, figures: list[Figure], measured: set[str], command: str) -> None:
+    """Writes the rows of `figures`; rows of other `measured` names, which belong to another file, go."""
     rows: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
-    by_name = {row["name"]: row for row in rows}
+    names = {figure.name for figure in figures}
+    by_name = {row["name"]: row for row in rows if row["name"] in names or row["name"] not in measured}
+    if not by_name and not figures:
+        return
     here = {"command": command, "commit": commit(), "machine": machine()}
     for figure in figures:
         row: dict[str, Any] = {"name": figure.name, "value": round(figure.value, 4), "mark": figure.mark}

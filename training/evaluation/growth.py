@@ -18,32 +18,41 @@ from training.world.captions import full_caption
 
 log = logging.getLogger(__name__)
 
+TITLES = {"inpaint": "stage 1", "backdrop": "stage 2", "backdrop-fast": "backdrop-fast"}
+"""The pipelines that are measured, by their names in the figures."""
+PUBLISHED_IN = {"inpaint": "backdrop"}
+FAST_MARK = 0.05
 MARGIN = 4
 """Pixels around the mask that do not count, because the segmenter's border is no more precise."""
 
 
 def measure(context: Context) -> list[Figure]:
-    """Growth of stages 1 and 2 with captions that name the product, and the ratio of both."""
+    """Growth of stages 1 and 2 with captions that name the product, the ratio of both, and that of few steps."""
     specs = [spec_of(row) for row in context.held.rows[: context.count]]
     texts = [full_caption(spec, np.random.default_rng(spec.seed)) for spec in specs]
     grown = {}
-    for name in ("inpaint", "backdrop"):
+    for name in TITLES:
+        if not context.published(PUBLISHED_IN.get(name, name)):
+            log.warning("%s is not published; the last measured figure stays", name)
+            continue
         pictures = generation.generate(context.pipeline(name), context.products, texts, f"growth, {name}")
         grown[name] = growth(context, pictures)
-        log.info("%s: growth %.4f of the product's area", name, np.mean(grown[name]))
+    one, two = grown["inpaint"], grown["backdrop"]
+    ratio = float(np.mean(two) / np.mean(one))
     floor = growth(context, context.rendered(0, context.count))
-    ratio = float(np.mean(grown["backdrop"]) / np.mean(grown["inpaint"]))
-    unit = "area beyond the mask over the product's"
     return [
-        Figure("growth, stage 2 over stage 1", ratio, 0.5, "lower", _ratio_spread(grown["backdrop"], grown["inpaint"])),
-        Figure(
-            f"growth, stage 1, {unit}", float(np.mean(grown["inpaint"])), None, "lower", bootstrap(grown["inpaint"])
+        Figure("growth, stage 2 over stage 1", ratio, 0.5, "lower", _ratio_spread(two, one)),
+        *(
+            _figure(TITLES[name], values, FAST_MARK if name == "backdrop-fast" else None)
+            for name, values in grown.items()
         ),
-        Figure(
-            f"growth, stage 2, {unit}", float(np.mean(grown["backdrop"])), None, "lower", bootstrap(grown["backdrop"])
-        ),
-        Figure(f"growth, rendered pictures, {unit}", float(np.mean(floor)), None, "lower", bootstrap(floor)),
+        _figure("rendered pictures", floor, None),
     ]
+
+
+def _figure(title: str, values: list[float], mark: float | None) -> Figure:
+    name = f"growth, {title}, area beyond the mask over the product's"
+    return Figure(name, float(np.mean(values)), mark, "lower", bootstrap(values))
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from training.config import HELD_OUT_SEED
+from training.data.caption_match import named_attributes
 from training.data.pictures import pictures_to_tensor, product_masks
 from training.data.shards import PHOTO_SEED, PictureSet
 from training.world.captions import background_prompt
@@ -61,11 +62,19 @@ class Prompt:
 
     scene: str
     text: str
+    named: dict[str, str]
+    """The attributes that the text names, the scene among them, with their values."""
 
 
 def prompts(count: int) -> list[Prompt]:
     """Background prompts over all scenes in turn, phrased by held-out seeds."""
-    return [Prompt(spec.scene, background_prompt(spec, np.random.default_rng(spec.seed))) for spec in specs(count)]
+    return [_prompt(spec) for spec in specs(count)]
+
+
+def _prompt(spec: Spec) -> Prompt:
+    text = background_prompt(spec, np.random.default_rng(spec.seed))
+    named = {"scene", *named_attributes(text, spec)}
+    return Prompt(spec.scene, text, {attribute: str(getattr(spec, attribute)) for attribute in sorted(named)})
 
 
 def specs(count: int, first: int = PROMPT_SEED, suits: Callable[[Spec], bool] = lambda _: True) -> list[Spec]:

@@ -22,10 +22,10 @@ def measure(context: Context) -> list[Figure]:
     if context.count < FEWEST:
         log.warning("KID needs --count %d or more; the last measured figures stay", FEWEST)
         return []
-    half = len(context.held) // 2
-    real = context.features(context.rendered(0, half))
-    other = context.features(context.rendered(half, half))
-    value, spread = kid(other, real)
+    held = len(context.held)
+    real = context.features(context.rendered(0, held))
+    half, subset = held // 2, max(50, min(held, context.count) // 2)
+    value, spread = kid(real[:half], real[half:], subset // 2)
     figures = [Figure("KID x 1000, rendered against rendered (floor)", 1000 * abs(value), None, "lower", 1000 * spread)]
     for name in PIPELINES:
         try:
@@ -33,8 +33,8 @@ def measure(context: Context) -> list[Figure]:
         except FileNotFoundError as missing:
             log.warning("%s: the last measured figure stays (%s)", name, missing)
             continue
-        value, spread = kid(context.features(pictures), real)
+        value, spread = kid(context.features(pictures), real, subset)
         figures.append(Figure(f"KID x 1000 against rendered, {name}", 1000 * value, None, "lower", 1000 * spread))
-    log.info("features of %d and %d rendered pictures", half, half)
+    log.info("features of %d rendered pictures, subsets of %d", held, subset)
     assert np.isfinite([figure.value for figure in figures]).all()
     return figures

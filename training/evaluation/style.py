@@ -53,7 +53,7 @@ def measure(context: Context) -> list[Figure]:
     hits["no style picture"] = taken_over(classifier.name(context.judge, plain), expected, "no style picture")
     rows = [
         Figure(f"palette and time taken over, {name}", float(np.mean(values)), mark, "higher", bootstrap(values))
-        for (name, values), mark in zip(hits.items(), (0.70, None, None, None), strict=True)
+        for (name, values), mark in zip(hits.items(), (0.80, None, None, None), strict=True)
     ]
     ahead = [a - b for a, b in zip(hits["UVE alone"], hits["CLIP alone"], strict=True)]
     log.info("UVE alone above CLIP alone: p %.4f", permutation_p(ahead))
