@@ -191,8 +191,9 @@ tune: $(VENV)/.dev ## Sweep instances, threads, batch caps and queue delays of e
 docs: $(VENV)/.dev ## Write the generated tables of README and docs again
 	@$(BIN)/python -m bench.tables
 
-gallery: $(VENV)/.dev ## Run the examples of every task on a local cluster and draw them: docs/gallery.md
+gallery: $(VENV)/.dev ## Run the examples of every task on a local cluster and draw them: docs/gallery.md, docs/images/models/
 	@$(BIN)/python -m bench.gallery
+	@$(BIN)/python -m bench.gallery.sheets
 
 clean: ## Remove the environment and everything that was built
 	rm -rf $(VENV) $(CHECKOV) $(IMAGES) build dist *.egg-info demo-out .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -6,29 +6,24 @@ usage: python -m bench.gallery
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from backdrop._cli.examples import Example
-from backdrop._cli.failures import BAD_INPUT, OVERLOADED, UNAVAILABLE
+from backdrop._cli.failures import BAD_INPUT
 from backdrop.contract.rules import TASKS as RULES
 from bench.field_load import running_cluster
 from bench.figures import ROOT
+from bench.gallery.commands import run_command
 from bench.gallery.page import Exhibit, command_of, every_example, page
 from bench.gallery.samples import FOLDER
 from bench.gallery.strip import draw_strip
 
 _PAGE, _IMAGES = ROOT / "docs" / "gallery.md", ROOT / "docs" / "images" / "gallery"
 _HEIGHT, _QUALITY = 176, 85
-_TIMEOUT_S = 900
-_ATTEMPTS, _PAUSE_S = 8, 15.0
 
 
 def main() -> None:
@@ -50,7 +45,7 @@ def main() -> None:
 
 def _exhibit(task: str, example: Example, endpoint: str, out: Path) -> Exhibit:
     words = shlex.split(command_of(task, example).replace("\\\n", ""))[1:]
-    process = _run([*words, "--endpoint", endpoint, "--out", str(out), "--timeout", str(_TIMEOUT_S)])
+    process = run_command([*words, "--endpoint", endpoint, "--out", str(out)])
     sys.stdout.write(f"{out.name}: exit status {process.returncode}\n")
     sys.stdout.flush()
     if process.returncode == BAD_INPUT:  # the shipped models do not serve it
@@ -65,18 +60,6 @@ def _exhibit(task: str, example: Example, endpoint: str, out: Path) -> Exhibit:
     image = f"{out.name}.jpg"
     draw_strip(sent, files, height).save(_IMAGES / image, quality=_QUALITY, optimize=True)
     return Exhibit(example, image)
-
-
-def _run(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Runs a command of the command line, again while the cluster has too much to do."""
-    command = [sys.executable, "-m", "backdrop", *words]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    for _ in range(_ATTEMPTS):
-        process = subprocess.run(command, cwd=FOLDER, env=environment, capture_output=True, text=True, check=False)
-        if process.returncode not in (UNAVAILABLE, OVERLOADED):
-            break
-        time.sleep(_PAUSE_S)
-    return process
 
 
 def _files(word: str) -> list[str]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from backdrop._cli.examples import Example
 from bench.figures import ROOT
+from bench.gallery import sheets
 from bench.gallery.page import Exhibit, command_of, every_example, page
 from bench.gallery.samples import FOLDER
 from bench.gallery.strip import draw_strip
@@ -54,3 +56,27 @@ def test_a_strip_has_sent_pictures_and_results_of_one_height(tmp_path: Path) -> 
     assert strip.size == (32 + 18 + 64 + 6 + 32, 32)
     assert strip.getpixel((32 + 18 + 5, 5)) == (255, 0, 0)
     assert strip.getpixel((5, 5)) == (238, 238, 236)
+
+
+def test_a_sheet_chooses_seeds_and_variants_itself() -> None:
+    words = sheets.plain('backdrop background --product p.png --prompt "a beach" --variants 4 --top-k 2')
+    assert words == ["background", "--product", "p.png", "--prompt", "a beach"]
+    assert sheets.plain("backdrop erase --picture p.png \\\n  --seed 7 --size 16x16") == [
+        "erase",
+        "--picture",
+        "p.png",
+        "--size",
+        "16x16",
+    ]
+
+
+def test_a_sheet_has_a_row_for_each_task(tmp_path: Path) -> None:
+    wide, tall = tmp_path / "wide.png", tmp_path / "tall.png"
+    Image.new("RGB", (320, 160), "red").save(wide)
+    Image.new("RGB", (160, 320), "blue").save(tall)
+    one = sheets.draw_sheet([("erase", [("seed 0", wide), ("seed 1", tall)])])
+    two = sheets.draw_sheet([("erase", [("seed 0", wide), ("seed 1", tall)]), ("fill", [("seed 0", wide)])])
+    assert two.size == (one.width, 2 * one.height)
+    pixels = np.asarray(two)
+    assert ((pixels[..., 0] > 200) & (pixels[..., 1] < 50)).any()
+    assert ((pixels[..., 2] > 200) & (pixels[..., 1] < 50)).any()
