@@ -1,7 +1,6 @@
 """Trains the autoencoder on whole and masked pictures; its decoder blends background and product at the border.
 
-`python -m training.encoders.vae` trains encoder and decoder. With `--decoder` it trains the decoder further and leaves
-the encoder, and so the latents, as they are.
+`training.encoders.decoder` then trains the decoder further, and leaves the encoder, and so the latents, as they are.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import json
 import logging
 
-import numpy as np
 import torch
 from diffusers import AsymmetricAutoencoderKL
 from safetensors.torch import load_file
@@ -20,7 +18,6 @@ from training.config import Config
 from training.core import loop, networks, workers
 from training.data import shards
 from training.data.pictures import draw_batch, draw_crops, masked_picture, random_mask
-from training.encoders.discriminator import PatchDiscriminator, balance, hinge
 
 log = logging.getLogger(__name__)
 
@@ -189,71 +186,5 @@ def latest(config: Config) -> AsymmetricAutoencoderKL:
     return loop.load_average(config, "vae", networks.vae(config))
 
 
-def train_decoder(config: Config) -> None:
-    """Trains the decoder alone, on slightly noisy latents: the denoiser's latents are not quite clean either."""
-    worker = workers.join()
-    torch.manual_seed(config.seed)
-    vae = load(config).to(loop.device(), memory_format=torch.channels_last).requires_grad_(False)
-    loop.plain_attention(vae)
-    decoder = vae.decoder.requires_grad_(True).train()
-    rate = config.vae.learning_rate / 2
-    optimiser = torch.optim.AdamW(decoder.parameters(), lr=rate, weight_decay=1e-3)
-    average = loop.Average(decoder, 0.995)
-    critic = PatchDiscriminator().to(loop.device())
-    critic_optimiser = torch.optim.AdamW(critic.parameters(), lr=rate, betas=(0.5, 0.9), weight_decay=1e-3)
-    run = loop.Run(
-        config, "decoder", decoder=decoder, optimiser=optimiser, average=average, critic=critic,
-        critic_optimiser=critic_optimiser,
-    )  # fmt: skip
-    run.resume()
-    pictures = shards.load(config, "scene")
-    spread = 1 / float(vae.config["scaling_factor"])
-
-    def body(step: int) -> dict[str, float]:
-        draw_number = (step + config.vae.steps) * worker.count + worker.rank
-        image, mask = batch(config, pictures, draw_number, worker, decoder_only=True)
-        optimiser.param_groups[0]["lr"] = run.learning_rate(config.vae.decoder_steps, rate)
-        with loop.half_precision():
-            with torch.no_grad():
-                latent = vae.encode(image).latent_dist.mean
-                latent = latent + torch.randn_like(latent) * spread * float(
-                    np.random.default_rng(draw_number).uniform(0, 0.1)
-                )
-            # The pipeline passes the masked picture, and the decoder masks it again, which changes soft borders.
-            decoded = vae.decode(latent, image=masked_picture(image, mask), mask=mask).sample.float()
-        seam = seam_loss(decoded, image, mask)
-        loss = reconstruction(config, decoded, image) + config.vae.seam_weight * seam
-        if step >= config.vae.critic_start:
-            adversarial = -critic(decoded).mean()
-            loss = loss + config.vae.critic_weight * balance(loss, adversarial, decoder.conv_out.weight) * adversarial
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        worker.average_gradients(decoder.parameters())
-        torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
-        optimiser.step()
-        average.update(decoder)
-        if step >= config.vae.critic_start:
-            critic_loss = hinge(critic(image), critic(decoded.detach()))
-            critic_optimiser.zero_grad()
-            critic_loss.backward()  # type: ignore[no-untyped-call]
-            worker.average_gradients(critic.parameters())
-            critic_optimiser.step()
-        if step % 100 == 99 and worker.leads:
-            torch.save(average.weights, run.folder / "decoder.pt")
-        return {"loss": loss.item(), "l1": (decoded - image).abs().mean().item(), "seam": seam.item()}
-
-    run.loop(config.vae.decoder_steps, body, writes=worker.leads)
-    if worker.leads:
-        torch.save(average.weights, run.folder / "decoder.pt")
-
-
-def main() -> None:
-    """Trains the autoencoder, or its decoder alone."""
-    parser = loop.stage_parser(__doc__)
-    parser.add_argument("--decoder", action="store_true", help="train the decoder alone")
-    arguments = parser.parse_args()
-    (train_decoder if arguments.decoder else train)(loop.chosen_config(arguments))
-
-
 if __name__ == "__main__":
-    main()
+    loop.run_stage(__doc__, train)
