@@ -18,9 +18,19 @@ import torch
 from training.config import Config
 from training.core import loop
 from training.data import shards
-from training.denoisers import base, brand, distil, dit, image_adapter, inpaint, product, surroundings
+from training.denoisers import (
+    base,
+    brand,
+    distil,
+    dit,
+    image_adapter,
+    inpaint,
+    made,
+    product,
+    surroundings,
+)
 from training.encoded import latents
-from training.encoders import image_encoder, t5, text_encoders, tokenizer, upscaler, uve, vae
+from training.encoders import decoder, image_encoder, t5, text_encoders, tokenizer, upscaler, uve, vae
 from training.judges import classifier, product_judge, reward, segmenter
 from training.publish import assemble
 
@@ -42,7 +52,7 @@ STAGES = (
     Stage("text_encoders", text_encoders.train, 20),
     Stage("t5", t5.train, 15),
     Stage("vae", vae.train, 110),
-    Stage("decoder", vae.train_decoder, 50),
+    Stage("decoder", decoder.train, 50),
     Stage("upscaler", upscaler.train, 15),
     Stage("latents_128", partial(latents.run, size=128)),
     Stage("latents_256", partial(latents.run, size=256)),
@@ -51,10 +61,11 @@ STAGES = (
     Stage("uve", uve.train, 15),
     Stage("image_encoder", image_encoder.train, 12),
     Stage("segmenter", segmenter.train, 15),
-    Stage("reward", reward.train, 20),
     Stage("base", base.train, 80),
     Stage("stage1", inpaint.train, 70),
     Stage("stage2", product.train, 20),
+    Stage("made", made.run),
+    Stage("reward", reward.train, 20),
     Stage("surroundings", surroundings.train, 20),
     Stage("image_adapter", image_adapter.train, 20),
     Stage("distil", distil.train, 20),

@@ -85,9 +85,9 @@ class Vae:
     """Pictures that the preview is fitted on."""
     kl_weight: float = 1e-3
     edge_weight: float = 1.0
-    critic_start: int = 500
-    """The step of decoder training at which the adversarial loss starts."""
-    critic_weight: float = 0.3
+    critic_lead: int = 120
+    """For how many steps the critic learns before the decoder follows it."""
+    critic_weight: float = 0.4
     seam_weight: float = 0.5
     """Weight of the border band's loss when the decoder is trained alone."""
     guide_weight: float = 0.02
@@ -192,6 +192,9 @@ class Small:
     reconstructed: int = 512
     """Training pictures whose background is encoded and decoded, as every generated background is."""
     reconstructed_held: int = 192
+    made: int = 256
+    """Pairs of pictures that an early and a late checkpoint of the pipeline make."""
+    made_held: int = 96
     segmenter_channels: tuple[int, ...] = (16, 32, 48, 80, 112)
     segmenter_steps: int = 4700
     segmenter_batch: int = 8

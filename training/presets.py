@@ -10,7 +10,7 @@ PUBLISHED = Config()
 
 NEXT = replace(
     PUBLISHED,
-    vae=Vae(latent_channels=16, steps=12_000, decoder_steps=6_000, critic_start=300, learning_rate=1e-3),
+    vae=Vae(latent_channels=16, steps=12_000, decoder_steps=6_000, learning_rate=1e-3),
     schedule=Schedule(zero_terminal=True),
 )
 """Sixteen latent channels, a schedule that ends in pure noise."""

@@ -16,11 +16,21 @@ from backdrop.contract.rules import TASKS
 from tests.training.conftest import TinyTraining, tiny_config
 from training import all as every
 from training.config import Config, Schedule
-from training.core import loop, lora
-from training.data import masks
-from training.denoisers import base, brand, distil, dit, image_adapter, inpaint, product, surroundings
+from training.core import diffusion, loop, lora
+from training.data import made_pictures, masks, shards
+from training.denoisers import (
+    base,
+    brand,
+    distil,
+    dit,
+    image_adapter,
+    inpaint,
+    made,
+    product,
+    surroundings,
+)
 from training.encoded import latents, samples
-from training.encoders import image_encoder, t5, text_encoders, upscaler, uve, vae
+from training.encoders import decoder, image_encoder, t5, text_encoders, upscaler, uve, vae
 from training.evaluation import generation, held_out
 from training.evaluation.context import Context
 from training.evaluation.reference import Pipeline
@@ -39,11 +49,13 @@ def write_folders(config: Config) -> None:
 def family(training: TinyTraining) -> Config:
     """The tiny config with every stage trained and the folders written."""
     config = training.trained(text_encoders, t5, vae)
-    training.once("decoder", lambda: vae.train_decoder(config))
+    training.trained(decoder)
     for size in (128, 256):
         training.once(f"latents-{size}", lambda size=size: latents.run(config, size))  # type: ignore[misc]
-    training.trained(upscaler, classifier, uve, image_encoder, segmenter, reward)
-    training.trained(base, inpaint, product, surroundings, image_adapter, distil, brand, dit)
+    training.trained(upscaler, classifier, uve, image_encoder, segmenter)
+    training.trained(base, inpaint, product)
+    training.once("made", lambda: made.run(config))
+    training.trained(reward, surroundings, image_adapter, distil, brand, dit)
     training.once("folders", lambda: write_folders(config))
     return config
 
@@ -82,6 +94,30 @@ def test_all_stages_run_in_one_call_within_minutes_with_sixteen_channels(tmp_pat
     began = time.monotonic()
     every.run(config, seconds=600, first="text_encoders", last="segmenter")
     assert time.monotonic() - began < 120, "what is finished does not train again"
+
+
+def test_an_early_and_a_late_checkpoint_make_the_same_products(family: Config) -> None:
+    pictures = made_pictures.load(family, "held")
+    assert pictures is not None
+    early, late = pictures
+    held = shards.load(family, "held")
+    images, masks_of = held.at(np.arange(len(early)))
+    for made_of in (early, late):
+        assert np.array_equal(made_of[masks_of == 255], images[masks_of == 255])
+    assert not np.array_equal(early, late)
+
+
+def test_a_walk_that_knows_the_clean_latents_arrives_there(family: Config) -> None:
+    alpha_bar, clean = diffusion.alphas(family), torch.randn(2, 4, 8, 8)
+    noise = torch.randn(2, 4, 8, 8)
+    start = alpha_bar[800].sqrt() * clean + (1 - alpha_bar[800]).sqrt() * noise
+
+    def v_of(sample: Tensor, timestep: Tensor) -> Tensor:
+        a, s = (diffusion.gather(x.sqrt(), timestep) for x in (alpha_bar, 1 - alpha_bar))
+        return a * (sample - a * clean) / s - s * clean
+
+    found = diffusion.walk(v_of, start, alpha_bar, [800, 500, 200])
+    torch.testing.assert_close(found, clean, atol=1e-4, rtol=1e-4)
 
 
 def test_each_folder_has_what_its_index_names(family: Config) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -27,6 +28,10 @@ def time_ids(height: int, width: int, count: int) -> Tensor:
     """SDXL's size conditioning: original size, crop corner, target size, in pixels."""
     ids = torch.tensor([[height, width, 0, 0, height, width]], dtype=torch.float32, device=loop.device())
     return ids.expand(count, -1)
+
+
+Predict = Callable[[Tensor, Tensor], Tensor]
+"""A denoiser with its conditioning bound: noisy latents [B, 4, h, w] and timesteps [B] to a prediction."""
 
 
 @dataclass(frozen=True)
@@ -73,14 +78,38 @@ def diffuse(config: Config, latent: Tensor, alpha_bar: Tensor, rng: torch.Genera
     return NoisyBatch(torch.where(pure, noise, noisy), target, t, weight.clamp(min=d.weight_floor))
 
 
+def clean(sample: Tensor, v: Tensor, alpha_bar: Tensor, timestep: Tensor) -> Tensor:
+    """The clean latents of a v-prediction."""
+    return gather(alpha_bar.sqrt(), timestep) * sample - gather((1 - alpha_bar).sqrt(), timestep) * v
+
+
+def ddim(sample: Tensor, v: Tensor, alpha_bar: Tensor, now: Tensor, then: Tensor) -> Tensor:
+    """One deterministic DDIM step (Song et al. 2021) from timestep `now` to the earlier `then`."""
+    x0 = clean(sample, v, alpha_bar, now)
+    noise = gather((1 - alpha_bar).sqrt(), now) * sample + gather(alpha_bar.sqrt(), now) * v
+    return gather(alpha_bar.sqrt(), then) * x0 + gather((1 - alpha_bar).sqrt(), then) * noise
+
+
+@torch.no_grad()
+def walk(predict: Predict, sample: Tensor, alpha_bar: Tensor, timesteps: Sequence[int]) -> Tensor:
+    """Clean latents of noisy ones [B, C, h, w] at `timesteps[0]`, by one DDIM step for each of the timesteps."""
+
+    def at(timestep: int) -> Tensor:
+        return torch.full((len(sample),), timestep, device=sample.device)
+
+    def predicted(timestep: int) -> Tensor:
+        with loop.half_precision():
+            return predict(sample, at(timestep)).float()
+
+    for now, then in itertools.pairwise(timesteps):
+        sample = ddim(sample, predicted(now), alpha_bar, at(now), at(then))
+    return clean(sample, predicted(timesteps[-1]), alpha_bar, at(timesteps[-1]))
+
+
 def masked_error(prediction: Tensor, target: Tensor, mask: Tensor, known_weight: float = 0.2) -> Tensor:
     """Squared error per sample [B]; known cells weigh less, because the conditioning almost contains them."""
     place = known_weight + (1 - known_weight) * mask
     return ((prediction.float() - target) ** 2 * place).mean(dim=(1, 2, 3)) / place.mean(dim=(1, 2, 3))
-
-
-Predict = Callable[[Tensor, Tensor], Tensor]
-"""A denoiser with its conditioning bound: noisy latents [B, 4, h, w] and timesteps [B] to a prediction."""
 
 
 def v_loss(
@@ -95,6 +124,10 @@ def v_loss(
         prediction = predict(noisy.sample, noisy.timestep)
     error = masked_error(prediction, noisy.target, mask)
     return (error * noisy.weight).mean(), {"v": error.mean().item()}
+
+
+EARLY = 0.1
+"""The share of a training after which its weights are kept."""
 
 
 @dataclass
@@ -117,13 +150,16 @@ def fit(
     """Trains up to step `hyper.steps`, from the last checkpoint if there is one.
 
     `loss_of(draw)` returns the loss of this worker's part of a step, and what to log. Every part has its own `draw`
-    number, so no two workers see the same samples. `after` is called after every update.
+    number, so no two workers see the same samples. `after` is called after every update. The averaged
+    weights at a tenth of a training from its start stay in `early.pt`.
     """
     parameters = trainable.parameters
     optimiser = torch.optim.AdamW(parameters, lr=hyper.learning_rate, weight_decay=0.01, betas=(0.9, 0.99), fused=True)
     average = loop.Average(trainable.network, hyper.ema)
     run = loop.Run(config, stage, network=trainable.network, optimiser=optimiser, average=average)
     run.resume()
+    early = run.folder / "early.pt"
+    keeps_early = worker.leads and run.progress(hyper.steps) < EARLY
 
     def body(step: int) -> dict[str, float]:
         loss, logged = loss_of(step * worker.count + worker.rank)
@@ -135,6 +171,8 @@ def fit(
         optimiser.step()
         if worker.leads:
             average.update(trainable.network)
+        if keeps_early and run.progress(hyper.steps) >= EARLY and not early.exists():
+            torch.save(average.weights, early)
         after()
         return {"loss": loss.item(), **logged}
 

@@ -7,13 +7,16 @@ never smeared, because a smear looks like the soft focus that many rendered back
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 DEFECTS = ("seam", "grown", "broken", "ghost", "blotch")
-DEGRADATIONS = ("blur", "noise", "flat", "cast", "blocks", "burnt")
+DEGRADATIONS = ("blur", "noise", "flat", "blocks", "burnt")
+"""No colour cast: it cannot be told from a palette, which a prompt may ask for."""
 VISIBLE = 0.16
 """Mean change of a 4x4 block, in [-1, 1], from which on it is visible: several times the autoencoder's error."""
 VISIBLE_BLOCKS = 14
@@ -84,12 +87,21 @@ def visible(damaged: Tensor, image: Tensor) -> bool:
     return int((change > VISIBLE).sum()) >= VISIBLE_BLOCKS
 
 
-def damage(image: Tensor, mask: Tensor, rng: np.random.Generator, tries: int = 8) -> Tensor | None:
+@dataclass(frozen=True)
+class Damaged:
+    """A picture [1, 3, H, W] with a defect of a kind of `DEFECTS`."""
+
+    image: Tensor
+    kind: str
+
+
+def damage(image: Tensor, mask: Tensor, rng: np.random.Generator, tries: int = 8) -> Damaged | None:
     """One picture [1, 3, H, W] with a random visible defect; None if none of `tries` defects was visible."""
     for _ in range(tries):
-        damaged = add_defect(DEFECTS[int(rng.integers(len(DEFECTS)))], image, mask, rng)
+        kind = DEFECTS[int(rng.integers(len(DEFECTS)))]
+        damaged = add_defect(kind, image, mask, rng)
         if visible(damaged, image):
-            return damaged
+            return Damaged(damaged, kind)
     return None
 
 
@@ -103,9 +115,6 @@ def degrade(kind: str, image: Tensor, strength: float, rng: np.random.Generator)
     if kind == "flat":
         mean = image.mean((2, 3), keepdim=True).mean(1, keepdim=True)
         return mean + (image - mean) * (0.75 - 0.6 * strength)
-    if kind == "cast":
-        tone = rng.uniform(-1, 1, (1, 3, 1, 1)).astype(np.float32)
-        return (image + torch.from_numpy(tone - tone.mean()) * (0.25 + 0.6 * strength)).clamp(-1, 1)
     if kind == "blocks":
         block = 16 if strength > 0.5 else 8
         coarse = functional.interpolate(functional.avg_pool2d(image, block), scale_factor=float(block), mode="nearest")

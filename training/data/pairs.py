@@ -1,4 +1,8 @@
-"""Pairs of an intact and a damaged version of a picture, with texts that match it and texts that do not."""
+"""Pairs of a good and a bad version of a picture, with texts that match it and texts that do not.
+
+The bad version is damaged, or both are degraded. Or an early checkpoint of the pipeline made the bad version, and a
+late one the good.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from training.data.attributes import attribute_ids
+from training.data.attributes import NOT_VISIBLE, attribute_ids
 from training.data.caption_match import match_table
 from training.data.corruption import DEGRADATIONS, VISIBLE, damage, degrade
 from training.data.pictures import pictures_to_tensor, product_masks
@@ -22,6 +26,10 @@ DEGRADED = 0.4
 SPOILT = 0.25
 """Above this strength of degradation the damage may be invisible, so it is not judged."""
 UNJUDGED = -1.0
+MADE = 0.25
+"""Share of pairs that checkpoints of the pipeline made."""
+GHOST_LOOK, EARLY_LOOK = 0.45, 0.3
+"""The looks of a picture with a ghost, and of one that an early checkpoint made; 1 is a picture without fault."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +43,10 @@ class Batch:
     places: Tensor
     """[2P, 1, H/8, W/8]: 1 where the damage lies, 0 elsewhere; all `UNJUDGED` if degradation hides it."""
     looks: Tensor
-    """[2P]: 1 for a picture without degradation, lower with its strength."""
+    """[2P]: 1 for a picture without degradation, lower with its strength, for a ghost, and for an early checkpoint."""
     texts: list[str]
     fits: Tensor
-    """[2P, P]: 1 where the text matches the picture."""
+    """[2P, P]: 1 where the text matches the picture, 0 where it does not, `UNJUDGED` for pictures of a checkpoint."""
     attributes: Tensor
 
 
@@ -57,15 +65,25 @@ class Pair:
     mask: Tensor
     intact: tuple[float, float]
     places: tuple[Tensor, Tensor]
-    looks: float
+    looks: tuple[float, float]
+    made: bool = False
+    """Whether checkpoints of the pipeline made it; nobody knows then what the pictures show."""
 
 
 class Pairs:
     """Draws intact and damaged versions of the same pictures."""
 
-    def __init__(self, pictures: PictureSet, reconstructed: NDArray[np.uint8] | None) -> None:
-        """`reconstructed` are the first pictures with their background encoded and decoded."""
-        self.pictures, self.reconstructed = pictures, reconstructed
+    def __init__(
+        self,
+        pictures: PictureSet,
+        reconstructed: NDArray[np.uint8] | None,
+        made: NDArray[np.uint8] | None = None,
+    ) -> None:
+        """`reconstructed` are the first pictures with their background encoded and decoded.
+
+        `made` are backgrounds of the first products by an early and by a late checkpoint, [2, N, H, W, 3].
+        """
+        self.pictures, self.reconstructed, self.made = pictures, reconstructed, made
         self.attributes = attribute_ids(pictures.rows)
         scenes = sorted({row["scene"] for row in pictures.rows})
         self.by_scene = [
@@ -80,23 +98,28 @@ class Pairs:
         rows = [self.pictures.rows[index] for index in picks]
         specs = [spec_of(row) for row in rows]
         texts = [background_prompt(spec, rng) if rng.random() < 0.6 else full_caption(spec, rng) for spec in specs]
-        fits, looks = match_table(rows, texts, specs), [pair.looks for pair in pairs]
+        told = torch.tensor([not pair.made for pair in pairs])[:, None]
+        fits = torch.where(told, match_table(rows, texts, specs), UNJUDGED)
+        attributes = torch.where(told, self.attributes[picks], NOT_VISIBLE)
         return Batch(
             image=torch.cat([pair.good for pair in pairs] + [pair.bad for pair in pairs]),
             mask=torch.cat([pair.mask for pair in pairs] * 2),
             intact=torch.tensor([pair.intact for pair in pairs]).T.flatten(),
             places=torch.cat([pair.places[0] for pair in pairs] + [pair.places[1] for pair in pairs]),
-            looks=torch.tensor(looks + looks),
+            looks=torch.tensor([pair.looks for pair in pairs]).T.flatten(),
             texts=texts,
             fits=torch.cat([fits, fits]),
-            attributes=self.attributes[picks + picks],
+            attributes=torch.cat([attributes, attributes]),
         )
 
     def _pair(self, rng: np.random.Generator, among: NDArray[np.int64], from_reconstructed: bool) -> Pair:
+        if self.made is not None and (among < len(self.made[0])).any() and rng.random() < MADE:
+            return self._made(rng, among)
         index, image, mask = self._intact(rng, among, from_reconstructed)
         damaged = damage(image, mask, rng)
-        damaged_image, seen = (image, UNJUDGED) if damaged is None else (damaged, 0.0)
-        where, look, judged = damaged_places(damaged_image, image), 1.0, 1.0
+        damaged_image, seen = (image, UNJUDGED) if damaged is None else (damaged.image, 0.0)
+        where, judged = damaged_places(damaged_image, image), 1.0
+        looks = (1.0, GHOST_LOOK if damaged is not None and damaged.kind == "ghost" else 1.0)
         if rng.random() < DEGRADED:
             strength = float(rng.random())
             kind, again = DEGRADATIONS[int(rng.integers(len(DEGRADATIONS)))], int(rng.integers(2**31))
@@ -104,10 +127,22 @@ class Pairs:
                 degrade(kind, x, strength, np.random.default_rng(again)) for x in (image, damaged_image)
             )
             look = 0.55 - 0.55 * strength
+            looks = (look, min(look, looks[1]))
             judged, seen = (UNJUDGED, UNJUDGED) if strength > SPOILT else (judged, seen)
         unknown = torch.full_like(where, UNJUDGED)
         places = (torch.zeros_like(where) if judged == 1 else unknown, where if seen == 0 else unknown)
-        return Pair(index, image, damaged_image, mask, (judged, seen), places, look)
+        return Pair(index, image, damaged_image, mask, (judged, seen), places, looks)
+
+    def _made(self, rng: np.random.Generator, among: NDArray[np.int64]) -> Pair:
+        assert self.made is not None
+        among = among[among < len(self.made[0])]
+        index = int(among[int(rng.integers(len(among)))])
+        bad, good = (pictures_to_tensor(np.array(side[index : index + 1])) for side in self.made)
+        mask = product_masks(self.pictures.at(np.array([index]))[1])
+        if rng.random() < 0.5:
+            good, bad, mask = good.flip(-1), bad.flip(-1), mask.flip(-1)
+        unknown = torch.full_like(damaged_places(bad, good), UNJUDGED)
+        return Pair(index, good, bad, mask, (UNJUDGED, UNJUDGED), (unknown, unknown), (1.0, EARLY_LOOK), made=True)
 
     def _intact(
         self, rng: np.random.Generator, among: NDArray[np.int64], from_reconstructed: bool

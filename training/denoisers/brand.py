@@ -58,9 +58,7 @@ def train(config: Config) -> None:
         rng = source.generator(draw)
         picks = rng.integers(len(latent), size=hyper.batch // worker.count)
         phrases = ["" if rng.random() < config.diffusion.prompt_drop else captions[i] for i in picks]
-        height, width = (8 * extent for extent in latent.shape[-2:])
-        ids = diffusion.time_ids(height, width, len(picks))
-        sample = samples.Sample(picks, latent[picks], masked[picks], mask[picks], source.text(phrases), ids)
+        sample = samples.uncut(picks, latent[picks], masked[picks], mask[picks], source.text(phrases))
 
         def bound_predict(noisy: Tensor, timestep: Tensor) -> Tensor:
             return image_adapter.predict_tokens(unet, noisy, timestep, sample, *tokens)

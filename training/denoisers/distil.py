@@ -33,20 +33,6 @@ def boundary(timestep: Tensor) -> tuple[Tensor, Tensor]:
     return SIGMA_DATA**2 / total, scaled / total.sqrt()
 
 
-def clean(sample: Tensor, v: Tensor, alpha_bar: Tensor, timestep: Tensor) -> Tensor:
-    """The clean latents of a v-prediction."""
-    return (
-        diffusion.gather(alpha_bar.sqrt(), timestep) * sample - diffusion.gather((1 - alpha_bar).sqrt(), timestep) * v
-    )
-
-
-def ddim(sample: Tensor, v: Tensor, alpha_bar: Tensor, now: Tensor, then: Tensor) -> Tensor:
-    """One deterministic DDIM step (Song et al. 2021) from timestep `now` to the earlier `then`."""
-    x0 = clean(sample, v, alpha_bar, now)
-    noise = diffusion.gather((1 - alpha_bar).sqrt(), now) * sample + diffusion.gather(alpha_bar.sqrt(), now) * v
-    return diffusion.gather(alpha_bar.sqrt(), then) * x0 + diffusion.gather((1 - alpha_bar).sqrt(), then) * noise
-
-
 def huber(prediction: Tensor, target: Tensor, mask: Tensor, delta: float = 0.02) -> Tensor:
     """Pseudo-Huber distance, mean over the batch; known cells weigh less."""
     place = 0.2 + 0.8 * mask
@@ -98,16 +84,16 @@ def train(config: Config) -> None:
                 teacher, noisy, now, samples.without_text(sample, empty), tokens, 0 * scale
             ).float()
             guided = unconditional + config.guidance_scale * (conditional - unconditional)
-            earlier = ddim(noisy, guided, alpha_bar, now, then)
+            earlier = diffusion.ddim(noisy, guided, alpha_bar, now, then)
             v = image_adapter.predict_tokens(target, earlier, then, sample, tokens, scale).float()
             skip, out = boundary(then)
-            goal = skip * earlier + out * clean(earlier, v, alpha_bar, then)
+            goal = skip * earlier + out * diffusion.clean(earlier, v, alpha_bar, then)
             # In the cell next to t = 0, the target is the teacher's own clean latents.
-            goal = torch.where((cell == 0)[:, None, None, None], clean(noisy, guided, alpha_bar, now), goal)
+            goal = torch.where((cell == 0)[:, None, None, None], diffusion.clean(noisy, guided, alpha_bar, now), goal)
         with loop.half_precision():
             v = image_adapter.predict_tokens(student, noisy, now, sample, tokens, scale)
         skip, out = boundary(now)
-        loss = huber(skip * noisy + out * clean(noisy, v.float(), alpha_bar, now), goal, sample.mask)
+        loss = huber(skip * noisy + out * diffusion.clean(noisy, v.float(), alpha_bar, now), goal, sample.mask)
         return loss, {}
 
     def update_targets() -> None:

@@ -205,6 +205,12 @@ class Source:
         return Sample(picks, latent, masked, mask, text, time_ids(height, width, len(picks)))
 
 
+def uncut(picks: Picks, latent: Tensor, masked: Tensor, mask: Tensor, text: Text) -> Sample:
+    """A batch of whole pictures; arguments as the fields of `Sample`."""
+    height, width = (8 * extent for extent in latent.shape[-2:])
+    return Sample(picks, latent, masked, mask, text, time_ids(height, width, len(picks)))
+
+
 def window(rng: np.random.Generator, bank: latents.LatentSet) -> tuple[slice, slice]:
     """The crop of the latents that a batch trains on: the whole at 128 pixels, one of the three buckets at 256."""
     side = bank.latent.shape[-1]

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 WITHIN_MASK, RECOGNISED, DETAIL = "product kept to its mask", "scene recognised", "likeness of detail"
 OF, TOP = 8, 2
-PROMPTS = 16
+PROMPTS = 40
 POOLS = 64
 """Number of pools of pictures with known faults; each pool has its own prompt."""
 MADE_MARKS = {WITHIN_MASK: 0.01, DETAIL: 0.01}
@@ -75,7 +75,7 @@ def among_known(context: Context) -> list[Figure]:
             image, mask = pictures_to_tensor(planes), product_masks(covered)
             damaged = damage(image, mask, rng) if rng.random() < 0.5 else None
             strength = float(rng.random()) if rng.random() < 0.5 else 0.0
-            image = image if damaged is None else damaged
+            image = image if damaged is None else damaged.image
             if strength:
                 image = degrade(DEGRADATIONS[int(rng.integers(len(DEGRADATIONS)))], image, strength, rng)
             images.append(image)

@@ -1,8 +1,9 @@
 """Trains the reward model on intact pictures, the same pictures damaged, and captions of other pictures.
 
 No person judged anything here. `defects` knows the damage of `training.data.corruption`. `fidelity` tells captions that
-match a picture from captions that do not. `aesthetics` is a proxy that only knows technical degradation. Half of the
-pictures have had their background encoded and decoded, as has every picture that the model scores in service.
+match a picture from captions that do not. `aesthetics` is a proxy: it knows technical degradation, ghosts, and what an
+early checkpoint of the pipeline makes worse than a late one. Half of the pictures have had their background encoded and
+decoded, as has every picture that the model scores in service.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from torch.nn import functional
 from export.networks.reward import RewardModel
 from training.config import REWARD_HEADS, Config
 from training.core import loop, networks
-from training.data import shards
+from training.data import made_pictures, shards
 from training.data.attributes import ATTRIBUTES, naming_loss
 from training.data.pairs import UNJUDGED, Batch, Pairs
 from training.encoded.reconstructions import reconstructions
@@ -71,13 +72,15 @@ class Trainee(nn.Module):
         whole = seen.whole.repeat_interleave(count, 0)
         pairs = self.model.match(whole, text.repeat(len(seen.whole), 1)).view(-1, count).float()
         # Every picture is compared with every text of the batch, which gives many more pairs than captions.
-        weight = batch.fits / batch.fits.mean() + (1 - batch.fits) / (1 - batch.fits).mean().clamp(min=1e-3)
-        fidelity = functional.binary_cross_entropy_with_logits(pairs, batch.fits, reduction="none") * weight
+        told, fits = (batch.fits != UNJUDGED).float(), batch.fits.clamp(min=0)
+        share = ((fits * told).sum() / told.sum().clamp(min=1)).clamp(min=1e-3, max=1 - 1e-3)
+        weight = told * (fits / share + (1 - fits) / (1 - share))
+        fidelity = functional.binary_cross_entropy_with_logits(pairs, fits, reduction="none") * weight
         looks = self.model.aesthetics(seen.whole)[:, 0].float()
         return {
             "defects": defects + order,
             "location": location,
-            "fidelity": fidelity.mean() / 2,
+            "fidelity": fidelity.sum() / told.sum().clamp(min=1) / 2,
             "aesthetics": functional.binary_cross_entropy_with_logits(looks, batch.looks),
             "naming": naming_loss(
                 [head(seen.whole) for head in self.naming], batch.attributes, (0.2, 0.2, 0.2, 0.1, 0.0)
@@ -110,7 +113,8 @@ def train(config: Config) -> RewardModel:
     run = loop.Run(config, STAGE, model=trainee, optimiser=optimiser, average=average)
     run.resume()
     pictures, embed = shards.load(config, "scene"), embedder(config)
-    pairs = Pairs(pictures, reconstructions(config, pictures, "scene", small.reconstructed))
+    softened = reconstructions(config, pictures, "scene", small.reconstructed)
+    pairs = Pairs(pictures, softened, made_pictures.load(config, "scene"))
     trainee.train()
 
     def body(step: int) -> dict[str, float]:
@@ -149,7 +153,8 @@ def held_out_auc(config: Config, model: RewardModel, embed: Embed, rounds: int =
     scenes, so most bad pairs have the right scene and a wrong time, weather, palette or colour.
     """
     held = shards.load(config, "held")
-    pairs = Pairs(held, reconstructions(config, held, "held", config.small.reconstructed_held))
+    softened = reconstructions(config, held, "held", config.small.reconstructed_held)
+    pairs = Pairs(held, softened, made_pictures.load(config, "held"))
     rng = np.random.default_rng(99)
     good: dict[str, list[Tensor]] = {name: [] for name in REWARD_HEADS}
     bad: dict[str, list[Tensor]] = {name: [] for name in REWARD_HEADS}

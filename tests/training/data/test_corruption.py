@@ -30,7 +30,7 @@ def test_what_counts_as_damage_can_be_seen(tiny: Config) -> None:
     for n in range(4):
         for seed in range(5):
             damaged = damage(image[n : n + 1], mask[n : n + 1], np.random.default_rng(seed))
-            assert damaged is None or visible(damaged, image[n : n + 1])
+            assert damaged is None or visible(damaged.image, image[n : n + 1])
 
 
 def test_a_picture_where_nothing_can_show_is_not_damaged() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from tests.training.conftest import TinyTraining
 from training.config import REWARD_HEADS, Config
 from training.data import shards
-from training.data.pairs import UNJUDGED, Pairs
+from training.data.attributes import NOT_VISIBLE
+from training.data.pairs import EARLY_LOOK, GHOST_LOOK, UNJUDGED, Pairs
 from training.encoded.reconstructions import reconstructions
 from training.encoders import text_encoders, vae
 from training.judges import reward
@@ -39,7 +41,9 @@ def test_a_pair_differs_in_nothing_but_the_damage(tiny: Config) -> None:
     good, bad = batch.intact.chunk(2)
     assert set(good.tolist()) <= {1.0, UNJUDGED}
     assert set(bad.tolist()) <= {0.0, UNJUDGED}
-    assert torch.equal(*batch.looks.chunk(2))
+    better, worse = batch.looks.chunk(2)
+    assert (worse <= better).all()
+    torch.testing.assert_close(worse[worse < better], torch.full_like(worse[worse < better], GHOST_LOOK))
     assert torch.equal(*batch.mask.chunk(2))
     assert batch.fits.shape == (12, 6)
     whole, damaged = batch.places.chunk(2)
@@ -48,6 +52,26 @@ def test_a_pair_differs_in_nothing_but_the_damage(tiny: Config) -> None:
     assert (damaged[told].amax((1, 2, 3)) == 1).all()
     assert (damaged[~told] == UNJUDGED).all()
     assert torch.equal(batch.fits[:6].diagonal(), torch.ones(6))
+
+
+def test_pictures_of_checkpoints_teach_looks_alone(tiny: Config) -> None:
+    scene = shards.load(tiny, "scene")
+    images, _ = scene.at(np.arange(len(scene)))
+    made = np.stack([255 - images, images])
+    pairs, rng = Pairs(scene, None, made), np.random.default_rng(3)
+    seen = 0
+    for _ in range(8):
+        batch = pairs.batch(rng, 6)
+        good, bad = batch.image.chunk(2)
+        for row, (look, worse) in enumerate(zip(*batch.looks.chunk(2), strict=True)):
+            if look != 1 or worse != pytest.approx(EARLY_LOOK):
+                continue
+            seen += 1
+            torch.testing.assert_close(bad[row], -good[row])
+            assert (batch.intact.view(2, -1)[:, row] == UNJUDGED).all()
+            assert (batch.fits[[row, row + 6]] == UNJUDGED).all()
+            assert (batch.attributes[[row, row + 6]] == NOT_VISIBLE).all()
+    assert seen > 3
 
 
 def test_the_area_counts_ties_by_half() -> None:
