@@ -131,19 +131,21 @@ class Diffusion:
     learning_rate: float = 4e-4
     warmup: int = 100
     ema: float = 0.998
+    muon: bool = False
+    """Whether the hidden matrices are trained by Muon; low-rank updates are not."""
 
 
 @dataclass(frozen=True)
 class Stages:
     """The diffusion stages, in the order in which they run."""
 
-    base: Diffusion = Diffusion(steps=9000, small_steps=1500, learning_rate=8e-4)
-    inpaint: Diffusion = Diffusion(steps=10_000, learning_rate=2.5e-4, ema=0.998)
+    base: Diffusion = Diffusion(steps=9000, small_steps=1500, learning_rate=8e-4, muon=True)
+    inpaint: Diffusion = Diffusion(steps=10_000, learning_rate=2.5e-4, ema=0.999, muon=True)
     product: Diffusion = Diffusion(steps=1500, learning_rate=8e-4, ema=0.995)
     surroundings: Diffusion = Diffusion(steps=6000, learning_rate=8e-4, ema=0.995)
     image_adapter: Diffusion = Diffusion(steps=1500, learning_rate=6e-4, ema=0.995)
     distil: Diffusion = Diffusion(steps=4000, learning_rate=5e-4, warmup=50, ema=0.99)
-    dit: Diffusion = Diffusion(steps=6000, small_steps=2500, learning_rate=6e-4)
+    dit: Diffusion = Diffusion(steps=6000, small_steps=2500, learning_rate=6e-4, muon=True)
     brand: Diffusion = Diffusion(steps=600, batch=8, learning_rate=1.5e-3, warmup=20, ema=0.98)
     lora_rank: int = 8
     brand_rank: int = 8

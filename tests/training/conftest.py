@@ -32,6 +32,8 @@ from training.data import cutouts, retrieval, shards
 from training.encoders import tokenizer
 
 STAGES = ("base", "inpaint", "product", "surroundings", "image_adapter", "distil", "dit", "brand")
+WHOLE = ("base", "inpaint", "dit")
+"""Stages that train whole networks."""
 SHORT = Diffusion(steps=2, small_steps=1, batch=4, small_batch=4, warmup=1)
 
 
@@ -86,7 +88,12 @@ def tiny_config(root: Path) -> Config:
         ),
         denoiser=replace(Denoiser(), channels=(16, 16, 32), heads=(1, 1, 2), groups=8),
         transformer=Transformer(layers=2, heads=2, head_width=8),
-        diffusion=Stages(**dict.fromkeys(STAGES, SHORT), lora_rank=2, brand_rank=2, brand_pictures=2),
+        diffusion=Stages(
+            **dict.fromkeys(STAGES, SHORT) | dict.fromkeys(WHOLE, replace(SHORT, muon=True)),
+            lora_rank=2,
+            brand_rank=2,
+            brand_pictures=2,
+        ),
         small=Small(
             reward_channels=(8, 8, 8, 8),
             segmenter_channels=(4, 4, 8, 8, 8),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from diffusers.schedulers.scheduling_ddim import rescale_zero_terminal_snr
 
 from tests.training.conftest import tiny_config
 from training.config import Config, Schedule
-from training.core import diffusion, loop, networks
+from training.core import diffusion, loop, muon, networks
 from training.encoders import vae
 from training.presets import PRESETS
 from training.publish import pack
@@ -112,3 +113,51 @@ def test_a_packed_training_goes_on_elsewhere(tmp_path: Path) -> None:
     assert resumed.resume() == 5
     assert torch.allclose(fresh.weight, network.weight, atol=1e-3)
     assert (resumed.folder / "scale.json").exists()
+
+
+def test_a_step_of_muon_turns_all_directions_alike() -> None:
+    matrix = torch.randn(24, 40, generator=torch.Generator().manual_seed(1)) @ torch.diag(torch.logspace(-1, 1, 40))
+    before, after = (torch.linalg.svdvals(each.float()) for each in (matrix / matrix.norm(), muon.orthogonal(matrix)))
+    assert before.max() / before.min() > 5
+    assert after.max() < 1.3
+    assert after.min() > 0.5
+    tall = muon.orthogonal(matrix.T).float()
+    assert tall.shape == (40, 24)
+
+
+def test_muon_takes_hidden_matrices_and_convolutions() -> None:
+    network = torch.nn.ModuleDict(
+        {"conv_in": torch.nn.Conv2d(3, 4, 3), "middle": torch.nn.Conv2d(4, 4, 3), "norm": torch.nn.GroupNorm(2, 4)}
+    )
+    assert [tuple(p.shape) for p in muon.hidden(network)] == [(4, 4, 3, 3)]
+
+
+def test_muon_learns_and_resumes() -> None:
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.Tanh(), torch.nn.Linear(16, 1))
+    x = torch.randn(256, 8)
+    y = (x[:, :1] * x[:, 1:2]).detach()
+
+    def optimiser() -> muon.Muon:
+        matrices = muon.hidden(network)
+        return muon.Muon(matrices, [p for p in network.parameters() if p.ndim < 2], lr=0.02)
+
+    def steps(run: muon.Muon, count: int) -> float:
+        loss = torch.zeros(())
+        for _ in range(count):
+            loss = ((network(x) - y) ** 2).mean()
+            run.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            run.step()
+        return loss.item()
+
+    first = optimiser()
+    began = steps(first, 1)
+    assert steps(first, 200) < 0.3 * began
+    state = copy.deepcopy(first.state_dict())
+    weights = {name: value.clone() for name, value in network.state_dict().items()}
+    one = steps(first, 3)
+    network.load_state_dict(weights)
+    second = optimiser()
+    second.load_state_dict(state)
+    assert steps(second, 3) == pytest.approx(one, rel=1e-5)

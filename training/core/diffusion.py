@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from training.config import Config, Diffusion
-from training.core import loop, workers
+from training.core import loop, muon, workers
 
 
 def alphas(config: Config) -> Tensor:
@@ -138,6 +138,17 @@ class Trainable:
     parameters: list[torch.nn.Parameter]
 
 
+def _optimiser(trainable: Trainable, hyper: Diffusion) -> torch.optim.Optimizer | muon.Muon:
+    if not hyper.muon:
+        return torch.optim.AdamW(
+            trainable.parameters, lr=hyper.learning_rate, weight_decay=0.01, betas=(0.9, 0.99), fused=True
+        )
+    matrices = muon.hidden(trainable.network)
+    taken = {id(matrix) for matrix in matrices}
+    others = [parameter for parameter in trainable.parameters if id(parameter) not in taken]
+    return muon.Muon(matrices, others, hyper.learning_rate)
+
+
 def fit(
     config: Config,
     stage: str,
@@ -154,7 +165,7 @@ def fit(
     weights at a tenth of a training from its start stay in `early.pt`.
     """
     parameters = trainable.parameters
-    optimiser = torch.optim.AdamW(parameters, lr=hyper.learning_rate, weight_decay=0.01, betas=(0.9, 0.99), fused=True)
+    optimiser = _optimiser(trainable, hyper)
     average = loop.Average(trainable.network, hyper.ema)
     run = loop.Run(config, stage, network=trainable.network, optimiser=optimiser, average=average)
     run.resume()
