@@ -46,7 +46,9 @@ def attributes(name: str, right: Mapping[str, Sequence[bool]]) -> list[Figure]:
     spread = float(np.sqrt(np.sum(np.square(halves)))) / len(halves)
     mean, mark = float(np.mean(list(shares.values()))), ATTRIBUTE_MARKS[name]
     title = f"attributes of the prompt recognised, {name}"
-    rows = [Figure(f"{title}, mean of {', '.join(JUDGED)}", mean, mark, "higher", spread)]
+    worst = min(shares, key=lambda attribute: shares[attribute])
+    why = f"{worst} is recognised in {shares[worst]:.2f} of the {len(right[worst])} pictures whose prompt names it"
+    rows = [Figure(f"{title}, mean of {', '.join(JUDGED)}", mean, mark, "higher", spread, why)]
     for (attribute, share), half in zip(shares.items(), halves, strict=True):
         rows.append(Figure(f"{title}, {attribute}", share, None, "higher", half))
     return rows
