@@ -146,7 +146,7 @@ def auc(good: Tensor, bad: Tensor) -> float:
 
 
 @torch.no_grad()
-def held_out_auc(config: Config, model: RewardModel, embed: Embed, rounds: int = 24) -> dict[str, float]:
+def held_out_auc(config: Config, model: RewardModel, embed: Embed, rounds: int = 64) -> dict[str, float]:
     """Each head's area under the ROC curve on held-out pictures, over all pairs of a good and a bad one.
 
     `defects` leaves out strongly degraded pictures. `fidelity` compares every picture with texts of at most four
