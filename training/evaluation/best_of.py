@@ -34,6 +34,7 @@ POOLS = 64
 """Number of pools of pictures with known faults; each pool has its own prompt."""
 MADE_MARKS = {WITHIN_MASK: 0.01, DETAIL: 0.01}
 """Marks of p among made pictures."""
+WHY = "eight seeds of one prompt differ little in detail, and the reward model does not ask for it"
 
 
 def gains(scores: Sequence[Tensor], values: Sequence[Tensor]) -> list[float]:
@@ -53,7 +54,7 @@ def figures(
         won = gains(scores, values)
         p, what = permutation_p(won), f"top {TOP} of {OF} over random {TOP}, {among}, {name}"
         log.info("%s: gain %.4f, p %.4f", what, np.mean(won), p)
-        rows.append(Figure(f"{what}, p of no gain", p, marks.get(name), "lower", 0.0))
+        rows.append(Figure(f"{what}, p of no gain", p, marks.get(name), "lower", 0.0, WHY))
         rows.append(Figure(f"{what}, gain", float(np.mean(won)), None, "higher", bootstrap(won)))
     return rows
 
