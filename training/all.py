@@ -21,11 +21,11 @@ from training.data import shards
 from training.denoisers import (
     base,
     brand,
+    checkpoint_pairs,
     distil,
     dit,
     image_adapter,
     inpaint,
-    made,
     product,
     surroundings,
 )
@@ -64,7 +64,7 @@ STAGES = (
     Stage("base", base.train, 80),
     Stage("stage1", inpaint.train, 70),
     Stage("stage2", product.train, 20),
-    Stage("made", made.run),
+    Stage("checkpoint_pairs", checkpoint_pairs.run),
     Stage("reward", reward.train, 20),
     Stage("surroundings", surroundings.train, 20),
     Stage("image_adapter", image_adapter.train, 20),

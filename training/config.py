@@ -194,9 +194,9 @@ class Small:
     reconstructed: int = 512
     """Training pictures whose background is encoded and decoded, as every generated background is."""
     reconstructed_held: int = 192
-    made: int = 256
+    checkpoint_pairs: int = 256
     """Pairs of pictures that an early and a late checkpoint of the pipeline make."""
-    made_held: int = 96
+    checkpoint_pairs_held: int = 96
     segmenter_channels: tuple[int, ...] = (16, 32, 48, 80, 112)
     segmenter_steps: int = 4700
     segmenter_batch: int = 8

@@ -17,15 +17,15 @@ from tests.training.conftest import TinyTraining, tiny_config
 from training import all as every
 from training.config import Config, Schedule
 from training.core import diffusion, loop, lora
-from training.data import made_pictures, masks, shards
+from training.data import checkpoint_pictures, masks, shards
 from training.denoisers import (
     base,
     brand,
+    checkpoint_pairs,
     distil,
     dit,
     image_adapter,
     inpaint,
-    made,
     product,
     surroundings,
 )
@@ -54,7 +54,7 @@ def family(training: TinyTraining) -> Config:
         training.once(f"latents-{size}", lambda size=size: latents.run(config, size))  # type: ignore[misc]
     training.trained(upscaler, classifier, uve, image_encoder, segmenter)
     training.trained(base, inpaint, product)
-    training.once("made", lambda: made.run(config))
+    training.once("checkpoint_pairs", lambda: checkpoint_pairs.run(config))
     training.trained(reward, surroundings, image_adapter, distil, brand, dit)
     training.once("folders", lambda: write_folders(config))
     return config
@@ -97,7 +97,7 @@ def test_all_stages_run_in_one_call_within_minutes_with_sixteen_channels(tmp_pat
 
 
 def test_an_early_and_a_late_checkpoint_make_the_same_products(family: Config) -> None:
-    pictures = made_pictures.load(family, "held")
+    pictures = checkpoint_pictures.load(family, "held")
     assert pictures is not None
     early, late = pictures
     held = shards.load(family, "held")

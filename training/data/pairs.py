@@ -66,7 +66,7 @@ class Pair:
     intact: tuple[float, float]
     places: tuple[Tensor, Tensor]
     looks: tuple[float, float]
-    made: bool = False
+    of_checkpoints: bool = False
     """Whether checkpoints of the pipeline made it; nobody knows then what the pictures show."""
 
 
@@ -77,13 +77,13 @@ class Pairs:
         self,
         pictures: PictureSet,
         reconstructed: NDArray[np.uint8] | None,
-        made: NDArray[np.uint8] | None = None,
+        checkpoints: NDArray[np.uint8] | None = None,
     ) -> None:
         """`reconstructed` are the first pictures with their background encoded and decoded.
 
-        `made` are backgrounds of the first products by an early and by a late checkpoint, [2, N, H, W, 3].
+        `checkpoints` are backgrounds of the first products by an early and by a late checkpoint, [2, N, H, W, 3].
         """
-        self.pictures, self.reconstructed, self.made = pictures, reconstructed, made
+        self.pictures, self.reconstructed, self.checkpoints = pictures, reconstructed, checkpoints
         self.attributes = attribute_ids(pictures.rows)
         scenes = sorted({row["scene"] for row in pictures.rows})
         self.by_scene = [
@@ -98,7 +98,7 @@ class Pairs:
         rows = [self.pictures.rows[index] for index in picks]
         specs = [spec_of(row) for row in rows]
         texts = [background_prompt(spec, rng) if rng.random() < 0.6 else full_caption(spec, rng) for spec in specs]
-        told = torch.tensor([not pair.made for pair in pairs])[:, None]
+        told = torch.tensor([not pair.of_checkpoints for pair in pairs])[:, None]
         fits = torch.where(told, match_table(rows, texts, specs), UNJUDGED)
         attributes = torch.where(told, self.attributes[picks], NOT_VISIBLE)
         return Batch(
@@ -113,8 +113,8 @@ class Pairs:
         )
 
     def _pair(self, rng: np.random.Generator, among: NDArray[np.int64], from_reconstructed: bool) -> Pair:
-        if self.made is not None and (among < len(self.made[0])).any() and rng.random() < MADE:
-            return self._made(rng, among)
+        if self.checkpoints is not None and (among < len(self.checkpoints[0])).any() and rng.random() < MADE:
+            return self._of_checkpoints(rng, among)
         index, image, mask = self._intact(rng, among, from_reconstructed)
         damaged = damage(image, mask, rng)
         damaged_image, seen = (image, UNJUDGED) if damaged is None else (damaged.image, 0.0)
@@ -133,16 +133,18 @@ class Pairs:
         places = (torch.zeros_like(where) if judged == 1 else unknown, where if seen == 0 else unknown)
         return Pair(index, image, damaged_image, mask, (judged, seen), places, looks)
 
-    def _made(self, rng: np.random.Generator, among: NDArray[np.int64]) -> Pair:
-        assert self.made is not None
-        among = among[among < len(self.made[0])]
+    def _of_checkpoints(self, rng: np.random.Generator, among: NDArray[np.int64]) -> Pair:
+        assert self.checkpoints is not None
+        among = among[among < len(self.checkpoints[0])]
         index = int(among[int(rng.integers(len(among)))])
-        bad, good = (pictures_to_tensor(np.array(side[index : index + 1])) for side in self.made)
+        bad, good = (pictures_to_tensor(np.array(side[index : index + 1])) for side in self.checkpoints)
         mask = product_masks(self.pictures.at(np.array([index]))[1])
         if rng.random() < 0.5:
             good, bad, mask = good.flip(-1), bad.flip(-1), mask.flip(-1)
         unknown = torch.full_like(damaged_places(bad, good), UNJUDGED)
-        return Pair(index, good, bad, mask, (UNJUDGED, UNJUDGED), (unknown, unknown), (1.0, EARLY_LOOK), made=True)
+        return Pair(
+            index, good, bad, mask, (UNJUDGED, UNJUDGED), (unknown, unknown), (1.0, EARLY_LOOK), of_checkpoints=True
+        )
 
     def _intact(
         self, rng: np.random.Generator, among: NDArray[np.int64], from_reconstructed: bool

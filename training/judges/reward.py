@@ -20,7 +20,7 @@ from torch.nn import functional
 from export.networks.reward import RewardModel
 from training.config import REWARD_HEADS, Config
 from training.core import loop, networks
-from training.data import made_pictures, shards
+from training.data import checkpoint_pictures, shards
 from training.data.attributes import ATTRIBUTES, naming_loss
 from training.data.pairs import UNJUDGED, Batch, Pairs
 from training.encoded.reconstructions import reconstructions
@@ -114,7 +114,7 @@ def train(config: Config) -> RewardModel:
     run.resume()
     pictures, embed = shards.load(config, "scene"), embedder(config)
     softened = reconstructions(config, pictures, "scene", small.reconstructed)
-    pairs = Pairs(pictures, softened, made_pictures.load(config, "scene"))
+    pairs = Pairs(pictures, softened, checkpoint_pictures.load(config, "scene"))
     trainee.train()
 
     def body(step: int) -> dict[str, float]:
@@ -154,7 +154,7 @@ def held_out_auc(config: Config, model: RewardModel, embed: Embed, rounds: int =
     """
     held = shards.load(config, "held")
     softened = reconstructions(config, held, "held", config.small.reconstructed_held)
-    pairs = Pairs(held, softened, made_pictures.load(config, "held"))
+    pairs = Pairs(held, softened, checkpoint_pictures.load(config, "held"))
     rng = np.random.default_rng(99)
     good: dict[str, list[Tensor]] = {name: [] for name in REWARD_HEADS}
     bad: dict[str, list[Tensor]] = {name: [] for name in REWARD_HEADS}

@@ -57,8 +57,8 @@ def test_a_pair_differs_in_nothing_but_the_damage(tiny: Config) -> None:
 def test_pictures_of_checkpoints_teach_looks_alone(tiny: Config) -> None:
     scene = shards.load(tiny, "scene")
     images, _ = scene.at(np.arange(len(scene)))
-    made = np.stack([255 - images, images])
-    pairs, rng = Pairs(scene, None, made), np.random.default_rng(3)
+    sides = np.stack([255 - images, images])
+    pairs, rng = Pairs(scene, None, sides), np.random.default_rng(3)
     seen = 0
     for _ in range(8):
         batch = pairs.batch(rng, 6)

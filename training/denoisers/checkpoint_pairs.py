@@ -19,7 +19,7 @@ from training.config import Config
 from training.core import diffusion, loop, networks
 from training.data import shards
 from training.data.array_cache import cached_array
-from training.data.made_pictures import path
+from training.data.checkpoint_pictures import path
 from training.data.pictures import latent_mask, masked_picture, pictures_to_tensor, product_masks
 from training.denoisers import inpaint, product
 from training.encoded import latents, samples
@@ -28,7 +28,7 @@ from training.world.captions import background_prompt
 
 log = logging.getLogger(__name__)
 
-STAGE = "made"
+STAGE = "checkpoint_pairs"
 STEPS = 10
 BATCH = 8
 
@@ -50,7 +50,7 @@ def run(config: Config) -> None:
     if first is None:
         log.warning("%s: stage 1 has no early checkpoint, so the reward model gets no pictures of it", STAGE)
         return
-    for kind, count in (("scene", config.small.made), ("held", config.small.made_held)):
+    for kind, count in (("scene", config.small.checkpoint_pairs), ("held", config.small.checkpoint_pairs_held)):
         cached_array(path(config, kind), partial(_pairs, config, (first, last), kind, count))
 
 
@@ -62,7 +62,7 @@ def _pairs(
     model = vae.load(config).to(loop.device())
     source = samples.Source(config, STAGE, config.diffusion.product)
     alpha_bar, timesteps = diffusion.alphas(config), np.linspace(999, 0, STEPS + 1)[:-1].astype(int).tolist()
-    made: list[list[Tensor]] = [[], []]
+    sides: list[list[Tensor]] = [[], []]
     for start in range(0, min(count, len(pictures)), BATCH):
         picks = np.arange(start, min(start + BATCH, count, len(pictures)))
         images, masks = pictures.at(picks)
@@ -73,7 +73,7 @@ def _pairs(
         sample = samples.uncut(picks, masked, masked, cells, texts)
         without = samples.without_text(sample, source.text([""]))
         noise = diffusion.standard_normal(sample.latent.shape, torch.Generator().manual_seed(start))
-        for unet, parts in zip(denoisers, made, strict=True):
+        for unet, parts in zip(denoisers, sides, strict=True):
             guided = partial(_guided, unet, (sample, without), config.guidance_scale)
             latent = diffusion.walk(guided, noise, alpha_bar, timesteps) / float(model.config["scaling_factor"])
             with torch.no_grad(), loop.half_precision():
@@ -82,7 +82,7 @@ def _pairs(
             parts.append(((whole + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu())
         if start % 64 == 0:
             log.info("%s: %d of %d pictures (%s)", STAGE, start, count, kind)
-    return np.stack([torch.cat(parts).numpy() for parts in made])
+    return np.stack([torch.cat(parts).numpy() for parts in sides])
 
 
 def _guided(

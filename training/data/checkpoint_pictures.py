@@ -1,4 +1,4 @@
-"""Pictures that an early and a late checkpoint of the pipeline made of the same prompts, by `denoisers.made`."""
+"""Pictures of the same prompts by an early and a late checkpoint; `denoisers.checkpoint_pairs` writes them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from training.config import Config
 
 def path(config: Config, kind: str) -> Path:
     """The file of the first products of a kind of shard."""
-    return config.paths.work / "shards" / f"made-{kind}.npy"
+    return config.paths.work / "shards" / f"checkpoints-{kind}.npy"
 
 
 def load(config: Config, kind: str) -> NDArray[np.uint8] | None:
