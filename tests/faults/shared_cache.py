@@ -79,8 +79,11 @@ async def filled(site: Site) -> AsyncIterator[None]:
                 if kind == 0:
                     await redis.set(key, secrets.token_bytes(dice.randrange(1, 5000)))
                 elif kind == 1:
-                    await redis.delete(key)
-                    await redis.rpush(key, b"a list")
+                    # In one transaction: an orchestrator may write the key between the two.
+                    pipeline = redis.pipeline()
+                    pipeline.delete(key)
+                    pipeline.rpush(key, b"a list")
+                    await pipeline.execute()
                 elif (other := values[dice.choice(keys)]) is not None:
                     await redis.restore(key, 0, other, replace=True)
             await asyncio.sleep(0.05)
