@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import sys
 import tempfile
 from pathlib import Path
@@ -17,7 +16,7 @@ from backdrop._cli.failures import BAD_INPUT
 from backdrop.contract.rules import TASKS as RULES
 from bench.field_load import running_cluster
 from bench.figures import ROOT
-from bench.gallery.commands import run_command
+from bench.gallery.commands import run_command, words_of
 from bench.gallery.page import Exhibit, command_of, every_example, page
 from bench.gallery.samples import FOLDER
 from bench.gallery.strip import draw_strip
@@ -44,7 +43,7 @@ def main() -> None:
 
 
 def _exhibit(task: str, example: Example, endpoint: str, out: Path) -> Exhibit:
-    words = shlex.split(command_of(task, example).replace("\\\n", ""))[1:]
+    words = words_of(command_of(task, example))
     process = run_command([*words, "--endpoint", endpoint, "--out", str(out)])
     sys.stdout.write(f"{out.name}: exit status {process.returncode}\n")
     sys.stdout.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -14,6 +15,11 @@ from bench.gallery.samples import FOLDER
 
 _TIMEOUT_S = 900
 _ATTEMPTS, _PAUSE_S = 8, 15.0
+
+
+def words_of(command: str) -> list[str]:
+    """The words of a shell command after the program's name."""
+    return shlex.split(command.replace("\\\n", ""))[1:]
 
 
 def run_command(words: Sequence[str]) -> subprocess.CompletedProcess[str]:

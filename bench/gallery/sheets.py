@@ -18,7 +18,7 @@ from backdrop._cli.examples import EXAMPLES
 from backdrop.contract.rules import TASKS as RULES
 from bench.field_load import running_cluster
 from bench.figures import ROOT
-from bench.gallery.commands import run_command
+from bench.gallery.commands import run_command, words_of
 
 SEEDS, VARIANTS, ENDS = 10, 16, 5
 """How many seeds the first sheet has, how many variants the second ranks, and how many of each end it shows."""
@@ -58,7 +58,7 @@ def main() -> None:
 
 def plain(command: str) -> list[str]:
     """The words of an example's command after the program's name, without those that a sheet chooses."""
-    words = shlex.split(command.replace("\\\n", ""))[1:]
+    words = words_of(command)
     chosen = [n for n, word in enumerate(words) if word in _OWN]
     return [word for n, word in enumerate(words) if n not in chosen and n - 1 not in chosen]
 

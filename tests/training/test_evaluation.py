@@ -96,8 +96,8 @@ def test_a_row_that_gets_a_mark_leaves_the_reported_ones(tmp_path: Path) -> None
 
 def test_only_what_a_prompt_names_is_judged() -> None:
     prompts = [
-        held_out.Prompt("beach", "a beach at night", {"scene": "beach", "time": "night"}),
-        held_out.Prompt("city", "a city in the rain", {"scene": "city", "weather": "rain"}),
+        held_out.Prompt("a beach at night", {"scene": "beach", "time": "night"}),
+        held_out.Prompt("a city in the rain", {"scene": "city", "weather": "rain"}),
     ]
     seen = {
         "scene": ["beach", "market"],

@@ -116,8 +116,8 @@ def test_a_walk_that_knows_the_clean_latents_arrives_there(family: Config) -> No
         a, s = (diffusion.gather(x.sqrt(), timestep) for x in (alpha_bar, 1 - alpha_bar))
         return a * (sample - a * clean) / s - s * clean
 
-    found = diffusion.walk(v_of, start, alpha_bar, [800, 500, 200])
-    torch.testing.assert_close(found, clean, atol=1e-4, rtol=1e-4)
+    arrived = diffusion.walk(v_of, start, alpha_bar, [800, 500, 200])
+    torch.testing.assert_close(arrived, clean, atol=1e-4, rtol=1e-4)
 
 
 def test_each_folder_has_what_its_index_names(family: Config) -> None:

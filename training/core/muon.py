@@ -37,7 +37,7 @@ def hidden(network: nn.Module) -> list[nn.Parameter]:
     return [
         parameter
         for name, parameter in network.named_parameters()
-        if parameter.requires_grad and parameter.ndim >= 2 and not name.removeprefix("module.").startswith(ENDS)
+        if parameter.requires_grad and parameter.ndim >= 2 and not name.startswith(ENDS)
     ]
 
 

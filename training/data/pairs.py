@@ -26,7 +26,7 @@ DEGRADED = 0.4
 SPOILT = 0.25
 """Above this strength of degradation the damage may be invisible, so it is not judged."""
 UNJUDGED = -1.0
-MADE = 0.25
+CHECKPOINT_SHARE = 0.25
 """Share of pairs that checkpoints of the pipeline made."""
 GHOST_LOOK, EARLY_LOOK = 0.45, 0.3
 """The looks of a picture with a ghost, and of one that an early checkpoint made; 1 is a picture without fault."""
@@ -113,7 +113,11 @@ class Pairs:
         )
 
     def _pair(self, rng: np.random.Generator, among: NDArray[np.int64], from_reconstructed: bool) -> Pair:
-        if self.checkpoints is not None and (among < len(self.checkpoints[0])).any() and rng.random() < MADE:
+        if (
+            self.checkpoints is not None
+            and (among < len(self.checkpoints[0])).any()
+            and rng.random() < CHECKPOINT_SHARE
+        ):
             return self._of_checkpoints(rng, among)
         index, image, mask = self._intact(rng, among, from_reconstructed)
         damaged = damage(image, mask, rng)

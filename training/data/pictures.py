@@ -31,6 +31,12 @@ def masked_picture(image: Tensor, mask: Tensor) -> Tensor:
     return image * (1 - mask)
 
 
+def pasted(decoded: Tensor, image: Tensor, mask: Tensor) -> NDArray[np.uint8]:
+    """Decoded pictures [B, 3, H, W] in [-1, 1] as uint8 [B, H, W, 3], with `image` exactly where `mask` is 0."""
+    whole = decoded.clamp(-1, 1) * mask + image * (1 - mask)
+    return np.asarray(((whole + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy())
+
+
 def latent_mask(mask: Tensor) -> Tensor:
     """The pixel mask averaged over 8x8 blocks."""
     return torch.nn.functional.avg_pool2d(mask, 8)

@@ -58,7 +58,7 @@ def train(config: Config) -> None:
         rng = source.generator(draw)
         picks = rng.integers(len(latent), size=hyper.batch // worker.count)
         phrases = ["" if rng.random() < config.diffusion.prompt_drop else captions[i] for i in picks]
-        sample = samples.uncut(picks, latent[picks], masked[picks], mask[picks], source.text(phrases))
+        sample = samples.sample_of(picks, latent[picks], masked[picks], mask[picks], source.text(phrases))
 
         def bound_predict(noisy: Tensor, timestep: Tensor) -> Tensor:
             return image_adapter.predict_tokens(unet, noisy, timestep, sample, *tokens)

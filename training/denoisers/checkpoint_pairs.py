@@ -20,7 +20,7 @@ from training.core import diffusion, loop, networks
 from training.data import shards
 from training.data.array_cache import cached_array
 from training.data.checkpoint_pictures import path
-from training.data.pictures import latent_mask, masked_picture, pictures_to_tensor, product_masks
+from training.data.pictures import latent_mask, masked_picture, pasted, pictures_to_tensor, product_masks
 from training.denoisers import inpaint, product
 from training.encoded import latents, samples
 from training.encoders import vae
@@ -46,10 +46,11 @@ def early(config: Config) -> UNet2DConditionModel | None:
 
 def run(config: Config) -> None:
     """Makes the pictures of the training set's first products, and of the held-out ones; resumable by set."""
-    first, last = early(config), product.load(config)
+    first = early(config)
     if first is None:
         log.warning("%s: stage 1 has no early checkpoint, so the reward model gets no pictures of it", STAGE)
         return
+    last = product.load(config)
     for kind, count in (("scene", config.small.checkpoint_pairs), ("held", config.small.checkpoint_pairs_held)):
         cached_array(path(config, kind), partial(_pairs, config, (first, last), kind, count))
 
@@ -62,7 +63,7 @@ def _pairs(
     model = vae.load(config).to(loop.device())
     source = samples.Source(config, STAGE, config.diffusion.product)
     alpha_bar, timesteps = diffusion.alphas(config), np.linspace(999, 0, STEPS + 1)[:-1].astype(int).tolist()
-    sides: list[list[Tensor]] = [[], []]
+    sides: list[list[NDArray[np.uint8]]] = [[], []]
     for start in range(0, min(count, len(pictures)), BATCH):
         picks = np.arange(start, min(start + BATCH, count, len(pictures)))
         images, masks = pictures.at(picks)
@@ -70,7 +71,7 @@ def _pairs(
         rng = source.generator(start, kind)
         texts = source.text([background_prompt(shards.spec_of(pictures.rows[n]), rng) for n in picks])
         masked, cells = latents.encode(model, masked_picture(image, mask)), latent_mask(mask)
-        sample = samples.uncut(picks, masked, masked, cells, texts)
+        sample = samples.sample_of(picks, masked, masked, cells, texts)
         without = samples.without_text(sample, source.text([""]))
         noise = diffusion.standard_normal(sample.latent.shape, torch.Generator().manual_seed(start))
         for unet, parts in zip(denoisers, sides, strict=True):
@@ -78,11 +79,10 @@ def _pairs(
             latent = diffusion.walk(guided, noise, alpha_bar, timesteps) / float(model.config["scaling_factor"])
             with torch.no_grad(), loop.half_precision():
                 decoded = model.decode(latent, image=masked_picture(image, mask), mask=mask).sample.float()
-            whole = (decoded * mask + image * (1 - mask)).clamp(-1, 1)
-            parts.append(((whole + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu())
+            parts.append(pasted(decoded, image, mask))
         if start % 64 == 0:
             log.info("%s: %d of %d pictures (%s)", STAGE, start, count, kind)
-    return np.stack([torch.cat(parts).numpy() for parts in sides])
+    return np.stack([np.concatenate(parts) for parts in sides])
 
 
 def _guided(

@@ -17,7 +17,7 @@ from torch import Tensor
 from training.config import Config
 from training.core import loop
 from training.data.array_cache import cached_array
-from training.data.pictures import masked_picture, pictures_to_tensor, product_masks
+from training.data.pictures import masked_picture, pasted, pictures_to_tensor, product_masks
 from training.data.shards import PictureSet
 from training.encoders import vae
 
@@ -41,9 +41,8 @@ def reconstruct(
         images, masks = pictures.at(np.arange(start, min(start + batch, count, len(pictures))))
         image, mask = pictures_to_tensor(images), product_masks(masks)
         # As in the pipeline, the decoder gets the masked picture.
-        soft = decode(encode(image), masked_picture(image, mask), mask).float().cpu().clamp(-1, 1)
-        whole = soft * mask + image * (1 - mask)
-        parts.append(((whole + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy())
+        soft = decode(encode(image), masked_picture(image, mask), mask).float().cpu()
+        parts.append(pasted(soft, image, mask))
         if start % 256 == 0:
             log.info("reconstructed %d of %d", start, count)
     return np.concatenate(parts)

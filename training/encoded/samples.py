@@ -201,12 +201,11 @@ class Source:
         latent = bank.latent[torch.from_numpy(picks)] if latent is None else latent
         mask = torch.ones_like(latent[:, :1]) if mask is None else mask
         latent, masked, mask = (plane[cut].float().to(loop.device()) for plane in (latent, masked, mask))
-        height, width = (8 * extent for extent in latent.shape[-2:])
-        return Sample(picks, latent, masked, mask, text, time_ids(height, width, len(picks)))
+        return sample_of(picks, latent, masked, mask, text)
 
 
-def uncut(picks: Picks, latent: Tensor, masked: Tensor, mask: Tensor, text: Text) -> Sample:
-    """A batch of whole pictures; arguments as the fields of `Sample`."""
+def sample_of(picks: Picks, latent: Tensor, masked: Tensor, mask: Tensor, text: Text) -> Sample:
+    """A batch with the time ids of its latents' size; arguments as the fields of `Sample`."""
     height, width = (8 * extent for extent in latent.shape[-2:])
     return Sample(picks, latent, masked, mask, text, time_ids(height, width, len(picks)))
 

@@ -58,12 +58,16 @@ def products(held: PictureSet) -> Products:
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt and the scene that it names."""
+    """A prompt and what it names."""
 
-    scene: str
     text: str
     named: dict[str, str]
     """The attributes that the text names, the scene among them, with their values."""
+
+    @property
+    def scene(self) -> str:
+        """The scene that it names."""
+        return self.named["scene"]
 
 
 def prompts(count: int) -> list[Prompt]:
@@ -74,7 +78,7 @@ def prompts(count: int) -> list[Prompt]:
 def _prompt(spec: Spec) -> Prompt:
     text = background_prompt(spec, np.random.default_rng(spec.seed))
     named = {"scene", *named_attributes(text, spec)}
-    return Prompt(spec.scene, text, {attribute: str(getattr(spec, attribute)) for attribute in sorted(named)})
+    return Prompt(text, {attribute: str(getattr(spec, attribute)) for attribute in sorted(named)})
 
 
 def specs(count: int, first: int = PROMPT_SEED, suits: Callable[[Spec], bool] = lambda _: True) -> list[Spec]:

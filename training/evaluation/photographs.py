@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, interpolate
+from torch.nn.functional import avg_pool2d
 
 from training.core import loop
 from training.data.pictures import pictures_to_tensor
 from training.evaluation.context import Context
+from training.evaluation.detail import finest_octave
 from training.evaluation.figures import Figure, update
 from training.evaluation.statistics import bootstrap
 
@@ -37,9 +38,8 @@ def fine_share(pictures: Tensor) -> Tensor:
     """Energy of the two finest octaves over that of the five finest: [N]. Photographs have about as much in each."""
     rest, energies = grey(pictures), []
     for _ in range(OCTAVES):
-        low = avg_pool2d(rest, 2)
-        energies.append(((rest - interpolate(low, scale_factor=2.0)) ** 2).mean((1, 2, 3)))
-        rest = low
+        energies.append(finest_octave(rest))
+        rest = avg_pool2d(rest, 2)
     total = torch.stack(energies).sum(0).clamp(min=1e-9)
     return (energies[0] + energies[1]) / total
 
@@ -105,7 +105,7 @@ def figures(sets: Mapping[str, Tensor]) -> list[Figure]:
 
 
 def main() -> None:
-    """Reads the command line, measures, and writes the figures beside those of the models."""
+    """Reads the command line, measures, and writes the figures into the file of the models."""
     parser = loop.stage_parser(__doc__)
     parser.prog = "python -m training.evaluation.photographs"
     parser.add_argument("folder", type=Path, help="a folder of photographs, PNG or JPEG, at least 256 pixels a side")
