@@ -80,7 +80,7 @@ class Vae:
     """Further steps of the decoder alone, with the encoder fixed."""
     learning_rate: float = 1.2e-3
     scale_pictures: int = 64
-    """Pictures that measure the latents' scaling factor."""
+    """Pictures that measure the latents' scaling factor, and that their `Guide` is fitted on."""
     preview_pictures: int = 48
     """Pictures that the preview is fitted on."""
     kl_weight: float = 1e-3
@@ -91,7 +91,7 @@ class Vae:
     seam_weight: float = 0.5
     """Weight of the border band's loss when the decoder is trained alone."""
     guide_weight: float = 0.02
-    """Weight of the loss that pulls the first three latent channels to the blocks' colours, after `guide_steps`."""
+    """Weight of the loss that pulls the latents to their `Guide`, after `guide_steps`."""
     guide_steps: int = 300
     block_weight: float = 1.0
     """Weight of the loss across the borders of 8-pixel blocks, where a decoder leaves its pattern."""

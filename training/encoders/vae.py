@@ -8,16 +8,17 @@ from __future__ import annotations
 import json
 import logging
 
+import numpy as np
 import torch
 from diffusers import AsymmetricAutoencoderKL
 from safetensors.torch import load_file
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, max_pool2d
+from torch.nn.functional import avg_pool2d, interpolate, max_pool2d, pixel_unshuffle
 
 from training.config import Config
 from training.core import loop, networks, workers
 from training.data import shards
-from training.data.pictures import draw_batch, draw_crops, masked_picture, random_mask
+from training.data.pictures import draw_batch, draw_crops, masked_picture, pictures_to_tensor, random_mask
 
 log = logging.getLogger(__name__)
 
@@ -34,14 +35,35 @@ def edge_loss(decoded: Tensor, real: Tensor, scales: int = 3) -> Tensor:
 
 OPPONENT = ((0.667, 0.667, 0.667), (1.7, 0.0, -1.7), (-1.5, 3.0, -1.5))
 """Brightness, red minus blue, green minus both: almost independent in these pictures, each of about unit variance."""
+FAINTEST = 0.4
+"""Least standard deviation of a guided channel: fainter ones would vanish in the denoiser's noise."""
 
 
-def colour_guide(image: Tensor) -> Tensor:
-    """The target of the first three latent channels: the colour of every 8x8 block, [B, 3, H/8, W/8].
+class Guide:
+    """The target of every latent channel: the colour of each 8x8 block, then the principal components of its detail.
 
-    Latents then look like a small picture, which a small denoiser learns fastest.
+    Latents then look like a small picture with its gradients and edges, which a small denoiser learns fastest. The
+    components' spread is the square root of what it is in the pictures, so that detail is neither as loud as colour
+    nor drowned by the noise of diffusion.
     """
-    return torch.einsum("oc,bchw->bohw", image.new_tensor(OPPONENT), avg_pool2d(image, 8))
+
+    def __init__(self, images: Tensor, channels: int) -> None:
+        """Fits the components of `channels` - 3 channels on pictures [N, 3, H, W]."""
+        detail = _detail(images).movedim(1, -1).flatten(0, -2)
+        variance, axes = torch.linalg.eigh((detail.T @ detail / len(detail)).double())
+        spread = variance.flip(0)[: channels - len(OPPONENT)].clamp(min=1e-6).sqrt()
+        wanted = (spread / spread[0]).sqrt().clamp(min=FAINTEST)
+        self._components = (axes.flip(1)[:, : len(spread)] * (wanted / spread)).T.float().to(loop.device())
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """[B, 3, H, W] to [B, channels, H/8, W/8]."""
+        colours = torch.einsum("oc,bchw->bohw", image.new_tensor(OPPONENT), avg_pool2d(image, 8))
+        return torch.cat([colours, torch.einsum("oc,bchw->bohw", self._components, _detail(image))], dim=1)
+
+
+def _detail(image: Tensor) -> Tensor:
+    """What each 8x8 block shows beyond its colour: [B, 3, H, W] to [B, 192, H/8, W/8]."""
+    return pixel_unshuffle(image - interpolate(avg_pool2d(image, 8), scale_factor=8.0), 8)
 
 
 def batch(
@@ -120,6 +142,8 @@ def train(config: Config) -> AsymmetricAutoencoderKL:
     run = loop.Run(config, "vae", vae=vae, optimiser=optimiser, average=average)
     run.resume()
     pictures = shards.load(config, "scene")
+    some = np.arange(min(config.vae.scale_pictures, len(pictures.images[0])))
+    target = Guide(pictures_to_tensor(pictures.at(some)[0]), config.vae.latent_channels)
 
     def body(step: int) -> dict[str, float]:
         nonlocal pictures
@@ -133,7 +157,7 @@ def train(config: Config) -> AsymmetricAutoencoderKL:
             decoded = vae.decode(posterior.sample(), image=image, mask=mask).sample
         loss = reconstruction(config, decoded.float(), image)
         kl = posterior.kl().mean() / posterior.mean[0].numel()
-        guide = ((posterior.mean[:, :3].float() - colour_guide(image)) ** 2).mean()
+        guide = ((posterior.mean.float() - target(image)) ** 2).mean()
         weight = max(1 - step / config.vae.guide_steps, config.vae.guide_weight)
         optimiser.zero_grad()
         (loss + config.vae.kl_weight * kl + weight * guide).backward()
