@@ -103,7 +103,8 @@ class Denoiser:
 
     channels: tuple[int, ...] = (48, 96, 160)
     heads: tuple[int, ...] = (2, 3, 5)
-    layers: int = 1
+    layers: tuple[int, ...] = (1, 1, 1)
+    """Residual blocks of each level on its way down; there is one more on its way up."""
     groups: int = 16
     time_embedding: int = 32
     """Width of each of the six embedded time ids."""

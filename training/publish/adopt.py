@@ -2,7 +2,7 @@
 
 `python -m training.publish.adopt` writes them. Optimiser state and the heads that only training uses are not published;
 both start fresh. A stage that already has a checkpoint is skipped, and so is a stage that is not
-published or whose published weights have another architecture.
+published or whose published weights have another architecture; stage 1 alone also grows from a smaller one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -28,6 +28,7 @@ from export.networks.uve import UVE
 from training.config import Config
 from training.core import loop, lora, networks
 from training.denoisers import base, dit, image_adapter, inpaint, product, surroundings, task_adapter
+from training.denoisers.growth import grown, grown_transformer
 from training.encoders import image_encoder, t5, text_encoders, upscaler, uve
 from training.judges import classifier, reward, segmenter
 from training.publish.assemble import PRODUCTS, SURROUNDINGS
@@ -44,6 +45,8 @@ class CheckpointParts:
 
     parts: dict[str, State]
     average: State | None = None
+    begins: bool = False
+    """Whether the training starts over from these weights, at step 0: another architecture was published."""
 
 
 class PublishedWeights:
@@ -82,12 +85,12 @@ class PublishedWeights:
         judge = classifier.Classifier(c.small.classifier_channels)
         yield classifier.STAGE, lambda: self._alone(classifier.load(c), judge)
         yield base.STAGE, self._base
-        yield inpaint.STAGE, lambda: _network(self._stage1())
+        yield inpaint.STAGE, self._denoiser
         yield product.STAGE, lambda: self._updates(PRODUCTS)
         yield surroundings.STAGE, lambda: self._updates(SURROUNDINGS)
         yield image_adapter.STAGE, self._image_adapter
         yield t5.STAGE, self._t5
-        yield dit.STAGE, lambda: _network(self._of_transformer(SD3Transformer2DModel, "transformer"))
+        yield dit.STAGE, self._transformer
 
     def _towers(self) -> CheckpointParts:
         towers = text_encoders.Towers(self.config)
@@ -112,9 +115,28 @@ class PublishedWeights:
         like.load_state_dict(network.state_dict())
         return CheckpointParts({"model": network.state_dict()}, network.state_dict())
 
-    def _stage1(self) -> UNet2DConditionModel:
+    def _published(self) -> UNet2DConditionModel:
         unet: UNet2DConditionModel = self._folder.read(UNet2DConditionModel, "unet")
         return unet
+
+    def _stage1(self) -> UNet2DConditionModel:
+        """The published denoiser, for stages that only go on with the same architecture."""
+        unet = networks.unet(self.config)
+        unet.load_state_dict(self._published().state_dict())
+        return unet
+
+    def _denoiser(self) -> CheckpointParts:
+        """Stage 1; a denoiser of the config that is larger starts from the published one."""
+        published = self._published()
+        unet = grown(self.config, published)
+        shapes = [{name: value.shape for name, value in one.state_dict().items()} for one in (unet, published)]
+        return replace(_network(unet), begins=shapes[0] != shapes[1])
+
+    def _transformer(self) -> CheckpointParts:
+        published = self._of_transformer(SD3Transformer2DModel, "transformer")
+        transformer = grown_transformer(self.config, published)
+        same = transformer.config["in_channels"] == published.config["in_channels"]
+        return replace(_network(transformer), begins=not same)
 
     def _base(self) -> CheckpointParts:
         """Stage 1's weights with the first channels alone."""
@@ -170,8 +192,9 @@ def adopt(config: Config) -> list[str]:
         except RuntimeError:
             log.warning("%s: skipped, the published weights have another architecture", stage)
             continue
-        write(config, stage, steps.get(stage, 0), checkpoint)
-        log.info("%s: checkpoint written at step %d", stage, steps.get(stage, 0))
+        step = 0 if checkpoint.begins else steps.get(stage, 0)
+        write(config, stage, step, checkpoint)
+        log.info("%s: checkpoint written at step %d", stage, step)
         written.append(stage)
     return written
 
