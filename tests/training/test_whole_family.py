@@ -16,9 +16,10 @@ from backdrop.contract.rules import TASKS
 from tests.training.conftest import TinyTraining, tiny_config
 from training import all as every
 from training.config import Config, Schedule
-from training.core import diffusion, loop, lora
+from training.core import averages, diffusion, loop, lora
 from training.data import checkpoint_pictures, masks, shards
 from training.denoisers import (
+    averaged,
     base,
     brand,
     checkpoint_pairs,
@@ -148,6 +149,36 @@ def test_a_later_training_goes_on_from_what_is_published(family: Config, tmp_pat
     network = segmenter.load(later)
     run = loop.Run(later, segmenter.STAGE, model=network, optimiser=torch.optim.AdamW(network.parameters()))
     assert run.resume() == 2
+
+
+def test_a_later_training_of_larger_latents_grows_stage_1_and_the_transformer(family: Config, tmp_path: Path) -> None:
+    later = replace(family, vae=replace(family.vae, latent_channels=16), paths=replace(family.paths, work=tmp_path))
+    adopted = adopt.adopt(later)
+    assert {"stage1", "dit", "text_encoders"} <= set(adopted)
+    assert not {"base", "stage2", "surroundings", "image_adapter"} & set(adopted)
+    for stage in (inpaint, dit):
+        assert stage.load(later).config["out_channels"] == 16
+        state = torch.load(tmp_path / stage.STAGE / "checkpoint.pt", weights_only=True)
+        assert state["step"] == 0
+
+
+def test_the_length_of_an_average_is_chosen_by_held_out_pictures(family: Config, tmp_path: Path) -> None:
+    later = replace(family, paths=replace(family.paths, work=tmp_path))
+    for name in ("shards", "vae", "decoder", "text_encoders", "tokenizer"):
+        (tmp_path / name).symlink_to(family.paths.work / name)
+    network = inpaint.load(family)
+    tracked = averages.PowerAverages(network, tmp_path / inpaint.STAGE / averages.FOLDER)
+    for _ in range(24):
+        tracked.update(network)
+        tracked.write()
+    random = {name: torch.randn_like(value) for name, value in network.state_dict().items()}
+    adopt.write(later, inpaint.STAGE, 2, adopt.CheckpointParts({"network": network.state_dict()}, random))
+    before = averaged.HeldOut(later).error(random)
+    least = averaged.choose(later)
+    assert least == pytest.approx(averaged.HeldOut(later).error(network.state_dict()), rel=0.05)
+    assert least < 0.9 * before
+    kept = inpaint.load(later).state_dict()
+    assert all(torch.allclose(kept[name], value, rtol=0.1, atol=0.05) for name, value in network.state_dict().items())
 
 
 def test_few_steps_have_their_adapter_in_every_task_and_no_network_of_their_own(family: Config) -> None:

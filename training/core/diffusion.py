@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from training.config import Config, Diffusion
-from training.core import loop, muon, workers
+from training.core import averages, loop, muon, workers
 
 
 def alphas(config: Config) -> Tensor:
@@ -162,12 +162,17 @@ def fit(
 
     `loss_of(draw)` returns the loss of this worker's part of a step, and what to log. Every part has its own `draw`
     number, so no two workers see the same samples. `after` is called after every update. The averaged
-    weights at a tenth of a training from its start stay in `early.pt`.
+    weights at a tenth of a training from its start stay in `early.pt`. A stage that trains a whole network leaves
+    snapshots, from which `training.denoisers.averaged` chooses the length of its average.
     """
     parameters = trainable.parameters
     optimiser = _optimiser(trainable, hyper)
     average = loop.Average(trainable.network, hyper.ema)
     run = loop.Run(config, stage, network=trainable.network, optimiser=optimiser, average=average)
+    lengths = averages.PowerAverages(trainable.network, run.folder / averages.FOLDER)
+    tracks = worker.leads and len(parameters) == sum(1 for _ in trainable.network.parameters())
+    if tracks:
+        run.parts["lengths"] = lengths
     run.resume()
     early = run.folder / "early.pt"
     keeps_early = worker.leads and run.progress(hyper.steps) < EARLY
@@ -182,6 +187,8 @@ def fit(
         optimiser.step()
         if worker.leads:
             average.update(trainable.network)
+        if tracks:
+            lengths.update(trainable.network)
         if keeps_early and run.progress(hyper.steps) >= EARLY and not early.exists():
             torch.save(average.weights, early)
         after()
