@@ -175,16 +175,39 @@ def train(config: Config) -> AsymmetricAutoencoderKL:
     run.loop(config.vae.steps, body, writes=worker.leads)
     vae.load_state_dict(average.weights)
     if worker.leads:
+        level(vae, draw_batch(pictures, loop.generator(config, "level", 0), config.vae.scale_pictures)[0])
         measure_scale(config, vae, pictures)
         torch.save(vae.state_dict(), run.folder / "encoder.pt")
     return vae
 
 
 @torch.no_grad()
+def level(vae: AsymmetricAutoencoderKL, pictures: Tensor) -> None:
+    """Brings the spread of the latent channels nearer to each other; what the autoencoder computes stays the same.
+
+    Training shrinks faint channels, which noise of one strength would then hide until the last steps of sampling. Each
+    channel's spread becomes its square root, relative to the strongest; the 1x1 convolutions at the latents take it.
+    """
+    spread = encoded_means(vae, pictures).std((0, 2, 3))
+    factor = (spread / spread.max()).clamp(min=1e-4) ** -0.5
+    inner, outer = vae.quant_conv, vae.post_quant_conv
+    both = torch.cat([factor, torch.ones_like(factor)])
+    inner.weight.mul_(both[:, None, None, None])
+    inner.bias.mul_(both)
+    inner.bias[len(factor) :] += 2 * factor.log()
+    outer.weight.div_(factor[None, :, None, None])
+
+
+def encoded_means(vae: AsymmetricAutoencoderKL, pictures: Tensor) -> Tensor:
+    """The means of the latents of pictures [N, 3, H, W], in parts."""
+    return torch.cat([vae.encode(part).latent_dist.mean for part in torch.split(pictures.to(loop.device()), 8)])
+
+
+@torch.no_grad()
 def measure_scale(config: Config, vae: AsymmetricAutoencoderKL, pictures: shards.PictureSet) -> float:
     """1 / std of the latents: the scaling factor, written to a file for all later stages."""
     image, _, _ = draw_batch(pictures, loop.generator(config, "scale", 0), config.vae.scale_pictures)
-    mean = torch.cat([vae.encode(part).latent_dist.mean for part in torch.split(image.to(loop.device()), 8)])
+    mean = encoded_means(vae, image)
     scale = 1 / float(mean.std())
     log.info("latents: mean %s std %s", mean.mean((0, 2, 3)).tolist(), mean.std((0, 2, 3)).tolist())
     (config.paths.work / "vae" / "scale.json").write_text(json.dumps({"scaling_factor": scale}))

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from training.config import Config, Vae
+from training.core import networks
 from training.data.pictures import pictures_to_tensor
-from training.encoders.vae import FAINTEST, Guide
+from training.encoders.vae import FAINTEST, Guide, encoded_means, level
 from training.world.picture import render
 
 
@@ -35,3 +37,26 @@ def test_components_of_detail_do_not_repeat_each_other(images: torch.Tensor) -> 
     detail = Guide(images, 16)(images)[:, 3:].movedim(1, -1).flatten(0, -2)
     shared = torch.corrcoef(detail.T) - torch.eye(13)
     assert shared.abs().max() < 0.02
+
+
+def test_levelled_channels_decode_to_the_same_picture(images: torch.Tensor) -> None:
+    torch.manual_seed(0)
+    widths = (8, 16, 32, 32)
+    vae = networks.vae(Config(vae=Vae(encoder_channels=widths, decoder_channels=widths, groups=4))).eval()
+    with torch.no_grad():
+        # One channel is much fainter than the others.
+        vae.quant_conv.weight[1] *= 0.02
+        posterior = vae.encode(images[:4]).latent_dist
+        before = vae.decode(posterior.mean, image=images[:4], mask=torch.ones(4, 1, 64, 64)).sample
+        spread = encoded_means(vae, images).std((0, 2, 3))
+        level(vae, images)
+        levelled = vae.encode(images[:4]).latent_dist
+        after = vae.decode(levelled.mean, image=images[:4], mask=torch.ones(4, 1, 64, 64)).sample
+        now = encoded_means(vae, images).std((0, 2, 3))
+    assert torch.allclose(before, after, atol=1e-4)
+    assert now.max() == pytest.approx(float(spread.max()), rel=1e-3)
+    assert now.min() / now.max() == pytest.approx(float((spread.min() / spread.max()).sqrt()), rel=1e-2)
+    # The noise of the posterior grows with its channel.
+    assert torch.allclose(
+        levelled.std / posterior.std, (now / spread)[None, :, None, None].expand_as(posterior.std), rtol=1e-2
+    )
