@@ -46,8 +46,8 @@ def overlap(
 def coefficients(steps: Sequence[int], widths: Sequence[float], step: int, width: float) -> NDArray[np.float64]:
     """The coefficients [N] of snapshots whose sum is closest to the average of `width` at `step`."""
     t, gamma = np.array(steps, np.float64), np.array([exponent(one) for one in widths])
-    wanted = np.array([float(step)]), np.array([exponent(width)])
-    solved = np.linalg.lstsq(overlap(t, gamma, t, gamma), overlap(t, gamma, *wanted)[:, 0], rcond=None)
+    target = np.array([float(step)]), np.array([exponent(width)])
+    solved = np.linalg.lstsq(overlap(t, gamma, t, gamma), overlap(t, gamma, *target)[:, 0], rcond=None)
     return np.asarray(solved[0])
 
 

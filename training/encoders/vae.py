@@ -52,8 +52,8 @@ class Guide:
         detail = _detail(images).movedim(1, -1).flatten(0, -2)
         variance, axes = torch.linalg.eigh((detail.T @ detail / len(detail)).double())
         spread = variance.flip(0)[: channels - len(OPPONENT)].clamp(min=1e-6).sqrt()
-        wanted = (spread / spread[0]).sqrt().clamp(min=FAINTEST)
-        self._components = (axes.flip(1)[:, : len(spread)] * (wanted / spread)).T.float().to(loop.device())
+        guided = (spread / spread[0]).sqrt().clamp(min=FAINTEST)
+        self._components = (axes.flip(1)[:, : len(spread)] * (guided / spread)).T.float().to(loop.device())
 
     def __call__(self, image: Tensor) -> Tensor:
         """[B, 3, H, W] to [B, channels, H/8, W/8]."""
