@@ -56,13 +56,14 @@ class PowerAverages:
 
     def __init__(self, network: nn.Module, folder: Path) -> None:
         self._folder, self.step = folder, 0
+        self._exponents = [exponent(width) for width in TRACKED]
         self._averages = [{name: value.detach().clone() for name, value in _floats(network)} for _ in TRACKED]
 
     def update(self, network: nn.Module) -> None:
         """Moves both averages after a step of the training; every `EVERY` steps writes a snapshot of each."""
         self.step += 1
-        for width, average in zip(TRACKED, self._averages, strict=True):
-            keep = (1 - 1 / self.step) ** (exponent(width) + 1)
+        for gamma, average in zip(self._exponents, self._averages, strict=True):
+            keep = (1 - 1 / self.step) ** (gamma + 1)
             for name, value in _floats(network):
                 average[name].lerp_(value.detach(), 1 - keep)
         if self.step % EVERY == 0:

@@ -169,10 +169,9 @@ def fit(
     optimiser = _optimiser(trainable, hyper)
     average = loop.Average(trainable.network, hyper.ema)
     run = loop.Run(config, stage, network=trainable.network, optimiser=optimiser, average=average)
-    lengths = averages.PowerAverages(trainable.network, run.folder / averages.FOLDER)
-    tracks = worker.leads and len(parameters) == sum(1 for _ in trainable.network.parameters())
-    if tracks:
-        run.parts["lengths"] = lengths
+    lengths: averages.PowerAverages | None = None
+    if worker.leads and len(parameters) == sum(1 for _ in trainable.network.parameters()):
+        run.parts["lengths"] = lengths = averages.PowerAverages(trainable.network, run.folder / averages.FOLDER)
     run.resume()
     early = run.folder / "early.pt"
     keeps_early = worker.leads and run.progress(hyper.steps) < EARLY
@@ -187,7 +186,7 @@ def fit(
         optimiser.step()
         if worker.leads:
             average.update(trainable.network)
-        if tracks:
+        if lengths is not None:
             lengths.update(trainable.network)
         if keeps_early and run.progress(hyper.steps) >= EARLY and not early.exists():
             torch.save(average.weights, early)

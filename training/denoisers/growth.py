@@ -15,8 +15,9 @@ from torch import Tensor
 
 from training.config import Config
 from training.core import networks
+from training.encoders.vae import OPPONENT
 
-COLOURS = 3
+COLOURS = len(OPPONENT)
 """The latent channels that mean the same for every autoencoder (`training.encoders.vae.Guide`)."""
 SMALL = 0.03
 """Standard deviation of the weights of new channels."""
