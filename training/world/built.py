@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from training.world import texture
 from training.world.canvas import Array, Canvas, as_colour, colour, mix, smooth
 from training.world.labels import COLOURS, Spec
 from training.world.sky import Light, paint_sky
@@ -37,7 +38,7 @@ def city(canvas: Canvas, spec: Spec) -> Light:
         top = (level - heights[which] * (1 - middle))[None, :].astype(np.float32)
         tone = rng.uniform(0.75, 1.15, width + 2)[which][None, :]
         body = mix((0.24, 0.27, 0.34), (0.46, 0.40, 0.38), float(rng.random())) * sky.tint * 0.95 + 0.02
-        facade = mix(body, sky.haze, 0.72 * (1 - near)) * tone
+        facade = mix(body, sky.haze, 0.72 * (1 - near)) * tone * texture.plaster(canvas, 0.25 * near)
         alpha = canvas.below(top) * (canvas.v < level + 0.002)
         canvas.over(facade, alpha)
         if n > 0:
@@ -46,7 +47,7 @@ def city(canvas: Canvas, spec: Spec) -> Light:
             canvas.over(warm, alpha * pane * lit * (0.55 + 0.35 * near))
     if street:
         _street(canvas, spec, level, warm, glass, neon, lit_share)
-        ground = colour(0.20, 0.21, 0.24) * (0.35 + 0.65 * sky.tint)
+        ground = colour(0.20, 0.21, 0.24) * (0.35 + 0.65 * sky.tint) * texture.rock(canvas, 60, 90)
         gloss = 0.45 if spec.time in ("night", "sunset") else 0.12
         wet = canvas.mirror(level, 0.006) * gloss + ground * (1 - gloss)
         canvas.over(wet, canvas.edge(level - canvas.v))
@@ -55,10 +56,10 @@ def city(canvas: Canvas, spec: Spec) -> Light:
         canvas.over(colour(0.95, 0.90, 0.75) * (0.4 + 0.6 * sky.tint), dash * (canvas.v > level) * 0.8)
     elif spec.detail == "river":
         water = canvas.mirror(level, 0.016) * 0.75 + colour(0.05, 0.12, 0.20) * sky.tint * 0.25
-        canvas.over(water * (1 + 0.15 * (canvas.noise(5, 50) - 0.5)), canvas.edge(level - canvas.v))
+        canvas.over(water * (0.5 + 0.5 * texture.waves(canvas, level)), canvas.edge(level - canvas.v))
         quay = level + 0.17
         canvas.over(
-            colour(0.50, 0.48, 0.46) * (0.3 + 0.7 * sky.tint) * (0.85 + 0.2 * canvas.clouds(6, 8, 2)),
+            colour(0.50, 0.48, 0.46) * (0.3 + 0.7 * sky.tint) * texture.cobbles(canvas, level),
             canvas.edge(quay - canvas.v),
         )
         canvas.over(colour(0.72, 0.70, 0.66) * (0.3 + 0.7 * sky.tint), canvas.box(-0.1, 1.1, quay, quay + 0.018))
@@ -67,7 +68,8 @@ def city(canvas: Canvas, spec: Spec) -> Light:
         canvas.over(sky.haze, haze * 0.35)
         floor = mix((0.56, 0.50, 0.46), (0.40, 0.42, 0.46), float(rng.random())) * (0.3 + 0.7 * sky.tint)
         depth = np.clip((canvas.v - level) / (1 - level), 0, 1)
-        boards = 0.92 + 0.08 * np.sign(np.sin((canvas.u - 0.5) / (depth + 0.25) * 40))
+        away = canvas.v * 0 + (canvas.u - 0.5) / (depth + 0.25)
+        boards = texture.wood(canvas, np.asarray(3 / (depth + 0.25) + 0 * away, np.float32), away * 6)
         canvas.over(floor * boards * (0.75 + 0.35 * depth), canvas.edge(level - canvas.v))
         canvas.over(floor * 0.45, canvas.box(-0.1, 1.1, level - 0.065, level - 0.050))
         posts = smooth(np.cos(canvas.u * 2 * np.pi * 9), 0.975, 0.99)
@@ -89,9 +91,13 @@ def _street(canvas: Canvas, spec: Spec, level: float, warm: Array, glass: Array,
     top = level - tall / distance
     wall = canvas.below(top) * (canvas.v < level) * smooth(offset, near_wall * 0.45, near_wall * 0.47)
     tone = rng.uniform(0.7, 1.2, 40).astype(np.float32)[block]
+    zeros = np.zeros_like(canvas.v + canvas.u)
+    tones, mortar = texture.brick(canvas, distance * 16 + zeros, (level - canvas.v) * distance * 44)
     base = colour(0.30, 0.28, 0.32) * (TINT_FLOOR + (1 - TINT_FLOOR) * warm_tint(spec.time))
     fade = np.clip((distance - 1) / 5, 0, 1) * 0.4
-    canvas.over(base * tone * (1 - fade) + as_colour(glass) * fade, wall)
+    near = np.clip(1.5 - distance / 2.5, 0, 1)
+    bricks = (1 + (tones - 1) * near) * (1 + 0.25 * mortar * near)
+    canvas.over(base * tone * bricks * (1 - fade) + as_colour(glass) * fade, wall)
     pane, lit = _windows(
         canvas, distance * 5.2 + np.zeros_like(canvas.v), (level - canvas.v) * distance * 11, lit_share
     )
@@ -148,6 +154,7 @@ def studio(canvas: Canvas, spec: Spec) -> Light:
         drum = canvas.edge(np.abs(canvas.u - 0.5) - r) * canvas.edge(v - canvas.v)
         canvas.over(body * across, drum)
         canvas.over(np.clip(body * 1.10, 0, 1), canvas.disc(0.5, v, r, 0.075))
+    canvas.image *= texture.plaster(canvas, 0.05)
     canvas.vignette(0.35)
     return Light(side, mix((1, 1, 1), wall, 0.10), 0.42, 0.16 if spec.detail != "podium" else 0.08)
 
@@ -165,17 +172,23 @@ def kitchen(canvas: Canvas, spec: Spec) -> Light:
     counter_v = float(rng.uniform(0.66, 0.74))
     side = 1.0 if rng.random() < 0.5 else -1.0
     canvas.gradient([(0, wall * 0.86), (counter_v, wall * 0.98), (1, wall)])
+    canvas.image *= texture.plaster(canvas)
     _wall_things(canvas, spec, wall, tint, counter_v, side)
     canvas.image *= 0.80 + 0.30 * canvas.glow(0.5 + 0.4 * side, 0.25, 0.6)
-    canvas.soften(4)
+    canvas.soften(2)
     wood = rng.random() < 0.6
     body = (mix((0.62, 0.40, 0.22), (0.80, 0.60, 0.38), float(rng.random())) if wood else colour(0.90, 0.89, 0.87)) * (
         0.2 + 0.8 * tint
     )
-    grain = canvas.noise(3, 44) if wood else smooth(np.abs(canvas.clouds(4, 6, 3) - 0.5), 0.0, 0.12)
     depth = np.clip((canvas.v - counter_v) / (1 - counter_v), 0, 1)
+    if wood:
+        zeros = np.zeros((canvas.size, canvas.size), np.float32)
+        grain = texture.wood(canvas, canvas.u * 3 + zeros, 5 / (depth + 0.4) + zeros)
+    else:
+        veins = smooth(np.abs(canvas.clouds(4, 6, 4) - 0.5), 0.0, 0.10)
+        grain = (0.80 + 0.20 * veins) * texture.plaster(canvas, 0.08)
     canvas.over(
-        body * (0.84 + 0.18 * grain + 0.08 * depth) + 0.10 * canvas.glow(0.5 + 0.3 * side, counter_v + 0.05, 0.4, 0.12),
+        body * grain * (0.96 + 0.08 * depth) + 0.10 * canvas.glow(0.5 + 0.3 * side, counter_v + 0.05, 0.4, 0.12),
         canvas.edge(counter_v - canvas.v, 2.0),
     )
     canvas.image *= 1 - 0.25 * np.exp(-(((canvas.v - counter_v) / 0.02) ** 2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from training.world import texture
 from training.world.canvas import Array, Canvas, as_colour, colour, mix, smooth
 from training.world.labels import COLOURS, Spec
 from training.world.sky import PALETTES, TINTS, Light, paint_stars
@@ -31,7 +32,7 @@ def space(canvas: Canvas, spec: Spec) -> Light:
     soil = mix(mix((0.50, 0.49, 0.52), accent, 0.22), (0.4, 0.36, 0.34), float(rng.random()) * 0.5)
     depth = np.clip((canvas.v - top) / 0.3, 0, 1)
     shade = 0.55 + 0.35 * depth + 0.25 * (canvas.clouds(7, 14, 3) - 0.5) + 0.15 * side * (canvas.u - 0.5)
-    canvas.over(soil * shade, canvas.below(top))
+    canvas.over(soil * shade * texture.rock(canvas, 16, 30), canvas.below(top))
     for _ in range(int(rng.integers(4, 8))):
         v = float(rng.uniform(level + 0.06, 0.98))
         size = 0.03 + 0.22 * (v - level)
@@ -109,12 +110,13 @@ def forest(canvas: Canvas, spec: Spec) -> Light:
     floor = mix(leaf, (0.36, 0.30, 0.16), 0.35) * tint
     near_floor = np.clip((canvas.v - level) / (1 - level), 0, 1)
     top = level + 0.02 - 0.03 * (canvas.line(4, 3) - 0.5)
-    planes = mix(floor * 1.25, glow, 0.20) * (0.72 + 0.55 * canvas.clouds(7, 12, 3)) * (1 - 0.12 * near_floor)
+    planes = mix(floor * 1.25, glow, 0.20) * texture.grass(canvas, level - 0.05) * (1 - 0.12 * near_floor)
     canvas.over(planes, canvas.below(top, 2.0))
     if spec.detail == "path":
         centre = 0.5 + 0.14 * side * np.sin(near_floor * 2.6) * (1 - near_floor)
         path = smooth(0.03 + 0.26 * near_floor - np.abs(canvas.u - centre), -0.02, 0.03) * (canvas.v > level + 0.02)
-        canvas.over(colour(0.62, 0.50, 0.34) * (0.1 + 0.9 * tint) * (0.8 + 0.3 * canvas.clouds(6, 12, 2)), path * 0.85)
+        earth = colour(0.62, 0.50, 0.34) * (0.1 + 0.9 * tint) * texture.rock(canvas, 30, 40)
+        canvas.over(earth, path * 0.85)
     if spec.detail == "sunbeams" or rng.random() < 0.25:
         angle = (canvas.u - sun_u) / (canvas.v + 0.15)
         beams = smooth(np.sin(angle * 13 + float(rng.uniform(0, 6))) * 0.5 + 0.5, 0.35, 1.0) * np.exp(-(angle**2) * 1.2)
@@ -144,6 +146,7 @@ def _crowns(
         else mix(colour(0.26, 0.18, 0.12) * tint, glow, 0.65 * (1 - near))
     )
     marks = smooth(canvas.noise(40, 60), 0.66, 0.80) * near if birch else None
+    furrows = 1 + (texture.bark(canvas, 50 + 60 * (1 - near), 8) - 1) * (0.3 if birch else 1.0) * (0.3 + 0.7 * near)
     for n in range(count):
         u = (n + float(rng.uniform(0.15, 0.85))) / count
         if near > 0.6 and abs(u - 0.5) < 0.16:
@@ -153,10 +156,10 @@ def _crowns(
         distance = np.abs(canvas.u - u - lean * (base - canvas.v)) - width * (0.8 + 0.3 * canvas.v)
         alpha = canvas.edge(distance) * (canvas.v < base + 0.02)
         across = np.clip((canvas.u - u) / width, -1, 1)
-        canvas.over(bark * (1 - 0.22 * across), alpha)
+        canvas.over(bark * furrows * (1 - 0.22 * across), alpha)
         if marks is not None:
             canvas.over(bark * 0.25, alpha * marks)
     roof = canvas.clouds(5 + 2 * count // 5, 5, 3)
     edge = 0.10 + 0.16 * (1 - near) + 0.16 * canvas.line(4, 2)
     leaves = smooth(edge - canvas.v + 0.22 * (roof - 0.5), -0.04, 0.05)
-    canvas.over(paint * (0.75 + 0.6 * roof), leaves * 0.92)
+    canvas.over(paint * (0.75 + 0.6 * roof) * texture.foliage(canvas, 18 + 14 * (1 - near)), leaves * 0.92)

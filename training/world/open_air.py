@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from training.world import texture
 from training.world.canvas import Array, Canvas, colour, mix, smooth
 from training.world.labels import Spec
 from training.world.sky import Light, Sky, paint_sky
@@ -23,8 +24,7 @@ def beach(canvas: Canvas, spec: Spec) -> Light:
     )
     water = (colour(*far) * (1 - depth) + colour(*near) * depth) * sky.tint
     water = water * 0.72 + canvas.mirror(horizon, 0.01) * 0.28
-    ripple = canvas.noise(5, 40) - 0.5
-    water = water * (1 + 0.25 * ripple * (1 - 0.5 * depth))
+    water = water * texture.waves(canvas, horizon)
     canvas.over(water, canvas.edge(horizon - canvas.v))
     glitter = np.exp(-(((canvas.u - sky.sun_u) / (0.05 + 0.28 * (canvas.v - horizon).clip(0))) ** 2))
     sparkle = smooth(canvas.noise(14, 70), 0.45, 0.85)
@@ -35,7 +35,7 @@ def beach(canvas: Canvas, spec: Spec) -> Light:
     if spec.detail == "rocks":
         top = horizon - 0.11 * smooth(canvas.line(3, 3), 0.45, 0.9) * smooth(np.abs(canvas.u - sky.sun_u), 0.12, 0.3)
         canvas.over(
-            mix(sky.haze, np.array((0.20, 0.26, 0.22)).reshape(3, 1, 1) * sky.tint, 0.65),
+            mix(sky.haze, np.array((0.20, 0.26, 0.22)).reshape(3, 1, 1) * sky.tint, 0.65) * texture.rock(canvas),
             canvas.below(top) * (canvas.v < horizon + 0.008),
         )
     sand = colour(0.93, 0.80, 0.60) if rng.random() < 0.6 else colour(0.88, 0.76, 0.64)
@@ -65,9 +65,8 @@ def beach(canvas: Canvas, spec: Spec) -> Light:
 def _sand(canvas: Canvas, sky: Sky, sand: Array, top: Array) -> None:
     """Ground of sand from a silhouette down to the lower border."""
     near = np.clip((canvas.v - top) / 0.5, 0, 1)
-    ripples = canvas.noise(4, 26) - 0.5
-    shade = 0.90 + 0.16 * (canvas.clouds(3, 6, 2) - 0.5) + 0.10 * ripples * near + 0.06 * near
-    canvas.over(sand * sky.tint * shade, canvas.below(top))
+    shade = 0.90 + 0.16 * (canvas.clouds(3, 6, 2) - 0.5) + 0.06 * near
+    canvas.over(sand * sky.tint * shade * texture.sand(canvas, top - 0.12), canvas.below(top))
 
 
 def _sailboat(canvas: Canvas, sky: Sky, horizon: float) -> None:
@@ -103,7 +102,7 @@ def desert(canvas: Canvas, spec: Spec) -> Light:
             top = (
                 horizon - 0.26 * (1 - 0.4 * depth) * smooth(line, 0.50, 0.56) * (0.75 + 0.3 * canvas.line(3, 2)) + 0.01
             )
-            strata = 0.88 + 0.2 * canvas.noise(1, 22)
+            strata = (0.88 + 0.2 * canvas.noise(1, 22)) * texture.rock(canvas, 18, 8)
             canvas.over(mix(colour(0.72, 0.33, 0.20) * sky.tint, sky.haze, depth * 0.75) * strata, canvas.below(top))
     count = 4
     for n in range(count):
@@ -114,8 +113,8 @@ def desert(canvas: Canvas, spec: Spec) -> Light:
         lit = smooth(-slope * np.sign(sky.sun_u - 0.5) * 1.0, -0.25, 0.35)
         fall = np.clip((canvas.v - top) / 0.14, 0, 1)
         shade = 0.62 + 0.42 * lit * (1 - 0.6 * fall) + 0.25 * fall
-        if n == count - 1:
-            shade = shade + 0.10 * (canvas.noise(3, 44) - 0.5) * fall
+        if n >= count - 2:
+            shade = shade * texture.sand(canvas, horizon)
         canvas.over(mix(sand * sky.tint, sky.haze, 0.55 * (1 - near)) * shade, canvas.below(top))
     ground = colour(0.16, 0.34, 0.20) * sky.tint
     if spec.detail == "cactus":
@@ -147,7 +146,7 @@ def mountain(canvas: Canvas, spec: Spec) -> Light:
         facets = canvas.clouds(7, 5, 3)
         slope = np.gradient(top[0])[None, :] * canvas.size
         lit = smooth(-slope * np.sign(sky.sun_u - 0.5), -0.7, 0.7) * 0.6 + smooth(facets, 0.3, 0.7) * 0.4
-        body = rock * sky.tint * (0.62 + 0.5 * lit)
+        body = rock * sky.tint * (0.62 + 0.5 * lit) * texture.rock(canvas, 12 + 8 * n, 12)
         snow_line = 0.09 * (1.3 - near) + 0.12 * (facets - 0.4)
         snow = smooth(snow_line - (canvas.v - top), -0.015, 0.02) * (0.95 if n == 0 or spec.detail == "peaks" else 0.55)
         white = (
@@ -165,10 +164,10 @@ def mountain(canvas: Canvas, spec: Spec) -> Light:
         _meadow(canvas, sky, level)
         return sky.light
     lake = canvas.mirror(level, 0.012) * 0.78 + colour(0.05, 0.26, 0.36) * sky.tint * 0.22
-    canvas.over(lake * (1 + 0.12 * (canvas.noise(4, 46) - 0.5)), canvas.edge(level - canvas.v))
+    canvas.over(lake * (0.6 + 0.4 * texture.waves(canvas, level)), canvas.edge(level - canvas.v))
     bank = level + float(rng.uniform(0.18, 0.24)) + 0.05 * (canvas.line(3, 3) - 0.5)
     stones = mix((0.46, 0.44, 0.42), (0.36, 0.42, 0.30), float(rng.random())) * sky.tint
-    canvas.over(stones * (0.72 + 0.5 * canvas.clouds(10, 14, 2)), canvas.below(bank))
+    canvas.over(stones * texture.cobbles(canvas, level) * texture.rock(canvas, 22, 22), canvas.below(bank))
     return sky.light
 
 
@@ -176,7 +175,7 @@ def _meadow(canvas: Canvas, sky: Sky, level: float) -> None:
     """Grass that brightens towards the viewer, dotted with flowers."""
     near = np.clip((canvas.v - level) / (1 - level), 0, 1)
     grass = colour(0.24, 0.46, 0.16) * (1 - near) + colour(0.42, 0.62, 0.20) * near
-    canvas.over(grass * sky.tint * (0.78 + 0.4 * canvas.clouds(8, 12, 3)), canvas.edge(level - canvas.v))
-    flowers = smooth(canvas.noise(34, 30), 0.82, 0.95) * near
+    canvas.over(grass * sky.tint * texture.grass(canvas, level), canvas.edge(level - canvas.v))
+    flowers = smooth(canvas.noise(64, 56), 0.82, 0.95) * near
     hue = ((1.0, 0.95, 0.6), (0.95, 0.6, 0.75), (0.98, 0.98, 0.98))[int(canvas.rng.integers(3))]
     canvas.over(colour(*hue) * (0.3 + 0.7 * sky.tint), flowers * 0.8)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from training.world import texture
 from training.world.canvas import Array, Canvas, as_colour, colour, mix, smooth
 from training.world.labels import COLOURS, Spec
 from training.world.sky import TINTS, Light, paint_sky
@@ -52,7 +53,11 @@ def _houses(canvas: Canvas, haze: Array, alley: Alley) -> None:
     away = np.abs(canvas.u - alley.vanish)
     roof = alley.horizon - 0.05 - 0.62 * np.clip(away - 0.05, 0, 1) - 0.03 * (canvas.line(9, 1) > 0.5)
     wall = mix(colour(0.50, 0.40, 0.34), haze, 0.3) * alley.tint
-    canvas.over(wall * (0.75 + 0.35 * canvas.noise(7, 3)), canvas.below(roof) * (canvas.v < alley.horizon + 0.03))
+    zeros = np.zeros((canvas.size, canvas.size), np.float32)
+    tones, mortar = texture.brick(canvas, canvas.u * 26 + zeros, canvas.v * 44 + zeros)
+    front = canvas.below(roof) * (canvas.v < alley.horizon + 0.03)
+    canvas.over(wall * tones * (0.75 + 0.35 * canvas.noise(7, 3)), front)
+    canvas.over(wall * 1.25, front * mortar * 0.4)
     if alley.dark:
         for _ in range(9):
             side = -1 if rng.random() < 0.5 else 1
@@ -65,11 +70,8 @@ def _ground(canvas: Canvas, alley: Alley) -> None:
     """Cobbles in perspective, lit by the stalls after dark."""
     depth = np.clip((canvas.v - alley.horizon) / (1 - alley.horizon), 1e-3, 1)
     stone = mix(colour(0.52, 0.48, 0.46), colour(0.46, 0.40, 0.36), float(canvas.rng.random())) * alley.tint
-    rows = 0.5 + 0.5 * np.sin(9.0 / (depth + 0.12))
-    columns = 0.5 + 0.5 * np.sin((canvas.u - alley.vanish) / (depth + 0.12) * 26)
-    canvas.over(
-        stone * (0.78 + 0.16 * rows + 0.10 * columns + 0.1 * depth), canvas.edge(alley.horizon + 0.02 - canvas.v)
-    )
+    stones = texture.cobbles(canvas, alley.horizon) * texture.plaster(canvas, 0.3)
+    canvas.over(stone * stones * (0.9 + 0.1 * depth), canvas.edge(alley.horizon + 0.02 - canvas.v))
     if alley.dark:
         pool = 0.30 * np.exp(-(((np.abs(canvas.u - alley.vanish) - 0.30 * depth - 0.06) / 0.16) ** 2))
         canvas.add(WARM, pool * (canvas.v > alley.horizon + 0.02))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from training.world import texture
 from training.world.canvas import Array, Canvas
 
 
@@ -13,7 +14,7 @@ def palm(canvas: Canvas, u: float, base: float, height: float, lean: float, pain
     rise = np.clip((base - canvas.v) / height, 0, 1)
     centre = u + lean * 0.14 * rise**1.8
     trunk = canvas.edge(np.abs(canvas.u - centre) - (0.016 - 0.008 * rise))
-    canvas.over(paint * 1.25, trunk * ((canvas.v < base) & (canvas.v > base - height)))
+    canvas.over(paint * 1.25 * texture.bark(canvas, 60, 40), trunk * ((canvas.v < base) & (canvas.v > base - height)))
     top_u, top_v = u + lean * 0.14, base - height
     for angle in np.linspace(-1.15, 1.15, 9) + rng.uniform(-0.08, 0.08, 9):
         reach = float(rng.uniform(0.17, 0.24)) * float(np.cos(angle * 0.35))
@@ -40,7 +41,8 @@ def conifers(canvas: Canvas, base: float, height: float, count: int, paint: Arra
     # Boughs: the slope steps in and out on its way down.
     steps = 0.006 * np.sign(np.sin(canvas.v * (150 / max(height / 0.15, 0.8))))
     canvas.over(
-        paint, canvas.edge(top - canvas.v + steps * np.minimum((base - top) * 12, 1)) * (canvas.v < base + 0.004)
+        paint * texture.foliage(canvas, 44),
+        canvas.edge(top - canvas.v + steps * np.minimum((base - top) * 12, 1)) * (canvas.v < base + 0.004),
     )
 
 
@@ -66,7 +68,7 @@ def cactus(canvas: Canvas, u: float, base: float, height: float, paint: Array, s
 
 def rocks(canvas: Canvas, level: float, paint: Array, sun_u: float) -> None:
     """A few boulders at both sides, lit from the sun's side."""
-    rng = canvas.rng
+    rng, rough = canvas.rng, texture.rock(canvas, 30, 24)
     for side in (-1, 1):
         for _ in range(int(rng.integers(1, 4))):
             u, v = 0.5 + side * float(rng.uniform(0.26, 0.48)), level + float(rng.uniform(-0.06, 0.10))
@@ -74,4 +76,4 @@ def rocks(canvas: Canvas, level: float, paint: Array, sun_u: float) -> None:
             lump = 0.016 * (canvas.line(9, 1) - 0.5)
             shape = canvas.disc(u, v, radius, radius * 0.62, 1.5) * (canvas.v < v + radius * 0.35)
             across = (canvas.u - u) / radius * np.sign(sun_u - 0.5) - (canvas.v - v) / radius
-            canvas.over(paint * np.clip(0.85 + 0.42 * across + lump * 6, 0.3, 1.5), shape)
+            canvas.over(paint * rough * np.clip(0.85 + 0.42 * across + lump * 6, 0.3, 1.5), shape)

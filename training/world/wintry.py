@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from training.world import texture
 from training.world.canvas import Array, Canvas, colour, smooth
 from training.world.labels import Spec
 from training.world.sky import Light, Sky, paint_sky
@@ -41,13 +42,13 @@ def _field(canvas: Canvas, white: Array, shade: Array, horizon: float) -> None:
         top = horizon + 0.05 + 0.26 * (near - 0.33) + 0.05 * (canvas.line(2, 2, 0.3) - 0.5)
         fall = np.clip((canvas.v - top) / 0.10, 0, 1)
         tone = white * (0.86 + 0.14 * near) * (1 - 0.55 * (1 - fall)) + shade * 0.55 * (1 - fall)
-        canvas.over(tone * (0.97 + 0.06 * (canvas.clouds(5, 9, 2) - 0.5)), canvas.below(top, 3.0))
+        canvas.over(tone * texture.drifts(canvas, horizon), canvas.below(top, 2.0))
 
 
 def _firs(canvas: Canvas, sky: Sky, white: Array, horizon: float, count: int, height: float) -> None:
     """Dark firs in tiers, each tier with snow on its upper side."""
     rng = canvas.rng
-    dark = colour(0.10, 0.22, 0.20) * (0.25 + 0.75 * sky.tint)
+    dark, needles = colour(0.10, 0.22, 0.20) * (0.25 + 0.75 * sky.tint), texture.foliage(canvas, 40)
     for n in range(count):
         u = (n + float(rng.uniform(0.1, 0.9))) / count
         tall = height * float(rng.uniform(0.6, 1.0)) * (0.65 + 0.7 * abs(u - 0.5) * 2)
@@ -57,7 +58,7 @@ def _firs(canvas: Canvas, sky: Sky, white: Array, horizon: float, count: int, he
             wide = tall * (0.24 - 0.045 * tier)
             rise = (foot - canvas.v) / (tall * 0.34)
             body = canvas.edge(np.abs(canvas.u - u) - wide * (1 - rise)) * ((rise > 0) & (rise < 1))
-            canvas.over(dark * (0.9 + 0.1 * tier), body)
+            canvas.over(dark * (0.9 + 0.1 * tier) * needles, body)
             canvas.over(white * 0.97, body * smooth(rise, 0.25, 0.6) * 0.85)
 
 
@@ -66,8 +67,8 @@ def _cabin(canvas: Canvas, spec: Spec, sky: Sky, white: Array, u: float, base: f
     wood = colour(0.42, 0.24, 0.13) * (0.25 + 0.75 * sky.tint)
     wide, tall = 0.13, 0.12
     wall = canvas.box(u - wide, u + wide, base - tall, base + 0.04)
-    logs = 0.85 + 0.2 * np.sin(canvas.v * 160)
-    canvas.over(wood * logs, wall)
+    boards = texture.wood(canvas, canvas.u * 8 + 0 * canvas.v, canvas.v * 40 + 0 * canvas.u)
+    canvas.over(wood * boards, wall)
     glow = colour(1.0, 0.80, 0.42) if spec.time != "day" else colour(0.55, 0.66, 0.74)
     canvas.over(glow, canvas.box(u - 0.085, u - 0.025, base - 0.085, base - 0.035))
     canvas.over(wood * 0.55, canvas.box(u + 0.03, u + 0.085, base - 0.085, base + 0.04))
