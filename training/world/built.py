@@ -92,7 +92,11 @@ def _street(canvas: Canvas, spec: Spec, level: float, warm: Array, glass: Array,
     wall = canvas.below(top) * (canvas.v < level) * smooth(offset, near_wall * 0.45, near_wall * 0.47)
     tone = rng.uniform(0.7, 1.2, 40).astype(np.float32)[block]
     zeros = np.zeros_like(canvas.v + canvas.u)
-    tones, mortar = texture.brick(canvas, distance * 16 + zeros, (level - canvas.v) * distance * 44)
+    tones, mortar = texture.brick(
+        canvas,
+        np.asarray(distance * 16 + zeros, np.float32),
+        np.asarray((level - canvas.v) * distance * 44, np.float32),
+    )
     base = colour(0.30, 0.28, 0.32) * (TINT_FLOOR + (1 - TINT_FLOOR) * warm_tint(spec.time))
     fade = np.clip((distance - 1) / 5, 0, 1) * 0.4
     near = np.clip(1.5 - distance / 2.5, 0, 1)

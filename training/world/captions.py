@@ -28,7 +28,9 @@ def says(spec: Spec) -> dict[str, bool]:
 
     A palette other than the natural one hides the colour of a backdrop or a nebula.
     """
-    accent = spec.scene in ("studio", "space", "kitchen") or (spec.scene in ("city", "market") and spec.time == "night")
+    accent = spec.scene in ("studio", "space", "kitchen", "lounge") or (
+        spec.scene in ("city", "market") and spec.time == "night"
+    )
     return {
         "time": spec.scene not in ("studio", "space"),
         "weather": spec.scene not in INDOORS,

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SCENES = ("beach", "city", "space", "forest", "studio", "desert", "mountain", "kitchen", "snow", "market")
+SCENES = (
+    "beach", "city", "space", "forest", "studio", "desert", "mountain", "kitchen", "snow", "market", "garden",
+    "harbour", "lounge", "library",
+)  # fmt: skip
 TIMES = ("day", "sunset", "night", "dawn")
 WEATHERS = ("clear", "cloudy", "mist", "rain")
 PALETTES = ("natural", "golden", "teal", "rose", "violet", "mono")
@@ -16,7 +19,7 @@ PRODUCTS = (
 UNSEEN_PRODUCTS = ("teapot", "backpack")
 """Kinds left out of the segmenter's training, to measure it on unseen products."""
 
-INDOORS = ("studio", "space", "kitchen")
+INDOORS = ("studio", "space", "kitchen", "lounge", "library")
 """Scenes without weather; studio and space do not show the time of day either."""
 
 COLOURS: dict[str, tuple[float, float, float]] = {
@@ -48,6 +51,10 @@ DETAILS: dict[str, tuple[str, ...]] = {
     "kitchen": ("window", "shelves", "tiles", "plants"),
     "snow": ("firs", "cabin", "hills", "snowman"),
     "market": ("lanterns", "stalls", "awnings", "string lights"),
+    "garden": ("roses", "hedges", "fountain", "pergola"),
+    "harbour": ("boats", "lighthouse", "pier", "houses"),
+    "lounge": ("sofa", "fireplace", "window", "plants"),
+    "library": ("books", "ladder", "arched window", "desk lamp"),
 }
 
 

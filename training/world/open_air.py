@@ -155,7 +155,7 @@ def mountain(canvas: Canvas, spec: Spec) -> Light:
         )
         planes = body * (1 - snow) + white * snow
         planes = planes * (0.45 + 0.55 * near) + sky.haze * (0.55 - 0.55 * near)
-        canvas.over(planes, canvas.below(top))
+        canvas.over(np.asarray(planes, np.float32), canvas.below(top))
     hills = level - 0.05 * canvas.line(3, 2)
     canvas.over(mix(colour(0.16, 0.32, 0.20) * sky.tint, sky.haze, 0.25), canvas.below(hills))
     if spec.detail in ("pines", "lake"):

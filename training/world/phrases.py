@@ -36,6 +36,7 @@ ACCENT_WORDS: dict[str, tuple[str, ...]] = {
     "studio": ("with a {c} backdrop", "in {c}", "with {c} background", "with {c} light", "on {c}"),
     "space": ("with a {c} nebula", "with {c} nebula clouds", "with {c} clouds", "with {c} light", "glowing {c}"),
     "kitchen": ("with {c} walls", "with {c} tiles", "with {c} cupboards", "with a {c} wall", "painted {c}"),
+    "lounge": ("with {c} walls", "with a {c} wall", "painted {c}", "in a {c} room"),
     "city": ("with {c} neon lights", "with {c} lights"),
     "market": ("with {c} lanterns", "with {c} awnings", "with {c} stalls"),
 }
@@ -81,6 +82,22 @@ DETAIL_WORDS: dict[tuple[str, str], tuple[str, ...]] = {
     ("market", "stalls"): ("with stalls", "with fruit stalls"),
     ("market", "awnings"): ("with awnings", "with striped awnings"),
     ("market", "string lights"): ("with string lights", "with fairy lights"),
+    ("garden", "roses"): ("with roses", "full of flowers", "with rose beds"),
+    ("garden", "hedges"): ("with hedges", "behind a tall hedge"),
+    ("garden", "fountain"): ("with a fountain", "with a stone fountain"),
+    ("garden", "pergola"): ("under a pergola", "with a wooden pergola"),
+    ("harbour", "boats"): ("with fishing boats", "with boats", "with colourful boats"),
+    ("harbour", "lighthouse"): ("with a lighthouse", "near a lighthouse"),
+    ("harbour", "pier"): ("on a wooden pier", "on the jetty"),
+    ("harbour", "houses"): ("with colourful houses", "with old houses"),
+    ("lounge", "sofa"): ("with a sofa", "with a couch and cushions"),
+    ("lounge", "fireplace"): ("by the fireplace", "with an open fire"),
+    ("lounge", "window"): ("by a tall window", "with curtains"),
+    ("lounge", "plants"): ("with house plants", "with large green plants"),
+    ("library", "books"): ("with old books", "full of books"),
+    ("library", "ladder"): ("with a ladder", "with a wooden ladder"),
+    ("library", "arched window"): ("with an arched window", "by the arched window"),
+    ("library", "desk lamp"): ("with a desk lamp", "with a green reading lamp"),
 }
 
 PRODUCT_WORDS: dict[str, tuple[str, ...]] = {

@@ -13,6 +13,7 @@ from training.world.products_bottles import bottle, can, perfume
 from training.world.products_table import jar, lamp, mug, teapot
 from training.world.products_worn import backpack, handbag, headphones, shoe, watch
 from training.world.sky import Light
+from training.world.texture import speckle, weave
 
 MAKERS: dict[str, tuple[Callable[[Body, Array], None], float, tuple[float, float]]] = {
     # painter, width over height, height as a share of the picture
@@ -34,6 +35,23 @@ FINISHES = (0.35, 1.0, 1.0, 1.55)
 """How strongly highlights show on a matte, a satin and a polished product."""
 
 
+def _cloth(body: Body) -> Array:
+    return weave(body.x + 0 * body.y, body.y + 0 * body.x, 70)
+
+
+def _leather(body: Body) -> Array:
+    return speckle(body.rng, body.alpha.shape, 0.14)
+
+
+MATERIALS: dict[str, Callable[[Body], Array]] = {
+    "backpack": _cloth,
+    "lamp": _cloth,
+    "shoe": _leather,
+    "handbag": _leather,
+}
+"""What some products are made of: a factor [rows, columns] of their colours."""
+
+
 def make_product(spec: Spec, light: Light, size: int, rng: np.random.Generator, share: float | None = None) -> Array:
     """Paints the product of `spec`: RGBA planes [4, rows, columns] for a picture of `size` pixels."""
     maker, aspect, (low, high) = MAKERS[spec.product]
@@ -43,4 +61,6 @@ def make_product(spec: Spec, light: Light, size: int, rng: np.random.Generator, 
     body.metallic = body.shine > 1 and rng.random() < 0.5
     jitter = rng.normal(0, 0.025, 3).astype(np.float32).reshape(3, 1, 1)
     maker(body, np.clip(as_colour(COLOURS[spec.colour]) + jitter, 0.03, 0.97))
+    if spec.product in MATERIALS:
+        body.rgb *= MATERIALS[spec.product](body)
     return body.finish()

@@ -6,6 +6,7 @@ import numpy as np
 
 from training.world.body import Body
 from training.world.canvas import Array, mix, smooth
+from training.world.lettering import lettering
 from training.world.trimmings import GOLD, STEEL, trim_colour
 
 
@@ -28,6 +29,8 @@ def bottle(body: Body, base: Array) -> None:
     body.paint(np.asarray(band, np.float32), label, body.round_shade(radius, 0.25), solid=False)
     stripe = np.abs(body.y + curve - (low + high) / 2) - float(rng.uniform(0.015, 0.05))
     body.paint(np.asarray(stripe, np.float32), mix(base, label, 0.15), body.round_shade(radius, 0.2), solid=False)
+    name = lettering(body, 0, high - 0.055, wide * 1.5, curve)
+    body.paint(name, mix(base, (0, 0, 0), 0.4), body.round_shade(radius, 0.2), solid=False)
 
 
 def can(body: Body, base: Array) -> None:
@@ -45,6 +48,9 @@ def can(body: Body, base: Array) -> None:
         body.paint(
             body.ellipse(0, 0.52, 0.10, 0.10), mix(base, (1, 1, 1), 0.75), body.round_shade(radius, 0.3), solid=False
         )
+    ink = (0.97, 0.96, 0.93) if float(base.mean()) < 0.6 else (0.12, 0.12, 0.14)
+    name = lettering(body, 0, float(rng.uniform(0.22, 0.80)), wide * 1.5, curve)
+    body.paint(name, mix(ink, base, 0.1), body.round_shade(radius, 0.3), solid=False)
     for low, high in ((-0.1, 0.05), (0.90, 1.1)):
         rim = np.maximum(low - (body.y + curve * 0.6), body.y + curve * 0.6 - high)
         body.paint(np.asarray(rim, np.float32), STEEL, body.round_shade(radius, 0.6), solid=False)
@@ -61,7 +67,8 @@ def perfume(body: Body, base: Array) -> None:
     inner = body.box(0, tall / 2 - 0.005, wide - 0.045, tall / 2 - 0.055, max(radius - 0.03, 0.012))
     body.paint(inner, base * (0.72 + 0.40 * body.y / tall), shade, solid=False)
     body.paint(body.box(0, tall * 0.45, wide * 0.52, tall * 0.17, 0.01), mix(base, (1, 1, 1), 0.72), shade, solid=False)
-    body.paint(body.box(0, tall * 0.45, wide * 0.34, tall * 0.018), mix(base, (0, 0, 0), 0.35), None, solid=False)
+    body.paint(lettering(body, 0, tall * 0.48, wide * 0.86), mix(base, (0, 0, 0), 0.5), None, solid=False)
+    body.paint(body.box(0, tall * 0.34, wide * 0.30, tall * 0.010), mix(base, (0, 0, 0), 0.35), None, solid=False)
     body.paint(body.box(0, tall + 0.025, 0.085, 0.035), GOLD, body.round_shade(0.085, 0.6))
     cap = float(rng.uniform(0.10, 0.14))
     high = 1.0 - (tall + 0.05)

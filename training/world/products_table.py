@@ -6,6 +6,7 @@ import numpy as np
 
 from training.world.body import Body
 from training.world.canvas import Array, as_colour, mix, smooth
+from training.world.lettering import lettering
 from training.world.trimmings import GOLD, ball_shade, trim_colour, tube
 
 
@@ -25,6 +26,10 @@ def mug(body: Body, base: Array) -> None:
         curve = 0.06 * np.sqrt(np.clip(1 - (body.x / wide) ** 2, 0, 1))
         band = np.abs(body.y + curve - float(rng.uniform(0.25, 0.62))) - float(rng.uniform(0.03, 0.09))
         body.paint(np.asarray(band, np.float32), trim_colour(body, base), body.round_shade(radius, 0.3), solid=False)
+    if rng.random() < 0.5:
+        ink = (0.97, 0.96, 0.93) if float(base.mean()) < 0.55 else (0.14, 0.13, 0.14)
+        bow = 0.06 * np.sqrt(np.clip(1 - (body.x / wide) ** 2, 0, 1))
+        body.paint(lettering(body, 0, 0.74, wide * 1.1, bow), ink, body.round_shade(radius, 0.2), solid=False)
     body.paint(body.ellipse(0, 0.92, wide, 0.072), mix(base, (1, 1, 1), 0.35), body.flat_shade(0))
     body.paint(body.ellipse(0, 0.912, wide * 0.90, 0.056), as_colour((0.26, 0.14, 0.08)))
     body.x = x
@@ -82,6 +87,8 @@ def jar(body: Body, base: Array) -> None:
             np.maximum(np.abs(body.y + curve - middle - 0.05) - 0.028, np.abs(body.x) - 0.17), np.float32
         )
     body.paint(badge, mix(base, paper, 0.15), None, solid=False)
+    name = lettering(body, 0, middle + 0.04 + 0.62 * tall, wide * 1.0, curve)
+    body.paint(name, mix(base, (0, 0, 0), 0.5), body.round_shade(radius, 0.2), solid=False)
     cap = np.full_like(body.y, wide * (0.96 if cream else 0.90))
     paint = trim if rng.random() < 0.6 else base * 0.72
     ribs = 1 + (0.10 * np.cos(body.x / wide * 38) if rng.random() < 0.5 else 0.0)

@@ -7,8 +7,11 @@ from collections.abc import Callable
 from training.world.built import city, kitchen, studio
 from training.world.canvas import Canvas
 from training.world.far_places import forest, space
+from training.world.garden import garden
+from training.world.harbour import harbour
 from training.world.labels import Spec
 from training.world.open_air import beach, desert, mountain
+from training.world.rooms import library, lounge
 from training.world.sky import Light
 from training.world.streets import market
 from training.world.wintry import snow
@@ -24,4 +27,8 @@ PAINTERS: dict[str, Callable[[Canvas, Spec], Light]] = {
     "kitchen": kitchen,
     "snow": snow,
     "market": market,
+    "garden": garden,
+    "harbour": harbour,
+    "lounge": lounge,
+    "library": library,
 }
