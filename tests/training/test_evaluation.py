@@ -22,7 +22,7 @@ from training.world.phrases import PALETTE_WORDS, TIME_WORDS
 
 
 def test_prompts_are_held_out_and_cover_every_scene() -> None:
-    assert [prompt.scene for prompt in held_out.prompts(20)] == list(SCENES) * 2
+    assert [prompt.scene for prompt in held_out.prompts(2 * len(SCENES))] == list(SCENES) * 2
     assert all(row["seed"] >= HELD_OUT_SEED for row in held_out.pictures(2).rows)
 
 

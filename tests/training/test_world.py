@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from training.config import HELD_OUT_SEED, Config
+from training.data.caption_match import named_attributes
 from training.data.shards import PHOTO_SEED, all_shards
-from training.world.captions import background_prompt, full_caption
+from training.world.captions import background_prompt, full_caption, weather_words
 from training.world.labels import (
     COLOURS,
     DETAILS,
@@ -25,7 +26,7 @@ from training.world.labels import (
     draw_spec,
 )
 from training.world.palettes import LUMA, grade
-from training.world.phrases import PRODUCT_WORDS
+from training.world.phrases import CLEAR_SKY_WORDS, PRODUCT_WORDS, SNOWFALL_WORDS, WEATHER_WORDS
 from training.world.picture import Bytes, compose, cutout_pair, empty_scene, plain_photo, render, shadow_pair
 from training.world.places import PLACES
 from training.world.products import MAKERS
@@ -190,6 +191,25 @@ def test_captions_name_the_scene_and_the_product() -> None:
         assert spec.colour in full
         assert any(word in full for word in PRODUCT_WORDS[spec.product])
         assert not any(word in background for word in PRODUCT_WORDS[spec.product])
+
+
+def test_words_for_the_time_agree_with_the_weather() -> None:
+    sky = [phrase for phrases in CLEAR_SKY_WORDS.values() for phrase in phrases]
+    said = 0
+    for seed in range(600):
+        spec, rng = draw_spec(seed), np.random.default_rng(seed)
+        text = background_prompt(spec, rng)
+        clear = any(phrase in text for phrase in sky)
+        said += clear
+        assert not clear or (spec.weather == "clear" and spec.scene not in INDOORS), text
+        if clear:
+            assert {"time", "weather"} <= named_attributes(text, spec), text
+    assert said > 5
+
+
+def test_rain_is_snowfall_where_there_is_snow() -> None:
+    assert weather_words(replace(PLAIN, scene="snow", weather="rain")) == SNOWFALL_WORDS
+    assert weather_words(replace(PLAIN, weather="rain")) == WEATHER_WORDS["rain"]
 
 
 def test_every_place_gives_its_scene_away() -> None:

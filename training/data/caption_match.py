@@ -9,17 +9,18 @@ import torch
 from torch import Tensor
 
 from training.data.shards import spec_of
-from training.world.captions import says
+from training.world.captions import says, time_words, weather_words
 from training.world.labels import Spec
-from training.world.phrases import ACCENT_WORDS, PALETTE_WORDS, TIME_WORDS, WEATHER_WORDS
+from training.world.phrases import ACCENT_WORDS, CLEAR_SKY_WORDS, PALETTE_WORDS
 
 
 def named_attributes(text: str, spec: Spec) -> set[str]:
     """The attributes of `spec` that its text names, without the scene, which every text names."""
     seen = says(spec)
+    sky = CLEAR_SKY_WORDS[spec.time] if spec.weather == "clear" else ()
     phrases = {
-        "time": (*TIME_WORDS[spec.time], f"{spec.scene} {spec.time}") if seen["time"] else (),
-        "weather": WEATHER_WORDS[spec.weather] if seen["weather"] else (),
+        "time": (*time_words(spec), f"{spec.scene} {spec.time}") if seen["time"] else (),
+        "weather": (*weather_words(spec), *sky) if seen["weather"] else (),
         "palette": PALETTE_WORDS[spec.palette],
         "accent": [words.format(c=spec.accent) for words in ACCENT_WORDS.get(spec.scene, ())] if seen["accent"] else (),
     }

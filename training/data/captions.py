@@ -9,9 +9,11 @@ from training.world.captions import alias_prompt, background_prompt, full_captio
 from training.world.labels import ACCENTS, COLOURS, DETAILS, PALETTES, PRODUCTS, SCENES, TIMES, WEATHERS, Spec
 from training.world.phrases import (
     ACCENT_WORDS,
+    CLEAR_SKY_WORDS,
     DETAIL_WORDS,
     PALETTE_WORDS,
     PRODUCT_WORDS,
+    SNOWFALL_WORDS,
     TIME_WORDS,
     WEATHER_WORDS,
 )
@@ -49,7 +51,10 @@ def training_caption(spec: Spec, rng: np.random.Generator, unknown: list[str]) -
 
 def unknown_words() -> list[str]:
     """Words of the broad list that no caption uses."""
-    tables = (PLACES, ALIASES, TIME_WORDS, WEATHER_WORDS, PALETTE_WORDS, ACCENT_WORDS, DETAIL_WORDS, PRODUCT_WORDS)
+    tables = (
+        PLACES, ALIASES, TIME_WORDS, CLEAR_SKY_WORDS, WEATHER_WORDS, {"snow": SNOWFALL_WORDS}, PALETTE_WORDS, ACCENT_WORDS,
+        DETAIL_WORDS, PRODUCT_WORDS,
+    )  # fmt: skip
     phrases = [phrase for table in tables for options in table.values() for phrase in options]
     used = {word for phrase in [*phrases, *COLOURS] for word in phrase.replace(",", " ").split()}
     return [word for word in WORDS if word not in used]

@@ -7,11 +7,13 @@ import numpy as np
 from training.world.labels import INDOORS, Spec
 from training.world.phrases import (
     ACCENT_WORDS,
+    CLEAR_SKY_WORDS,
     DETAIL_WORDS,
     LINKS,
     OPENINGS,
     PALETTE_WORDS,
     PRODUCT_WORDS,
+    SNOWFALL_WORDS,
     STYLES,
     TIME_WORDS,
     WEATHER_WORDS,
@@ -38,6 +40,17 @@ def says(spec: Spec) -> dict[str, bool]:
     }
 
 
+def time_words(spec: Spec) -> tuple[str, ...]:
+    """What people say of the time of a picture; of a clear sky only where there is one."""
+    sky = CLEAR_SKY_WORDS[spec.time] if spec.weather == "clear" and spec.scene not in INDOORS else ()
+    return TIME_WORDS[spec.time] + sky
+
+
+def weather_words(spec: Spec) -> tuple[str, ...]:
+    """What people say of the weather of a picture; rain is snowfall where there is snow."""
+    return SNOWFALL_WORDS if (spec.scene, spec.weather) == ("snow", "rain") else WEATHER_WORDS[spec.weather]
+
+
 def _with_article(spec: Spec, rng: np.random.Generator) -> str:
     product = f"{spec.colour} {_pick(rng, PRODUCT_WORDS[spec.product])}"
     return f"{'an' if product[0] in 'aeiou' else 'a'} {product}"
@@ -49,10 +62,10 @@ def _tail(rng: np.random.Generator, spec: Spec) -> str:
     if seen["accent"] and rng.random() < (0.35 if spec.scene in ("city", "market") else 0.75):
         parts.append(_pick(rng, ACCENT_WORDS[spec.scene]).format(c=spec.accent))
     if seen["time"] and rng.random() < 0.8:
-        parts.append(_pick(rng, TIME_WORDS[spec.time]))
+        parts.append(_pick(rng, time_words(spec)))
     # Unusual values are almost always named, so that a prompt without them gives the usual ones.
-    if seen["weather"] and rng.random() < (0.25 if spec.weather == "clear" else 0.85):
-        parts.append(_pick(rng, WEATHER_WORDS[spec.weather]))
+    if seen["weather"] and rng.random() < (0.25 if spec.weather == "clear" else 0.95):
+        parts.append(_pick(rng, weather_words(spec)))
     if rng.random() < (0.25 if spec.palette == "natural" else 0.92):
         parts.append(_pick(rng, PALETTE_WORDS[spec.palette]))
     if rng.random() < 0.45:

@@ -81,7 +81,7 @@ def draw_spec(seed: int) -> Spec:
         seed=seed,
         scene=scene,
         time=TIMES[int(rng.choice(4, p=(0.32, 0.28, 0.24, 0.16)))],
-        weather="clear" if scene in INDOORS else WEATHERS[int(rng.choice(4, p=(0.52, 0.16, 0.16, 0.16)))],
+        weather="clear" if scene in INDOORS else WEATHERS[int(rng.choice(4, p=(0.4, 0.2, 0.2, 0.2)))],
         palette=PALETTES[int(rng.choice(6, p=(0.4, 0.12, 0.12, 0.12, 0.12, 0.12)))],
         accent=ACCENTS[int(rng.integers(len(ACCENTS)))],
         detail=DETAILS[scene][int(rng.integers(4))],

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 TIME_WORDS: dict[str, tuple[str, ...]] = {
-    "day": ("in daylight", "on a sunny day", "during the day", "under a blue sky", "at noon", "on a clear day", ""),
-    "sunset": (
-        "at sunset",
-        "at golden hour",
-        "in the evening",
-        "with a warm orange sunset sky",
-        "at dusk",
-        "in warm light",
-    ),
-    "night": ("at night", "under the stars", "at midnight", "in the moonlight", "on a dark night", "after dark"),
-    "dawn": ("at dawn", "at sunrise", "in the early morning", "in pink morning light", "in soft morning mist"),
+    "day": ("in daylight", "during the day", "at noon", "in the daytime", ""),
+    "sunset": ("at sunset", "at golden hour", "in the evening", "at dusk", "in warm light"),
+    "night": ("at night", "at midnight", "on a dark night", "after dark"),
+    "dawn": ("at dawn", "at sunrise", "in the early morning", "in pink morning light"),
 }
+
+CLEAR_SKY_WORDS: dict[str, tuple[str, ...]] = {
+    "day": ("on a sunny day", "under a blue sky", "on a clear day", "in bright sunshine"),
+    "sunset": ("with a warm orange sunset sky",),
+    "night": ("under the stars", "in the moonlight"),
+    "dawn": ("with a clear sky at sunrise",),
+}
+"""Words for a time of day that also say that the sky is clear."""
 
 WEATHER_WORDS: dict[str, tuple[str, ...]] = {
     "clear": ("in clear weather", "", "", ""),
-    "cloudy": ("under a cloudy sky", "on a cloudy day", "with grey clouds", "overcast"),
-    "mist": ("in the mist", "in thick fog", "misty", "with haze"),
-    "rain": ("in the rain", "on a rainy day", "with rain", "in a storm"),
+    "cloudy": ("under a cloudy sky", "in cloudy weather", "with grey clouds", "overcast", "under a grey sky"),
+    "mist": ("in the mist", "in thick fog", "misty", "with haze", "foggy", "in the fog"),
+    "rain": ("in the rain", "in rainy weather", "with rain", "in a storm", "in pouring rain", "on a wet rainy day"),
 }
+
+SNOWFALL_WORDS = ("in falling snow", "while it snows", "in a snowstorm", "with snowflakes in the air")
+"""Words for rain where there is snow."""
 
 PALETTE_WORDS: dict[str, tuple[str, ...]] = {
     "natural": ("in natural colours", "", "", ""),
