@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from training.config import Config, Diffusion, Schedule, Stages, Vae
+from training.config import Config, Diffusion, Stages
 
 PUBLISHED = Config()
 
-NEXT = replace(
-    PUBLISHED,
-    vae=Vae(latent_channels=16, steps=12_000, decoder_steps=6_000, learning_rate=1e-3),
-    schedule=Schedule(zero_terminal=True),
-)
-"""Sixteen latent channels, a schedule that ends in pure noise."""
-
 GPU = replace(
-    NEXT,
-    vae=replace(NEXT.vae, batch=96, crop=128, steps=20_000, decoder_steps=10_000),
+    PUBLISHED,
+    vae=replace(PUBLISHED.vae, batch=96, crop=128, steps=20_000, decoder_steps=10_000),
     diffusion=Stages(
         base=Diffusion(steps=30_000, small_steps=6_000, batch=128, small_batch=384, learning_rate=1e-3, muon=True),
         inpaint=Diffusion(steps=18_000, batch=128, learning_rate=5e-4, muon=True),
@@ -30,4 +23,4 @@ GPU = replace(
 )
 """The same with larger batches; the wall clock ends its stages, not their step counts."""
 
-PRESETS: dict[str, Config] = {"published": PUBLISHED, "next": NEXT, "gpu": GPU}
+PRESETS: dict[str, Config] = {"published": PUBLISHED, "gpu": GPU}

@@ -13,7 +13,8 @@ from training.core import diffusion, networks
 from training.denoisers.growth import grown, grown_transformer
 
 TINY = Config(
-    denoiser=Denoiser(channels=(8, 16, 16), heads=(1, 1, 2), groups=4, time_embedding=4),
+    vae=Vae(latent_channels=4),
+    denoiser=Denoiser(channels=(8, 16, 16), heads=(1, 1, 2), layers=(1, 1, 1), groups=4, time_embedding=4),
     text=Text(hidden_l=8, hidden_g=8, projection=8),
     transformer=Transformer(layers=1, heads=1, head_width=8),
 )
