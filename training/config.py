@@ -86,16 +86,16 @@ class Vae:
     """Pictures that the preview is fitted on."""
     kl_weight: float = 1e-3
     edge_weight: float = 1.0
-    critic_lead: int = 120
+    critic_lead: int = 500
     """For how many steps the critic learns before the decoder follows it."""
-    critic_weight: float = 0.4
+    critic_weight: float = 0.1
     seam_weight: float = 0.5
     """Weight of the border band's loss when the decoder is trained alone."""
     guide_weight: float = 0.02
     """Weight of the loss that pulls the latents to their `Guide`, after `guide_steps`."""
     guide_steps: int = 300
-    block_weight: float = 1.0
-    """Weight of the loss across the borders of 8-pixel blocks, where a decoder leaves its pattern."""
+    block_weight: float = 0.1
+    """Weight of the loss on the pattern that a decoder leaves on the grid of 8-pixel blocks."""
 
 
 @dataclass(frozen=True)

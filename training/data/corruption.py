@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.nn import functional
 
 DEFECTS = ("seam", "grown", "broken", "ghost", "blotch")
-DEGRADATIONS = ("blur", "noise", "flat", "blocks", "burnt")
-"""No colour cast: it cannot be told from a palette, which a prompt may ask for."""
+DEGRADATIONS = ("blur", "noise", "blocks", "burnt")
+"""No colour cast and no low contrast: they cannot be told from a palette and from mist, which a prompt may ask for."""
 VISIBLE = 0.16
 """Mean change of a 4x4 block, in [-1, 1], from which on it is visible: several times the autoencoder's error."""
 VISIBLE_BLOCKS = 14
@@ -112,9 +112,6 @@ def degrade(kind: str, image: Tensor, strength: float, rng: np.random.Generator)
         return image + (soft - image) * (0.4 + 0.6 * strength)
     if kind == "noise":
         return (image + (0.08 + 0.40 * strength) * torch.randn_like(image)).clamp(-1, 1)
-    if kind == "flat":
-        mean = image.mean((2, 3), keepdim=True).mean(1, keepdim=True)
-        return mean + (image - mean) * (0.75 - 0.6 * strength)
     if kind == "blocks":
         block = 16 if strength > 0.5 else 8
         coarse = functional.interpolate(functional.avg_pool2d(image, block), scale_factor=float(block), mode="nearest")

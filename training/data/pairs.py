@@ -28,8 +28,13 @@ SPOILT = 0.25
 UNJUDGED = -1.0
 CHECKPOINT_SHARE = 0.25
 """Share of pairs that checkpoints of the pipeline made."""
+RECONSTRUCTED_LOOK, LATE_LOOK = 0.85, 0.7
+"""The looks of a picture that was encoded and decoded, and of one that a late checkpoint made: they have less detail
+than a render, whose look is 1."""
 GHOST_LOOK, EARLY_LOOK = 0.45, 0.3
-"""The looks of a picture with a ghost, and of one that an early checkpoint made; 1 is a picture without fault."""
+"""The looks of a picture with a ghost, and of one that an early checkpoint made."""
+FAULTY = 0.6
+"""Pictures with a fault have looks below it."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ class Batch:
     places: Tensor
     """[2P, 1, H/8, W/8]: 1 where the damage lies, 0 elsewhere; all `UNJUDGED` if degradation hides it."""
     looks: Tensor
-    """[2P]: 1 for a picture without degradation, lower with its strength, for a ghost, and for an early checkpoint."""
+    """[2P]: 1 for a render, lower with lost detail and with faults; below `FAULTY` with a fault."""
     texts: list[str]
     fits: Tensor
     """[2P, P]: 1 where the text matches the picture, 0 where it does not, `UNJUDGED` for pictures of a checkpoint."""
@@ -119,11 +124,11 @@ class Pairs:
             and rng.random() < CHECKPOINT_SHARE
         ):
             return self._of_checkpoints(rng, among)
-        index, image, mask = self._intact(rng, among, from_reconstructed)
+        index, image, mask, whole = self._intact(rng, among, from_reconstructed)
         damaged = damage(image, mask, rng)
         damaged_image, seen = (image, UNJUDGED) if damaged is None else (damaged.image, 0.0)
         where, judged = damaged_places(damaged_image, image), 1.0
-        looks = (1.0, GHOST_LOOK if damaged is not None and damaged.kind == "ghost" else 1.0)
+        looks = (whole, GHOST_LOOK if damaged is not None and damaged.kind == "ghost" else whole)
         if rng.random() < DEGRADED:
             strength = float(rng.random())
             kind, again = DEGRADATIONS[int(rng.integers(len(DEGRADATIONS)))], int(rng.integers(2**31))
@@ -146,20 +151,21 @@ class Pairs:
         if rng.random() < 0.5:
             good, bad, mask = good.flip(-1), bad.flip(-1), mask.flip(-1)
         unknown = torch.full_like(damaged_places(bad, good), UNJUDGED)
-        return Pair(
-            index, good, bad, mask, (UNJUDGED, UNJUDGED), (unknown, unknown), (1.0, EARLY_LOOK), of_checkpoints=True
-        )
+        return Pair(index, good, bad, mask, (UNJUDGED, UNJUDGED), (unknown, unknown), (LATE_LOOK, EARLY_LOOK), True)
 
     def _intact(
         self, rng: np.random.Generator, among: NDArray[np.int64], from_reconstructed: bool
-    ) -> tuple[int, Tensor, Tensor]:
-        """Index, picture and background mask of one of `among`: mirrored half the time, reconstructed if available."""
+    ) -> tuple[int, Tensor, Tensor, float]:
+        """Index, picture, background mask and look of one of `among`: mirrored half the time.
+
+        It is a reconstructed one if any is available.
+        """
         reconstructed = self.reconstructed if from_reconstructed else None
         if reconstructed is not None and (among < len(reconstructed)).any():
             among = among[among < len(reconstructed)]
-        index = int(among[int(rng.integers(len(among)))])
+        index, look = int(among[int(rng.integers(len(among)))]), 1.0
         images, masks = self.pictures.at(np.array([index]))
         if reconstructed is not None and index < len(reconstructed):
-            images = np.array(reconstructed[index : index + 1])
+            images, look = np.array(reconstructed[index : index + 1]), RECONSTRUCTED_LOOK
         image, mask = pictures_to_tensor(images), product_masks(masks)
-        return (index, image.flip(-1), mask.flip(-1)) if rng.random() < 0.5 else (index, image, mask)
+        return (index, image.flip(-1), mask.flip(-1), look) if rng.random() < 0.5 else (index, image, mask, look)

@@ -34,11 +34,13 @@ def train(config: Config) -> None:
     model = vae.load(config).to(loop.device(), memory_format=torch.channels_last).requires_grad_(False)
     loop.plain_attention(model)
     decoder = model.decoder.requires_grad_(True).train()
-    rate = v.learning_rate / 2
+    rate = v.learning_rate / 6
     optimiser = torch.optim.AdamW(decoder.parameters(), lr=rate, weight_decay=1e-3)
     average = loop.Average(decoder, 0.995)
     critic = PatchDiscriminator().to(loop.device())
-    critic_optimiser = torch.optim.AdamW(critic.parameters(), lr=rate, betas=(0.5, 0.9), weight_decay=1e-3)
+    critic_optimiser = torch.optim.AdamW(
+        critic.parameters(), lr=v.learning_rate / 2, betas=(0.5, 0.9), weight_decay=1e-3
+    )
     run = loop.Run(
         config, STAGE, decoder=decoder, optimiser=optimiser, average=average, critic=critic,
         critic_optimiser=critic_optimiser,

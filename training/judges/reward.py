@@ -1,9 +1,9 @@
 """Trains the reward model on intact pictures, the same pictures damaged, and captions of other pictures.
 
 No person judged anything here. `defects` knows the damage of `training.data.corruption`. `fidelity` tells captions that
-match a picture from captions that do not. `aesthetics` is a proxy: it knows technical degradation, ghosts, and what an
-early checkpoint of the pipeline makes worse than a late one. Half of the pictures have had their background encoded and
-decoded, as has every picture that the model scores in service.
+match a picture from captions that do not. `aesthetics` is a proxy: it knows technical degradation, ghosts, detail that
+an autoencoder loses, and what an early checkpoint of the pipeline makes worse than a late one. Half of the pictures had
+their background encoded and decoded, as has every picture that the model scores in service.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from training.config import REWARD_HEADS, Config
 from training.core import loop, networks
 from training.data import checkpoint_pictures, shards
 from training.data.attributes import ATTRIBUTES, naming_loss
-from training.data.pairs import UNJUDGED, Batch, Pairs
+from training.data.pairs import FAULTY, UNJUDGED, Batch, Pairs
 from training.encoded.reconstructions import reconstructions
 from training.encoders import text_encoders, tokenizer
 
@@ -165,8 +165,8 @@ def held_out_auc(config: Config, model: RewardModel, embed: Embed, rounds: int =
         good["defects"].append(intact[batch.intact == 1])
         bad["defects"].append(intact[batch.intact == 0])
         looks = model.aesthetics(seen.whole)[:, 0]
-        good["aesthetics"].append(looks[batch.looks == 1])
-        bad["aesthetics"].append(looks[batch.looks < 1])
+        good["aesthetics"].append(looks[batch.looks > FAULTY])
+        bad["aesthetics"].append(looks[batch.looks < FAULTY])
         count = len(text)
         match = model.match(seen.whole.repeat_interleave(count, 0), text.repeat(len(seen.whole), 1)).view(-1, count)
         # Only the intact pictures.

@@ -10,7 +10,7 @@ from tests.training.conftest import TinyTraining
 from training.config import REWARD_HEADS, Config
 from training.data import shards
 from training.data.attributes import NOT_VISIBLE
-from training.data.pairs import EARLY_LOOK, GHOST_LOOK, UNJUDGED, Pairs
+from training.data.pairs import EARLY_LOOK, GHOST_LOOK, LATE_LOOK, UNJUDGED, Pairs
 from training.encoded.reconstructions import reconstructions
 from training.encoders import text_encoders, vae
 from training.judges import reward
@@ -64,7 +64,7 @@ def test_pictures_of_checkpoints_teach_looks_alone(tiny: Config) -> None:
         batch = pairs.batch(rng, 6)
         good, bad = batch.image.chunk(2)
         for row, (look, worse) in enumerate(zip(*batch.looks.chunk(2), strict=True)):
-            if look != 1 or worse != pytest.approx(EARLY_LOOK):
+            if look != pytest.approx(LATE_LOOK) or worse != pytest.approx(EARLY_LOOK):
                 continue
             seen += 1
             torch.testing.assert_close(bad[row], -good[row])
