@@ -79,21 +79,26 @@ class Vae:
     steps: int = 4200
     decoder_steps: int = 3000
     """Further steps of the decoder alone, with the encoder fixed."""
-    learning_rate: float = 1.2e-3
+    learning_rate: float = 4e-4
     scale_pictures: int = 64
     """Pictures that measure the latents' scaling factor, and that their `Guide` is fitted on."""
     preview_pictures: int = 48
     """Pictures that the preview is fitted on."""
-    kl_weight: float = 1e-3
+    kl_weight: float = 2e-5
+    """Small: at 1e-3 one of sixteen channels held nothing but noise."""
     edge_weight: float = 1.0
     critic_lead: int = 500
     """For how many steps the critic learns before the decoder follows it."""
     critic_weight: float = 0.1
+    critic_rate: float = 6e-4
     seam_weight: float = 0.5
     """Weight of the border band's loss when the decoder is trained alone."""
     guide_weight: float = 0.02
     """Weight of the loss that pulls the latents to their `Guide`, after `guide_steps`."""
     guide_steps: int = 300
+    anchor_weight: float = 0.05
+    """Weight of the loss that keeps the latents where they are (`training.encoders.anchored`)."""
+    anchored_steps: int = 3000
     block_weight: float = 0.1
     """Weight of the loss on the pattern that a decoder leaves on the grid of 8-pixel blocks."""
 

@@ -143,10 +143,7 @@ def _optimiser(trainable: Trainable, hyper: Diffusion) -> torch.optim.Optimizer 
         return torch.optim.AdamW(
             trainable.parameters, lr=hyper.learning_rate, weight_decay=0.01, betas=(0.9, 0.99), fused=True
         )
-    matrices = muon.hidden(trainable.network)
-    taken = {id(matrix) for matrix in matrices}
-    others = [parameter for parameter in trainable.parameters if id(parameter) not in taken]
-    return muon.Muon(matrices, others, hyper.learning_rate)
+    return muon.optimiser(trainable.network, hyper.learning_rate)
 
 
 def fit(

@@ -17,8 +17,8 @@ MOMENTUM, DECAY = 0.95, 0.01
 LENGTH = 0.2
 """Root mean square of a step, of the rate: about that of AdamW."""
 ITERATIONS, COEFFICIENTS = 5, (3.4445, -4.7750, 2.0315)
-ENDS = ("conv_in", "conv_out", "pos_embed.proj", "proj_out")
-"""Layers between latents and features; AdamW is better there (Jordan et al. 2024)."""
+ENDS = ("conv_in", "conv_out", "pos_embed.proj", "proj_out", "quant_conv", "post_quant_conv")
+"""Layers between pictures or latents and features; AdamW is better there (Jordan et al. 2024)."""
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
@@ -37,7 +37,7 @@ def hidden(network: nn.Module) -> list[nn.Parameter]:
     return [
         parameter
         for name, parameter in network.named_parameters()
-        if parameter.requires_grad and parameter.ndim >= 2 and not name.startswith(ENDS)
+        if parameter.requires_grad and parameter.ndim >= 2 and not any(f".{end}." in f".{name}" for end in ENDS)
     ]
 
 
@@ -80,3 +80,10 @@ class Muon:
             own.copy_(saved)
         self._adam.load_state_dict(state["adamw"])
         self.param_groups = self._adam.param_groups
+
+
+def optimiser(network: nn.Module, lr: float) -> Muon:
+    """Muon for the trainable hidden matrices of a network, AdamW for its other trainable parameters."""
+    matrices = hidden(network)
+    taken = {id(matrix) for matrix in matrices}
+    return Muon(matrices, [p for p in network.parameters() if p.requires_grad and id(p) not in taken], lr)

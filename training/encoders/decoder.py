@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from training.config import Config
-from training.core import loop, workers
+from training.core import loop, muon, workers
 from training.data import shards
 from training.data.pictures import masked_picture
 from training.encoders import vae
@@ -34,13 +34,10 @@ def train(config: Config) -> None:
     model = vae.load(config).to(loop.device(), memory_format=torch.channels_last).requires_grad_(False)
     loop.plain_attention(model)
     decoder = model.decoder.requires_grad_(True).train()
-    rate = v.learning_rate / 6
-    optimiser = torch.optim.AdamW(decoder.parameters(), lr=rate, weight_decay=1e-3)
+    optimiser = muon.optimiser(decoder, v.learning_rate)
     average = loop.Average(decoder, 0.995)
     critic = PatchDiscriminator().to(loop.device())
-    critic_optimiser = torch.optim.AdamW(
-        critic.parameters(), lr=v.learning_rate / 2, betas=(0.5, 0.9), weight_decay=1e-3
-    )
+    critic_optimiser = torch.optim.AdamW(critic.parameters(), lr=v.critic_rate, betas=(0.5, 0.9), weight_decay=1e-3)
     run = loop.Run(
         config, STAGE, decoder=decoder, optimiser=optimiser, average=average, critic=critic,
         critic_optimiser=critic_optimiser,
@@ -52,7 +49,7 @@ def train(config: Config) -> None:
     def body(step: int) -> dict[str, float]:
         draw_number = (step + v.steps) * worker.count + worker.rank
         image, mask = vae.batch(config, pictures, draw_number, worker, decoder_only=True)
-        optimiser.param_groups[0]["lr"] = run.learning_rate(v.decoder_steps, rate)
+        optimiser.param_groups[0]["lr"] = run.learning_rate(v.decoder_steps, v.learning_rate)
         with loop.half_precision():
             with torch.no_grad():
                 latent = model.encode(image).latent_dist.mean

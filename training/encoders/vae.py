@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, max_pool2d, pixel_unshuffle
 
 from training.config import Config
-from training.core import loop, networks, workers
+from training.core import loop, muon, networks, workers
 from training.data import shards
 from training.data.pictures import draw_batch, draw_crops, masked_picture, pictures_to_tensor, random_mask
 
@@ -147,7 +147,7 @@ def train(config: Config) -> AsymmetricAutoencoderKL:
     torch.manual_seed(config.seed)
     vae = from_published(config).to(loop.device(), memory_format=torch.channels_last)
     loop.plain_attention(vae)
-    optimiser = torch.optim.AdamW(vae.parameters(), lr=config.vae.learning_rate, weight_decay=1e-3)
+    optimiser = muon.optimiser(vae, config.vae.learning_rate)
     average = loop.Average(vae, 0.995)
     run = loop.Run(config, "vae", vae=vae, optimiser=optimiser, average=average)
     run.resume()
