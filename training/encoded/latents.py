@@ -60,7 +60,7 @@ def without_products(
 
 @torch.no_grad()
 def encode(model: AsymmetricAutoencoderKL, image: Tensor) -> Tensor:
-    """The encoder's mean times the scaling factor: [B, 3, H, W] in [-1, 1] to [B, 4, H/8, W/8]."""
+    """The encoder's mean times the scaling factor: [B, 3, H, W] in [-1, 1] to [B, C, H/8, W/8]."""
     with loop.half_precision():
         pixels = image.to(loop.device()).contiguous(memory_format=torch.channels_last)
         mean = model.encode(pixels).latent_dist.mean
@@ -123,7 +123,7 @@ class LatentSet:
     task_kind: NDArray[np.int64]
     """Numbers in `data.masks.KINDS`."""
     grey: Tensor
-    """Masked latents [1, 4, h, w] of a picture without known pixels."""
+    """Masked latents [1, C, h, w] of a picture without known pixels."""
 
     def __len__(self) -> int:
         return len(self.latent)
