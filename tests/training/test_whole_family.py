@@ -356,9 +356,10 @@ def test_a_lora_file_adds_what_was_trained(family: Config, tmp_path: Path) -> No
 def test_the_widened_network_starts_as_the_base(family: Config) -> None:
     plain = base.load(family)
     wide = inpaint.widen(family, plain).eval()
-    sample, states = torch.randn(1, 9, 16, 16), torch.randn(1, 77, family.text.cross_attention_dim)
+    latent = family.vae.latent_channels
+    sample, states = torch.randn(1, 2 * latent + 1, 16, 16), torch.randn(1, 77, family.text.cross_attention_dim)
     added = {"text_embeds": torch.randn(1, family.text.projection), "time_ids": torch.ones(1, 6)}
     with torch.no_grad():
-        one = plain(sample[:, :4], 500, states, added_cond_kwargs=added).sample
+        one = plain(sample[:, :latent], 500, states, added_cond_kwargs=added).sample
         other = wide(sample, 500, states, added_cond_kwargs=added).sample
     torch.testing.assert_close(one, other)

@@ -59,7 +59,7 @@ class HeldOut:
         """The mean squared error of the prediction of the network with these weights, where a picture is made."""
         unet = networks.unet(self._config)
         unet.load_state_dict(state)
-        unet.eval().to(memory_format=torch.channels_last)
+        unet.eval().to(memory_format=loop.layout())
         errors = []
         for number, sample in enumerate(self._samples):
             rng = torch.Generator().manual_seed(number)

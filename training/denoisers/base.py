@@ -20,7 +20,7 @@ def predict(
 ) -> Tensor:
     """The prediction for input planes [B, C, h, w]; `states` are text states or the inputs of image attention."""
     embeddings = {"text_embeds": sample.text.pooled, "time_ids": sample.time_ids}
-    planes = planes.contiguous(memory_format=torch.channels_last)
+    planes = planes.contiguous(memory_format=loop.layout())
     return torch.as_tensor(unet(planes, timestep, states, added_cond_kwargs=embeddings).sample)
 
 
@@ -29,7 +29,7 @@ def train(config: Config) -> None:
     worker = workers.join()
     torch.manual_seed(config.seed)
     unet = networks.unet(config, in_channels=config.vae.latent_channels)
-    unet.to(loop.device(), memory_format=torch.channels_last).train()
+    unet.to(loop.device(), memory_format=loop.layout()).train()
     loop.plain_attention(unet)
     source = samples.Source(config, STAGE, config.diffusion.base, worker.count)
     alpha_bar = diffusion.alphas(config)

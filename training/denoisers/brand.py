@@ -39,7 +39,7 @@ def pictures(config: Config) -> tuple[Tensor, Tensor, Tensor, list[str]]:
 
 def with_lora(config: Config) -> tuple[UNet2DConditionModel, list[torch.nn.Parameter]]:
     """The denoiser of backgrounds with untrained updates, and the parameters of the updates."""
-    unet = image_adapter.load(config).unet.to(memory_format=torch.channels_last)
+    unet = image_adapter.load(config).unet.to(memory_format=loop.layout())
     return unet, lora.attach(unet, config.diffusion.brand_rank)
 
 

@@ -57,7 +57,7 @@ def predict_tokens(
 
 def build(config: Config, unet: UNet2DConditionModel) -> StyleDenoiser:
     """A frozen network with untrained image layers."""
-    unet = unet.to(loop.device(), memory_format=torch.channels_last)
+    unet = unet.to(loop.device(), memory_format=loop.layout())
     layers = image_attention.install(unet).to(loop.device())
     return StyleDenoiser(unet, layers, networks.image_projector(config).to(loop.device()))
 

@@ -35,7 +35,7 @@ def train(config: Config) -> None:
     """Trains all weights, starting from the base."""
     worker = workers.join()
     torch.manual_seed(config.seed)
-    unet = widen(config, base.load(config)).to(loop.device(), memory_format=torch.channels_last)
+    unet = widen(config, base.load(config)).to(loop.device(), memory_format=loop.layout())
     unet.train().requires_grad_(True)
     loop.plain_attention(unet)
     source = samples.Source(config, STAGE, config.diffusion.inpaint, worker.count)

@@ -16,7 +16,7 @@ from training.encoded import samples
 
 def with_lora(config: Config, unet: UNet2DConditionModel) -> tuple[UNet2DConditionModel, list[torch.nn.Parameter]]:
     """Stage 1's network with untrained low-rank updates, and the parameters of the updates."""
-    unet = unet.to(loop.device(), memory_format=torch.channels_last)
+    unet = unet.to(loop.device(), memory_format=loop.layout())
     loop.plain_attention(unet)
     return unet, lora.attach(unet, config.diffusion.lora_rank)
 

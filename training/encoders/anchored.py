@@ -36,7 +36,8 @@ def channel_weights(model: AsymmetricAutoencoderKL, pictures: Tensor) -> Tensor:
     posterior = model.encode(pictures.to(loop.device())).latent_dist
     spread = posterior.mean.std((0, 2, 3))
     free = posterior.std.mean((0, 2, 3)) > FREE * spread
-    return (torch.where(free, FREE_WEIGHT, 1.0) / spread.square().clamp(min=1e-6))[None, :, None, None]
+    weights: Tensor = torch.where(free, FREE_WEIGHT, 1.0) / spread.square().clamp(min=1e-6)
+    return weights[None, :, None, None]
 
 
 def train(config: Config) -> AsymmetricAutoencoderKL:
@@ -68,7 +69,7 @@ def train(config: Config) -> AsymmetricAutoencoderKL:
         kl = posterior.kl().mean() / posterior.mean[0].numel()
         loss = vae.reconstruction(config, decoded, image) + v.anchor_weight * moved + v.kl_weight * kl
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         worker.average_gradients(model.parameters())
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
