@@ -37,7 +37,9 @@ def hidden(network: nn.Module) -> list[nn.Parameter]:
     return [
         parameter
         for name, parameter in network.named_parameters()
-        if parameter.requires_grad and parameter.ndim >= 2 and not any(f".{end}." in f".{name}" for end in ENDS)
+        if parameter.requires_grad
+        and parameter.ndim >= 2
+        and not name.removeprefix("encoder.").removeprefix("decoder.").startswith(ENDS)
     ]
 
 
