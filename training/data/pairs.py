@@ -151,7 +151,8 @@ class Pairs:
         if rng.random() < 0.5:
             good, bad, mask = good.flip(-1), bad.flip(-1), mask.flip(-1)
         unknown = torch.full_like(damaged_places(bad, good), UNJUDGED)
-        return Pair(index, good, bad, mask, (UNJUDGED, UNJUDGED), (unknown, unknown), (LATE_LOOK, EARLY_LOOK), True)
+        judged, looks = (UNJUDGED, UNJUDGED), (LATE_LOOK, EARLY_LOOK)
+        return Pair(index, good, bad, mask, judged, (unknown, unknown), looks, of_checkpoints=True)
 
     def _intact(
         self, rng: np.random.Generator, among: NDArray[np.int64], from_reconstructed: bool
