@@ -1,11 +1,13 @@
 """Chooses the length of stage 1's average after its training: the one with the least error on held-out pictures.
 
 `python -m training.denoisers.averaged` prints the error of each length, of the average that training kept and of the
-last step's weights, and writes the best average into the checkpoint. Later stages and `publish` take it from there.
+last step's weights, and writes the best of them into the checkpoint. Later stages and `publish` take it from there.
+After a rate that falls to almost nothing, the last step's weights may be best (decision 52).
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 from pathlib import Path
 
@@ -79,13 +81,15 @@ def choose(config: Config) -> float:
     folder: Path = config.paths.work / inpaint.STAGE
     checkpoint = torch.load(folder / "checkpoint.pt", weights_only=True, map_location="cpu")
     snapshots, held = averages.Snapshots.of(folder / averages.FOLDER), HeldOut(config)
-    log.info("the last step's weights: %.5f", held.error(checkpoint["network"]))
     best, least = checkpoint["average"]["weights"], held.error(checkpoint["average"]["weights"])
     log.info("the average that training kept: %.5f", least)
-    for width in WIDTHS:
-        state = snapshots.average(width)
+    others = itertools.chain(
+        [("the last step's weights", checkpoint["network"])],
+        ((f"width {width:.2f}", snapshots.average(width)) for width in WIDTHS),
+    )
+    for name, state in others:
         error = held.error(state)
-        log.info("width %.2f: %.5f", width, error)
+        log.info("%s: %.5f", name, error)
         if error < least:
             best, least = state, error
     checkpoint["average"]["weights"] = best
