@@ -22,6 +22,8 @@ class Features:
     """Features [B, C, H/8, W/8] by place in the picture."""
     whole: Tensor
     """Features [B, W] of the whole picture, its colours among them."""
+    surface: Tensor
+    """Means and maxima [B, S] of the features at 1/2, 1/4 and 1/8: blur, noise and blocks show there alone."""
 
 
 class _Worst(nn.Module):
@@ -73,7 +75,8 @@ class RewardModel(ModelMixin, ConfigMixin):
         self.defects = _Worst(channels[-2])
         whole = 2 * channels[-1] + 8
         self.whole = nn.Sequential(nn.Linear(whole, 128), nn.SiLU())
-        self.aesthetics = nn.Sequential(nn.Linear(128, 64), nn.SiLU(), nn.Linear(64, 1))
+        surface = 2 * sum(channels[:-1])
+        self.aesthetics = nn.Sequential(nn.Linear(128 + surface, 64), nn.SiLU(), nn.Linear(64, 1))
         self.image_match = nn.Linear(128, match_dim)
         self.text_match = nn.Sequential(nn.Linear(text_dim, match_dim), nn.SiLU(), nn.Linear(match_dim, match_dim))
         self.fidelity = nn.Sequential(nn.Linear(2 * match_dim, match_dim), nn.SiLU(), nn.Linear(match_dim, 1))
@@ -85,7 +88,7 @@ class RewardModel(ModelMixin, ConfigMixin):
         band = _widest(mask) + _widest(-mask)
         x = functional.silu(self.stem(torch.cat([image, mask, fine, band], dim=1)))
         x = x + self.first(x)
-        steps = []
+        first, steps = x, []
         for down, block in zip(self.downs, self.blocks, strict=True):
             x = block(down(functional.silu(x)))
             steps.append(x)
@@ -98,7 +101,16 @@ class RewardModel(ModelMixin, ConfigMixin):
         middle = plain.mean(dim=(2, 3), keepdim=True)
         spread = (plain - middle).abs().mean(dim=(2, 3))
         deep = torch.cat([x.mean(dim=(2, 3)), x.amax(dim=(2, 3)), middle.flatten(1), spread], dim=1)
-        return Features(places, self.whole(deep))
+        levels = [functional.silu(level) for level in (first, *steps[:-1])]
+        surface = torch.cat(
+            [pool for level in levels for pool in (level.mean(dim=(2, 3)), level.amax(dim=(2, 3)))], dim=1
+        )
+        return Features(places, self.whole(deep), surface)
+
+    def looks(self, seen: Features) -> Tensor:
+        """Logits [B, 1] of aesthetics."""
+        logits: Tensor = self.aesthetics(torch.cat([seen.whole, seen.surface], dim=1))
+        return logits
 
     def match(self, whole: Tensor, text_embeds: Tensor) -> Tensor:
         """Logits [B, 1] of pictures' features [B, W] showing what texts [B, text_dim] say."""
@@ -119,7 +131,7 @@ class RewardModel(ModelMixin, ConfigMixin):
             [B, 3] scores in [0, 1].
         """
         seen = self.see(image, mask)
-        logits = [self.defects(seen.places), self.match(seen.whole, text_embeds), self.aesthetics(seen.whole)]
+        logits = [self.defects(seen.places), self.match(seen.whole, text_embeds), self.looks(seen)]
         return torch.sigmoid(torch.cat(logits, dim=1))
 
 
@@ -136,5 +148,5 @@ class RewardWithoutText(nn.Module):
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
         """[B, 2] scores of pictures; arguments as for `RewardModel`."""
         seen = self.model.see(image, mask)
-        logits = [self.model.defects(seen.places), self.model.aesthetics(seen.whole)]
+        logits = [self.model.defects(seen.places), self.model.looks(seen)]
         return torch.sigmoid(torch.cat(logits, dim=1))

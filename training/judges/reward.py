@@ -76,7 +76,7 @@ class Trainee(nn.Module):
         share = ((fits * told).sum() / told.sum().clamp(min=1)).clamp(min=1e-3, max=1 - 1e-3)
         weight = told * (fits / share + (1 - fits) / (1 - share))
         fidelity = functional.binary_cross_entropy_with_logits(pairs, fits, reduction="none") * weight
-        looks = self.model.aesthetics(seen.whole)[:, 0].float()
+        looks = self.model.looks(seen)[:, 0].float()
         return {
             "defects": defects + order,
             "location": location,
@@ -164,7 +164,7 @@ def held_out_auc(config: Config, model: RewardModel, embed: Embed, rounds: int =
         intact = model.defects(seen.places)[:, 0]
         good["defects"].append(intact[batch.intact == 1])
         bad["defects"].append(intact[batch.intact == 0])
-        looks = model.aesthetics(seen.whole)[:, 0]
+        looks = model.looks(seen)[:, 0]
         good["aesthetics"].append(looks[batch.looks > FAULTY])
         bad["aesthetics"].append(looks[batch.looks < FAULTY])
         count = len(text)
