@@ -129,6 +129,8 @@ def test_muon_takes_hidden_matrices_and_convolutions() -> None:
         {"conv_in": torch.nn.Conv2d(3, 4, 3), "middle": torch.nn.Conv2d(4, 4, 3), "norm": torch.nn.GroupNorm(2, 4)}
     )
     assert [tuple(p.shape) for p in muon.hidden(network)] == [(4, 4, 3, 3)]
+    halves = torch.nn.ModuleDict({"encoder": network, "decoder": network, "quant_conv": torch.nn.Conv2d(4, 4, 1)})
+    assert [tuple(p.shape) for p in muon.hidden(halves)] == [(4, 4, 3, 3)]
 
 
 def test_muon_learns_and_resumes() -> None:

@@ -85,7 +85,9 @@ def train(config: Config) -> AsymmetricAutoencoderKL:
     model.load_state_dict(average.weights)
     if worker.leads:
         torch.save(model.state_dict(), config.paths.work / "vae" / "encoder.pt")
-        for stale in ("decoder", "latents"):
+        # This stage's own checkpoint goes too: a later call starts from its result, and does not end at once and remove
+        # what was trained on it since.
+        for stale in ("decoder", "latents", STAGE):
             log.info("removing %s, of the autoencoder of before", config.paths.work / stale)
             shutil.rmtree(config.paths.work / stale, ignore_errors=True)
     return model

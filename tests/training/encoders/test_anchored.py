@@ -33,6 +33,7 @@ def test_an_anchor_holds_the_latents_and_the_autoencoder_learns(training: TinyTr
         after = vae.load(config).encode(picture).latent_dist.mean.detach()
         moves[weight] = float((after - before).square().mean())
         assert not (work / "latents").exists(), "encoded by the autoencoder of before"
+        assert not (work / anchored.STAGE).exists(), "a second call starts from the first one's result"
     assert 0 < moves[10.0] < 0.7 * moves[0.0]
 
 
