@@ -9,18 +9,17 @@ import torch
 from torch import Tensor
 
 from training.data.shards import spec_of
-from training.world.captions import says, time_words, weather_words
+from training.world.captions import clear_sky_words, says, time_words, weather_words
 from training.world.labels import Spec
-from training.world.phrases import ACCENT_WORDS, CLEAR_SKY_WORDS, PALETTE_WORDS
+from training.world.phrases import ACCENT_WORDS, PALETTE_WORDS
 
 
 def named_attributes(text: str, spec: Spec) -> set[str]:
     """The attributes of `spec` that its text names, without the scene, which every text names."""
     seen = says(spec)
-    sky = CLEAR_SKY_WORDS[spec.time] if spec.weather == "clear" else ()
     phrases = {
         "time": (*time_words(spec), f"{spec.scene} {spec.time}") if seen["time"] else (),
-        "weather": (*weather_words(spec), *sky) if seen["weather"] else (),
+        "weather": (*weather_words(spec), *clear_sky_words(spec)) if seen["weather"] else (),
         "palette": PALETTE_WORDS[spec.palette],
         "accent": [words.format(c=spec.accent) for words in ACCENT_WORDS.get(spec.scene, ())] if seen["accent"] else (),
     }

@@ -40,10 +40,14 @@ def says(spec: Spec) -> dict[str, bool]:
     }
 
 
+def clear_sky_words(spec: Spec) -> tuple[str, ...]:
+    """What people say of the time of a picture that also says that its sky is clear; nothing where it is not."""
+    return CLEAR_SKY_WORDS[spec.time] if spec.weather == "clear" and spec.scene not in INDOORS else ()
+
+
 def time_words(spec: Spec) -> tuple[str, ...]:
     """What people say of the time of a picture; of a clear sky only where there is one."""
-    sky = CLEAR_SKY_WORDS[spec.time] if spec.weather == "clear" and spec.scene not in INDOORS else ()
-    return TIME_WORDS[spec.time] + sky
+    return TIME_WORDS[spec.time] + clear_sky_words(spec)
 
 
 def weather_words(spec: Spec) -> tuple[str, ...]:
