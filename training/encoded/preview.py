@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 def fit(latent: NDArray[Any], colour: NDArray[Any]) -> dict[str, object]:
-    """Solves colour = latent @ factors + bias. `latent` is [N, 4], `colour` [N, 3] in [0, 1]."""
+    """Solves colour = latent @ factors + bias. `latent` is [N, C], `colour` [N, 3] in [0, 1]."""
     design = np.concatenate([latent, np.ones((len(latent), 1))], axis=1)
     solution, *_ = np.linalg.lstsq(design, colour, rcond=None)
     return {"factors": solution[:-1].round(5).tolist(), "bias": solution[-1].round(5).tolist()}

@@ -192,8 +192,10 @@ def dit_folder(
 def random_folders(config: Config) -> dict[str, FolderContent]:
     """The three folders with untrained networks of the same architecture, for tests."""
     torch.manual_seed(config.seed)
-    # Four axes of a colour tetrahedron, so that a preview of random latents has colours.
-    view = {"factors": [[0.2, 0.1, 0.0], [0.0, 0.2, 0.1], [0.1, 0.0, 0.2], [0.1, 0.1, 0.1]], "bias": [0.5, 0.5, 0.5]}
+    # Four axes of a colour tetrahedron in turn, so that a preview of random latents has colours.
+    axes = [[0.2, 0.1, 0.0], [0.0, 0.2, 0.1], [0.1, 0.0, 0.2], [0.1, 0.1, 0.1]]
+    factors = [axes[channel % len(axes)] for channel in range(config.vae.latent_channels)]
+    view = {"factors": factors, "bias": [0.5, 0.5, 0.5]}
     main, fast, transformer = settings(config, view, {}, "nothing: random weights")
     for each in (main, fast):
         del each["adapters"], each["task_adapters"]
