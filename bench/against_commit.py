@@ -96,6 +96,10 @@ class Side:
         answer = self.send({"do": "closed", "clients": clients, "requests": [*map(_as_json, batch)]})
         return answer["latencies_s"], answer["wall_s"]
 
+    def lonely_s(self, source: RequestSource, steps: int) -> float:
+        """Seconds of one request that has the cluster to itself."""
+        return self.closed(source.take(1, steps=steps), 1)[0][0]
+
     def busy(self, batch: Sequence[BenchRequest], window_s: float, cost: Cost | None) -> float:
         """The share of a window at saturation in which the engine computes; `cost` is an emulated engine's."""
         self.send({"do": "start", "requests": [*map(_as_json, batch)]})
@@ -206,9 +210,6 @@ def measure_once(before: Path, source: RequestSource, settings: Settings) -> Ite
         latencies, wall_s = side.closed(source.take(settings.requests, steps=settings.steps), settings.clients)
         return len(latencies) / wall_s
 
-    def lonely_s(side: Side) -> float:
-        return side.closed(source.take(1, steps=settings.steps), 1)[0][0]
-
     def busy_share(cost: Cost | None) -> Callable[[Side], float]:
         return lambda side: side.busy(source.take(settings.clients, steps=100), settings.window_s, cost)
 
@@ -216,7 +217,7 @@ def measure_once(before: Path, source: RequestSource, settings: Settings) -> Ite
         for side in (sides.before, sides.after):
             side.closed(source.take(settings.clients, steps=2), settings.clients)
         yield from sides.turns(THROUGHPUT, throughput, pictures_s)
-        yield from sides.turns(LONELY, lonely, lonely_s)
+        yield from sides.turns(LONELY, lonely, lambda side: side.lonely_s(source, settings.steps))
         yield from sides.turns(busy_of(REAL), busy, busy_share(None))
     for kind, cost in COSTS.items():
         with both(before, cost) as sides:

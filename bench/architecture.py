@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench import checks
-from bench.figures import ROOT, Figure, at_most, reported
+from bench.figures import ROOT, Figure, at_most, commit, reported
 from bench.structure import (
     MOST_LINES_OF_FILE,
     MOST_LINES_OF_FUNCTION,
@@ -87,15 +87,15 @@ def tasks(arguments: Arguments) -> list[Figure]:
     """Files that the commits of the new tasks changed."""
     result = []
     for task, file, mark in (("erase", "erase", at_most(10)), ("text-to-image", "text_to_image", reported("lower"))):
-        commit = arguments.tasks.get(task) or _git("log", "--diff-filter=A", "--format=%h", "--", _task_file(file))
-        if not commit:
+        added = arguments.tasks.get(task) or _git("log", "--diff-filter=A", "--format=%h", "--", _task_file(file))
+        if not added:
             checks.console.print(f"  no commit has added {_task_file(file)}")
             continue
-        names = changed_files(_git("show", "--name-only", "--format=", commit).splitlines())
+        names = changed_files(_git("show", "--name-only", "--format=", added).splitlines())
         name = f"files outside tests, docs and generated code that adding {task} changed"
         mark = dataclasses.replace(mark, reason=", ".join(names))
-        again = command(f"tasks --{task} {commit}")
-        result.append(Figure(name, len(names), mark, again, f"commit {commit}"))
+        again = command(f"tasks --{task} {added}")
+        result.append(Figure(name, len(names), mark, again, f"commit {added}"))
     return result
 
 
@@ -188,7 +188,7 @@ def against_commit(arguments: Arguments) -> list[Figure]:
     if arguments.before is None:
         raise SystemExit("against-commit needs --before CHECKOUT")
     before = arguments.before.resolve()
-    return comparison.measure(before, _git("-C", str(before), "rev-parse", "--short", "HEAD"), arguments.rounds)
+    return comparison.measure(before, commit(before), arguments.rounds)
 
 
 def _git(*words: str) -> str:

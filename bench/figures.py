@@ -145,8 +145,8 @@ def _processor() -> str:
     return platform.machine()
 
 
-def commit() -> str:
-    """The checkout's commit, short."""
+def commit(checkout: Path = ROOT) -> str:
+    """A checkout's commit, short."""
     command = ["git", "rev-parse", "--short", "HEAD"]
-    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    process = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
     return process.stdout.strip() or "unknown"
