@@ -19,13 +19,12 @@ are at the left, and the results are at the right, the best first by the served 
 small and were trained on rendered pictures of a procedural world ([model card](models.md)).
 """
 NOTES: Mapping[str, str] = {
-    "background": "The product is exact. The scenes are soft, and a style picture gives little but its colours.",
-    "text_to_image": "The product of the prompt is there in three of four pictures; shapes are blurred.",
-    "erase": "The product goes; a pale spot stays where its foot was.",
-    "fill": "The product of the prompt is recognised in five of six pictures, without details; the scene inside the"
-    " mask does not meet the one outside well.",
-    "vary": "Details of the sent picture are lost already at a small strength.",
-    "expand": "Sky, horizon and ground go on, details do not; the border of the sent picture stays visible.",
+    "background": "The product is exact. What is thin or regular, such as palms and windows, falls apart.",
+    "text_to_image": "The product of the prompt is recognised in two of three pictures; its shape is rough.",
+    "erase": "The product goes with its shadow; where several things met behind it, a pale spot may stay.",
+    "fill": "The product of the prompt is recognised in nine of ten pictures, without details, and with a soft rim.",
+    "vary": "Fine details of the sent picture are lost already at a small strength.",
+    "expand": "Sky, horizon and ground go on; trees and mountains are painted coarser than in the sent picture.",
 }
 """What the shipped models do not do well, by task. Look at the pictures again when the models change."""
 

@@ -52,8 +52,8 @@ def training_caption(spec: Spec, rng: np.random.Generator, unknown: list[str]) -
 def unknown_words() -> list[str]:
     """Words of the broad list that no caption uses."""
     tables = (
-        PLACES, ALIASES, TIME_WORDS, CLEAR_SKY_WORDS, WEATHER_WORDS, {"snow": SNOWFALL_WORDS}, PALETTE_WORDS, ACCENT_WORDS,
-        DETAIL_WORDS, PRODUCT_WORDS,
+        PLACES, ALIASES, TIME_WORDS, CLEAR_SKY_WORDS, WEATHER_WORDS, {"snow": SNOWFALL_WORDS}, PALETTE_WORDS,
+        ACCENT_WORDS, DETAIL_WORDS, PRODUCT_WORDS,
     )  # fmt: skip
     phrases = [phrase for table in tables for options in table.values() for phrase in options]
     used = {word for phrase in [*phrases, *COLOURS] for word in phrase.replace(",", " ").split()}

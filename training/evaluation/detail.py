@@ -20,7 +20,10 @@ BLOCK = 8
 PIPELINES = ("backdrop", "backdrop-fast", "backdrop-dit")
 SHARP = (0.7, 1.1)
 """The range in which made pictures are as sharp as renders: less is blur, more is noise."""
-BLURRED = "the decoder blurs: reconstructions of renders have half of their finest octave (decision 49)"
+BLURRED = (
+    "the decoder blurs: reconstructions of renders have 0.7 of their finest octave (docs/models.md), and four steps"
+    " make less detail than twenty"
+)
 
 
 def psnr(decoded: Tensor, real: Tensor) -> Tensor:

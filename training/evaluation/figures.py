@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-TOO_SHORT = "trained for minutes on two cores; see what is missed in docs/models.md"
+TOO_SHORT = "trained for hours on two cores; see what is missed in docs/models.md"
 """The reason for a missed mark, if the figure has none of its own."""
 
 

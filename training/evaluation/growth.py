@@ -40,8 +40,9 @@ def measure(context: Context) -> list[Figure]:
     one, two = grown["inpaint"], grown["backdrop"]
     ratio = float(np.mean(two) / np.mean(one))
     floor = growth(context, context.rendered(0, context.count))
+    why = f"stage 1 alone grows by {np.mean(one):.3f} of the product's area, and renders by {np.mean(floor):.3f}"
     return [
-        Figure("growth, stage 2 over stage 1", ratio, 0.5, "lower", _ratio_spread(two, one)),
+        Figure("growth, stage 2 over stage 1", ratio, 0.5, "lower", _ratio_spread(two, one), why),
         *(
             _figure(TITLES[name], values, FAST_MARK if name == "backdrop-fast" else None)
             for name, values in grown.items()

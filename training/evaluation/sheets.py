@@ -16,7 +16,6 @@ from training.evaluation.context import Context
 from training.evaluation.figures import Figure
 from training.evaluation.style import style_specs
 from training.world.brand import NAME, brand_picture, brand_spec
-from training.world.captions import full_caption
 from training.world.labels import PALETTES, SCENES, draw_spec
 from training.world.picture import render
 
@@ -82,7 +81,7 @@ def stages(context: Context) -> Image.Image:
 
 
 def _inpaint(context: Context) -> Tensor:
-    texts = [full_caption(draw_spec(row["seed"]), np.random.default_rng(row["seed"])) for row in context.held.rows[:10]]
+    texts = [prompt.text for prompt in context.prompts[: len(SCENES)]]
     return generation.generate(context.pipeline("inpaint"), context.products, texts, "stage 1")
 
 
