@@ -69,19 +69,18 @@ def world() -> Image.Image:
 
 def stages(context: Context) -> Image.Image:
     """Pictures of the same prompts and products by every pipeline."""
-    rows = []
+    rows, texts = [], [prompt.text for prompt in context.prompts[: len(SCENES)]]
     for name in ("base", "inpaint", "backdrop", "backdrop-fast", "backdrop-dit"):
         try:
-            pictures = context.scenes(name)[: len(SCENES)] if name != "inpaint" else _inpaint(context)
+            pictures = context.scenes(name)[: len(SCENES)] if name != "inpaint" else _inpaint(context, texts)
         except FileNotFoundError as missing:
             log.warning("%s is not in the sheet: %s", name, missing)
             continue
         rows.append((name, pictures))
-    return page(rows, [prompt.text for prompt in context.prompts[: len(SCENES)]])
+    return page(rows, texts)
 
 
-def _inpaint(context: Context) -> Tensor:
-    texts = [prompt.text for prompt in context.prompts[: len(SCENES)]]
+def _inpaint(context: Context, texts: list[str]) -> Tensor:
     return generation.generate(context.pipeline("inpaint"), context.products, texts, "stage 1")
 
 
